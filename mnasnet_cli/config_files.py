@@ -1,0 +1,48 @@
+"""Where the shipped configuration files are: in `configs/` of a checkout, inside the package of an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mnasnet_cli.errors import ConfigError, nearest
+
+# The wheel carries configs/ as mnasnet_cli/_configs (pyproject.toml), so that no folder with so common a name lands in
+# site-packages.
+_PLACES = (Path(__file__).parent / "_configs", Path(__file__).parent.parent / "configs")
+TASKS = ("imagenet", "coco")
+
+
+def configs_dir() -> Path:
+    """Return the folder of the shipped configurations, with one subfolder a task."""
+    for place in _PLACES:
+        if (place / "imagenet").is_dir():
+            return place
+    raise ConfigError(
+        f"the shipped configurations are missing: expected in {_PLACES[0]} or {_PLACES[1]}; reinstall mnasnet"
+    )
+
+
+def shipped_configs(task: str | None = None) -> list[str]:
+    """Return the names of the shipped configurations of a task ("imagenet" or "coco"), or of all tasks, sorted."""
+    tasks = TASKS if task is None else (task,)
+    return sorted(path.stem for each in tasks for path in (configs_dir() / each).glob("*.yaml"))
+
+
+def find_config(name_or_path: str) -> Path:
+    """Return the file of a shipped configuration's name ("quick"), or of a path; a ConfigError lists the names."""
+    path = Path(name_or_path).expanduser()
+    looks_like_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+    if looks_like_path:
+        if not path.is_file():
+            raise ConfigError(f"configuration file {name_or_path} does not exist")
+        return path
+    for task in TASKS:
+        shipped = configs_dir() / task / f"{name_or_path}.yaml"
+        if shipped.is_file():
+            return shipped
+    if path.is_file():
+        return path
+    names = shipped_configs()
+    raise ConfigError(
+        f"no configuration '{name_or_path}' is shipped (there are: {', '.join(names)}){nearest(name_or_path, names)}"
+    )
