@@ -1,0 +1,1 @@
+"""Writers: from image files to record shards, without TensorFlow."""

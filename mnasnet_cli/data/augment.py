@@ -1,0 +1,152 @@
+"""Augmentation of one image or one batch: plain functions, each a pure function of its input and a seed.
+
+Images are float32 [H, W, 3] in [0, 255]; a seed is an int32 [2] tensor for TensorFlow's stateless random numbers, so
+that an example looks the same whichever worker makes it, and again after a resume.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as in JPEG
+
+
+def fold(seed: tf.Tensor, *data: tf.Tensor | int) -> tf.Tensor:
+    """A new seed from a seed and integers, such as an epoch and an index."""
+    for value in data:
+        seed = tf.random.experimental.stateless_fold_in(seed, value)
+    return seed
+
+
+def random_crop_window(
+    shape: tf.Tensor, seed: tf.Tensor, area: tuple[float, float], ratio: tuple[float, float]
+) -> tf.Tensor:
+    """RandomResizedCrop's window [4] int32 as (y, x, height, width), for an image of `shape` [3].
+
+    `area` is the crop's share of the image's area, `ratio` its width over its height. As in the MnasNet TPU code's
+    preprocessing: ten attempts, then the whole image.
+    """
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        shape,
+        bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+        seed=seed,
+        min_object_covered=0.0,
+        aspect_ratio_range=ratio,
+        area_range=area,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.stack([begin[0], begin[1], size[0], size[1]])
+
+
+def central_crop_window(shape: tf.Tensor, fraction: float) -> tf.Tensor:
+    """The central square [4] int32 as (y, x, height, width), its side `fraction` of the image's short side."""
+    height, width = shape[0], shape[1]
+    side = tf.cast(tf.round(fraction * tf.cast(tf.minimum(height, width), tf.float32)), tf.int32)
+    return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
+
+
+def decode_crop_resize(image_bytes: tf.Tensor, window: tf.Tensor, size: int) -> tf.Tensor:
+    """Decodes just `window` of a JPEG (or any of an image that only calls itself one), resized to [size, size, 3].
+
+    A window of at least twice the size is decoded at half the scale by the JPEG's own transform, which is faster than
+    full decoding and smooths before bilinear sampling would skip pixels.
+    """
+
+    def fused(ratio: int) -> tf.Tensor:
+        scaled = window // ratio
+        # Rounded down: the scaled window never leaves the scaled image, whose sides libjpeg rounds up.
+        return tf.image.decode_and_crop_jpeg(image_bytes, scaled, channels=3, ratio=ratio)
+
+    def whole() -> tf.Tensor:
+        image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+        return tf.slice(image, [window[0], window[1], 0], [window[2], window[3], 3])
+
+    def jpeg() -> tf.Tensor:
+        least = tf.minimum(window[2], window[3])
+        return tf.cond(
+            least >= 4 * size,
+            lambda: fused(4),
+            lambda: tf.cond(least >= 2 * size, lambda: fused(2), lambda: fused(1)),
+        )
+
+    crop = tf.cond(tf.io.is_jpeg(image_bytes), jpeg, whole)
+    image = tf.image.resize(crop, [size, size], method="bilinear")
+    return tf.ensure_shape(image, [size, size, 3])
+
+
+def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Height, width and channels [3] int32 of an encoded image; of a JPEG, from its header alone."""
+    return tf.cond(
+        tf.io.is_jpeg(image_bytes),
+        lambda: tf.io.extract_jpeg_shape(image_bytes),
+        lambda: tf.shape(tf.io.decode_image(image_bytes, channels=3, expand_animations=False)),
+    )
+
+
+def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mirrors half of the images."""
+    return tf.cond(tf.random.stateless_uniform([], seed) < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
+
+
+def color_jitter(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
+    """Scales brightness, contrast and saturation, each by a factor in [1 - strength, 1 + strength]."""
+    factors = tf.random.stateless_uniform([3], seed, tf.maximum(0.0, 1.0 - strength), 1.0 + strength)
+    image = image * factors[0]
+    gray = tf.reduce_sum(image * GRAY_WEIGHTS, axis=-1, keepdims=True)
+    image = blend(tf.reduce_mean(gray), image, factors[1])
+    image = blend(gray, image, factors[2])
+    return tf.clip_by_value(image, 0.0, 255.0)
+
+
+def blend(first: tf.Tensor, second: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """first + factor · (second - first): 0 gives the first, 1 the second, more goes beyond it."""
+    return first + factor * (second - first)
+
+
+def random_erasing(image: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.Tensor:
+    """Replaces one rectangle, of 2 % to a third of the area, by noise (Zhong et al., arXiv 1708.04896)."""
+    shape = tf.shape(image)
+    window = random_crop_window(shape, fold(seed, 0), (0.02, 1 / 3), (0.3, 3.3))
+    inside = window_mask(shape[0], shape[1], window)[..., tf.newaxis]
+    inside &= tf.random.stateless_uniform([], fold(seed, 1)) < probability
+    noise = tf.random.stateless_normal(shape, fold(seed, 2), mean=127.5, stddev=64.0)
+    return tf.where(inside, tf.clip_by_value(noise, 0.0, 255.0), image)
+
+
+def window_mask(height: tf.Tensor, width: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """True inside of the window (y, x, height, width): bool [height, width]."""
+    rows, columns = tf.range(height), tf.range(width)
+    in_rows = (rows >= window[0]) & (rows < window[0] + window[2])
+    in_columns = (columns >= window[1]) & (columns < window[1] + window[3])
+    return in_rows[:, tf.newaxis] & in_columns[tf.newaxis, :]
+
+
+def beta(seed: tf.Tensor, alpha: float) -> tf.Tensor:
+    """One number of Beta(alpha, alpha), as the share of one of two Gamma numbers in their sum."""
+    draws = tf.random.stateless_gamma([2], seed, alpha)
+    return draws[0] / tf.maximum(draws[0] + draws[1], 1e-12)
+
+
+def mixup(images: tf.Tensor, seed: tf.Tensor, alpha: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Blends a batch [N, H, W, 3] with itself reversed (Zhang et al., arXiv 1710.09412).
+
+    Returns the images and the weight [] that the partner's label has.
+    """
+    weight = beta(seed, alpha)
+    return blend(images, tf.reverse(images, [0]), weight), weight
+
+
+def cutmix(images: tf.Tensor, seed: tf.Tensor, alpha: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pastes one window of the reversed batch over a batch [N, H, W, 3] (Yun et al., arXiv 1905.04899).
+
+    Returns the images and the weight [] that the partner's label has: the share of the area that was pasted.
+    """
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    sides = tf.cast(tf.stack([height, width]), tf.float32) * tf.sqrt(beta(fold(seed, 0), alpha))
+    center = tf.random.stateless_uniform([2], fold(seed, 1)) * tf.cast(tf.stack([height, width]), tf.float32)
+    low = tf.cast(tf.maximum(center - sides / 2, 0.0), tf.int32)
+    high = tf.cast(tf.minimum(center + sides / 2, tf.cast(tf.stack([height, width]), tf.float32)), tf.int32)
+    inside = window_mask(height, width, tf.concat([low, high - low], 0))
+    weight = tf.reduce_mean(tf.cast(inside, tf.float32))
+    return tf.where(inside[tf.newaxis, ..., tf.newaxis], tf.reverse(images, [0]), images), weight
