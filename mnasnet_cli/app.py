@@ -1,4 +1,4 @@
-"""The `mnasnet` program: finds the command, and turns what goes wrong into one clear line and an exit code."""
+"""The `mnasnet` program: finds the command, and turns what goes wrong into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -56,14 +57,18 @@ class CommandGroup(TyperGroup):
             )
         return super().resolve_command(ctx, args)
 
-    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
         """Run the command line `args` and exit with the contract's code."""
         words, debug = _take_debug(sys.argv[1:] if args is None else list(args))
         if not debug:
             silence_tensorflow()
         extra["standalone_mode"] = False  # exceptions come here instead of being printed by Typer
         try:
-            code = super().main(args=words, prog_name=prog_name or "mnasnet", **extra)
+            code = super().main(args=words, prog_name="mnasnet", **extra)
+        except SystemExit as ended:  # Typer's way to say that the reader of our output has gone away
+            code = BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else ended.code
         except Exception as error:
             if debug:
                 console.say_exception(error)
@@ -72,14 +77,11 @@ class CommandGroup(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; the two ways to be cut short are no errors and need no message of their own."""
+        """Run the command; to be interrupted is no error."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()  # a reader that has gone away shows here rather than at interpreter exit
             return result
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            raise typer.Exit(BROKEN_PIPE) from None
         except KeyboardInterrupt:
             console.say("interrupted")
             raise typer.Exit(INTERRUPTED) from None
@@ -118,8 +120,9 @@ def _explain_usage(error: typer.TyperException) -> str:
     if context is None:
         return message
     if hasattr(error, "possibilities"):  # an unknown option
+        unknown = str(getattr(error, "option_name", ""))
         options = [name for param in context.command.params for name in param.opts if name.startswith("--")]
-        message = f"no option '{error.option_name}'{nearest(error.option_name, options)}"
+        message = f"no option '{unknown}'{nearest(unknown, options)}"
         if "did you mean" in message:
             return message
     return f"{message}; see {context.command_path} --help"
@@ -155,7 +158,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="mnasnet COMMAND --help tells about a command. --debug, anywhere, shows the traceback of an error.",
+    epilog="mnasnet COMMAND --help explains a command. --debug, anywhere, shows an error's traceback.",
 )
 
 

@@ -1,4 +1,4 @@
-"""Where the shipped configuration files are: in `configs/` of a checkout, inside the package of an installed wheel."""
+"""Where the shipped configurations are: in `configs/` of a checkout, in the package of an installed wheel."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mnasnet_cli.errors import ConfigError, nearest
 
-# The wheel carries configs/ as mnasnet_cli/_configs (pyproject.toml), so that no folder with so common a name lands in
-# site-packages.
+# The wheel carries configs/ as mnasnet_cli/_configs (pyproject.toml), so that no folder with so common a name
+# lands in site-packages.
 _PLACES = (Path(__file__).parent / "_configs", Path(__file__).parent.parent / "configs")
 TASKS = ("imagenet", "coco")
 
@@ -23,13 +23,13 @@ def configs_dir() -> Path:
 
 
 def shipped_configs(task: str | None = None) -> list[str]:
-    """Return the names of the shipped configurations of a task ("imagenet" or "coco"), or of all tasks, sorted."""
+    """Return the names of the configurations shipped for a task ("imagenet", "coco"), or for all, sorted."""
     tasks = TASKS if task is None else (task,)
     return sorted(path.stem for each in tasks for path in (configs_dir() / each).glob("*.yaml"))
 
 
 def find_config(name_or_path: str) -> Path:
-    """Return the file of a shipped configuration's name ("quick"), or of a path; a ConfigError lists the names."""
+    """Return the file of a shipped configuration ("quick") or of a path; a ConfigError lists the names."""
     path = Path(name_or_path).expanduser()
     looks_like_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     if looks_like_path:
@@ -43,6 +43,5 @@ def find_config(name_or_path: str) -> Path:
     if path.is_file():
         return path
     names = shipped_configs()
-    raise ConfigError(
-        f"no configuration '{name_or_path}' is shipped (there are: {', '.join(names)}){nearest(name_or_path, names)}"
-    )
+    hint = nearest(name_or_path, names)
+    raise ConfigError(f"no configuration is called '{name_or_path}' (shipped: {', '.join(names)}){hint}")

@@ -1,4 +1,4 @@
-"""The one place that prints: results go to standard output, everything said along the way to standard error."""
+"""The one place that prints: results on standard output, what is said along the way on standard error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _live: Console | None = (
 
 
 def _console(stream: TextIO) -> Console:
-    """Return a console on the current stream, made anew so that captured and redirected streams are respected."""
+    """Return a console on the stream as it is now, so that captured and redirected ones are respected."""
     # A pipe or a file has no width: never wrap what another program or a log will read.
     return Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False, soft_wrap=True)
 
@@ -35,7 +35,7 @@ def _stderr() -> Console:
 
 
 def emit_json(obj: Mapping[str, Any]) -> None:
-    """Write one JSON object on standard output; NaN and infinities become null, paths and NumPy values plain ones."""
+    """Write one JSON object on standard output; NaN and infinities become null, NumPy values plain ones."""
     sys.stdout.write(json.dumps(_plain(obj), allow_nan=False) + "\n")
     sys.stdout.flush()
 
@@ -60,13 +60,10 @@ def print_table(
 ) -> None:
     """Print a table on standard output.
 
-    Integers get thousands separators, floats four significant digits, None and NaN are "n/a"; strings stay as they are.
-    Columns that hold only numbers are aligned to the right.
+    Integers get thousands separators, floats four significant digits, None and NaN are "n/a"; strings stay as
+    they are. Columns that hold only numbers are aligned to the right.
     """
-    table = Table(
-        title=Text(title, style="bold"), caption=Text(caption) if caption else None, title_justify="left",
-        caption_justify="left",
-    )  # fmt: skip
+    table = Table()
     for index, name in enumerate(columns):
         cells = [row[index] for row in rows]
         numeric = any(_is_number(cell) for cell in cells) and all(
@@ -75,7 +72,11 @@ def print_table(
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    _console(sys.stdout).print(table, soft_wrap=False)
+    out = _console(sys.stdout)
+    out.print(Text(title, style="bold"))
+    out.print(table, soft_wrap=False)
+    if caption:
+        out.print(Text(caption, style="dim"))
 
 
 def _is_number(value: object) -> bool:
@@ -124,7 +125,7 @@ class ProgressReport(Protocol):
     """What `progress` yields."""
 
     def update(self, done: int, **fields: str) -> None:
-        """Report that `done` units in all are finished; `fields` such as loss="1.23" are shown beside the rate."""
+        """Report that `done` units in all are finished; `fields` such as loss="1.23" are shown as well."""
 
 
 class _Rate:
@@ -200,7 +201,7 @@ def progress(
 ) -> Iterator[ProgressReport]:
     """Show how far a job has come, with rate and time left, on standard error.
 
-    A bar where standard error is a terminal; elsewhere a plain line about every ten seconds; one line at the end.
+    A bar where that is a terminal, elsewhere a plain line about every ten seconds; one line at the end.
     `start` is the count that a resumed job begins with, so that its rate is true from the first second.
     """
     global _live

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class MnasnetError(Exception):
-    """Base of all errors whose message is meant for the user: what was found, what was expected, what to do next."""
+    """Base of all errors that speak to the user: what was found, what was expected, what to do next."""
 
     exit_code = 2
 
@@ -41,7 +41,7 @@ class Stopped(MnasnetError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return the end of a message that proposes the closest of `choices`: "; did you mean 'x'?", or "" if none is close."""
+    """Return "; did you mean 'x'?" with the closest of `choices`, to end a message with, or "" if none is."""
     by_lower = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f"; did you mean '{by_lower[found[0]]}'?" if found else ""

@@ -1,8 +1,8 @@
 """Keep TensorFlow's start-up chatter off standard error.
 
-Some notices (oneDNN, CUDA stubs) are written by native code while `import tensorflow` runs, before any log level is in
-force, so no environment variable reaches them. An import hook puts standard error aside for the time of that import
-and then hands on what is no such notice.
+Some notices (oneDNN, CUDA stubs) are written by native code while `import tensorflow` runs, before any log
+level is in force, so no environment variable reaches them. An import hook puts standard error aside for the
+time of that import and then hands on what is no such notice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 
-# "I0000 00:00:17955.07 4961 port.cc:153] oneDNN …" and W-lines alike; the E-lines are CUDA plug-ins registered twice.
+# "I0000 00:00:17955.07 4961 port.cc:153] oneDNN …", W-lines alike; E-lines of CUDA plug-ins registered twice.
 _NOTICE = re.compile(r"^([IW]\d{4} |WARNING: All log messages before absl|E\d{4} .*Unable to register cu)")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.errors import ConfigError, nearest
 
 
 def _check_variant(name: str | None) -> str | None:
@@ -17,8 +17,6 @@ def _check_variant(name: str | None) -> str | None:
         from mnasnet_cli.nets.spec import NETS
 
         if name not in NETS:
-            from mnasnet_cli.errors import nearest
-
             known = ", ".join(NETS)
             raise ConfigError(f"unknown variant '{name}' (known: {known}){nearest(name, NETS)}")
     return name
@@ -53,9 +51,10 @@ VariantOption = Annotated[
 ]
 WidthOption = Annotated[
     float | None,
-    typer.Option("--width", metavar="X", help="Width multiplier: 0.35, 0.5, 0.75, 1.0, 1.4 or any positive number.",
-                 callback=_check_width),
-]  # fmt: skip
+    typer.Option(
+        "--width", metavar="X", help="Width multiplier, e.g. 0.5; any positive number.", callback=_check_width
+    ),
+]
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds the records.")
 ]

@@ -1,0 +1,55 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer with pip: they set up .venv themselves.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := mnasnet_cli data_prep tests $(wildcard benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all test-tf1 lint format types check bench clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## install everything, in pinned versions, into .venv
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 setup"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+demo: $(READY)  ## the whole way on generated images: records, training, evaluation
+	@$(BIN)/mnasnet demo
+
+test: $(READY)  ## the tests that take seconds
+	@$(BIN)/python -m pytest
+
+test-all: $(READY)  ## all tests, the slow ones too
+	@$(BIN)/python -m pytest -m ""
+
+test-tf1: $(READY)  ## the net under TensorFlow 1.15 (needs Python 3.7)
+	@$(BIN)/python -m pytest -m tf1
+
+lint: $(READY)  ## style, formatting, and which module may import which
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/lint-imports --no-logo --no-cache
+
+format: $(READY)  ## rewrite the sources in the project's style
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+types: $(READY)  ## mypy
+	@$(BIN)/mypy
+
+check: lint types test  ## all of the above, as the continuous integration runs it
+
+bench: $(READY)  ## measurements beside other libraries (see benchmarks/)
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove what building, testing and checking left (not .venv, records or runs)
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	@find mnasnet_cli data_prep tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,46 @@
+"""`mnasnet doctor`: what this machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mnasnet_cli import console, machine
+from mnasnet_cli.commands.options import JsonFlag
+
+
+def doctor(json_output: JsonFlag = False) -> None:
+    """Show what this machine has (versions, devices, memory, CPU features, free disk) and what to mend."""
+    found = machine.describe()
+    if json_output:
+        console.emit_json(found)
+        return
+    console.print_table("This machine", ("what", "found"), rows(found))
+    mend = found["mend"]
+    if mend:
+        console.print_table("To mend", ("", "what to do"), [(i, item) for i, item in enumerate(mend, 1)])
+    else:
+        console.say("nothing to mend")
+
+
+def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the table's rows of what `machine.describe` found."""
+    tensorflow, cpu, memory = found["tensorflow"], found["cpu"], found["memory_gb"]
+    devices = [str(device["name"]) for device in tensorflow.get("devices", [])]
+    threads = tensorflow.get("threads", {})
+    listed = [
+        ("system", found["system"]),
+        ("processor", f"{cpu['name']}, {cpu['cores']} cores"),
+        ("CPU features", " ".join(cpu["features"])),
+        ("memory", f"{memory['available'] or '?'} GB available of {memory['total'] or '?'} GB"),
+        ("free disk here", f"{found['disk_free_gb']} GB"),
+        ("TensorFlow devices", ", ".join(devices) or f"none: {tensorflow['error']}"),
+        ("TensorFlow threads", ", ".join(f"{key} {value or 'automatic'}" for key, value in threads.items())),
+    ]
+    listed += [(name, value) for name, value in found["environment"].items()]
+    optional = machine.OPTIONAL
+    listed += [
+        (name, version or ("not installed (optional)" if name in optional else "not installed"))
+        for name, version in found["versions"].items()
+    ]
+    return [row for row in listed if row[1]]

@@ -1,0 +1,155 @@
+"""The behaviour that all commands share: help, exit codes, one line for an error."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from mnasnet_cli import app as program
+from mnasnet_cli.commands import doctor as doctor_module
+from mnasnet_cli.errors import CheckFailed, ConfigError, DataError, Stopped, nearest
+
+
+def test_help_lists_every_command_with_a_sentence(mnasnet):
+    result = mnasnet("--help")
+    assert result.code == 0, result.err
+    for name in program.COMMANDS:
+        assert f" {name} " in result.out
+
+
+@pytest.mark.parametrize("name", program.COMMANDS)
+def test_every_command_has_help(mnasnet, name):
+    result = mnasnet(name, "--help")
+    assert result.code == 0, result.err
+    assert "Usage: mnasnet" in result.out
+    assert name in result.out
+
+
+def test_no_arguments_show_the_help(mnasnet):
+    result = mnasnet()
+    assert result.code == 0, result.err
+    assert "Usage: mnasnet" in result.out
+
+
+def test_version(mnasnet):
+    import mnasnet_cli
+
+    assert mnasnet("--version") == (0, f"mnasnet {mnasnet_cli.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["docto"], "error: no command 'docto'; did you mean 'doctor'?"),
+        (["zzz"], "error: no command 'zzz'; see mnasnet --help"),
+        (["doctor", "--jsn"], "error: no option '--jsn'; did you mean '--json'?"),
+        (["doctor", "--zzz"], "error: no option '--zzz'; see mnasnet doctor --help"),
+        (["doctor", "more"], "error: Got unexpected extra argument(s) (more); see mnasnet doctor --help"),
+        (["--zzz"], "error: no option '--zzz'; see mnasnet --help"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_code_2(mnasnet, arguments, message):
+    assert mnasnet(*arguments) == (2, "", message + "\n")
+
+
+def _doctor_raises(monkeypatch, error: BaseException) -> None:
+    def describe() -> None:
+        raise error
+
+    monkeypatch.setattr(doctor_module.machine, "describe", describe)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (DataError("shard 17 of 1024 is missing\nin data"), 2, "error: shard 17 of 1024 is missing in data"),
+        (ConfigError("epochs: [0, 1] is no number"), 2, "error: epochs: [0, 1] is no number"),
+        (CheckFailed("top-1 0.5 is below 0.7"), 3, "error: top-1 0.5 is below 0.7"),
+        (Stopped("stopped at step 7"), 143, "error: stopped at step 7"),
+        (OSError(errno.ENOSPC, "x", "out/t"), 2,
+         "error: out/t: no space left on device; free some, or choose a folder on another disk"),
+        (PermissionError(errno.EACCES, "x", "out/t"), 2,
+         "error: out/t: permission denied; choose another folder, or change its permissions"),
+        (FileNotFoundError(errno.ENOENT, "x", "in/t"), 2, "error: in/t: no such file or directory"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 2,
+         "error: the Python package that provides 'torch' is not installed; see mnasnet doctor"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line_with_its_code(mnasnet, monkeypatch, error, code, message):
+    _doctor_raises(monkeypatch, error)
+    assert mnasnet("doctor", "--json") == (code, "", message + "\n")
+
+
+def test_a_bug_says_where_it_is(mnasnet, monkeypatch):
+    _doctor_raises(monkeypatch, ValueError("what"))
+    result = mnasnet("doctor")
+    assert result.code == 1
+    assert result.err.startswith(
+        "error: internal error: ValueError: what (in mnasnet_cli/commands/doctor.py:"
+    )
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("--debug", "doctor"), ("doctor", "--debug")])
+def test_debug_anywhere_shows_the_traceback(mnasnet, monkeypatch, arguments):
+    _doctor_raises(monkeypatch, DataError("what"))
+    result = mnasnet(*arguments)
+    assert result.code == 2
+    assert "Traceback" in result.err
+    assert result.err.endswith("error: what\n")
+
+
+def test_debug_after_two_dashes_is_an_argument():
+    assert program._take_debug(["inspect", "--", "--debug"]) == (["inspect", "--", "--debug"], False)
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnasnet_cli", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_tensorflow_is_imported_without_a_line_on_standard_error():
+    code = (
+        "from mnasnet_cli.quiet import silence_tensorflow; silence_tensorflow()\n"
+        "import sys, tensorflow as tf; tf.reduce_sum(tf.ones([2, 2])); print('kept', file=sys.stderr)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert result.stderr == b"kept\n"
+
+
+def test_a_failing_import_keeps_its_message(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\nos.write(2, b'I0000 00:00 notice\\nneeds AVX\\n')\nraise ImportError('broken')\n"
+    )
+    code = "from mnasnet_cli.quiet import silence_tensorflow; silence_tensorflow(); import tensorflow"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("needs AVX\nTraceback")
+    assert result.stderr.endswith("ImportError: broken\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("b2", "; did you mean 'b1'?"), ("SMAL", "; did you mean 'small'?"), ("xyz", "")],
+)
+def test_nearest(word, expected):
+    assert nearest(word, ["a1", "b1", "small"]) == expected
+
+
+def test_typer_abort_is_an_interruption():
+    assert program.explain(typer.Abort()) == ("aborted", 130)

@@ -1,0 +1,123 @@
+"""What is printed, where, and how."""
+
+from __future__ import annotations
+
+import json
+import math
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnasnet_cli import console
+
+
+def test_json_is_one_plain_object(capsys):
+    console.emit_json(
+        {
+            "nan": math.nan,
+            "inf": [math.inf, 1.5],
+            "path": Path("a/b"),
+            "numpy": np.float32(0.5),
+            "array": np.array([[1, 2]]),
+            "nested": {"x": np.float64("nan"), 3: True},
+            "none": None,
+        }
+    )
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.count("\n") == 1
+    assert json.loads(captured.out) == {
+        "nan": None,
+        "inf": [None, 1.5],
+        "path": "a/b",
+        "numpy": 0.5,
+        "array": [[1, 2]],
+        "nested": {"x": None, "3": True},
+        "none": None,
+    }
+
+
+def test_a_table_goes_to_standard_output_unwrapped(capsys):
+    long = "word " * 60
+    rows = [("a1", 3_887_038, 0.75234, None), ("[red]b1[/red]", 5, math.nan, True), (long, 6, 1.0, False)]
+    console.print_table("Nets [N,3]", ("name", "params", "top-1", "measured"), rows, caption="from tests")
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in captured.out.splitlines()]
+    assert ["a1", "3,887,038", "0.7523", "n/a"] in cells
+    assert ["[red]b1[/red]", "5", "n/a", "yes"] in cells
+    assert [long.strip(), "6", "1", "no"] in cells
+    assert "Nets [N,3]" in captured.out
+    assert "from tests" in captured.out
+
+
+def test_an_empty_table_prints(capsys):
+    console.print_table("Nothing", ("a",), [])
+    assert "Nothing" in capsys.readouterr().out
+
+
+def test_messages_are_one_line_each_on_standard_error(capsys):
+    console.say("a [N,3] tensor\n" + "long " * 50)
+    console.warn("odd")
+    console.fail("bad")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "a [N,3] tensor " + ("long " * 50).strip() + "\nwarning: odd\nerror: bad\n"
+
+
+def test_progress_without_a_terminal_is_lines(capsys, monkeypatch):
+    monkeypatch.setattr(console, "PLAIN_LINE_SECONDS", 0.0)
+    with console.progress("writing", 10, start=2) as report:
+        report.update(4, loss="1.23")
+        report.update(10)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("writing: 4/10 images, ")
+    assert lines[0].endswith("loss 1.23")
+    assert " images/s, " in lines[0]
+    assert " left, " in lines[0]
+    assert lines[1].startswith("writing: 10/10 images, ")
+    assert lines[2].startswith("writing: 8 images in 0.0 s")
+
+
+def test_progress_says_nothing_more_after_an_error(capsys):
+    with pytest.raises(ValueError, match="what"), console.progress("writing", 10):
+        raise ValueError("what")
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal_is_a_bar_with_lines_above():
+    code = (
+        "from mnasnet_cli import console\n"
+        "with console.progress('writing', 4, unit='files') as report:\n"
+        "    report.update(2, loss='[x]'); console.say('between'); report.update(4)\n"
+    )
+    ours, theirs = pty.openpty()
+    result = subprocess.run([sys.executable, "-c", code], stderr=theirs, stdout=subprocess.PIPE, check=True)
+    import os
+
+    os.close(theirs)
+    screen = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert result.stdout == b""
+    assert "between" in screen
+    assert "4/4 files" in screen
+    assert "writing: 4 files in" in screen
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (12.4, "12 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (7620, "2 h 07 min"),
+    ],
+)
+def test_duration(seconds, expected):
+    assert console.duration(seconds) == expected

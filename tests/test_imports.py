@@ -1,0 +1,70 @@
+"""Who imports what: commands start without TensorFlow, and the drop-in is closed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+PURE = (
+    "mnasnet_cli.app",
+    "mnasnet_cli.config",
+    "mnasnet_cli.config_files",
+    "mnasnet_cli.console",
+    "mnasnet_cli.errors",
+    "mnasnet_cli.machine",
+    "mnasnet_cli.nets.spec",
+    "mnasnet_cli.data.schema",
+)
+
+
+def _tensorflow_after(code: str) -> str:
+    """Run code in a new process and return "True" or "False": whether it imported TensorFlow."""
+    code += "\nimport sys; print('tensorflow' in sys.modules or 'tf_slim' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["models"], ["train-imagenet", "--help"], ["eval", "--help"]]
+)
+def test_a_command_that_needs_no_tensorflow_does_not_import_it(arguments):
+    code = f"""
+from mnasnet_cli.app import app
+try:
+    app({arguments!r})
+except SystemExit as ended:
+    assert not ended.code, ended.code
+"""
+    assert _tensorflow_after(code) == "False"
+
+
+def test_modules_that_must_stay_light_do_not_import_tensorflow(repo):
+    commands = [f"mnasnet_cli.commands.{path.stem}" for path in (repo / "mnasnet_cli/commands").glob("*.py")]
+    assert _tensorflow_after("\n".join(f"import {name}" for name in (*PURE, *commands))) == "False"
+
+
+def test_the_drop_in_imports_only_tensorflow_and_slim(repo):
+    allowed = {"tensorflow", "tf_slim", *sys.stdlib_module_names}
+    for path in sorted((repo / "mnasnet_cli/nets").glob("*.py")):
+        tree = ast.parse(path.read_text(), feature_version=(3, 7))  # what TensorFlow 1.15's Python can read
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                assert name.split(".")[0] in allowed or name.startswith("mnasnet_cli.nets"), (
+                    f"{path.name}: {name}"
+                )
+
+
+def test_no_keras(repo):
+    for package in ("mnasnet_cli", "data_prep", "benchmarks"):
+        for path in (repo / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                used = isinstance(node, ast.Attribute) and node.attr == "keras"
+                imported = isinstance(node, ast.Import | ast.ImportFrom) and "keras" in ast.dump(node)
+                assert not (used or imported), f"{path}: {ast.unparse(node)}"

@@ -1,0 +1,168 @@
+"""What may stand in the repository, and whether its texts agree with the program."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+
+import pytest
+
+from mnasnet_cli import app, config_files
+from mnasnet_cli.errors import ConfigError
+
+MAX_BYTES = 200_000
+MAX_LINES = 250
+MAX_FUNCTION_LINES = 80
+
+
+def _tracked(repo):
+    """Yield the files that are in the repository: those that git knows, or all in an unpacked archive."""
+    result = subprocess.run(["git", "ls-files", "-z"], cwd=repo, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [repo / name for name in result.stdout.split("\0") if name and (repo / name).is_file()]
+
+
+def _sources(repo):
+    return sorted([*(repo / "mnasnet_cli").rglob("*.py"), *(repo / "data_prep").rglob("*.py")])
+
+
+def test_no_large_file(repo):
+    large = {str(path): path.stat().st_size for path in _tracked(repo) if path.stat().st_size > MAX_BYTES}
+    assert not large
+
+
+def test_no_absolute_path_and_no_package_host(repo):
+    # A path of somebody's machine, or a package index other than the default one, works for nobody else.
+    forbidden = re.compile(
+        r"(?<![\w.])/(?:home|root|work|Users|opt)/\w|--(?:extra-)?index-url|--find-links|file://"
+    )
+    found = []
+    for path in _tracked(repo):
+        if path == repo / "tests/test_repo.py":
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # an image
+        for number, line in enumerate(text.splitlines(), 1):
+            if forbidden.search(line):
+                found.append(f"{path.relative_to(repo)}:{number}: {line.strip()[:100]}")
+    assert not found
+
+
+def test_constraints_pin_versions_and_nothing_else(repo):
+    lines = [line for line in (repo / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+]+", line) for line in lines), lines
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
+    project = tomllib.loads((repo / "pyproject.toml").read_text())["project"]
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        name = re.match(r"[\w.-]+", requirement)
+        assert name, requirement
+        assert name[0].lower() in pinned
+
+
+def test_modules_are_short(repo):
+    long = {
+        str(p.relative_to(repo)): n
+        for p in _sources(repo)
+        if (n := len(p.read_text().splitlines())) > MAX_LINES
+    }
+    assert not long
+
+
+def test_functions_fit_on_a_screen(repo):
+    long = []
+    for path in _sources(repo):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES:
+                long.append(f"{path.relative_to(repo)}:{node.lineno} {node.name}")
+    assert not long
+
+
+def test_every_module_has_annotations_from_the_future(repo):
+    for path in _sources(repo):
+        text = path.read_text()
+        if path.name != "__init__.py":
+            assert "from __future__ import annotations" in text, path
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_links_lead_somewhere(repo, name):
+    page = repo / name
+    for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_readme_lists_every_command(repo):
+    listed = re.findall(r"^\| `mnasnet ([\w-]+)", (repo / "README.md").read_text(), re.MULTILINE)
+    assert listed == list(app.COMMANDS)
+
+
+def test_commands_in_the_texts_exist_with_their_options(repo, mnasnet):
+    """Every `mnasnet …` line in a code block names a command, and options that its help shows."""
+    helps = {}
+    for page in [repo / "README.md", *sorted((repo / "docs").glob("*.md"))]:
+        text = page.read_text().replace("\\\n", " ")
+        for line in re.findall(r"^\s*(?:\$ )?mnasnet ([a-z].*)$", text, re.MULTILINE):
+            name = line.split()[0]
+            assert name in app.COMMANDS, f"{page.name}: {line}"
+            if name not in helps:
+                result = mnasnet(name, "--help")
+                assert result.code == 0, result.err
+                helps[name] = result.out
+            for option in re.findall(r"(?<!\S)--[a-z][\w-]*", line.split("#")[0]):
+                assert option in helps[name] or option == "--debug", f"{page.name}: {line}"
+
+
+def test_make_help_lists_every_target(repo):
+    text = (repo / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert phony
+    result = subprocess.run(["make", "help"], cwd=repo, capture_output=True, text=True, check=True)
+    assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
+
+
+@pytest.mark.parametrize("name", ["paper", "quick"])
+def test_shipped_configs_are_found_by_name_and_by_path(name):
+    assert name in config_files.shipped_configs("imagenet")
+    path = config_files.find_config(name)
+    assert config_files.find_config(str(path)) == path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("quik", "no configuration is called 'quik' (shipped: .*); did you mean 'quick'?"),
+        ("none.yaml", "configuration file none.yaml does not exist"),
+    ],
+)
+def test_an_unknown_config_is_an_error_that_helps(name, message):
+    with pytest.raises(ConfigError, match=re.escape(message).replace(r"\.\*", ".*")):
+        config_files.find_config(name)
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_packages_and_configs_only(repo, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path),
+        ".",
+    ]
+    subprocess.run(command, cwd=repo, check=True)
+    (wheel,) = tmp_path.glob("mnasnet-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "mnasnet_cli/_configs/imagenet/paper.yaml" in names
+    assert {name.split("/")[0] for name in names} - {"mnasnet_cli", "data_prep"} == {
+        wheel.name.split("-py3")[0] + ".dist-info"
+    }
