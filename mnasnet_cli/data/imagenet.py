@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +12,11 @@ import tensorflow as tf
 
 from mnasnet_cli.config import Config
 from mnasnet_cli.data import augment
+from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic
 from mnasnet_cli.data.rand_augment import rand_augment
 from mnasnet_cli.data.schema import DatasetInfo, find_shards, load_dataset_info, parse_imagenet_example
 from mnasnet_cli.errors import DataError
 
-PARALLEL_CALLS = os.cpu_count() or 1
 PADDING = -1
 
 
@@ -34,15 +33,6 @@ class ClassificationBatch(NamedTuple):
     """[N] int32: label of the image that mixup or cutmix blended in."""
     mixed_weights: tf.Tensor
     """[N] float32: share of that image; 0 where nothing is blended."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which part of the examples this process makes, and how many at a time."""
-
-    batch_size: int
-    index: int = 0
-    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,7 @@ class ImagenetRecords:
             num_parallel_calls=PARALLEL_CALLS,
         )
         batches = examples.batch(share.batch_size, drop_remainder=True)
-        return _deterministic(batches.map(lambda *batch: self._mix(*batch, seed)).prefetch(2))
+        return deterministic(batches.map(lambda *batch: self._mix(*batch, seed)).prefetch(2))
 
     def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
         """Every validation image once; copies of a blank one with label -1 fill the last batches of all processes."""
@@ -106,7 +96,7 @@ class ImagenetRecords:
         padding = tf.data.Dataset.from_tensors(blank).repeat()
         # All processes make the same number of batches, or one would wait for the others.
         batches = examples.concatenate(padding).batch(share.batch_size, drop_remainder=True).take(count)
-        return _deterministic(batches.prefetch(2))
+        return deterministic(batches.prefetch(2))
 
     def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
         """Names of the training images at these places of an epoch's order: for error messages."""
@@ -206,10 +196,3 @@ def _filenames(records: Iterable[tf.Tensor], positions: Iterable[int]) -> list[s
         if position in wanted
     ]
 
-
-def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.deterministic = True
-    # Each process already makes its own share.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options)

@@ -1,0 +1,267 @@
+"""Find the images of an ImageNet-style source: class folders, or the ILSVRC tars, which are read without unpacking.
+
+1.28 million files must hold in little memory: names lie in one byte string, numbers in arrays, about 50 bytes a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.jpeg import BadImage
+from data_prep.labels import read_class_texts, read_val_labels
+from mnasnet_cli.errors import DataError
+
+SUFFIXES = (".jpeg", ".jpg", ".png", ".gif", ".bmp", ".webp")
+TARS = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar"}
+FOLDERS = {"train": ("train",), "validation": ("val", "validation")}
+LABEL_FILES = ("LOC_val_solution.csv", "imagenet_2012_validation_synset_labels.txt")  # looked for beside val
+NO_FILE, NOT_REGULAR = -1, -2  # sizes that stand for a dangling link, and for a folder or device named like an image
+
+
+class FileTable:
+    """The images of one split, numbered 0..n-1 by class and name.
+
+    base: the split's folder or tar. folders: folder of class i at i - 1, "" where the images lie in `base` itself.
+    """
+
+    def __init__(self, base: Path, *, tar: bool, flat: bool) -> None:
+        self.base, self.tar, self.flat = str(base), tar, flat
+        self.labels = array("H")  # 1..N
+        self.sizes = array("q")  # bytes, or NO_FILE, NOT_REGULAR
+        self.offsets = array("Q")  # where a tar's image starts
+        self._names = bytearray()
+        self._ends = array("Q")
+        self._file = -1
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def add(self, name: str, label: int, size: int, offset: int = 0) -> None:
+        """Append one image."""
+        self._names += os.fsencode(name)
+        self._ends.append(len(self._names))
+        self.labels.append(label)
+        self.sizes.append(size)
+        if self.tar:
+            self.offsets.append(offset)
+
+    def name(self, index: int) -> str:
+        """Return the file's name without folders."""
+        start = self._ends[index - 1] if index else 0
+        return os.fsdecode(bytes(self._names[start : self._ends[index]]))
+
+    def path(self, index: int, synset: str) -> str:
+        """Return the file's path, or its place in the tar, for opening and for messages."""
+        folder = "" if self.flat else synset
+        return os.path.join(self.base, folder, self.name(index))
+
+    def read(self, index: int, synset: str) -> bytes:
+        """Return the file's bytes. Raises BadImage with the reason why that fails."""
+        size = self.sizes[index]
+        if size == NOT_REGULAR:
+            raise BadImage("this is no file")
+        try:
+            if self.tar:
+                if self._file < 0:
+                    self._file = os.open(self.base, os.O_RDONLY)
+                return os.pread(self._file, size, self.offsets[index])
+            handle = os.open(self.path(index, synset), os.O_RDONLY)
+            try:
+                return _read_all(handle, size)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise BadImage(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+    def digest(self) -> str:
+        """Return a hash of all names and labels."""
+        return hashlib.sha256(self._names + self._ends.tobytes() + self.labels.tobytes()).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_file": -1}  # a descriptor is of no use in a spawned process
+
+
+def _read_all(handle: int, expected: int) -> bytes:
+    """Read to the end; one call where the file is as long as it was when it was found."""
+    data = os.read(handle, expected + 1)
+    if len(data) == expected:
+        return data
+    parts = [data]
+    while part := os.read(handle, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was found. synsets, texts: class i at i - 1. ignored: number of files that are no images by their name."""
+
+    root: Path
+    synsets: list[str]
+    texts: list[str]
+    tables: dict[str, FileTable]
+    ignored: int
+
+
+def find_source(root: Path, labels: Path | None = None) -> Source:
+    """List a source. Raises DataError where something is missing, empty or contradicts itself."""
+    try:
+        return _find_source(Path(root), labels)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {(error.strerror or '').lower()}") from error
+
+
+def _find_source(root: Path, labels: Path | None) -> Source:
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder" if root.exists() else f"no folder {root}")
+    places = {split: _place(root, split) for split in FOLDERS}
+    if not any(places.values()):
+        if not _subfolders(root):
+            raise DataError(
+                f"no images in {root}: it needs train/<synset>/*.JPEG and val/<synset>/*.JPEG, or {TARS['train']}"
+            )
+        places["train"] = root  # class folders with nothing above them
+    lister = _Lister()
+    if train := places["train"]:
+        lister.list_classes("train", train)
+    if val := places["validation"]:
+        _list_val(lister, root, val, labels)
+    elif labels:
+        raise DataError(f"--labels is for a flat val/, but {root} has no val")
+    known = read_class_texts(root)
+    texts = [known.get(synset, synset) for synset in lister.synsets]
+    return Source(root, lister.synsets, texts, lister.tables, lister.ignored)
+
+
+def _place(root: Path, split: str) -> Path | None:
+    """Return the folder or tar that holds a split."""
+    for path in (*(root / name for name in FOLDERS[split]), root / TARS[split]):
+        if path.exists():
+            return path
+    return None
+
+
+def _subfolders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.name[0] != "." and _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() and not entry.name.lower().endswith(SUFFIXES)
+
+
+def _list_val(lister: _Lister, root: Path, val: Path, labels: Path | None) -> None:
+    flat = val.is_file() or not _subfolders(val)
+    if not flat:
+        if labels:
+            raise DataError(f"--labels is for a flat val/, but {val} holds class folders")
+        lister.list_classes("validation", val)
+        return
+    if labels is None:
+        beside = [root / name for name in LABEL_FILES if (root / name).exists()]
+        if not beside:
+            raise DataError(f"{val} has no class folders; name the file with its labels: --labels FILE")
+        labels = beside[0]
+    lister.list_flat("validation", val, labels)
+
+
+class _Lister:
+    """Collects tables and classes while splits are listed, train first: its classes are the classes."""
+
+    def __init__(self) -> None:
+        self.synsets: list[str] = []
+        self.tables: dict[str, FileTable] = {}
+        self.ignored = 0
+
+    def list_classes(self, split: str, place: Path) -> None:
+        """List a folder or tar with one folder or tar a class."""
+        tar = place.is_file()
+        table = FileTable(place, tar=tar, flat=False)
+        groups = _tar_classes(place) if tar else ((name, _images(place / name)) for name in _subfolders(place))
+        first = not self.synsets
+        numbers = {synset: number for number, synset in enumerate(self.synsets, 1)}
+        for name, files in groups:
+            if first:
+                self.synsets.append(name)
+                numbers[name] = len(self.synsets)
+            elif name not in numbers:
+                raise DataError(f"class {name} is in {place}, but not among the {len(numbers)} classes of train")
+            images = sorted(file for file in files if file[0].lower().endswith(SUFFIXES))
+            self.ignored += len(files) - len(images)
+            if not images:
+                raise DataError(f"class {name} has no images in {place / name}; add some or remove the folder")
+            for file, size, offset in images:
+                table.add(file, numbers[name], size, offset)
+        if not len(table):
+            raise DataError(f"no class folders in {place}; it needs {place.name}/<synset>/*.JPEG")
+        self.tables[split] = table
+
+    def list_flat(self, split: str, place: Path, labels: Path) -> None:
+        """List a folder or tar of images whose classes are in a file."""
+        tar = place.is_file()
+        files = _tar_images(place) if tar else _images(place)
+        images = sorted(file for file in files if file[0].lower().endswith(SUFFIXES))
+        self.ignored += len(files) - len(images)
+        if not images:
+            raise DataError(f"no images in {place}")
+        synsets = read_val_labels(labels, [name for name, _, _ in images], self.synsets)
+        if not self.synsets:
+            self.synsets = sorted(set(synsets))
+        numbers = {synset: number for number, synset in enumerate(self.synsets, 1)}
+        table = FileTable(place, tar=tar, flat=True)
+        for (name, size, offset), synset in zip(images, synsets, strict=True):
+            table.add(name, numbers[synset], size, offset)
+        self.tables[split] = table
+
+
+def _images(folder: Path) -> list[tuple[str, int, int]]:
+    """Return (name, bytes, 0) of all that lies in a folder and isn't hidden."""
+    files = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name[0] == ".":
+                continue
+            try:
+                status = entry.stat()
+                size = status.st_size if stat.S_ISREG(status.st_mode) else NOT_REGULAR
+            except OSError:
+                size = NO_FILE  # a dangling link; reading it will say so
+            files.append((entry.name, size, 0))
+    return files
+
+
+def _tar_classes(path: Path) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
+    """Yield (synset, [(name, bytes, offset in the outer file)]) of a tar that holds one tar a class, sorted."""
+    for name, size, offset in sorted(_tar_images(path)):
+        if name.endswith(".tar"):
+            yield name.removesuffix(".tar"), _tar_images(path, offset, size)
+
+
+def _tar_images(path: Path, start: int = 0, size: int | None = None) -> list[tuple[str, int, int]]:
+    """Return (name, bytes, offset in the outer file) of the regular files in a tar, or in a tar within it."""
+    import tarfile  # only those who have tars pay for it
+
+    files = []
+    try:
+        with open(path, "rb") as outer:
+            outer.seek(start)
+            with tarfile.open(fileobj=outer, mode="r:") as archive:  # type: ignore[call-overload]
+                while (member := archive.next()) is not None:
+                    if start and size is not None and member.offset >= start + size:
+                        break
+                    if member.isreg():
+                        files.append((os.path.basename(member.name), member.size, member.offset_data))
+                    archive.members.clear()  # tarfile keeps every header otherwise
+    except tarfile.TarError as error:
+        raise DataError(f"{path} is not a whole tar: {error}") from error
+    end = start + size if size is not None else os.path.getsize(path)
+    if files and files[-1][1] + files[-1][2] > end:
+        raise DataError(f"{path} is cut off within {files[-1][0]}")
+    return files

@@ -1,0 +1,119 @@
+"""Sum up shards: counts by class, image sizes and bad files, for a shard's journal line and for dataset.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from data_prep.jpeg import ImageFacts
+from mnasnet_cli.data.schema import SPLITS
+from mnasnet_cli.errors import DataError
+
+VERSION = 1
+SIDES = ("width", "height")
+
+
+class Facts:
+    """What a worker notes of the images of one shard."""
+
+    def __init__(self) -> None:
+        self.labels: Counter[int] = Counter()
+        self.channels: Counter[int] = Counter()
+        self.sides = {side: [1 << 30, 0, 0] for side in SIDES}  # smallest, largest, sum; px
+        self.reencoded = self.image_bytes = 0
+        self.bad: list[dict[str, str]] = []
+
+    def add(self, label: int, image: ImageFacts) -> None:
+        """Note one image."""
+        self.labels[label] += 1
+        self.channels[image.channels] += 1
+        self.reencoded += image.reencoded
+        self.image_bytes += len(image.data)
+        for value, side in ((image.width, self.sides["width"]), (image.height, self.sides["height"])):
+            if value < side[0]:
+                side[0] = value
+            if value > side[1]:
+                side[1] = value
+            side[2] += value
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {
+            "labels": dict(self.labels), "channels": dict(self.channels), "sides": self.sides,
+            "reencoded": self.reencoded, "image_bytes": self.image_bytes, "bad": self.bad,
+        }  # fmt: skip
+
+
+def dataset(plan: Mapping[str, Any], synsets: list[str], entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what dataset.json holds, from the journal entries of all shards."""
+    entries = sorted(entries, key=lambda entry: (SPLITS.index(entry["split"]), entry["index"]))
+    splits = {}
+    for split in SPLITS:
+        rows = [entry for entry in entries if entry["split"] == split]
+        if rows:
+            splits[split] = _split(rows, synsets)
+    digests = [digest for split in splits.values() for digest in split["shard_digests"]]
+    everything = json.dumps([plan, synsets, digests], sort_keys=True)
+    return {
+        "kind": "imagenet",
+        "version": VERSION,
+        "classes": len(synsets),
+        "splits": splits,
+        "image_sizes": _image_sizes(entries),
+        "fingerprint": hashlib.sha256(everything.encode()).hexdigest(),
+        "bad_files": [bad for entry in entries for bad in entry["bad"]],
+        "reencoded": sum(entry["reencoded"] for entry in entries),
+        "plan": dict(plan),
+    }
+
+
+def _split(rows: list[dict[str, Any]], synsets: list[str]) -> dict[str, Any]:
+    per_class = dict.fromkeys(synsets, 0)
+    for row in rows:
+        for label, count in row["labels"].items():
+            per_class[synsets[int(label) - 1]] += count
+    return {
+        "examples": sum(row["examples"] for row in rows),
+        "shards": len(rows),
+        "bytes": sum(row["bytes"] for row in rows),
+        "bad": sum(len(row["bad"]) for row in rows),
+        "shard_examples": [row["examples"] for row in rows],
+        "shard_digests": [row["digest"] for row in rows],
+        "per_class": per_class,
+    }
+
+
+def _image_sizes(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return min, mean and max of width and height in px, mean bytes, and how many images have 1 and 3 channels."""
+    examples = sum(entry["examples"] for entry in entries)
+    sizes: dict[str, Any] = {}
+    for side in SIDES if examples else ():
+        rows = [entry["sides"][side] for entry in entries if entry["examples"]]
+        mean = round(sum(row[2] for row in rows) / examples, 1)
+        sizes[side] = {"min": min(row[0] for row in rows), "mean": mean, "max": max(row[1] for row in rows)}
+    if examples:
+        sizes["mean_bytes"] = round(sum(entry["image_bytes"] for entry in entries) / examples)
+    channels: Counter[str] = Counter()
+    for entry in entries:
+        channels.update({str(key): count for key, count in entry["channels"].items()})
+    return sizes | {"channels": dict(sorted(channels.items()))}
+
+
+def to_text(result: Mapping[str, Any]) -> str:
+    """Return dataset.json's text: one line a field, so that the long lists don't fill screens."""
+    rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items())
+    return f"{{\n{rows}\n}}\n"
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a dataset.json that `dataset` made. Raises DataError."""
+    try:
+        stored = json.loads(path.read_text())
+        _ = [split["shard_digests"] for split in stored["splits"].values()], stored["plan"]["seed"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"cannot go on from {path}: {error!r}; write the records anew") from error
+    return dict(stored)

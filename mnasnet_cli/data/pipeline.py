@@ -1,0 +1,27 @@
+"""What every input pipeline shares: the split of the work over processes, and options."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+PARALLEL_CALLS = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the examples one process makes, and how many at a time."""
+
+    batch_size: int
+    index: int = 0
+    count: int = 1
+
+
+def deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset with its order fixed, and left alone by `tf.distribute`: each process already makes its own share."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options)
