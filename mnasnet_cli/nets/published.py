@@ -1,0 +1,31 @@
+"""Accuracies that others published for these nets, each with where it was read (no TensorFlow)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """ImageNet accuracy as fractions in [0, 1]; ``top5`` is None where the source has none."""
+
+    net: str
+    width: float
+    image_size: int
+    top1: float
+    top5: float | None
+    source: str
+
+
+_TPU = "tensorflow/tpu models/official/mnasnet/README.md"
+_PORT = "rootkitchao/mnasnet_tensorflow README.md"
+
+PUBLISHED: tuple[Published, ...] = (
+    Published("a1", 1.4, 224, 0.772, 0.935, _TPU),
+    Published("a1", 1.0, 224, 0.752, 0.925, _TPU),
+    Published("a1", 0.75, 224, 0.733, 0.913, _TPU),
+    Published("a1", 0.5, 224, 0.689, 0.884, _TPU),
+    Published("a1", 0.35, 224, 0.641, 0.851, _TPU),
+    Published("small", 1.0, 224, 0.66, None, _TPU + ' ("~66%")'),
+    Published("b1-2019", 1.0, 224, 0.74094, 0.92002, _PORT),
+)

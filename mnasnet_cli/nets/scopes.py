@@ -1,0 +1,73 @@
+"""Arg scopes: what training needs, and what a spec gives where no outer scope says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnasnet_cli.nets import blocks, layers
+from mnasnet_cli.nets.layout import NetSpec
+from mnasnet_cli.nets.slim_compat import DELAYED_UPDATES, scoped_arguments, slim, tf1
+
+
+def training_scope(
+    is_training: bool | None = True,
+    weight_decay: float = 1e-5,
+    stddev: float | None = None,
+    dropout_keep_prob: float | None = None,
+    batch_norm_decay: float | None = None,
+    batch_norm_epsilon: float | None = None,
+    regularize_depthwise: bool = True,
+    updates_collections: Any = tuple(DELAYED_UPDATES),
+) -> dict[str, Any]:
+    """Returns an arg scope with what training needs; None leaves a setting to the spec or an outer scope.
+
+    Args:
+      is_training: for batch norm and dropout; a call's own ``is_training`` beats it.
+      weight_decay: factor of sum(w²) / 2 over every trainable variable but batch norm's, as in the TPU code:
+        kernels, depthwise ones too, and the biases of squeeze-excite and logits.
+      stddev: None starts as the TPU code does (fan-out normal, uniform logits); a number gives all kernels a
+        truncated normal with this deviation, as slim's mobilenets have.
+      dropout_keep_prob: share of the features that is kept before the logits.
+      batch_norm_decay: for the moving statistics; the paper's nets have 0.99, the 2019 port 0.9997.
+      batch_norm_epsilon: the paper's nets have 1e-3.
+      regularize_depthwise: False leaves depthwise kernels out of the weight decay, as slim's mobilenets do.
+      updates_collections: where the updates of moving statistics go; None runs them in place (TF2 functions).
+    """
+    regularizer = slim.l2_regularizer(weight_decay) if weight_decay else None
+    truncated = None if stddev is None else tf1.truncated_normal_initializer(stddev=stddev)
+    kernels = {"weights_initializer": truncated or layers.conv_initializer()}
+    depthwise = {**kernels, "weights_regularizer": regularizer if regularize_depthwise else None}
+    dense = {**kernels, "weights_regularizer": regularizer, "biases_regularizer": regularizer}
+    # A list, and never slim's own default, which takes the path that TensorFlow 2 has no more.
+    collections = [updates_collections] if isinstance(updates_collections, str) else updates_collections
+    collections = None if collections is None else list(collections)
+    norm = {"is_training": is_training, "decay": batch_norm_decay, "epsilon": batch_norm_epsilon}
+    norm = {key: value for key, value in norm.items() if value is not None}
+    dropout = {} if dropout_keep_prob is None else {"keep_prob": dropout_keep_prob}
+    with slim.arg_scope([slim.conv2d, slim.fully_connected], **dense), slim.arg_scope(
+        [slim.separable_conv2d], **depthwise
+    ), slim.arg_scope(
+        [blocks.classify], weights_initializer=truncated or layers.logits_initializer()
+    ), slim.arg_scope([slim.batch_norm], updates_collections=collections, **norm), slim.arg_scope(
+        [slim.dropout], **dropout
+    ) as scope:
+        return scope
+
+
+def resolve_training(is_training: Any) -> Any:
+    """The call's word, else the scope's for batch norm, else inference."""
+    outer = scoped_arguments(slim.batch_norm).get("is_training")
+    given = outer if is_training is None else is_training
+    return False if given is None else given
+
+
+def norm_scope(spec: NetSpec, is_training: Any) -> Any:
+    """Returns an arg scope that gives batch norm the spec's settings where no outer scope has any."""
+    outer = scoped_arguments(slim.batch_norm)
+    ours = {
+        "decay": spec.dialect.batch_norm_decay,
+        "epsilon": spec.dialect.batch_norm_epsilon,
+        "updates_collections": list(DELAYED_UPDATES),
+    }
+    ours = {key: value for key, value in ours.items() if key not in outer}
+    return slim.arg_scope([slim.batch_norm], is_training=is_training, center=True, scale=True, **ours)
