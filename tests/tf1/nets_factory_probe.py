@@ -1,0 +1,102 @@
+"""What ``check_nets_factory.py`` runs under Python 3.7 and TensorFlow 1.15, with slim/ and our checkout on the path.
+
+Fails with an AssertionError; prints a line for each thing that held.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_slim as slim
+from nets import nets_factory
+
+from mnasnet_cli.nets import mnasnet
+from mnasnet_cli.nets.spec import NETS, count_parameters
+
+tf1 = tf.compat.v1
+tf1.logging.set_verbosity(tf1.logging.ERROR)
+GOLDEN = Path(__file__).parents[1] / "golden" / "variables.json"
+SIZE, BATCH, STEPS = 96, 8, 12
+
+
+def add_to_the_factory() -> None:
+    """The two map entries that a user adds."""
+    nets_factory.networks_map["mnasnet_b1"] = mnasnet.mnasnet_b1
+    nets_factory.arg_scopes_map["mnasnet_b1"] = mnasnet.training_scope
+
+
+def trains() -> None:
+    """A training step through ``get_network_fn`` and slim's own train op lowers the loss on a batch."""
+    network = nets_factory.get_network_fn("mnasnet_b1", 1001, weight_decay=1e-5, is_training=True)
+    assert network.default_image_size == 224
+    random = np.random.RandomState(0)
+    with tf.Graph().as_default():
+        tf1.set_random_seed(0)
+        images = tf.constant(random.uniform(-1, 1, [BATCH, SIZE, SIZE, 3]), tf.float32)
+        labels = tf.constant(random.randint(1, 1001, [BATCH]))
+        logits, end_points = network(images)
+        assert logits.shape.as_list() == [BATCH, 1001], logits
+        assert {"layer_1", "layer_19", "global_pool", "Logits", "Predictions"} <= set(end_points)
+        loss = tf1.losses.sparse_softmax_cross_entropy(labels, logits)
+        decayed = tf1.losses.get_regularization_losses()
+        assert len(decayed) == 54, len(decayed)  # 53 kernels and the logits' biases
+        train = slim.learning.create_train_op(tf1.losses.get_total_loss(), tf1.train.MomentumOptimizer(0.02, 0.9))
+        moving = next(v for v in tf1.global_variables() if v.op.name == "Mnasnet/Conv/BatchNorm/moving_variance")
+        with tf1.Session() as session:
+            session.run(tf1.global_variables_initializer())
+            losses = []
+            for _ in range(STEPS):
+                losses.append(float(session.run([loss, train])[0]))
+            assert losses[-1] < 0.7 * losses[0], losses
+            assert abs(session.run(moving) - 1).max() > 1e-3, "the moving statistics did not move"
+    print("training: loss %.3f -> %.3f in %d steps of batch %d" % (losses[0], losses[-1], STEPS, BATCH))
+
+
+def evaluates() -> None:
+    """``is_training=False`` is deterministic and reuses the weights; ``num_classes=None`` gives the features."""
+    with tf.Graph().as_default():
+        images = tf1.placeholder(tf.float32, [None, None, None, 3])
+        training = nets_factory.get_network_fn("mnasnet_b1", 1001, is_training=True)
+        inference = nets_factory.get_network_fn("mnasnet_b1", 1001, is_training=False)
+        features = nets_factory.get_network_fn("mnasnet_b1", None, is_training=False)
+        training(images)
+        variables, updates = len(tf1.global_variables()), len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
+        logits, _ = inference(images, reuse=True)
+        pooled, end_points = features(images, reuse=True)
+        assert variables == len(tf1.global_variables()) and variables == len(set(tf1.global_variables()))
+        assert updates == 2 * 52 == len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
+        assert "Logits" not in end_points
+        feed = {images: np.random.RandomState(1).uniform(-1, 1, [2, SIZE, SIZE, 3])}
+        with tf1.Session() as session:
+            session.run(tf1.global_variables_initializer())
+            first, second, vector = session.run([logits, logits, pooled], feed)
+            again = session.run(logits, feed)
+        assert first.shape == (2, 1001) and vector.shape == (2, 1, 1, 1280)
+        assert np.array_equal(first, second) and np.array_equal(first, again) and np.isfinite(first).all()
+    print("inference: deterministic, weights reused; num_classes=None gives [N, 1, 1, 1280]")
+
+
+def builds_all() -> None:
+    """Every net has the variables that tests/golden pins, and the trainable parameters of its table."""
+    golden = json.loads(GOLDEN.read_text())
+    for name, spec in NETS.items():
+        with tf.Graph().as_default():
+            mnasnet.mnasnet_base(tf1.placeholder(tf.float32, [1, 64, 64, 3]), spec, num_classes=1001)
+            built = {variable.op.name: variable.shape.as_list() for variable in tf1.global_variables()}
+            trainable = sum(int(np.prod(variable.shape)) for variable in tf1.trainable_variables())
+        assert built == golden[name], sorted(set(built) ^ set(golden[name]))
+        assert trainable == count_parameters(spec, 1001)
+    print("all nets: variables as pinned in %s" % GOLDEN.name)
+
+
+if __name__ == "__main__":
+    print("Python %s, TensorFlow %s" % (platform.python_version(), tf.__version__))
+    add_to_the_factory()
+    trains()
+    evaluates()
+    builds_all()
+    print("ok")
