@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,6 +47,15 @@ class ImagenetRecords:
     def info(self) -> DatasetInfo:
         return load_dataset_info(self.directory)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the records: the summary's own fingerprint and the size of every shard."""
+        digest = hashlib.sha256(self.info.fingerprint.encode())
+        for split in sorted(self.info.splits):
+            for path in find_shards(self.directory, split):
+                digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        return digest.hexdigest()
+
     @property
     def eval_examples(self) -> int:
         return self.info.splits["validation"].examples
@@ -61,29 +71,25 @@ class ImagenetRecords:
             )
         return examples // batch_size
 
-    def train_batches(
-        self, first_epoch: int, end_epoch: int, image_size: int, skip_examples: int, share: Share
-    ) -> tf.data.Dataset:
-        """Batches of the epochs [first_epoch, end_epoch), after the first `skip_examples` of the first one."""
-        config = self.config
-        paths = [str(path) for path in find_shards(self.directory, "train")]
-        examples = tf.data.Dataset.range(first_epoch, end_epoch).flat_map(lambda epoch: self._epoch(paths, epoch))
+    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
+        """The whole batches of one epoch, without its first `skip_examples` examples."""
+        seed = tf.constant([self.config.training.seed, epoch], tf.int32)
         # Skipping and sharing out come before decoding: both cost reading only.
-        examples = examples.skip(skip_examples).shard(share.count, share.index)
-        seed = tf.constant([config.training.seed, 1], tf.int32)
+        examples = self._records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
         examples = examples.map(
-            lambda epoch, position, record: (epoch, position, *self._train_example(record, epoch, position, seed, image_size)),
+            lambda position, record: self._train_example(record, position, seed, image_size),
             num_parallel_calls=PARALLEL_CALLS,
         )
-        batches = examples.batch(share.batch_size, drop_remainder=True)
-        return deterministic(batches.map(lambda *batch: self._mix(*batch, seed)).prefetch(2))
+        batches = examples.batch(share.batch_size, drop_remainder=True).map(lambda *batch: self._mix(*batch, seed))
+        return deterministic(batches.prefetch(2))
 
     def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
         """Every validation image once; copies of a blank one with label -1 fill the last batches of all processes."""
         paths = [str(path) for path in find_shards(self.directory, "validation")]
         records = tf.data.TFRecordDataset(paths).enumerate()
         examples = records.shard(share.count, share.index).map(
-            lambda position, record: self._eval_example(record, position, image_size), num_parallel_calls=PARALLEL_CALLS
+            lambda position, record: self._eval_example(record, position, image_size),
+            num_parallel_calls=PARALLEL_CALLS,
         )
         count = -(-self.eval_examples // (share.count * share.batch_size))
         blank = ClassificationBatch(
@@ -100,8 +106,12 @@ class ImagenetRecords:
 
     def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
         """Names of the training images at these places of an epoch's order: for error messages."""
-        paths = [str(path) for path in find_shards(self.directory, "train")]
-        return _filenames((record for _, _, record in self._epoch(paths, tf.constant(epoch, tf.int64))), positions)
+        wanted = set(positions)
+        return [
+            parse_imagenet_example(record)["filename"].numpy().decode()
+            for position, record in enumerate(self._records(epoch))
+            if position in wanted
+        ]
 
     def eval_records(self, positions: Iterable[int]) -> dict[int, tuple[str, bytes]]:
         """File name and encoded image of the validation examples at these places."""
@@ -114,9 +124,10 @@ class ImagenetRecords:
                 found[position] = (example["filename"].numpy().decode(), example["image_bytes"].numpy())
         return found
 
-    def _epoch(self, paths: list[str], epoch: tf.Tensor) -> tf.data.Dataset:
-        """One epoch as (epoch, position, record), in its own order; without the rest that fills no batch."""
-        seed = tf.cast(epoch, tf.int64) + 1_000_003 * self.config.training.seed
+    def _records(self, epoch: int) -> tf.data.Dataset:
+        """The records of one epoch in its own order, still encoded; without the rest that fills no batch."""
+        seed = 1_000_003 * self.config.training.seed + epoch
+        paths = [str(path) for path in find_shards(self.directory, "train")]
         shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
         records = shards.interleave(
             tf.data.TFRecordDataset,
@@ -125,17 +136,16 @@ class ImagenetRecords:
             num_parallel_calls=min(PARALLEL_CALLS, len(paths)),
             deterministic=True,
         )
-        # Shuffled while still encoded: a buffer of decoded images would be ten times as large.
+        # Shuffled before decoding: a buffer of decoded images would be ten times as large.
         records = records.shuffle(self.config.data.shuffle_buffer, seed=seed)
-        records = records.take(self.steps_per_epoch * self.config.training.batch_size)
-        return records.enumerate().map(lambda position, record: (epoch, position, record))
+        return records.take(self.steps_per_epoch * self.config.training.batch_size)
 
     def _train_example(
-        self, record: tf.Tensor, epoch: tf.Tensor, position: tf.Tensor, seed: tf.Tensor, size: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self, record: tf.Tensor, position: tf.Tensor, seed: tf.Tensor, size: int
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         options = self.config.data.augment
         example = parse_imagenet_example(record)
-        seed = augment.fold(seed, epoch, position)
+        seed = augment.fold(seed, position)
         shape = augment.image_shape(example["image_bytes"])
         window = augment.random_crop_window(shape, augment.fold(seed, 0), options.crop_area, options.crop_ratio)
         image = augment.decode_crop_resize(example["image_bytes"], window, size)
@@ -149,24 +159,22 @@ class ImagenetRecords:
             )
         if options.erasing:
             image = augment.random_erasing(image, augment.fold(seed, 4), options.erasing)
-        return image, class_index(example["label"])
+        return position, image, class_index(example["label"])
 
-    def _mix(
-        self, epoch: tf.Tensor, positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
-    ) -> ClassificationBatch:
+    def _mix(self, positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> ClassificationBatch:
         options = self.config.data.augment
-        seed = augment.fold(seed, epoch[0], positions[0])
+        seed = augment.fold(seed, positions[0], 5)
         weight = tf.constant(0.0)
         if options.mixup and options.cutmix:
             images, weight = tf.cond(
-                tf.random.stateless_uniform([], augment.fold(seed, 5)) < 0.5,
-                lambda: augment.mixup(images, augment.fold(seed, 6), options.mixup),
-                lambda: augment.cutmix(images, augment.fold(seed, 6), options.cutmix),
+                tf.random.stateless_uniform([], augment.fold(seed, 0)) < 0.5,
+                lambda: augment.mixup(images, augment.fold(seed, 1), options.mixup),
+                lambda: augment.cutmix(images, augment.fold(seed, 1), options.cutmix),
             )
         elif options.mixup:
-            images, weight = augment.mixup(images, augment.fold(seed, 6), options.mixup)
+            images, weight = augment.mixup(images, augment.fold(seed, 1), options.mixup)
         elif options.cutmix:
-            images, weight = augment.cutmix(images, augment.fold(seed, 6), options.cutmix)
+            images, weight = augment.cutmix(images, augment.fold(seed, 1), options.cutmix)
         weights = tf.fill(tf.shape(labels), weight)
         return ClassificationBatch(images, labels, positions, tf.reverse(labels, [0]), weights)
 
@@ -186,13 +194,3 @@ def eval_image(image_bytes: tf.Tensor, size: int, crop_fraction: float) -> tf.Te
 def class_index(label: tf.Tensor) -> tf.Tensor:
     """A record's label 1..N as a class index 0..N-1; 0, the background, isn't trained."""
     return tf.cast(label, tf.int32) - 1
-
-
-def _filenames(records: Iterable[tf.Tensor], positions: Iterable[int]) -> list[str]:
-    wanted = set(positions)
-    return [
-        parse_imagenet_example(record)["filename"].numpy().decode()
-        for position, record in enumerate(records)
-        if position in wanted
-    ]
-

@@ -70,7 +70,9 @@ def _equalize(image: tf.Tensor) -> tf.Tensor:
     pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.int32)
     channels = []
     for channel in tf.unstack(pixels, 3, axis=-1):
-        cumulative = tf.cumsum(tf.cast(tf.math.bincount(tf.reshape(channel, [-1]), minlength=256, maxlength=256), tf.float32))
+        cumulative = tf.cumsum(
+            tf.cast(tf.math.bincount(tf.reshape(channel, [-1]), minlength=256, maxlength=256), tf.float32)
+        )
         channels.append(tf.gather(cumulative / cumulative[-1] * 255.0, channel))
     return tf.stack(channels, axis=-1)
 

@@ -1,0 +1,34 @@
+"""What the training commands share: from flags to a configuration and a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mnasnet_cli.config import Config, load_config
+
+
+def resolve_run(
+    task: str,
+    *,
+    default_config: str,
+    config: str | None,
+    assignments: list[str] | None,
+    flags: Mapping[str, Any],
+    run_dir: Path | None,
+    fresh: bool,
+) -> tuple[Config, Path]:
+    """The configuration and the directory of a run.
+
+    Where the directory already holds a run, and no other --config is asked for, its own configuration is what flags
+    and --set change: the bare command goes on with what was begun.
+    """
+    from mnasnet_cli.training.run_directory import read_config
+
+    asked = load_config(config or default_config, task=task, assignments=assignments or (), flags=flags)
+    run_dir = run_dir or Path("runs") / f"{task}-{asked.model.variant}"
+    before = None if config or fresh else read_config(run_dir)
+    if before is not None:
+        asked = load_config(base=before, task=task, assignments=assignments or (), flags=flags)
+    return asked, run_dir

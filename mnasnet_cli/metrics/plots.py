@@ -1,0 +1,83 @@
+"""Pictures: training curves, confusion matrices, and images with what the net said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MAX_TICKS = 40  # class names are written beside a confusion matrix up to so many classes
+
+
+def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> None:
+    """Draws loss, learning rate and the validation metric over the epochs, from the lines of metrics.jsonl."""
+    train = [line for line in lines if line["split"] == "train"]
+    validation = [line for line in lines if line["split"] == "validation"]
+    figure, (losses, scores, rates) = _figure(1, 3, width=15, height=4)
+    losses.plot(
+        [line["epoch"] for line in train], [line["loss"] for line in train], label="train", linewidth=1
+    )
+    losses.plot(*_curve(validation, "loss"), label="validation", marker=".")
+    losses.set(xlabel="epoch", title="loss")
+    losses.legend()
+    scores.plot(*_curve(validation, metric), marker=".", color="tab:green")
+    scores.set(xlabel="epoch", title=f"validation {metric}")
+    rates.plot(*_curve(train, "learning_rate"), color="tab:gray")
+    rates.set(xlabel="epoch", title="learning rate")
+    _save(figure, path)
+
+
+def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> None:
+    """Draws a confusion matrix [C, C] of counts, each row as shares of its true class."""
+    size = len(counts)
+    figure, axes = _figure(1, 1, width=min(16.0, 4 + 0.4 * size), height=min(15.0, 3 + 0.4 * size))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, ax=axes, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true", title="confusion matrix")
+    if size <= MAX_TICKS:
+        axes.set_xticks(range(size), names, rotation=90)
+        axes.set_yticks(range(size), names)
+        for row, column in np.argwhere(counts > 0):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(
+                column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=7
+            )
+    _save(figure, path)
+
+
+def plot_images(
+    images: Sequence[np.ndarray], captions: Sequence[str], path: Path, *, columns: int = 5
+) -> None:
+    """Draws images [H, W, 3] uint8 in a grid, each with its caption."""
+    rows = max(1, -(-len(images) // columns))
+    figure, grid = _figure(rows, columns, width=3 * columns, height=3.4 * rows)
+    for axes in np.ravel(grid):
+        axes.axis("off")
+    for axes, image, caption in zip(np.ravel(grid), images, captions, strict=False):
+        axes.imshow(image)
+        axes.set_title(caption, fontsize=8)
+    _save(figure, path)
+
+
+def _curve(lines: Sequence[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
+    known = [line for line in lines if line.get(key) is not None]
+    return [line["epoch"] for line in known], [line[key] for line in known]
+
+
+def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
+    # Not pyplot: it looks for a display and keeps figures alive.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns)
+
+
+def _save(figure: Any, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, format="png", dpi=100)
+    temporary.replace(path)

@@ -1,0 +1,176 @@
+"""The classification job: MnasNet on ImageNet-style records, scored by top-1 and top-5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.config import Config
+from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
+from mnasnet_cli.data.pipeline import Share
+from mnasnet_cli.data.schema import DatasetInfo, find_shards, verify_shards
+from mnasnet_cli.metrics.accuracy import summarize_accuracy
+from mnasnet_cli.nets import mnasnet
+from mnasnet_cli.nets.slim_compat import slim
+from mnasnet_cli.nets.spec import get_spec, scale
+from mnasnet_cli.tasks.losses import smoothed_cross_entropy
+from mnasnet_cli.tasks.task import Evaluation
+from mnasnet_cli.variables import SlimModule
+
+CLASSIFIER_SCOPE = "Conv2d_1c_1x1"
+
+
+class ClassificationTask:
+    """See `tasks.task.Task`."""
+
+    metric = "top1"
+
+    def __init__(self, config: Config, data_dir: Path):
+        self.config = config
+        self.records = ImagenetRecords(data_dir, config)
+
+    @property
+    def data_fingerprint(self) -> str:
+        return self.records.fingerprint
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.records.steps_per_epoch
+
+    @cached_property
+    def labels(self) -> list[str]:
+        return class_names(self.records.info)
+
+    def make_model(self) -> SlimModule:
+        return make_classifier(self.config, len(self.labels))
+
+    def model_info(self) -> dict[str, Any]:
+        data = self.config.data
+        return {
+            "task": "imagenet",
+            "variant": self.config.model.variant,
+            "width": self.config.model.width,
+            "labels": self.labels,
+            "preprocessing": {
+                "image_size": self.config.eval_size,
+                "crop_fraction": data.crop_fraction,
+                "mean": list(data.mean),
+                "deviation": list(data.deviation),
+            },
+        }
+
+    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
+        return self.records.train_batches(epoch, image_size, skip_examples, share)
+
+    def train_loss(
+        self,
+        model: SlimModule,
+        batch: ClassificationBatch,
+        seed: tf.Tensor,
+        weights: Mapping[str, Any] | None,
+    ) -> tf.Tensor:
+        smoothing = self.config.training.label_smoothing
+        logits = model(self._normalize(batch.images, weights), is_training=True, seed=seed, variables=weights)
+        loss = smoothed_cross_entropy(logits, batch.labels, smoothing)
+        if self.config.data.augment.mixup or self.config.data.augment.cutmix:
+            mixed = smoothed_cross_entropy(logits, batch.mixed_labels, smoothing)
+            loss += batch.mixed_weights * (mixed - loss)
+        return tf.reduce_mean(loss)
+
+    def train_names(self, epoch: int, first: int, count: int) -> list[str]:
+        return self.records.train_filenames(epoch, range(first, first + count))
+
+    def verify_records(self) -> None:
+        for split in self.records.info.splits:
+            verify_shards(find_shards(self.records.directory, split))
+
+    def sample_images(self, count: int) -> np.ndarray:
+        size = self.config.data.image_size
+        batch = next(iter(self.train_batches(0, size, 0, Share(batch_size=count))))
+        return np.clip(batch.images.numpy(), 0, 255).astype(np.uint8)
+
+    def eval_batches(self, share: Share) -> tf.data.Dataset:
+        return self.records.eval_batches(self.config.eval_size, share)
+
+    def eval_outputs(
+        self, model: SlimModule, batch: ClassificationBatch, weights: Mapping[str, Any] | None
+    ) -> dict[str, tf.Tensor]:
+        logits = model(self._normalize(batch.images, weights), is_training=False, variables=weights)
+        logits = tf.cast(logits, tf.float32)
+        return {
+            "positions": batch.positions,
+            "labels": batch.labels,
+            "predictions": tf.argmax(logits, axis=-1, output_type=tf.int32),
+            "in_top5": tf.math.in_top_k(tf.maximum(batch.labels, 0), logits, k=min(5, len(self.labels))),
+            "losses": smoothed_cross_entropy(logits, tf.maximum(batch.labels, 0), 0.0),
+            "confidences": tf.reduce_max(tf.nn.softmax(logits), axis=-1),
+        }
+
+    def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
+        real = outputs["labels"] >= 0
+        outputs = {name: values[real] for name, values in outputs.items()}
+        return Evaluation(summarize_accuracy(outputs, self.labels), outputs)
+
+    def _normalize(self, images: tf.Tensor, weights: Mapping[str, Any] | None) -> tf.Tensor:
+        data = self.config.data
+        images = (images - tf.constant(data.mean)) / tf.constant(data.deviation)
+        return tf.cast(images, tf.bfloat16) if weights is not None and _is_bfloat16(weights) else images
+
+
+def make_classifier(config: Config, num_classes: int) -> SlimModule:
+    """The net of a configuration, called as `model(images, is_training=…, seed=…)`, giving logits [N, C] float32."""
+    options = config.model
+    spec = scale(get_spec(options.variant), options.width)
+
+    def net(images: tf.Tensor, is_training: bool, seed: tf.Tensor | None = None) -> tf.Tensor:
+        scope = mnasnet.training_scope(
+            is_training=is_training,
+            batch_norm_decay=options.batch_norm_decay,
+            updates_collections=None,
+        )
+        with slim.arg_scope(scope):
+            logits, _ = mnasnet.mnasnet_base(
+                images,
+                spec,
+                num_classes=num_classes,
+                is_training=is_training,
+                dropout_keep_prob=None if options.dropout is None else 1.0 - options.dropout,
+                dropout_fn=None if seed is None else _seeded_dropout(seed),
+                zero_init_residual=options.zero_init_residual,
+            )
+        return tf.cast(logits, tf.float32)
+
+    model = SlimModule(net, name=options.variant)
+    size = config.data.image_size
+    model.build(tf.TensorSpec([1, size, size, 3], tf.float32), is_training=False)
+    return model
+
+
+def is_classifier(name: str) -> bool:
+    """Whether a variable belongs to the last layer, whose outputs are the classes."""
+    return f"/{CLASSIFIER_SCOPE}/" in name
+
+
+def class_names(info: DatasetInfo) -> list[str]:
+    """The synset of each class 0..C-1, or its number in the records where the data set doesn't name it."""
+    return list(info.synsets) or [str(number + 1) for number in range(info.classes)]
+
+
+def _seeded_dropout(seed: tf.Tensor) -> Any:
+    """Dropout from stateless random numbers: the same step drops the same features, also after a resume."""
+
+    def dropout(net: tf.Tensor, keep_prob: float, is_training: bool) -> tf.Tensor:
+        if not is_training or keep_prob >= 1.0:
+            return net
+        return tf.nn.experimental.stateless_dropout(net, rate=1.0 - keep_prob, seed=seed, rng_alg="philox")
+
+    return dropout
+
+
+def _is_bfloat16(weights: Mapping[str, Any]) -> bool:
+    return any(weight.dtype == tf.bfloat16 for weight in weights.values())

@@ -1,0 +1,66 @@
+"""What the training loop asks of a job: classification answers it, and so does detection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.config import Config
+from mnasnet_cli.data.pipeline import Share
+from mnasnet_cli.variables import SlimModule
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found: the numbers of the contract, and the arrays that plots are drawn from."""
+
+    summary: dict[str, Any]
+    outputs: dict[str, np.ndarray]
+
+
+class Task(Protocol):
+    """One job: its net, its batches, its loss, its metric. `weights` stand in for the model's own where given."""
+
+    config: Config
+    metric: str
+    """Key of the summary that says which checkpoint is best: the larger, the better."""
+
+    @property
+    def data_fingerprint(self) -> str: ...
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def make_model(self) -> SlimModule:
+        """The net with its variables made; called inside of the distribution strategy's scope."""
+
+    def model_info(self) -> dict[str, Any]:
+        """What a checkpoint needs to be used without its run: variant, width, labels, preprocessing."""
+
+    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset: ...
+
+    def train_loss(
+        self, model: SlimModule, batch: Any, seed: tf.Tensor, weights: Mapping[str, Any] | None
+    ) -> tf.Tensor:
+        """Mean loss [] float32 of a batch, in training mode; `seed` is an int32 [2] for dropout."""
+
+    def train_names(self, epoch: int, first: int, count: int) -> list[str]:
+        """Names of the images at places [first, first + count) of an epoch's order."""
+
+    def verify_records(self) -> None:
+        """Raises DataError naming the damaged shard and place, where one is damaged."""
+
+    def sample_images(self, count: int) -> np.ndarray:
+        """The first augmented training images [count, S, S, 3] uint8, to look at."""
+
+    def eval_batches(self, share: Share) -> tf.data.Dataset: ...
+
+    def eval_outputs(self, model: SlimModule, batch: Any, weights: Mapping[str, Any] | None) -> dict[str, tf.Tensor]:
+        """Per-example results of a batch, first axis N; padding is marked so that `summarize` leaves it out."""
+
+    def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
+        """The metrics over the gathered per-example results of a whole split."""

@@ -1,0 +1,27 @@
+"""Exponential moving average of a net's weights, moving statistics included (as the MnasNet TPU code keeps it)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+
+class MovingAverage(tf.Module):
+    """Averages of `weights`, under the same names: a `SlimModule` runs on them with `variables=average.weights`."""
+
+    def __init__(self, weights: Mapping[str, tf.Variable]):
+        super().__init__()
+        self._sources = dict(weights)
+        self.weights = {
+            name: tf.Variable(tf.convert_to_tensor(weight), trainable=False, name=f"{name}/average")
+            for name, weight in weights.items()
+        }
+
+    def update(self, decay: tf.Tensor) -> None:
+        """average ← decay · average + (1 - decay) · weight, in cross-replica context; decay is [] float32."""
+        extended = tf.distribute.get_strategy().extended
+        for name, average in self.weights.items():
+            # Read here, moving statistics come as the mean over the replicas.
+            source = extended.read_var(self._sources[name])
+            extended.update(average, lambda a, s: a.assign_sub((1.0 - decay) * (a - s)), args=(source,), group=True)

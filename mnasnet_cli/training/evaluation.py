@@ -1,0 +1,54 @@
+"""Evaluation of a net over a whole split: every example once, on whatever devices there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.console import progress
+from mnasnet_cli.tasks.task import Evaluation, Task
+from mnasnet_cli.training.distribution import share_of
+from mnasnet_cli.variables import SlimModule
+
+
+class Evaluator:
+    """Runs the net in inference mode over the validation split; compiled once, used after every epoch.
+
+    `weights` (such as moving averages) stand in for the model's own, by name.
+    """
+
+    def __init__(self, task: Task, model: SlimModule, weights: Mapping[str, Any] | None, *, batch_size: int):
+        self._task = task
+        self._strategy = tf.distribute.get_strategy()
+        self._batch_size = batch_size
+
+        def outputs(batch: Any) -> dict[str, tf.Tensor]:
+            return task.eval_outputs(model, batch, weights)
+
+        self._outputs: Callable[[Any], Any] = tf.function(
+            lambda batch: self._strategy.run(outputs, args=(batch,)), autograph=False, reduce_retracing=True
+        )
+
+    def __call__(self, examples: int | None = None) -> Evaluation:
+        """Evaluates; `examples` is the size of the split, for the progress bar."""
+        replicas = self._strategy.num_replicas_in_sync
+        batches = self._strategy.distribute_datasets_from_function(
+            lambda context: self._task.eval_batches(share_of(context, self._batch_size * replicas))
+        )
+        gathered: dict[str, list[np.ndarray]] = {}
+        with progress("evaluate", examples) as bar:
+            done = 0
+            for batch in batches:
+                for name, values in self._outputs(batch).items():
+                    gathered.setdefault(name, []).append(self._gather(values))
+                done += self._batch_size * replicas
+                bar.update(min(done, examples or done))
+        return self._task.summarize({name: np.concatenate(parts) for name, parts in gathered.items()})
+
+    def _gather(self, values: Any) -> np.ndarray:
+        if self._strategy.num_replicas_in_sync == 1:
+            return np.asarray(values)
+        return np.asarray(self._strategy.gather(values, axis=0))

@@ -1,0 +1,238 @@
+"""The training loop of every task."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.console import duration, progress
+from mnasnet_cli.errors import DataError, MnasnetError, Stopped
+from mnasnet_cli.metrics.plots import plot_curves
+from mnasnet_cli.tasks.task import Evaluation, Task
+from mnasnet_cli.training import schedules
+from mnasnet_cli.training.checkpoints import Checkpoints
+from mnasnet_cli.training.distribution import check_batch_size, is_chief, make_strategy, share_of
+from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.evaluation import Evaluator
+from mnasnet_cli.training.events import EventLog
+from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.run_directory import RunDirectory, read_metrics
+from mnasnet_cli.training.signals import StopRequest
+from mnasnet_cli.training.steps import Outcome, TrainSteps
+
+LOGS_PER_EPOCH = 20
+CALL_SECONDS = 2.0  # a call of the compiled steps should last about so long: the bar moves, and SIGTERM is heard
+
+
+class Trainer:
+    """One run, from where its directory stands to the end of its last epoch."""
+
+    def __init__(self, task: Task, run: RunDirectory, initial_weights: Mapping[str, np.ndarray], stop: StopRequest):
+        self.task, self.run, self.stop = task, run, stop
+        self.config = task.config
+        tf.random.set_seed(self.config.training.seed)
+        self.strategy = tf.distribute.get_strategy()
+        self.model = task.make_model()
+        for name, value in initial_weights.items():
+            self.model.weights[name].assign(value)
+        self.optimizer = Optimizer(self.config.optimizer, self.model.trainable, self.model.regularized)
+        self.average = MovingAverage(self.model.weights) if self.config.training.ema_decay else None
+        self.steps = TrainSteps(task, self.model, self.optimizer, self.average)
+        averaged = self.average.weights if self.average else None
+        self.evaluator = Evaluator(task, self.model, averaged, batch_size=self.config.training.eval_batch_size)
+        self.checkpoints = Checkpoints(
+            run.path,
+            self.model,
+            self.optimizer,
+            self.average,
+            task.model_info(),
+            keep=self.config.training.keep_checkpoints,
+            chief=is_chief(self.strategy),
+        )
+        self.steps_per_epoch = task.steps_per_epoch
+        self.total_steps = self.steps_per_epoch * self.config.training.epochs
+        self._call_steps = 1
+        self.evaluation: Evaluation | None = None
+
+    def train(self) -> dict[str, Any]:
+        """Trains to the end and returns the results. The order below is what makes a resume exact."""
+        # 1. Weights, slots, averages and the step, from the newest whole checkpoint.
+        metric = self.task.metric
+        step = self.checkpoints.restore(self.run.path)
+        # 2. Metrics and events of steps that will be done again are dropped.
+        before = self.run.resume_metrics(step)
+        self.clock = Clock.after(before)
+        self.best = max((line[metric] for line in before if metric in line), default=-math.inf)
+        self.events = EventLog(self.run.path, step, writer=is_chief(self.strategy))
+        if step:
+            self.run.log(f"going on from step {step:,} of {self.total_steps:,}")
+        else:
+            self.events.images("augmented", self.task.sample_images(16), step=0)
+        # 3. The examples from that step on: order and augmentation follow from seed, epoch and position.
+        with progress("train", self._images(self.total_steps), start=self._images(step)) as bar:
+            while step < self.total_steps:
+                step = self._epoch(step, bar)
+        return self._finish(step)
+
+    def _epoch(self, step: int, bar: Any) -> int:
+        """Trains from a step to the end of its epoch, evaluates and saves; returns the step reached."""
+        steps_per_epoch = self.steps_per_epoch
+        epoch, done = divmod(step, steps_per_epoch)
+        batches = self._batches(epoch, done)
+        saved = time.monotonic()
+        log_every = max(1, steps_per_epoch // LOGS_PER_EPOCH)
+        losses: list[tuple[int, float]] = []
+        while done < steps_per_epoch:
+            # A call ends at the latest where something is due: a log line or the end of the epoch.
+            until_due = min(log_every - done % log_every, steps_per_epoch - done)
+            outcome, taken = self._call(batches, step, min(self._call_steps, until_due))
+            step, done = step + taken, done + taken
+            losses.append((taken, float(outcome.mean_loss)))
+            bar.update(self._images(step), loss=f"{losses[-1][1]:.3f}")
+            if done == steps_per_epoch or done % log_every == 0:
+                self._log_training(step, losses)
+                losses.clear()
+            if done == steps_per_epoch:
+                self._epoch_end(step)
+            elif bool(outcome.stop) or time.monotonic() - saved > 60 * self.config.training.checkpoint_minutes:
+                self.checkpoints.save(step)
+                saved = time.monotonic()
+            if bool(outcome.stop):
+                raise Stopped(f"stopped by SIGTERM; the checkpoint of step {step:,} is saved, start again to go on")
+        return step
+
+    def _batches(self, epoch: int, done: int) -> Any:
+        """Iterator over the batches of an epoch, of which `done` steps were taken before."""
+        training = self.config.training
+        part, skip = training.batch_size // training.accumulate_steps, self._images(done)
+        size = self.config.image_size_at(epoch)
+        return iter(
+            self.strategy.distribute_datasets_from_function(
+                lambda context: self.task.train_batches(epoch, size, skip, share_of(context, part))
+            )
+        )
+
+    def _call(self, batches: Any, step: int, count: int) -> tuple[Outcome, int]:
+        """Takes `count` steps in one call of the compiled function."""
+        steps = range(step, step + count)
+        limit = self.config.training.ema_decay
+        with self.clock.running(count * self.config.training.batch_size):
+            outcome = self.steps(
+                batches,
+                tf.constant(step, tf.int64),
+                tf.constant([self._learning_rate(s) for s in steps], tf.float32),
+                tf.constant([schedules.ema_decay(limit, s) for s in steps], tf.float32),
+                tf.constant(self.stop.requested),
+            )
+            taken = int(outcome.done)
+        if not math.isfinite(float(outcome.last_loss)):
+            raise self._not_finite(step + taken - 1, float(outcome.last_loss))
+        # At most doubled: the first call's time is mostly that of compiling.
+        self._call_steps = max(1, min(2 * self._call_steps, int(CALL_SECONDS * taken / self.clock.last_seconds), 100))
+        return outcome, taken
+
+    def _not_finite(self, step: int, loss: float) -> MnasnetError:
+        epoch, position = divmod(step, self.steps_per_epoch)
+        batch_size = self.config.training.batch_size
+        names = self.task.train_names(epoch, position * batch_size, batch_size)
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        return DataError(
+            f"the loss is {loss} at step {step:,} (epoch {epoch + 1}), on the images {shown}; the last checkpoint is from "
+            f"before it. A lower learning rate (--set optimizer.learning_rate_per_256=…) or gradient clipping "
+            f"(--set optimizer.gradient_clip=1.0) often helps"
+        )
+
+    def _log_training(self, step: int, losses: list[tuple[int, float]]) -> None:
+        loss = sum(taken * value for taken, value in losses) / sum(taken for taken, _ in losses)
+        rate = self._learning_rate(step - 1)
+        self._record("train", step, loss=loss, learning_rate=rate, images_per_second=self.clock.images_per_second())
+
+    def _epoch_end(self, step: int) -> None:
+        """Evaluates where that is due, then saves: a checkpoint never lacks the metrics of its step."""
+        epoch, every = step // self.steps_per_epoch, self.config.training.eval_every_epochs
+        if step == self.total_steps or (every and epoch % every == 0):
+            self._evaluate(step)
+        self.checkpoints.save(step)
+
+    def _evaluate(self, step: int) -> None:
+        with self.clock.running():
+            self.evaluation = self.evaluator()
+        numbers = {key: value for key, value in self.evaluation.summary.items() if isinstance(value, float)}
+        self._record("validation", step, **numbers)
+        epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
+        self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.clock.seconds)})")
+        plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / "curves.png")
+        if numbers.get(self.task.metric, -math.inf) > self.best:
+            self.best = numbers[self.task.metric]
+            self.checkpoints.save_best(step)
+
+    def _record(self, split: str, step: int, **values: float) -> None:
+        self.events.scalars(split, values, step)
+        clock = {"seconds": round(self.clock.seconds, 3), "cpu_seconds": round(self.clock.cpu_seconds, 3)}
+        self.run.add_metrics(step=step, epoch=step / self.steps_per_epoch, split=split, **values, **clock)
+
+    def _finish(self, step: int) -> dict[str, Any]:
+        """The results, written once the run is whole; a run that was already whole is evaluated again."""
+        if self.evaluation is None:
+            self._evaluate(step)
+        assert self.evaluation is not None
+        results = {
+            "task": self.config.task,
+            "variant": self.config.model.variant,
+            "width": self.config.model.width,
+            "image_size": self.config.eval_size,
+            "epochs": self.config.training.epochs,
+            "steps": step,
+            "seconds": self.clock.seconds,
+            "cpu_seconds": self.clock.cpu_seconds,
+            f"best_{self.task.metric}": self.best,
+            **self.evaluation.summary,
+        }
+        self.run.write_results(results)
+        return results
+
+    def _learning_rate(self, step: int) -> float:
+        factor = schedules.factor(self.config.schedule, step, self.steps_per_epoch, self.total_steps)
+        return self.config.learning_rate * factor
+
+    def _images(self, step: int) -> int:
+        return step * self.config.training.batch_size
+
+
+class Clock:
+    """Time spent on training and evaluation, in all processes of the run so far, and training's images per second."""
+
+    def __init__(self, seconds: float = 0.0, cpu_seconds: float = 0.0):
+        self.seconds, self.cpu_seconds = seconds, cpu_seconds
+        self._recent_seconds, self._recent_images = 0.0, 0
+
+    @classmethod
+    def after(cls, lines: list[dict[str, Any]]) -> Clock:
+        """Goes on from the last of a run's metrics."""
+        last = lines[-1] if lines else {}
+        return cls(last.get("seconds", 0.0), last.get("cpu_seconds", 0.0))
+
+    @contextlib.contextmanager
+    def running(self, images: int = 0) -> Iterator[None]:
+        """Counts the time of the block; `images` is how many it trains on."""
+        wall, cpu = time.monotonic(), time.process_time()
+        yield
+        self.last_seconds = time.monotonic() - wall
+        self.seconds += self.last_seconds
+        self.cpu_seconds += time.process_time() - cpu
+        if images:
+            self._recent_seconds += self.last_seconds
+            self._recent_images += images
+
+    def images_per_second(self) -> float:
+        """Of training since the last question."""
+        rate = self._recent_images / max(self._recent_seconds, 1e-9)
+        self._recent_seconds, self._recent_images = 0.0, 0
+        return rate

@@ -1,0 +1,93 @@
+"""A training run from a configuration: data checked, directory opened, task made, loop run, errors made clear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.config import Config
+from mnasnet_cli.errors import CheckpointError, DataError, EnvironmentProblem, MnasnetError
+from mnasnet_cli.tasks.classification import ClassificationTask, is_classifier
+from mnasnet_cli.tasks.task import Task
+from mnasnet_cli.training.checkpoints import (
+    CHECKPOINT_FOLDER,
+    find_checkpoint,
+    list_checkpoints,
+    read_checkpoint,
+)
+from mnasnet_cli.training.distribution import check_batch_size, is_chief, make_strategy
+from mnasnet_cli.training.loop import Trainer
+from mnasnet_cli.training.run_directory import RunDirectory
+from mnasnet_cli.training.signals import StopRequest
+
+
+def make_task(config: Config, data_dir: Path) -> Task:
+    """The job that a configuration is for."""
+    return ClassificationTask(config, data_dir)
+
+
+def train(
+    config: Config, data_dir: Path, run_dir: Path, *, fresh: bool = False, init: str | None = None
+) -> dict[str, Any]:
+    """Trains, or goes on training, and returns the results (those of results.json).
+
+    Args:
+      config: what to train and how.
+      data_dir: folder of records.
+      run_dir: where the run is kept; one that is there is gone on with.
+      fresh: move an older run aside and begin anew.
+      init: a model whose weights to start from.
+
+    Raises:
+      MnasnetError: every fault that a user can mend. A run directory without any checkpoint is removed again.
+      Stopped: SIGTERM arrived, and a checkpoint was saved.
+    """
+    strategy = make_strategy()
+    check_batch_size(strategy, config.training.batch_size // config.training.accumulate_steps)
+    task = make_task(config, data_dir)
+    # Asked for before the directory is made: missing or too few records must leave nothing behind.
+    data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
+    initial = _initial_weights(task, init) if init else {}
+    _ = task.steps_per_epoch
+    run = RunDirectory(run_dir, config, data, fresh=fresh, writer=is_chief(strategy))
+    try:
+        with StopRequest() as stop, strategy.scope():
+            return Trainer(task, run, initial, stop).train()
+    except tf.errors.OpError as error:
+        raise _explain(error, task) from error
+    finally:
+        run.close(keep=bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
+
+
+def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:
+    """Weights to start from: all of `init`, without its classifier where its classes are others.
+
+    Raises:
+      CheckpointError: it is another variant or width.
+    """
+    saved = read_checkpoint(find_checkpoint(init))
+    wanted = task.model_info()
+    ours, theirs = ((info["variant"], info["width"]) for info in (wanted, saved.info))
+    if ours != theirs:
+        raise CheckpointError(
+            f"{init} holds {theirs[0]} at width {theirs[1]:g}, but the run is for {ours[0]} at width {ours[1]:g}; "
+            f"start it with --variant {theirs[0]} --width {theirs[1]:g}"
+        )
+    if saved.info["labels"] == wanted["labels"]:
+        return saved.weights
+    return {name: value for name, value in saved.weights.items() if not is_classifier(name)}
+
+
+def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
+    """A TensorFlow error as one line that says what to do."""
+    if isinstance(error, tf.errors.DataLossError):
+        task.verify_records()
+    text = (error.message or type(error).__name__).strip().splitlines()[0]
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return EnvironmentProblem(f"out of memory ({text}); lower --batch-size or raise training.accumulate_steps")
+    if isinstance(error, tf.errors.DataLossError | tf.errors.InvalidArgumentError | tf.errors.NotFoundError):
+        return DataError(f"reading the records failed: {text}")
+    return EnvironmentProblem(f"TensorFlow stopped: {text}")

@@ -1,0 +1,138 @@
+"""The compiled part of training and evaluation: several steps in one call, on whatever devices there are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from mnasnet_cli.config import Config
+from mnasnet_cli.tasks.task import Task
+from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
+from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
+
+
+class Outcome(NamedTuple):
+    """What a call of `TrainSteps` did."""
+
+    done: tf.Tensor
+    """[] int32: steps taken, the one with the bad loss included."""
+    mean_loss: tf.Tensor
+    """[] float32: over the steps taken."""
+    last_loss: tf.Tensor
+    """[] float32; not finite where the call stopped early."""
+    stop: tf.Tensor
+    """[] bool: some replica's process was asked to stop."""
+
+
+class TrainSteps:
+    """Takes training steps until the asked number is done, or a loss is not finite."""
+
+    def __init__(
+        self,
+        task: Task,
+        model: SlimModule,
+        optimizer: Optimizer,
+        average: MovingAverage | None,
+    ):
+        self._task, self._model, self._optimizer, self._average = task, model, optimizer, average
+        self._config: Config = task.config
+        self._strategy = tf.distribute.get_strategy()
+        self._names = list(model.trainable)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def __call__(
+        self, iterator: Any, first: tf.Tensor, rates: tf.Tensor, decays: tf.Tensor, stop: tf.Tensor
+    ) -> Outcome:
+        """Takes len(rates) steps.
+
+        Args:
+          iterator: gives batches, `accumulate_steps` of them a step.
+          first: [] int64, steps done before the call.
+          rates: [n] float32, the learning rate of each step.
+          decays: [n] float32, the moving average's decay at each step.
+          stop: [] bool, whether this process was asked to stop.
+        """
+
+        def condition(done: tf.Tensor, total: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+            return (done < tf.shape(rates)[0]) & tf.math.is_finite(last)
+
+        def body(done: tf.Tensor, total: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            step = first + tf.cast(done, tf.int64)
+            loss, gradients = self._gradients(iterator, step)
+            self._optimizer.apply(dict(zip(self._names, gradients, strict=True)), rates[done], step)
+            if self._average is not None:
+                self._average.update(decays[done])
+            return done + 1, total + loss, loss
+
+        done, total, last = tf.while_loop(condition, body, [0, 0.0, 0.0])
+        return Outcome(done, total / tf.cast(done, tf.float32), last, self._any(stop))
+
+    def _gradients(self, iterator: Any, step: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
+        """Loss and gradients of the whole batch: the mean over its parts and over the replicas."""
+        parts = self._config.training.accumulate_steps
+
+        def part(index: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
+            return self._strategy.run(self._replica_gradients, args=(next(iterator), step, index))
+
+        if parts == 1:
+            loss, gradients = part(tf.constant(0))
+        else:
+            zeros = [tf.zeros(self._model.weights[name].shape) for name in self._names]
+
+            def add(index: tf.Tensor, loss: tf.Tensor, *sums: tf.Tensor) -> Any:
+                part_loss, part_gradients = part(index)
+                local = [self._local(gradient) for gradient in part_gradients]
+                return (
+                    index + 1,
+                    loss + self._local(part_loss),
+                    *(a + b for a, b in zip(sums, local, strict=True)),
+                )
+
+            _, loss, *sums = tf.while_loop(lambda index, *_: index < parts, add, [0, 0.0, *zeros])
+            loss, gradients = loss / parts, [gradient / parts for gradient in sums]
+        loss = self._local(loss)
+        if self._config.optimizer.gradient_clip:
+            local = [self._local(gradient) for gradient in gradients]
+            gradients = clip_by_global_norm(local, self._config.optimizer.gradient_clip)
+        return loss, gradients
+
+    def _replica_gradients(self, batch: Any, step: tf.Tensor, part: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        context = tf.distribute.get_replica_context()
+        replica = context.replica_id_in_sync_group
+        seed = tf.stack([tf.cast(self._config.training.seed, tf.int32), tf.cast(step, tf.int32)])
+        seed = tf.random.experimental.stateless_fold_in(
+            seed, tf.cast(part, tf.int32) * 65_536 + tf.cast(replica, tf.int32)
+        )
+        variables = [self._model.weights[name] for name in self._names]
+        with tf.GradientTape() as tape:
+            loss = self._task.train_loss(self._model, batch, seed, self._working_weights())
+            loss /= context.num_replicas_in_sync
+        gradients = tape.gradient(loss, variables)
+        if context.num_replicas_in_sync > 1:
+            loss, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, *gradients])
+        return loss, gradients
+
+    def _working_weights(self) -> dict[str, Any] | None:
+        """bfloat16 copies of the kernels, made inside of the step so that gradients reach the float32 weights."""
+        if self._config.training.precision == "float32":
+            return None
+        return {name: working_copy(name, weight) for name, weight in self._model.weights.items()}
+
+    def _local(self, value: Any) -> Any:
+        """One replica's copy of a value that all-reduce made equal on all."""
+        return self._strategy.experimental_local_results(value)[0]
+
+    def _any(self, stop: tf.Tensor) -> tf.Tensor:
+        if self._strategy.num_replicas_in_sync == 1:
+            return stop
+        votes = self._strategy.run(lambda: tf.cast(stop, tf.float32))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None) > 0.0
+
+
+def working_copy(name: str, weight: Any) -> Any:
+    """A kernel or bias in bfloat16; batch norm keeps its float32 variables, as its fused kernels want them."""
+    if "BatchNorm" in name or name.endswith(MOVING_STATISTICS):
+        return weight
+    return tf.cast(weight, tf.bfloat16)
