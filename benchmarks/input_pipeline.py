@@ -1,0 +1,155 @@
+"""Time our input pipeline beside a torchvision DataLoader: from encoded images to training batches.
+
+    python benchmarks/input_pipeline.py IMAGES [--image-size 224] [--batch-size 32] [--rounds 5] [--repeat 20]
+                                        [--peer-python PYTHON] [--json FILE]
+
+IMAGES holds `<class>/*.JPEG`. Both sides make float32 batches by RandomResizedCrop (0.08-1) and flip. Ours reads
+records that `mnasnet prepare-imagenet` writes first, through the pipeline that training uses; the peer reads the files
+with ImageFolder and a DataLoader of one worker per core. A small folder is repeated `--repeat` times by links (records:
+copies), so that an epoch lasts for seconds. Whole epochs are timed after one uncounted epoch, so both read from memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from common import (
+    Side,
+    alternate,
+    images_per_second,
+    import_torch,
+    machine,
+    parser_with_rounds,
+    report,
+    run_worker,
+    use_toolkit,
+)
+
+WANTED = 2.0
+SHARDS = 8
+CORES = os.cpu_count() or 1
+
+
+def repeated(images: Path, folder: Path, times: int) -> int:
+    """Link every image `times` times into folder/train/<class>/ and return the number of links."""
+    files = [path for path in images.glob("*/*") if path.is_file()]
+    if not files:
+        raise SystemExit(f"no images in {images}: expected {images}/<class>/*.JPEG")
+    for path in files:
+        target = folder / "train" / path.parent.name
+        target.mkdir(parents=True, exist_ok=True)
+        for number in range(times):
+            (target / f"{path.stem}-{number:03d}{path.suffix}").symlink_to(path.resolve())
+    return len(files) * times
+
+
+def write_records(source: Path, records: Path) -> None:
+    """Run `mnasnet prepare-imagenet` from this checkout."""
+    command = [sys.executable, "-m", "mnasnet_cli", "prepare-imagenet", str(source), str(records), "--json"]
+    command += ["--train-shards", str(SHARDS)]
+    checkout = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"prepare-imagenet failed:\n{done.stderr}")
+
+
+def ours(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure the toolkit's training pipeline over whole epochs."""
+    use_toolkit()
+    import tensorflow as tf
+
+    from mnasnet_cli.config import load_config
+    from mnasnet_cli.data.imagenet import ImagenetRecords
+    from mnasnet_cli.data.pipeline import Share
+
+    config = load_config("paper", flags={"training.batch_size": arguments.batch_size})
+    records = ImagenetRecords(arguments.scratch / "records", config)
+    numbers = iter(range(1_000_000))
+
+    def epoch() -> None:
+        share = Share(arguments.batch_size)
+        for _ in records.train_batches(next(numbers), arguments.image_size, 0, share):
+            pass
+
+    images = records.steps_per_epoch * arguments.batch_size
+    rate = images_per_second(epoch, images, warm_up=1, seconds=arguments.seconds)
+    return {"images_per_second": rate, "versions": f"tensorflow {tf.__version__}"}
+
+
+def dataloader(arguments: argparse.Namespace, *, backend: str) -> dict[str, Any]:
+    """Measure ImageFolder and DataLoader over whole epochs; `backend` decodes: "pil" or "tensor" (torchvision.io)."""
+    torch, torchvision, v2 = import_torch("torch", "torchvision", "torchvision.transforms.v2")
+    io, datasets = torchvision.io, torchvision.datasets
+    size = arguments.image_size
+    crop_and_flip = [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()]
+    if backend == "pil":
+        loader, transform = datasets.folder.default_loader, v2.Compose([*crop_and_flip, v2.PILToTensor()])
+    else:
+        loader, transform = (lambda path: io.decode_image(path, mode="RGB")), v2.Compose(crop_and_flip)
+    batches = torch.utils.data.DataLoader(
+        datasets.ImageFolder(str(arguments.scratch / "source" / "train"), transform, loader=loader),
+        batch_size=arguments.batch_size,
+        shuffle=True,
+        num_workers=arguments.workers,
+        persistent_workers=True,
+        prefetch_factor=4,
+        drop_last=True,
+    )
+
+    def epoch() -> None:
+        for images, _ in batches:
+            images.float()  # workers hand over uint8, a quarter of the bytes
+
+    rate = images_per_second(epoch, len(batches) * arguments.batch_size, warm_up=1, seconds=arguments.seconds)
+    versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+    return {"images_per_second": rate, "versions": versions}
+
+
+WORKERS = {
+    "ours": ours,
+    "pil": lambda arguments: dataloader(arguments, backend="pil"),
+    "tensor": lambda arguments: dataloader(arguments, backend="tensor"),
+}
+
+
+def main() -> None:
+    """Write the records, measure, print the table, write JSON."""
+    parser = parser_with_rounds(__doc__ or "", rounds=5)
+    parser.add_argument("images", type=Path, nargs="?", help="folder with <class>/*.JPEG")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--repeat", type=int, default=20, help="how many times each image is in an epoch")
+    parser.add_argument("--workers", type=int, default=CORES, help="of the DataLoader")
+    parser.add_argument("--scratch", type=Path, help="where links and records are kept for the time of the run")
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return run_worker(WORKERS, arguments)
+    if arguments.images is None:
+        parser.error("IMAGES is missing: a folder with <class>/*.JPEG")
+    use_toolkit()
+    before, peer = machine(), arguments.peer_python
+    sides = [
+        Side("mnasnet records, tf.data", "ours"),
+        Side(f"torchvision DataLoader, {arguments.workers} workers, PIL", "pil", peer),
+        Side(f"torchvision DataLoader, {arguments.workers} workers, torchvision.io", "tensor", peer, optional=True),
+    ]
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as name:
+        scratch = Path(name)
+        count = repeated(arguments.images, scratch / "source", arguments.repeat)
+        write_records(scratch / "source", scratch / "records")
+        conditions = {key: getattr(arguments, key) for key in ("image_size", "batch_size", "workers", "seconds")}
+        flags = [f"--{key.replace('_', '-')}={value}" for key, value in conditions.items()]
+        alternate(sides, arguments.rounds, [f"--scratch={scratch}", *flags])
+    conditions |= {"images": count, "repeat": arguments.repeat, "rounds": arguments.rounds}
+    title = f"Input pipeline, {count:,} images, crop to {arguments.image_size} px, batch {arguments.batch_size}"
+    return report(title, sides, wanted=WANTED, before=before, conditions=conditions, path=arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Time our training step beside torchvision's `mnasnet1_0`: forward, backward and update, on one fixed batch.
+
+    python benchmarks/training_step.py [--image-size 224] [--batch-size 32] [--variant b1] [--rounds 5]
+                                       [--peer-python PYTHON] [--json FILE]
+
+Both train with SGD momentum 0.9, weight decay and label smoothing 0.1 in float32 on every core, in processes of their
+own that take turns. Ours is the toolkit's compiled training step as `mnasnet train-imagenet` runs it (normalisation of
+the images included, moving average off). torchvision runs channels-last, as it is and through `torch.compile`; the
+faster one counts. torch may live in another virtual environment: `--peer-python` names its interpreter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from common import (
+    Side,
+    alternate,
+    images_per_second,
+    import_torch,
+    machine,
+    parser_with_rounds,
+    report,
+    run_worker,
+    use_toolkit,
+)
+
+CLASSES = 1000
+WANTED = 1.4
+LEARNING_RATE = 1e-3  # small: the labels are random, and a loss that isn't finite would end our step
+MOMENTUM = 0.9
+WEIGHT_DECAY = 1e-5
+STEPS_PER_CALL = 4  # as the training loop does, which asks for calls of about two seconds
+WARM_UP_CALLS = 3
+
+
+def ours(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure the toolkit's training step."""
+    use_toolkit()
+    import tensorflow as tf
+
+    from mnasnet_cli.config import load_config
+    from mnasnet_cli.tasks.classification import ClassificationTask, make_classifier
+    from mnasnet_cli.training.optimizers import Optimizer
+    from mnasnet_cli.training.steps import TrainSteps
+
+    size, batch_size = arguments.image_size, arguments.batch_size
+    settings = {
+        "model.variant": arguments.variant,
+        "data.image_size": size,
+        "optimizer.name": "sgd",
+        "optimizer.momentum": MOMENTUM,
+        "optimizer.weight_decay": WEIGHT_DECAY,
+        "training.batch_size": batch_size,
+        "training.ema_decay": 0.0,
+    }
+    config = load_config("paper", flags=settings)
+    model = make_classifier(config, CLASSES)
+    optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
+    # The step needs a task for its loss only: no records are read.
+    steps = TrainSteps(ClassificationTask(config, Path()), model, optimizer, average=None)
+    batches = iter(fixed_batch(size, batch_size))
+    rates, decays = tf.fill([STEPS_PER_CALL], LEARNING_RATE), tf.zeros([STEPS_PER_CALL])
+
+    def call() -> None:
+        outcome = steps(batches, tf.constant(0, tf.int64), rates, decays, tf.constant(False))
+        if int(outcome.done) != STEPS_PER_CALL:
+            raise SystemExit(f"the loss became {float(outcome.last_loss)}")
+
+    rate = images_per_second(call, STEPS_PER_CALL * batch_size, WARM_UP_CALLS, arguments.seconds)
+    return {"images_per_second": rate, "versions": f"tensorflow {tf.__version__}"}
+
+
+def fixed_batch(size: int, batch_size: int) -> Any:
+    """Return a tf.data.Dataset that gives one batch of noise over and over."""
+    import tensorflow as tf
+
+    from mnasnet_cli.data.imagenet import ClassificationBatch
+
+    labels = tf.random.uniform([batch_size], maxval=CLASSES, dtype=tf.int32)
+    batch = ClassificationBatch(
+        images=tf.random.uniform([batch_size, size, size, 3], maxval=255.0),
+        labels=labels,
+        positions=tf.range(batch_size, dtype=tf.int64),
+        mixed_labels=labels,
+        mixed_weights=tf.zeros([batch_size]),
+    )
+    return tf.data.Dataset.from_tensors(batch).repeat()
+
+
+def torchvision_step(arguments: argparse.Namespace, *, compiled: bool) -> dict[str, Any]:
+    """Measure torchvision's net: channels-last, every core, SGD's fused update."""
+    torch, models, torchvision = import_torch("torch", "torchvision.models", "torchvision")
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    size, batch_size = arguments.image_size, arguments.batch_size
+    net = models.mnasnet1_0(weights=None, num_classes=CLASSES).to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(
+        net.parameters(), LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, fused=True
+    )
+    loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+    forward = torch.compile(net) if compiled else net
+    images = torch.randn(batch_size, 3, size, size).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(CLASSES, (batch_size,))
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(forward(images), labels)
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    rate = images_per_second(step, batch_size, WARM_UP_CALLS * STEPS_PER_CALL, arguments.seconds)
+    versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+    return {"images_per_second": rate, "versions": versions}
+
+
+WORKERS = {
+    "ours": ours,
+    "eager": lambda arguments: torchvision_step(arguments, compiled=False),
+    "compiled": lambda arguments: torchvision_step(arguments, compiled=True),
+}
+
+
+def main() -> None:
+    """Measure, print the table, write JSON."""
+    parser = parser_with_rounds(__doc__ or "", rounds=5)
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--variant", default="b1")
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return run_worker(WORKERS, arguments)
+    use_toolkit()
+    before, peer = machine(), arguments.peer_python
+    sides = [
+        Side(f"mnasnet {arguments.variant}", "ours"),
+        Side("torchvision mnasnet1_0, channels-last", "eager", peer),
+        Side("torchvision mnasnet1_0, channels-last, compiled", "compiled", peer, optional=True),
+    ]
+    conditions = {key: getattr(arguments, key) for key in ("image_size", "batch_size", "variant", "seconds", "rounds")}
+    flags = [
+        f"--{key.replace('_', '-')}={conditions[key]}" for key in ("image_size", "batch_size", "variant", "seconds")
+    ]
+    alternate(sides, arguments.rounds, flags)
+    title = f"Training step, {arguments.image_size} px, batch {arguments.batch_size}, float32"
+    return report(title, sides, wanted=WANTED, before=before, conditions=conditions, path=arguments.json)
+
+
+if __name__ == "__main__":
+    main()
