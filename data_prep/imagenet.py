@@ -120,7 +120,9 @@ def _check_out(out: Path, options: Options) -> None:
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file, not a folder")
     above = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not os.access(above, os.W_OK | os.X_OK) or not above.is_dir():
+    if not above.is_dir():
+        raise DataError(f"cannot make {out}: {above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
         raise DataError(f"cannot write to {out}: {above} is read-only")
     if options.resume or not out.exists():
         return
@@ -279,6 +281,10 @@ def _check_bad(job: Job, journal: Journal) -> None:
     for entry in journal.entries.values():
         for bad in entry["bad"] if job.options.on_bad_image == "fail" else ():
             raise BadImageError(f"{bad['file']} was left out by an earlier run ({bad['reason']}); see --on-bad-image")
+    for split in job.counts if job.options.part[1] == 1 else ():
+        if not any(entry["examples"] for entry in journal.entries.values() if entry["split"] == split):
+            raise BadImageError(f"not one of the {len(job.orders[split]):,} {split} images can be read: the first is "
+                                f"{journal.entries[shard_name(split, 0, job.counts[split])]['bad'][0]}")
 
 
 def _join(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str, Any]:

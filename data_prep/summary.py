@@ -57,7 +57,8 @@ def dataset(plan: Mapping[str, Any], synsets: list[str], entries: Iterable[dict[
         if rows:
             splits[split] = _split(rows, synsets)
     digests = [digest for split in splits.values() for digest in split["shard_digests"]]
-    everything = json.dumps([plan, synsets, digests], sort_keys=True)
+    content = {key: value for key, value in plan.items() if key != "parts"}  # how the work was shared is no content
+    everything = json.dumps([content, synsets, digests], sort_keys=True)
     return {
         "kind": "imagenet",
         "version": VERSION,

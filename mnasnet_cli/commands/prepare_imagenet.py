@@ -64,7 +64,11 @@ def prepare_imagenet(
         result = write(source, out, options, on_progress=on_progress)
     seconds = time.monotonic() - began
     if json_output:
-        console.emit_json({"out": str(out), "seconds": round(seconds, 3)} | result)
+        splits = {
+            name: {key: value for key, value in split.items() if not key.startswith("shard_")}  # long lists
+            for name, split in result["splits"].items()
+        }
+        console.emit_json({"out": str(out), "seconds": round(seconds, 3)} | result | {"splits": splits})
     else:
         _print(out, result, options, seconds)
 

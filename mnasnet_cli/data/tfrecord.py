@@ -11,13 +11,13 @@ import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Union
+from typing import BinaryIO
 
 import google_crc32c
 
 from mnasnet_cli.errors import DataError
 
-Value = Union[bytes, int, float, Sequence[bytes], Sequence[int], Sequence[float]]
+Value = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float]
 
 HEADER_BYTES = 12  # uint64 length, uint32 crc of it
 FOOTER_BYTES = 4  # uint32 crc of the data
@@ -98,14 +98,21 @@ def encode_example(features: Mapping[str, Value]) -> bytes:
 
     A value is one bytes, int or float, or a sequence of one kind; an empty sequence is written as an empty bytes list.
     """
-    entries = []
-    for key in sorted(features):
-        name = key.encode()
-        feature = _encode_feature(features[key])
-        head = b"\n" + _varint(len(name)) + name + b"\x12" + _varint(len(feature))
-        entries += (b"\n", _varint(len(head) + len(feature)), head, feature)
-    body = b"".join(entries)
-    return b"\n" + _varint(len(body)) + body
+    return join_entries([encode_entry(key, features[key]) for key in sorted(features)])
+
+
+def join_entries(entries: Sequence[bytes]) -> bytes:
+    """Return the serialised tf.train.Example of entries that `encode_entry` made."""
+    size = sum(map(len, entries))
+    return b"".join((b"\n", _varint(size), *entries))
+
+
+def encode_entry(key: str, value: Value) -> bytes:
+    """Return one feature of an Example, ready for `join_entries`."""
+    name = key.encode()
+    feature = _encode_feature(value)
+    head = b"".join((b"\n", _varint(len(name)), name, b"\x12", _varint(len(feature))))
+    return b"".join((b"\n", _varint(len(head) + len(feature)), head, feature))
 
 
 def _encode_feature(value: Value) -> bytes:

@@ -1,0 +1,76 @@
+"""Time `mnasnet prepare-imagenet` beside `cp -r` of the same images, each as the whole command that a user runs.
+
+    python benchmarks/record_writing.py SOURCE [--scratch DIR] [--rounds 7] [--json FILE]
+
+Both write to the same disk. Runs alternate, so that whatever else the machine does meets both; the first round is not
+counted: it brings the source into the page cache for both alike. The median ratio is the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def timed(command: list[str]) -> float:
+    """Run a command and return its seconds; its output is kept back."""
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def measure(source: Path, scratch: Path, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each command in each round."""
+    program = Path(sys.executable).with_name("mnasnet")
+    records, copy = scratch / "records", scratch / "copy"
+    commands = {
+        "prepare-imagenet": [str(program), "prepare-imagenet", str(source), str(records), "--json"],
+        "cp -r": ["cp", "-r", str(source), str(copy)],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            elapsed = timed(command)
+            if number:
+                seconds[name].append(elapsed)
+            for folder in (records, copy):
+                shutil.rmtree(folder, ignore_errors=True)
+            os.sync()  # what one has written must not be flushed on the other's time
+    return seconds
+
+
+def main() -> None:
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--scratch", type=Path, help="where both write (default: the temporary folder)")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    files = [path for path in arguments.source.rglob("*") if path.is_file()]
+    megabytes = sum(path.stat().st_size for path in files) / 1e6
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
+        seconds = measure(arguments.source.resolve(), Path(scratch), arguments.rounds)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    ratios = [copy / ours for ours, copy in zip(seconds["prepare-imagenet"], seconds["cp -r"], strict=True)]
+    ratio = statistics.median(ratios)
+    print(f"{len(files):,} files, {megabytes:,.1f} MB, {os.cpu_count()} cores, {arguments.rounds} rounds")
+    print(f"{'command':<20}{'median s':>10}{'images/s':>10}{'MB/s':>8}")
+    for name, median in medians.items():
+        print(f"{name:<20}{median:>10.3f}{len(files) / median:>10,.0f}{megabytes / median:>8.1f}")
+    print(f"speed beside cp -r: {ratio:.2f}× (rounds {min(ratios):.2f}–{max(ratios):.2f}; wanted at least 0.50)")
+    if arguments.json:
+        result = {"files": len(files), "megabytes": megabytes, "seconds": seconds, "medians": medians, "ratio": ratio}
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

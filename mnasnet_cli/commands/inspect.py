@@ -1,0 +1,145 @@
+"""`mnasnet inspect`: what a path holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.errors import ConfigError, DataError
+
+CLASSES_SHOWN = 20
+
+
+class Inspector(NamedTuple):
+    """One kind of thing to inspect.
+
+    fits: tells by what the path is. describe: returns what it holds, as JSON has it. show: prints that as tables.
+    draw: draws examples, (path, how many, file to write) → how many; None where there is nothing to draw.
+    """
+
+    name: str
+    fits: Callable[[Path], bool]
+    describe: Callable[[Path], dict[str, Any]]
+    show: Callable[[dict[str, Any]], None]
+    draw: Callable[[Path, int, Path], int] | None = None
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A record file or a folder of them, a run, or a checkpoint.")],
+    images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N examples with their labels.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where --images draws to.")] = Path("inspect.png"),
+    json_output: JsonFlag = False,
+) -> None:
+    """Show what a record file or folder, a run or a checkpoint holds.
+
+    With --images N, draw N examples with their labels or boxes into a PNG.
+    """
+    inspector = find_inspector(path)
+    if images and inspector.draw is None:
+        raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
+    found = inspector.describe(path)
+    if images and inspector.draw:
+        found |= {"drawn": inspector.draw(path, images, out), "drawing": str(out)}
+    if json_output:
+        console.emit_json(found)
+        return
+    inspector.show(found)
+    if images:
+        console.say(f"{found['drawn']} examples are drawn in {out}")
+
+
+def find_inspector(path: Path) -> Inspector:
+    """Return who can inspect the path. Raises DataError where nobody can."""
+    for inspector in INSPECTORS:
+        if inspector.fits(path):
+            return inspector
+    if not path.exists():
+        raise DataError(f"there is no {path}")
+    known = ", ".join(inspector.name for inspector in INSPECTORS)
+    raise DataError(f"{path} is none of the things that inspect knows: {known}")
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+def _fits_records(path: Path) -> bool:
+    from mnasnet_cli.data import inspection
+
+    return inspection.is_record_file(path) if path.is_file() else path.is_dir() and inspection.has_records(path)
+
+
+def _describe_records(path: Path) -> dict[str, Any]:
+    from mnasnet_cli.data import inspection
+
+    with ExitStack() as stack:
+        bar: list[console.ProgressReport] = []
+
+        def on_progress(done: int, total: int) -> None:
+            if not bar:
+                bar.append(stack.enter_context(console.progress("reading records", total, unit="records")))
+            bar[0].update(done)
+
+        return inspection.describe(path, on_progress=on_progress)
+
+
+def _draw_records(path: Path, count: int, out: Path) -> int:
+    from mnasnet_cli.data import inspection
+
+    return inspection.draw_examples(path, count, out)
+
+
+def _show_records(found: dict[str, Any]) -> None:
+    splits = found["splits"]
+    rows = [
+        (name, split["examples"], split["shards"], len(split["per_class"]), _range(split["shard_examples"]),
+         f"{split['shard_bytes']['total'] / 1e6:,.1f} MB")
+        for name, split in splits.items()
+    ]  # fmt: skip
+    sides = [
+        f"{side} {size['min']}–{size['max']} px (mean {size['mean']:g})"
+        for side, size in found["image_sizes"].items()
+        if side in ("width", "height")
+    ]
+    caption = " · ".join([f"{found['kind']} records", *sides, f"{len(found['bad_files'])} bad files left out"])
+    columns = ("split", "examples", "shards", "classes", "examples a shard", "size")
+    console.print_table(str(found["path"]), columns, rows, caption=caption)
+    _show_classes(found)
+    keys = [
+        (key["key"], key["type"], f"{key['share']:.0%}", "–".join(map(str, sorted(set(key["values"])))))
+        for key in found["keys"]
+    ]
+    console.print_table("Keys", ("key", "type", "in examples", "values"), keys)
+    first = [
+        (one["split"], one["filename"], " ".join(map(str, one["labels"])), one["text"],
+         f"{one['width']}×{one['height']}", one["bytes"])
+        for one in found["first"]
+    ]  # fmt: skip
+    console.print_table("First records", ("split", "file", "label", "text", "size", "bytes"), first)
+
+
+def _show_classes(found: dict[str, Any]) -> None:
+    splits, texts = found["splits"], found["texts"]
+    names = list(dict.fromkeys([*texts, *(name for split in splits.values() for name in split["per_class"])]))
+    rows = [
+        (number, name, texts.get(name, ""), *(split["per_class"].get(name, 0) for split in splits.values()))
+        for number, name in enumerate(names[:CLASSES_SHOWN], 1)
+    ]
+    more = len(names) - CLASSES_SHOWN
+    caption = f"and {more:,} more: --json lists them" if more > 0 else None
+    console.print_table("Classes", ("", "class", "text", *splits), rows, caption=caption)
+
+
+def _range(values: dict[str, int]) -> str:
+    return f"{values['min']:,}" if values["min"] == values["max"] else f"{values['min']:,}–{values['max']:,}"
+
+
+# The first that fits is taken.
+INSPECTORS: tuple[Inspector, ...] = (
+    Inspector("record file or folder", _fits_records, _describe_records, _show_records, _draw_records),
+)

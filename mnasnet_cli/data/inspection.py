@@ -1,0 +1,266 @@
+"""Say what record files hold, also foreign ones, and draw some of their examples; without TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnasnet_cli.data import schema
+from mnasnet_cli.data.tfrecord import count_records, decode_example, read_records
+from mnasnet_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Features = dict[str, Any]
+
+SUFFIXES = (".tfrecord", ".tfrecords", ".record")
+OBJECT_LABEL = "image/object/class/label"
+BOX_SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
+FIRST = 5  # records shown one by one
+KEY_SAMPLE = 100  # records whose keys are looked at where dataset.json gives the counts
+TILE, CAPTION, GAP = 200, 18, 8  # px
+
+
+def is_record_file(path: Path) -> bool:
+    """Tell whether a file is named like a record file, so that damage gets reported, or begins like one."""
+    if schema.split_name(path.name) or path.suffix in SUFFIXES:
+        return True
+    try:
+        next(read_records(path), None)
+    except DataError:
+        return False
+    return path.stat().st_size > 0
+
+
+def has_records(folder: Path) -> bool:
+    """Tell whether a folder holds record files, by their names."""
+    return bool(schema.shard_groups(folder)) or any(file.suffix in SUFFIXES for file in folder.iterdir())
+
+
+def record_files(path: Path) -> dict[str, list[Path]]:
+    """Return split → record files of a file or folder; {} where there are none. Raises DataError for missing shards."""
+    if path.is_file():
+        return {schema.split_name(path.name) or path.name: [path]}
+    groups = schema.shard_groups(path)
+    if groups:
+        return {split: schema.find_shards(path, split) for split in sorted({name for name, _ in groups})}
+    others = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    return {file.name: [file] for file in others}
+
+
+def describe(
+    path: Path, *, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
+    """Return what records hold: splits, counts by class, image sizes, keys, first records.
+
+    A folder with a dataset.json is taken at its word; of others every record is read and held against its checksum.
+    on_progress(done, total) counts records.
+    """
+    files = record_files(path)
+    info = schema.load_dataset_info(path) if (path / schema.DATASET_FILE).is_file() else None
+    labels = path / schema.LABELS_FILE if path.is_dir() else path.parent / schema.LABELS_FILE
+    synsets, texts = schema.read_labels(labels)
+    counts = {split: [count_records(file) for file in paths] for split, paths in files.items()}
+    total = sum(map(sum, counts.values()))
+    survey = _Survey()
+    done = 0
+    for split, paths in files.items():
+        for file in paths:
+            for number, features in enumerate(_examples(file)):
+                if info and number >= KEY_SAMPLE // len(paths) + 1:
+                    break
+                survey.add(split, features)
+                done += 1
+                if not info:
+                    on_progress(done, total)
+    per_class = {split: _named(counter, synsets) for split, counter in survey.per_class.items()}
+    return {
+        "what": "records",
+        "kind": info.kind if info else survey.kind(),
+        "path": str(path),
+        "classes": info.classes if info else max((max(c, default=0) for c in survey.per_class.values()), default=0),
+        "splits": {
+            split: {
+                "examples": sum(counts[split]),
+                "shards": len(paths),
+                "shard_bytes": _spread([file.stat().st_size for file in paths]),
+                "shard_examples": _spread(counts[split]),
+                "per_class": dict(info.splits[split].per_class) if info else per_class.get(split, {}),
+            }
+            for split, paths in files.items()
+        },
+        "image_sizes": dict(info.image_sizes) if info else survey.sizes(),
+        "keys": survey.keys(),
+        "first": survey.first,
+        "texts": dict(zip(synsets, texts, strict=True)),
+        "fingerprint": info.fingerprint if info else None,
+        "bad_files": list(info.bad_files) if info else [],
+    }
+
+
+def _examples(path: Path) -> Iterator[Features]:
+    for number, data in enumerate(read_records(path)):
+        try:
+            yield decode_example(data)
+        except ValueError as error:
+            raise DataError(f"{path}: record {number} is no tf.train.Example") from error
+
+
+def _named(counter: Counter[int], synsets: tuple[str, ...]) -> dict[str, int]:
+    """Turn label counts into counts by synset, or by number where the synset isn't known."""
+    return {
+        synsets[label - 1] if 0 < label <= len(synsets) else str(label): count
+        for label, count in sorted(counter.items())
+    }
+
+
+def _spread(values: list[int]) -> dict[str, int]:
+    return {"min": min(values), "max": max(values), "total": sum(values)}
+
+
+class _Survey:
+    """Gathers what the examples have in common."""
+
+    def __init__(self) -> None:
+        self.per_class: dict[str, Counter[int]] = {}
+        self.first: list[dict[str, Any]] = []
+        self._keys: dict[str, dict[str, Any]] = {}
+        self._sides: dict[str, list[int]] = {"width": [], "height": []}
+        self._examples = 0
+
+    def add(self, split: str, features: Features) -> None:
+        """Note one example."""
+        self._examples += 1
+        labels = features.get(schema.LABEL) or features.get(OBJECT_LABEL) or []
+        self.per_class.setdefault(split, Counter()).update(labels)
+        for key, values in features.items():
+            entry = self._keys.setdefault(key, {"type": None, "examples": 0, "min": len(values), "max": 0})
+            if values:
+                entry["type"] = {bytes: "bytes", int: "int64", float: "float"}[type(values[0])]
+            entry["examples"] += 1
+            entry["min"], entry["max"] = min(entry["min"], len(values)), max(entry["max"], len(values))
+        width, height = size_of(features)
+        self._sides["width"].append(width)
+        self._sides["height"].append(height)
+        if len(self.first) < FIRST:
+            self.first.append(
+                {"split": split, "filename": text_of(features, schema.FILENAME), "labels": list(labels[:10]),
+                 "text": text_of(features, schema.TEXT), "width": width, "height": height,
+                 "bytes": sum(map(len, features.get(schema.ENCODED, [])))}
+            )  # fmt: skip
+
+    def kind(self) -> str:
+        """Return imagenet, detection or unknown."""
+        return "imagenet" if schema.LABEL in self._keys else "detection" if OBJECT_LABEL in self._keys else "unknown"
+
+    def sizes(self) -> dict[str, Any]:
+        """Return min, mean and max of width and height in px."""
+        known = {side: [value for value in values if value] for side, values in self._sides.items()}
+        return {
+            side: {"min": min(values), "mean": round(sum(values) / len(values), 1), "max": max(values)}
+            for side, values in known.items()
+            if values
+        }
+
+    def keys(self) -> list[dict[str, Any]]:
+        """Return each key with its type, the share of examples that have it, and how many values it holds."""
+        return [
+            {"key": key, "type": entry["type"] or "empty", "share": entry["examples"] / self._examples,
+             "values": [entry["min"], entry["max"]]}
+            for key, entry in sorted(self._keys.items())
+        ]  # fmt: skip
+
+
+def text_of(features: Features, key: str) -> str:
+    """Return a bytes feature's first value as text, "" where there is none."""
+    values = features.get(key) or [b""]
+    return values[0].decode("utf-8", "replace") if isinstance(values[0], bytes) else str(values[0])
+
+
+def size_of(features: Features) -> tuple[int, int]:
+    """Return (width, height) in px: as the record says, else from the image; (0, 0) where neither does."""
+    width, height = features.get(schema.WIDTH), features.get(schema.HEIGHT)
+    if width and height:
+        return int(width[0]), int(height[0])
+    encoded = features.get(schema.ENCODED)
+    if not encoded:
+        return 0, 0
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(encoded[0])) as image:
+            return image.size
+    except (UnidentifiedImageError, OSError):
+        return 0, 0
+
+
+def draw_examples(path: Path, count: int, out: Path) -> int:
+    """Draw the first `count` examples of the records with their labels or boxes into an image file; return how many."""
+    from PIL import Image
+
+    files = [file for paths in record_files(path).values() for file in paths]
+    folder = path if path.is_dir() else path.parent
+    synsets, texts = schema.read_labels(folder / schema.LABELS_FILE)
+    tiles = []
+    for file in files:
+        for features in _examples(file):
+            if len(tiles) == count:
+                break
+            tiles.append(_tile(features, texts or synsets))
+    if not tiles:
+        raise DataError(f"{path} holds no examples to draw")
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    step = TILE + GAP
+    sheet = Image.new("RGB", (columns * step + GAP, rows * (step + CAPTION) + GAP), "white")
+    for number, tile in enumerate(tiles):
+        sheet.paste(tile, (GAP + number % columns * step, GAP + number // columns * (step + CAPTION)))
+    try:
+        sheet.save(out)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot write {out}: {error}") from error
+    return len(tiles)
+
+
+def _tile(features: Features, names: tuple[str, ...]) -> Image:
+    """Return one example as a picture of TILE px with a caption below."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    tile = Image.new("RGB", (TILE, TILE + CAPTION), "white")
+    draw = ImageDraw.Draw(tile)
+    font = ImageFont.load_default(12)
+    try:
+        with Image.open(io.BytesIO(features[schema.ENCODED][0])) as image:
+            picture = image.convert("RGB")
+        picture.thumbnail((TILE, TILE))
+        picture = picture if max(picture.size) == TILE else _enlarge(picture)
+        tile.paste(picture, (0, 0))
+    except (KeyError, IndexError, OSError, ValueError) as error:
+        picture = Image.new("RGB", (TILE, TILE))
+        draw.text((4, 4), f"no image: {error}"[:30], "red", font)
+    labels = features.get(schema.LABEL) or []
+    caption = text_of(features, schema.TEXT) or text_of(features, schema.SYNSET)
+    if labels and not caption:
+        caption = _name(labels[0], names)
+    draw.text((2, TILE + 2), f"{' '.join(map(str, labels))} {caption.split(',')[0]}"[:32].strip(), "black", font)
+    boxes = zip(*(features.get(side, []) for side in BOX_SIDES), strict=True)
+    for (top, left, bottom, right), label in zip(boxes, features.get(OBJECT_LABEL, []), strict=False):
+        width, height = picture.size
+        draw.rectangle((left * width, top * height, right * width - 1, bottom * height - 1), outline="red", width=2)
+        draw.text((left * width + 3, top * height + 1), _name(label, names), "yellow", font, stroke_width=1,
+                  stroke_fill="black")  # fmt: skip
+    return tile
+
+
+def _enlarge(picture: Image) -> Image:
+    scale = TILE / max(picture.size)
+    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+
+
+def _name(label: int, names: tuple[str, ...]) -> str:
+    return names[label - 1] if 0 < label <= len(names) else str(label)
