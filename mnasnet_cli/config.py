@@ -26,6 +26,8 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
+    """The net."""
+
     variant: str = "b1"
     """One of the nets that `mnasnet models` lists."""
     width: Annotated[float, Field(gt=0.0)] = 1.0
@@ -39,6 +41,8 @@ class ModelConfig(Section):
 
 
 class AugmentConfig(Section):
+    """How training images are varied."""
+
     crop_area: Pair = (0.08, 1.0)
     """RandomResizedCrop: the crop's share of the image's area, least and most."""
     crop_ratio: Pair = (3 / 4, 4 / 3)
@@ -68,6 +72,8 @@ class AugmentConfig(Section):
 
 
 class DataConfig(Section):
+    """From records to the net's input."""
+
     image_size: Annotated[int, Field(ge=16, le=4096)] = 224
     """Side of the training crops, px; evaluation uses it too unless `eval_image_size` is given."""
     eval_image_size: Annotated[int, Field(ge=16, le=4096)] | None = None
@@ -76,6 +82,8 @@ class DataConfig(Section):
     """Evaluation: side of the central crop over the image's short side."""
     progressive: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
     """Progressive resizing: pairs of (share of the epochs done, share of image_size); sizes are multiples of 32 px."""
+    antialias: bool = False
+    """Smooth before sampling where an image shrinks: better on few pixels, and about 0.4 ms more per image."""
     mean: Triple = (123.675, 116.28, 103.53)
     """Subtracted from the pixels' R, G, B in [0, 255]; ImageNet's means."""
     deviation: Triple = (58.395, 57.12, 57.375)
@@ -93,6 +101,8 @@ class DataConfig(Section):
 
 
 class OptimizerConfig(Section):
+    """How gradients change the weights."""
+
     name: Literal["rmsprop", "sgd", "adamw", "muon"] = "rmsprop"
     """muon: orthogonalised momentum for the 1×1 convolutions, AdamW for everything else."""
     learning_rate_per_256: Rate = 0.016
@@ -109,6 +119,8 @@ class OptimizerConfig(Section):
 
 
 class ScheduleConfig(Section):
+    """The learning rate over the epochs."""
+
     name: Literal["exponential", "cosine", "constant"] = "exponential"
     warmup_epochs: Rate = 5.0
     """Epochs in which the learning rate rises from 0 linearly."""
@@ -122,6 +134,8 @@ class ScheduleConfig(Section):
 
 
 class TrainingConfig(Section):
+    """How long, how many at a time, and what is kept."""
+
     epochs: Annotated[int, Field(ge=1)] = 350
     batch_size: Annotated[int, Field(ge=1)] = 256
     """Images per update, over all replicas."""
@@ -150,6 +164,8 @@ class TrainingConfig(Section):
 
 
 class Config(Section):
+    """All that a run is configured with."""
+
     task: Literal["imagenet", "coco"] = "imagenet"
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
@@ -222,9 +238,8 @@ def load_config(
     path = find_config(name_or_path) if name_or_path is not None else None
     tree: dict[str, Any] = _read(path) if path else _copy(base or {})
     source = str(path) if path else "the configuration"
-    if task is not None:
-        if tree.setdefault("task", task) != task:
-            raise ConfigError(f"{source} is for the task {tree['task']!r}, but this command trains {task!r}")
+    if task is not None and tree.setdefault("task", task) != task:
+        raise ConfigError(f"{source} is for the task {tree['task']!r}, but this command trains {task!r}")
     for text in assignments:
         key, separator, value = text.partition("=")
         if not separator or not key:
@@ -278,7 +293,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+        return yaml.load(text, Loader=_Loader)  # a subclass of SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
 

@@ -46,7 +46,7 @@ def central_crop_window(shape: tf.Tensor, fraction: float) -> tf.Tensor:
     return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
 
 
-def decode_crop_resize(image_bytes: tf.Tensor, window: tf.Tensor, size: int) -> tf.Tensor:
+def decode_crop_resize(image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool = False) -> tf.Tensor:
     """Decodes just `window` of a JPEG (or any of an image that only calls itself one), resized to [size, size, 3].
 
     A window of at least twice the size is decoded at half the scale by the JPEG's own transform, which is faster than
@@ -71,7 +71,7 @@ def decode_crop_resize(image_bytes: tf.Tensor, window: tf.Tensor, size: int) -> 
         )
 
     crop = tf.cond(tf.io.is_jpeg(image_bytes), jpeg, whole)
-    image = tf.image.resize(crop, [size, size], method="bilinear")
+    image = tf.image.resize(crop, [size, size], method="bilinear", antialias=antialias)
     return tf.ensure_shape(image, [size, size, 3])
 
 

@@ -80,7 +80,9 @@ class ImagenetRecords:
             lambda position, record: self._train_example(record, position, seed, image_size),
             num_parallel_calls=PARALLEL_CALLS,
         )
-        batches = examples.batch(share.batch_size, drop_remainder=True).map(lambda *batch: self._mix(*batch, seed))
+        batches = examples.batch(share.batch_size, drop_remainder=True).map(
+            lambda positions, images, labels: self._mix(positions, images, labels, seed)
+        )
         return deterministic(batches.prefetch(2))
 
     def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
@@ -148,7 +150,7 @@ class ImagenetRecords:
         seed = augment.fold(seed, position)
         shape = augment.image_shape(example["image_bytes"])
         window = augment.random_crop_window(shape, augment.fold(seed, 0), options.crop_area, options.crop_ratio)
-        image = augment.decode_crop_resize(example["image_bytes"], window, size)
+        image = augment.decode_crop_resize(example["image_bytes"], window, size, self.config.data.antialias)
         if options.flip:
             image = augment.random_flip(image, augment.fold(seed, 1))
         if options.color_jitter:
@@ -180,15 +182,16 @@ class ImagenetRecords:
 
     def _eval_example(self, record: tf.Tensor, position: tf.Tensor, size: int) -> ClassificationBatch:
         example = parse_imagenet_example(record)
-        image = eval_image(example["image_bytes"], size, self.config.data.crop_fraction)
+        data = self.config.data
+        image = eval_image(example["image_bytes"], size, data.crop_fraction, data.antialias)
         label = class_index(example["label"])
         return ClassificationBatch(image, label, position, label, tf.constant(0.0))
 
 
-def eval_image(image_bytes: tf.Tensor, size: int, crop_fraction: float) -> tf.Tensor:
+def eval_image(image_bytes: tf.Tensor, size: int, crop_fraction: float, antialias: bool = False) -> tf.Tensor:
     """An encoded image as evaluation sees it: the central crop, [size, size, 3] float32 in [0, 255]."""
     window = augment.central_crop_window(augment.image_shape(image_bytes), crop_fraction)
-    return augment.decode_crop_resize(image_bytes, window, size)
+    return augment.decode_crop_resize(image_bytes, window, size, antialias)
 
 
 def class_index(label: tf.Tensor) -> tf.Tensor:

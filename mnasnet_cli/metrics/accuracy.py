@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 
-def summarize_accuracy(outputs: dict[str, np.ndarray], labels: Sequence[str]) -> dict[str, Any]:
+def summarize_accuracy(outputs: dict[str, np.ndarray], labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """The classification summary of the command line's contract.
 
     Args:
       outputs: arrays over M examples: "labels" and "predictions" int, "in_top5" bool, "losses" float.
-      labels: names of the C classes.
+      labels: ids of the C classes, such as synsets.
+      names: the same classes in words.
 
     Returns:
       top1, top5 as fractions, loss as the mean cross entropy, examples = M, and per_class: for each class its examples
@@ -29,8 +30,8 @@ def summarize_accuracy(outputs: dict[str, np.ndarray], labels: Sequence[str]) ->
         "loss": _mean(outputs["losses"]),
         "examples": len(truth),
         "per_class": [
-            {"class": name, "examples": int(count), "top1": float(hit / count) if count else None}
-            for name, count, hit in zip(labels, counts, hits, strict=True)
+            {"class": label, "name": name, "examples": int(count), "top1": float(hit / count) if count else None}
+            for label, name, count, hit in zip(labels, names, counts, hits, strict=True)
         ],
     }
 

@@ -16,9 +16,7 @@ def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> Non
     train = [line for line in lines if line["split"] == "train"]
     validation = [line for line in lines if line["split"] == "validation"]
     figure, (losses, scores, rates) = _figure(1, 3, width=15, height=4)
-    losses.plot(
-        [line["epoch"] for line in train], [line["loss"] for line in train], label="train", linewidth=1
-    )
+    losses.plot([line["epoch"] for line in train], [line["loss"] for line in train], label="train", linewidth=1)
     losses.plot(*_curve(validation, "loss"), label="validation", marker=".")
     losses.set(xlabel="epoch", title="loss")
     losses.legend()
@@ -42,15 +40,11 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> None
         axes.set_yticks(range(size), names)
         for row, column in np.argwhere(counts > 0):
             color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(
-                column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=7
-            )
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=7)
     _save(figure, path)
 
 
-def plot_images(
-    images: Sequence[np.ndarray], captions: Sequence[str], path: Path, *, columns: int = 5
-) -> None:
+def plot_images(images: Sequence[np.ndarray], captions: Sequence[str], path: Path, *, columns: int = 5) -> None:
     """Draws images [H, W, 3] uint8 in a grid, each with its caption."""
     rows = max(1, -(-len(images) // columns))
     figure, grid = _figure(rows, columns, width=3 * columns, height=3.4 * rows)

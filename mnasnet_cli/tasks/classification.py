@@ -46,6 +46,11 @@ class ClassificationTask:
     def labels(self) -> list[str]:
         return class_names(self.records.info)
 
+    @cached_property
+    def names(self) -> list[str]:
+        """The classes in words, where the data set has words for them."""
+        return list(self.records.info.texts) or self.labels
+
     def make_model(self) -> SlimModule:
         return make_classifier(self.config, len(self.labels))
 
@@ -56,9 +61,11 @@ class ClassificationTask:
             "variant": self.config.model.variant,
             "width": self.config.model.width,
             "labels": self.labels,
+            "names": self.names,
             "preprocessing": {
                 "image_size": self.config.eval_size,
                 "crop_fraction": data.crop_fraction,
+                "antialias": data.antialias,
                 "mean": list(data.mean),
                 "deviation": list(data.deviation),
             },
@@ -114,7 +121,7 @@ class ClassificationTask:
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
         real = outputs["labels"] >= 0
         outputs = {name: values[real] for name, values in outputs.items()}
-        return Evaluation(summarize_accuracy(outputs, self.labels), outputs)
+        return Evaluation(summarize_accuracy(outputs, self.labels, self.names), outputs)
 
     def _normalize(self, images: tf.Tensor, weights: Mapping[str, Any] | None) -> tf.Tensor:
         data = self.config.data

@@ -17,7 +17,7 @@ from mnasnet_cli.metrics.plots import plot_curves
 from mnasnet_cli.tasks.task import Evaluation, Task
 from mnasnet_cli.training import schedules
 from mnasnet_cli.training.checkpoints import Checkpoints
-from mnasnet_cli.training.distribution import check_batch_size, is_chief, make_strategy, share_of
+from mnasnet_cli.training.distribution import is_chief, share_of
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.evaluation import Evaluator
 from mnasnet_cli.training.events import EventLog
@@ -143,8 +143,8 @@ class Trainer:
         names = self.task.train_names(epoch, position * batch_size, batch_size)
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return DataError(
-            f"the loss is {loss} at step {step:,} (epoch {epoch + 1}), on the images {shown}; the last checkpoint is from "
-            f"before it. A lower learning rate (--set optimizer.learning_rate_per_256=…) or gradient clipping "
+            f"the loss is {loss} at step {step:,} (epoch {epoch + 1}), on the images {shown}; the last checkpoint is "
+            f"from before it. A lower learning rate (--set optimizer.learning_rate_per_256=…) or gradient clipping "
             f"(--set optimizer.gradient_clip=1.0) often helps"
         )
 

@@ -15,7 +15,7 @@ Rule = Callable[[Any, tf.Tensor, Slots, tf.Tensor, tf.Tensor], None]
 # Newton-Schulz coefficients and steps of Muon (Jordan et al. 2024): singular values end in about [0.7, 1.2].
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
-# Gives Muon's update AdamW's usual root mean square, so that one learning rate serves both (Liu et al., arXiv 2502.16982).
+# Gives Muon's update AdamW's usual root mean square: one learning rate serves both (Liu et al., arXiv 2502.16982).
 MUON_SCALE = 0.2
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from mnasnet_cli.config import Config
-from mnasnet_cli.errors import CheckpointError, DataError, EnvironmentProblem, MnasnetError
+from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.tasks.classification import ClassificationTask, is_classifier
 from mnasnet_cli.tasks.task import Task
 from mnasnet_cli.training.checkpoints import (
@@ -19,6 +18,7 @@ from mnasnet_cli.training.checkpoints import (
     read_checkpoint,
 )
 from mnasnet_cli.training.distribution import check_batch_size, is_chief, make_strategy
+from mnasnet_cli.training.failures import clear_errors
 from mnasnet_cli.training.loop import Trainer
 from mnasnet_cli.training.run_directory import RunDirectory
 from mnasnet_cli.training.signals import StopRequest
@@ -54,10 +54,8 @@ def train(
     _ = task.steps_per_epoch
     run = RunDirectory(run_dir, config, data, fresh=fresh, writer=is_chief(strategy))
     try:
-        with StopRequest() as stop, strategy.scope():
+        with StopRequest() as stop, strategy.scope(), clear_errors(task):
             return Trainer(task, run, initial, stop).train()
-    except tf.errors.OpError as error:
-        raise _explain(error, task) from error
     finally:
         run.close(keep=bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
 
@@ -79,15 +77,3 @@ def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:
     if saved.info["labels"] == wanted["labels"]:
         return saved.weights
     return {name: value for name, value in saved.weights.items() if not is_classifier(name)}
-
-
-def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
-    """A TensorFlow error as one line that says what to do."""
-    if isinstance(error, tf.errors.DataLossError):
-        task.verify_records()
-    text = (error.message or type(error).__name__).strip().splitlines()[0]
-    if isinstance(error, tf.errors.ResourceExhaustedError):
-        return EnvironmentProblem(f"out of memory ({text}); lower --batch-size or raise training.accumulate_steps")
-    if isinstance(error, tf.errors.DataLossError | tf.errors.InvalidArgumentError | tf.errors.NotFoundError):
-        return DataError(f"reading the records failed: {text}")
-    return EnvironmentProblem(f"TensorFlow stopped: {text}")

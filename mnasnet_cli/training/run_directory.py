@@ -70,16 +70,16 @@ class RunDirectory:
         ]
         if changed:
             raise ConfigError(
-                f"{self.path} was begun with another configuration ({'; '.join(changed)}); go on with the same one, choose "
-                "another --run-dir, or start over with --fresh, which moves the old run aside"
+                f"{self.path} was begun with another configuration ({'; '.join(changed)}); go on with the same one, "
+                "choose another --run-dir, or start over with --fresh, which moves the old run aside"
             )
         environment = self.path / ENVIRONMENT_FILE
         then = json.loads(environment.read_text(encoding="utf-8"))["data"] if environment.exists() else dict(data)
         if then["fingerprint"] != data["fingerprint"]:
             raise DataError(
                 f"the records in {data['directory']} are not those that {self.path} was begun with (they were in "
-                f"{then['directory']}, fingerprint {then['fingerprint'][:12]}, now {data['fingerprint'][:12]}); bring the "
-                "old records back, choose another --run-dir, or start over with --fresh"
+                f"{then['directory']}, fingerprint {then['fingerprint'][:12]}, now {data['fingerprint'][:12]}); bring "
+                "the old records back, choose another --run-dir, or start over with --fresh"
             )
 
     def log(self, message: str) -> None:

@@ -1,0 +1,32 @@
+"""TensorFlow's errors as one line each that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from mnasnet_cli.errors import DataError, EnvironmentProblem, MnasnetError
+from mnasnet_cli.tasks.task import Task
+
+
+@contextlib.contextmanager
+def clear_errors(task: Task) -> Iterator[None]:
+    """Turns what TensorFlow raises in the block into a `MnasnetError`; a damaged shard of the task's is named."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise _explain(error, task) from error
+
+
+def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
+    """A TensorFlow error as one line that says what to do."""
+    if isinstance(error, tf.errors.DataLossError):
+        task.verify_records()
+    text = (error.message or type(error).__name__).strip().splitlines()[0]
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return EnvironmentProblem(f"out of memory ({text}); lower --batch-size or raise training.accumulate_steps")
+    if isinstance(error, tf.errors.DataLossError | tf.errors.InvalidArgumentError | tf.errors.NotFoundError):
+        return DataError(f"reading the records failed: {text}")
+    return EnvironmentProblem(f"TensorFlow stopped: {text}")

@@ -1,0 +1,67 @@
+"""A trained net from its checkpoint alone: which one is meant, and the task and module it makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mnasnet_cli.config import Config, validate
+from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.training.checkpoints import CHECKPOINT_FOLDER, CheckpointContents, list_checkpoints
+from mnasnet_cli.training.run_directory import read_config
+from mnasnet_cli.variables import SlimModule
+
+
+def newest_run(task: str, root: Path = Path("runs")) -> Path:
+    """The run of a task that saved a checkpoint last.
+
+    Raises:
+      CheckpointError: there is none below `root`.
+    """
+    found = []
+    for run in root.iterdir() if root.is_dir() else ():
+        prefixes = list_checkpoints(run / CHECKPOINT_FOLDER)
+        if prefixes and (read_config(run) or {}).get("task") == task:
+            found.append((Path(f"{prefixes[-1]}.index").stat().st_mtime, run))
+    if not found:
+        raise CheckpointError(
+            f"there is no trained {task} run in {root}/; train one with `mnasnet train-{task}`, or name a MODEL"
+        )
+    return max(found)[1]
+
+
+def config_of(contents: CheckpointContents, *, image_size: int | None = None, batch_size: int = 64) -> Config:
+    """The configuration that evaluates a checkpoint as it was trained to be evaluated.
+
+    `image_size` replaces the side of the evaluation crops.
+    """
+    info = contents.info
+    data = dict(info["preprocessing"])
+    if image_size is not None:
+        data["image_size"] = image_size
+    tree = {
+        "task": info["task"],
+        "model": {"variant": info["variant"], "width": info["width"]},
+        "data": data,
+        "training": {"eval_batch_size": batch_size},
+    }
+    return validate(tree, contents.prefix)
+
+
+def load_weights(model: SlimModule, contents: CheckpointContents) -> None:
+    """Puts a checkpoint's weights into a module of the same net.
+
+    Raises:
+      CheckpointError: listing the names that don't fit.
+    """
+    faults = [f"{name} is missing" for name in model.weights if name not in contents.weights]
+    faults += [f"{name} is not in the net" for name in contents.weights if name not in model.weights]
+    faults += [
+        f"{name} has shape {contents.weights[name].shape}, expected {tuple(variable.shape)}"
+        for name, variable in model.weights.items()
+        if name in contents.weights and contents.weights[name].shape != tuple(variable.shape)
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CheckpointError(f"{contents.prefix} does not fit the net: {'; '.join(faults[:5])}{more}")
+    for name, variable in model.weights.items():
+        variable.assign(contents.weights[name])
