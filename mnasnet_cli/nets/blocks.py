@@ -58,9 +58,7 @@ def mnas_block(
         net = inputs
         norm = {"normalizer_fn": slim.batch_norm}
         if block.has_expansion:
-            net = layers.conv2d(
-                net, block.expanded_channels, 1, activation_fn=activation, scope="expand", **norm
-            )
+            net = layers.conv2d(net, block.expanded_channels, 1, activation_fn=activation, scope="expand", **norm)
         if symmetric:
             net = layers.pad_symmetric(net, block.kernel, rate)
         net = layers.depthwise(

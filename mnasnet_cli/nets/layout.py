@@ -152,9 +152,7 @@ def scale(spec: NetSpec, width: float) -> NetSpec:
         return spec
     if spec.width != 1.0:
         raise ValueError(f"{spec.name} is at width {spec.width} already; scale the unscaled table")
-    stages = tuple(
-        dataclasses.replace(stage, channels=round_channels(stage.channels * width)) for stage in spec.stages
-    )
+    stages = tuple(dataclasses.replace(stage, channels=round_channels(stage.channels * width)) for stage in spec.stages)
     stem = round_channels(spec.stem * width) if spec.dialect.stem_scales else spec.stem
     widen = spec.dialect.head_scaling == "widen" and width > 1
     head = round_channels(spec.head * width) if widen else spec.head

@@ -14,7 +14,7 @@ from typing import Any, Callable
 from mnasnet_cli.nets import blocks, layers
 from mnasnet_cli.nets.layout import NetSpec, block_specs, layer_names, scale
 from mnasnet_cli.nets.scopes import norm_scope, resolve_training, training_scope
-from mnasnet_cli.nets.slim_compat import scoped_arguments, slim, tf1
+from mnasnet_cli.nets.slim_compat import scoped_arguments, slim, slim_utils, tf1
 from mnasnet_cli.nets.spec import NETS
 
 
@@ -73,7 +73,8 @@ def _dropout(net: Any, spec: NetSpec, keep_prob: float | None, is_training: Any,
     keep = 1.0 - spec.dropout if keep is None else keep
     if dropout_fn is not None:
         return dropout_fn(net, keep, is_training)
-    return slim.dropout(net, keep_prob=keep, is_training=is_training, scope="Dropout")
+    with tf1.name_scope("Dropout"):
+        return slim_utils.smart_cond(is_training, lambda: tf1.nn.dropout(net, rate=1.0 - keep), lambda: net)
 
 
 def mnasnet_base(

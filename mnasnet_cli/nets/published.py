@@ -17,15 +17,23 @@ class Published:
     source: str
 
 
-_TPU = "tensorflow/tpu models/official/mnasnet/README.md"
-_PORT = "rootkitchao/mnasnet_tensorflow README.md"
+_TPU = "github.com/tensorflow/tpu, models/official/mnasnet/README.md"
+_PAPER_B1 = "the paper's, as quoted by timm's author (forums.fast.ai/t/efficientnet/46978/79)"
+_TORCHVISION = "torchvision 0.29 models/mnasnet.py (symmetric padding, its own training)"
+_PORT = "github.com/rootkitchao/mnasnet_tensorflow, README.md"
 
+# The authors' own first: `mnasnet models` shows the first row of a net and width in its table.
 PUBLISHED: tuple[Published, ...] = (
     Published("a1", 1.4, 224, 0.772, 0.935, _TPU),
     Published("a1", 1.0, 224, 0.752, 0.925, _TPU),
     Published("a1", 0.75, 224, 0.733, 0.913, _TPU),
     Published("a1", 0.5, 224, 0.689, 0.884, _TPU),
     Published("a1", 0.35, 224, 0.641, 0.851, _TPU),
+    Published("b1", 1.0, 224, 0.745, None, _PAPER_B1),
+    Published("b1", 1.3, 224, 0.76506, 0.93522, _TORCHVISION),
+    Published("b1", 1.0, 224, 0.73456, 0.9151, _TORCHVISION),
+    Published("b1", 0.75, 224, 0.7118, 0.90496, _TORCHVISION),
+    Published("b1", 0.5, 224, 0.67734, 0.8749, _TORCHVISION),
     Published("small", 1.0, 224, 0.66, None, _TPU + ' ("~66%")'),
     Published("b1-2019", 1.0, 224, 0.74094, 0.92002, _PORT),
 )

@@ -46,11 +46,9 @@ def training_scope(
     dropout = {} if dropout_keep_prob is None else {"keep_prob": dropout_keep_prob}
     with slim.arg_scope([slim.conv2d, slim.fully_connected], **dense), slim.arg_scope(
         [slim.separable_conv2d], **depthwise
-    ), slim.arg_scope(
-        [blocks.classify], weights_initializer=truncated or layers.logits_initializer()
-    ), slim.arg_scope([slim.batch_norm], updates_collections=collections, **norm), slim.arg_scope(
-        [slim.dropout], **dropout
-    ) as scope:
+    ), slim.arg_scope([blocks.classify], weights_initializer=truncated or layers.logits_initializer()), slim.arg_scope(
+        [slim.batch_norm], updates_collections=collections, **norm
+    ), slim.arg_scope([slim.dropout], **dropout) as scope:
         return scope
 
 

