@@ -24,7 +24,7 @@ class BadImage(Exception):
 
 
 class ImageFacts(NamedTuple):
-    """A whole image: its bytes as they go into the record, size in pixels, channels 1 or 3, and whether it was re-encoded."""
+    """A whole image: the bytes for the record, size in pixels, channels 1 or 3, and whether it was re-encoded."""
 
     data: bytes
     height: int
@@ -96,7 +96,9 @@ def _check_jpeg(data: bytes) -> tuple[int, int, int, bool]:
     if not height or not width:
         raise BadImage(f"the JPEG says {width}×{height} pixels")
     if bits != 8 or components not in (1, 3, 4) or marker & 3 == 3:
-        raise BadImage(f"a JPEG kind that decoders don't take ({bits} bits, {components} components, frame 0x{marker:02x})")
+        raise BadImage(
+            f"a JPEG kind that decoders don't take ({bits} bits, {components} components, frame 0x{marker:02x})"
+        )
     direct = marker in _DIRECT_FRAMES and components in (1, 3) and _DQT in seen and _DHT in seen
     return height, width, components, direct
 
@@ -129,7 +131,7 @@ def _decode(data: bytes) -> None:
 
 
 def _reencode(data: bytes, max_side: int | None) -> ImageFacts:
-    """Decode with Pillow and encode as JPEG, grayscale or RGB; EXIF (orientation too) is dropped, as decoders ignore it."""
+    """Decode with Pillow and encode as JPEG, grayscale or RGB; EXIF goes (its orientation too: decoders ignore it)."""
     from PIL import Image
 
     try:
@@ -151,7 +153,6 @@ def _reencode(data: bytes, max_side: int | None) -> ImageFacts:
 
 def _to_plain(image):  # type: ignore[no-untyped-def]  # PIL is imported late: it costs every start 40 ms
     """Return the image as mode L or RGB; transparency is laid on white, 16-bit gray is brought to 8."""
-    from PIL import Image
 
     if image.mode in ("L", "RGB"):
         return image

@@ -47,7 +47,8 @@ def read_val_labels(path: Path, names: Sequence[str], synsets: Sequence[str]) ->
         synset = row[1] if named else row[0]
         if known and synset not in known:
             raise DataError(
-                f"{path}, line {number}: '{synset}' is none of the {len(known)} classes of train{nearest(synset, synsets)}"
+                f"{path}, line {number}: '{synset}' is none of the {len(known)} classes of train"
+                f"{nearest(synset, synsets)}"
             )
     return _by_name(path, rows, names) if named else _by_order(path, rows, names)
 

@@ -17,13 +17,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError, Stopped
 
 REPORT_SECONDS = 0.25
 STOP_SECONDS = 10.0  # how long a worker may take to remove its unfinished file
 AHEAD = 2  # tasks given to a worker at once: it never waits for the parent
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Report = Callable[[int], None]
 Task = tuple[Any, ...]
@@ -64,6 +65,8 @@ def run_tasks(
     context: Any = multiprocessing.get_context(_start_method())
     forked = context.get_start_method() == "fork"
     crew: dict[Connection, Any] = {}
+    # A worker must not meet a signal before it has handlers of its own: a forked one still has those of the parent.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         for _ in range(min(workers, len(tasks))):
             ours, theirs = context.Pipe()
@@ -72,10 +75,13 @@ def run_tasks(
             process.start()
             theirs.close()
             crew[ours] = process
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _feed(crew, tasks, on_result, on_progress)
     except BaseException:
         _stop(crew)
         raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     for connection, process in crew.items():
         connection.close()
         process.join()
@@ -93,14 +99,14 @@ def _feed(
         task = next(waiting, None)
         if task is not None:
             open_tasks[connection] += 1
-            connection.send(task)
+            with contextlib.suppress(BrokenPipeError):  # its death shows at the next recv
+                connection.send(task)
 
     for connection in list(crew) * AHEAD:
         give(connection)
     on_progress(0)
     while any(open_tasks.values()):
-        for connection in wait([c for c, count in open_tasks.items() if count]):
-            assert isinstance(connection, Connection)
+        for connection in cast(list[Connection], wait([c for c, count in open_tasks.items() if count])):
             try:
                 kind, value, done = connection.recv()
             except (EOFError, ConnectionError):
@@ -110,8 +116,7 @@ def _feed(
                 raise value
             if kind == "result":
                 open_tasks[connection] -= 1
-                with contextlib.suppress(BrokenPipeError):  # its death shows at the next recv
-                    give(connection)
+                give(connection)
                 finished, running[connection] = finished + done, 0
                 on_result(value)
             on_progress(finished + sum(running.values()))
@@ -126,14 +131,14 @@ def _death(process: Any) -> EnvironmentProblem:
 
 
 def _stop(crew: dict[Connection, Any]) -> None:
-    for process in crew.values():
-        process.terminate()
     for connection, process in crew.items():
+        connection.close()  # one that waits for a task ends by that
+        process.terminate()
+    for process in crew.values():
         process.join(STOP_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
-        connection.close()
 
 
 def _serve(
@@ -142,6 +147,7 @@ def _serve(
     """Work until the parent closes its end: also when it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     signal.signal(signal.SIGTERM, _leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     for other in inherited:
         other.close()
     last, so_far = time.monotonic(), 0

@@ -1,6 +1,6 @@
 """Images of simple shapes, generated from a seed: for the demo, the tests, and wherever real images aren't at hand.
 
-A class is a shape; colour, size, place, rotation and the textured background are random, so a net has to learn the shape.
+A class is a shape; colour, size, place, rotation and the textured background are random: a net has to learn the shape.
 `draw_scene` draws several shapes with their boxes, for detection.
 """
 
@@ -112,7 +112,9 @@ def _mask(rng: np.random.Generator, name: str, side: int) -> np.ndarray:
     image = image.rotate(float(rng.uniform(-25, 25)), Image.Resampling.BILINEAR, expand=True)
     image = image.crop(image.getbbox())
     scale = side / max(image.size)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX)
+    image = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX
+    )
     return np.asarray(image, np.float32) / 255
 
 

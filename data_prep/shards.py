@@ -32,7 +32,7 @@ class ShardWriter:
         self.examples = self.bytes = 0
 
     def __enter__(self) -> ShardWriter:
-        self._file = open(self._temporary, "wb", buffering=BUFFER_BYTES)  # noqa: SIM115
+        self._file = open(self._temporary, "wb", buffering=BUFFER_BYTES)
         return self
 
     def write(self, data: bytes) -> None:

@@ -9,13 +9,13 @@ import hashlib
 import os
 import stat
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_prep.jpeg import BadImage
 from data_prep.labels import read_class_texts, read_val_labels
+from data_prep.tars import tar_classes, tar_images
 from mnasnet_cli.errors import DataError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".gif", ".bmp", ".webp")
@@ -184,7 +184,7 @@ class _Lister:
         """List a folder or tar with one folder or tar a class."""
         tar = place.is_file()
         table = FileTable(place, tar=tar, flat=False)
-        groups = _tar_classes(place) if tar else ((name, _images(place / name)) for name in _subfolders(place))
+        groups = tar_classes(place) if tar else ((name, _images(place / name)) for name in _subfolders(place))
         first = not self.synsets
         numbers = {synset: number for number, synset in enumerate(self.synsets, 1)}
         for name, files in groups:
@@ -206,7 +206,7 @@ class _Lister:
     def list_flat(self, split: str, place: Path, labels: Path) -> None:
         """List a folder or tar of images whose classes are in a file."""
         tar = place.is_file()
-        files = _tar_images(place) if tar else _images(place)
+        files = tar_images(place) if tar else _images(place)
         images = sorted(file for file in files if file[0].lower().endswith(SUFFIXES))
         self.ignored += len(files) - len(images)
         if not images:
@@ -234,34 +234,4 @@ def _images(folder: Path) -> list[tuple[str, int, int]]:
             except OSError:
                 size = NO_FILE  # a dangling link; reading it will say so
             files.append((entry.name, size, 0))
-    return files
-
-
-def _tar_classes(path: Path) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
-    """Yield (synset, [(name, bytes, offset in the outer file)]) of a tar that holds one tar a class, sorted."""
-    for name, size, offset in sorted(_tar_images(path)):
-        if name.endswith(".tar"):
-            yield name.removesuffix(".tar"), _tar_images(path, offset, size)
-
-
-def _tar_images(path: Path, start: int = 0, size: int | None = None) -> list[tuple[str, int, int]]:
-    """Return (name, bytes, offset in the outer file) of the regular files in a tar, or in a tar within it."""
-    import tarfile  # only those who have tars pay for it
-
-    files = []
-    try:
-        with open(path, "rb") as outer:
-            outer.seek(start)
-            with tarfile.open(fileobj=outer, mode="r:") as archive:  # type: ignore[call-overload]
-                while (member := archive.next()) is not None:
-                    if start and size is not None and member.offset >= start + size:
-                        break
-                    if member.isreg():
-                        files.append((os.path.basename(member.name), member.size, member.offset_data))
-                    archive.members.clear()  # tarfile keeps every header otherwise
-    except tarfile.TarError as error:
-        raise DataError(f"{path} is not a whole tar: {error}") from error
-    end = start + size if size is not None else os.path.getsize(path)
-    if files and files[-1][1] + files[-1][2] > end:
-        raise DataError(f"{path} is cut off within {files[-1][0]}")
     return files

@@ -89,9 +89,9 @@ def _describe_records(path: Path) -> dict[str, Any]:
 
 
 def _draw_records(path: Path, count: int, out: Path) -> int:
-    from mnasnet_cli.data import inspection
+    from mnasnet_cli.data import drawing
 
-    return inspection.draw_examples(path, count, out)
+    return drawing.draw_examples(path, count, out)
 
 
 def _show_records(found: dict[str, Any]) -> None:
@@ -139,7 +139,61 @@ def _range(values: dict[str, int]) -> str:
     return f"{values['min']:,}" if values["min"] == values["max"] else f"{values['min']:,}–{values['max']:,}"
 
 
+# --- runs and checkpoints -----------------------------------------------------------------------------------------
+
+
+def _fits_run(path: Path) -> bool:
+    return (path / "config.yaml").is_file()
+
+
+def _describe_run(path: Path) -> dict[str, Any]:
+    from mnasnet_cli.training.inspection import describe_run
+
+    return describe_run(path)
+
+
+def _show_run(found: dict[str, Any]) -> None:
+    config = found["config"] or {}
+    rows = [(f"{section}.{key}", str(value)) for section, values in config.items() if isinstance(values, dict)
+            for key, value in values.items()]  # fmt: skip
+    console.print_table(f"Configuration of {found['path']}", ("key", "value"), rows)
+    state = [
+        (f"{split} {key}", value) for split, last in found["last"].items() if last for key, value in last.items()
+        if key != "split"
+    ]  # fmt: skip
+    state += [("checkpoint", prefix) for prefix in found["checkpoints"]]
+    state += [("best checkpoint", found["best"])] if found["best"] else []
+    console.print_table("State", ("", "value"), [*state, ("finished", found["results"] is not None)])
+    if "model" in found:
+        _show_checkpoint(found["model"], variables=False)
+
+
+def _prefix(path: Path) -> str:
+    return str(path).removesuffix(".index")
+
+
+def _fits_checkpoint(path: Path) -> bool:
+    return Path(f"{_prefix(path)}.index").is_file()
+
+
+def _describe_checkpoint(path: Path) -> dict[str, Any]:
+    from mnasnet_cli.training.inspection import describe_checkpoint
+
+    return describe_checkpoint(_prefix(path))
+
+
+def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
+    keys = ("step", "task", "variant", "width", "classes", "averaged_weights", "values")
+    rows = [*((key, found[key]) for key in keys), *found["preprocessing"].items()]
+    console.print_table(f"Checkpoint {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
+    if variables:
+        shapes = [(name, "×".join(map(str, shape))) for name, shape in found["variables"].items()]
+        console.print_table("Variables", ("name", "shape"), shapes)
+
+
 # The first that fits is taken.
 INSPECTORS: tuple[Inspector, ...] = (
+    Inspector("run", _fits_run, _describe_run, _show_run),
+    Inspector("checkpoint", _fits_checkpoint, _describe_checkpoint, _show_checkpoint),
     Inspector("record file or folder", _fits_records, _describe_records, _show_records, _draw_records),
 )

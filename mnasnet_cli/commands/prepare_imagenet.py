@@ -46,7 +46,8 @@ def prepare_imagenet(
 
     JPEG bytes are copied as they are; other images are re-encoded. Records are shuffled across the shards.
     """
-    from data_prep.imagenet import Options, prepare_imagenet as write
+    from data_prep.imagenet import Options
+    from data_prep.imagenet import prepare_imagenet as write
 
     options = Options(
         train_shards=train_shards, val_shards=val_shards, workers=workers, part=_parse_part(part), resume=resume,

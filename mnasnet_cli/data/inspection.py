@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import io
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnasnet_cli.data import schema
 from mnasnet_cli.data.tfrecord import count_records, decode_example, read_records
 from mnasnet_cli.errors import DataError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Features = dict[str, Any]
 
@@ -23,7 +19,6 @@ OBJECT_LABEL = "image/object/class/label"
 BOX_SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 FIRST = 5  # records shown one by one
 KEY_SAMPLE = 100  # records whose keys are looked at where dataset.json gives the counts
-TILE, CAPTION, GAP = 200, 18, 8  # px
 
 
 def is_record_file(path: Path) -> bool:
@@ -53,9 +48,7 @@ def record_files(path: Path) -> dict[str, list[Path]]:
     return {file.name: [file] for file in others}
 
 
-def describe(
-    path: Path, *, on_progress: Callable[[int, int], None] = lambda done, total: None
-) -> dict[str, Any]:
+def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
     """Return what records hold: splits, counts by class, image sizes, keys, first records.
 
     A folder with a dataset.json is taken at its word; of others every record is read and held against its checksum.
@@ -71,7 +64,7 @@ def describe(
     done = 0
     for split, paths in files.items():
         for file in paths:
-            for number, features in enumerate(_examples(file)):
+            for number, features in enumerate(examples(file)):
                 if info and number >= KEY_SAMPLE // len(paths) + 1:
                     break
                 survey.add(split, features)
@@ -103,7 +96,8 @@ def describe(
     }
 
 
-def _examples(path: Path) -> Iterator[Features]:
+def examples(path: Path) -> Iterator[Features]:
+    """Yield the examples of a record file. Raises DataError where it holds something else."""
     for number, data in enumerate(read_records(path)):
         try:
             yield decode_example(data)
@@ -197,70 +191,3 @@ def size_of(features: Features) -> tuple[int, int]:
             return image.size
     except (UnidentifiedImageError, OSError):
         return 0, 0
-
-
-def draw_examples(path: Path, count: int, out: Path) -> int:
-    """Draw the first `count` examples of the records with their labels or boxes into an image file; return how many."""
-    from PIL import Image
-
-    files = [file for paths in record_files(path).values() for file in paths]
-    folder = path if path.is_dir() else path.parent
-    synsets, texts = schema.read_labels(folder / schema.LABELS_FILE)
-    tiles = []
-    for file in files:
-        for features in _examples(file):
-            if len(tiles) == count:
-                break
-            tiles.append(_tile(features, texts or synsets))
-    if not tiles:
-        raise DataError(f"{path} holds no examples to draw")
-    columns = math.ceil(math.sqrt(len(tiles)))
-    rows = math.ceil(len(tiles) / columns)
-    step = TILE + GAP
-    sheet = Image.new("RGB", (columns * step + GAP, rows * (step + CAPTION) + GAP), "white")
-    for number, tile in enumerate(tiles):
-        sheet.paste(tile, (GAP + number % columns * step, GAP + number // columns * (step + CAPTION)))
-    try:
-        sheet.save(out)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot write {out}: {error}") from error
-    return len(tiles)
-
-
-def _tile(features: Features, names: tuple[str, ...]) -> Image:
-    """Return one example as a picture of TILE px with a caption below."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    tile = Image.new("RGB", (TILE, TILE + CAPTION), "white")
-    draw = ImageDraw.Draw(tile)
-    font = ImageFont.load_default(12)
-    try:
-        with Image.open(io.BytesIO(features[schema.ENCODED][0])) as image:
-            picture = image.convert("RGB")
-        picture.thumbnail((TILE, TILE))
-        picture = picture if max(picture.size) == TILE else _enlarge(picture)
-        tile.paste(picture, (0, 0))
-    except (KeyError, IndexError, OSError, ValueError) as error:
-        picture = Image.new("RGB", (TILE, TILE))
-        draw.text((4, 4), f"no image: {error}"[:30], "red", font)
-    labels = features.get(schema.LABEL) or []
-    caption = text_of(features, schema.TEXT) or text_of(features, schema.SYNSET)
-    if labels and not caption:
-        caption = _name(labels[0], names)
-    draw.text((2, TILE + 2), f"{' '.join(map(str, labels))} {caption.split(',')[0]}"[:32].strip(), "black", font)
-    boxes = zip(*(features.get(side, []) for side in BOX_SIDES), strict=True)
-    for (top, left, bottom, right), label in zip(boxes, features.get(OBJECT_LABEL, []), strict=False):
-        width, height = picture.size
-        draw.rectangle((left * width, top * height, right * width - 1, bottom * height - 1), outline="red", width=2)
-        draw.text((left * width + 3, top * height + 1), _name(label, names), "yellow", font, stroke_width=1,
-                  stroke_fill="black")  # fmt: skip
-    return tile
-
-
-def _enlarge(picture: Image) -> Image:
-    scale = TILE / max(picture.size)
-    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
-
-
-def _name(label: int, names: tuple[str, ...]) -> str:
-    return names[label - 1] if 0 < label <= len(names) else str(label)

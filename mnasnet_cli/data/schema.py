@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnasnet_cli.data.shard_files import (
+    DATASET_FILE,
+    JOURNAL_PATTERN,
+    LABELS_FILE,
+    SPLITS,
+    find_shards,
+    shard_groups,
+    shard_name,
+    split_name,
+)
 from mnasnet_cli.data.tfrecord import (
     count_records,
     decode_example,
@@ -29,7 +38,11 @@ from mnasnet_cli.errors import DataError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["count_records", "decode_example", "encode_example", "frame_record", "read_records"]
+# Users of records need to know this module only.
+__all__ = [
+    "DATASET_FILE", "JOURNAL_PATTERN", "LABELS_FILE", "SPLITS", "count_records", "decode_example", "encode_example",
+    "find_shards", "frame_record", "read_records", "shard_groups", "shard_name", "split_name",
+]  # fmt: skip
 
 ENCODED = "image/encoded"
 FORMAT = "image/format"
@@ -41,11 +54,6 @@ FILENAME = "image/filename"
 LABEL = "image/class/label"
 SYNSET = "image/class/synset"
 TEXT = "image/class/text"
-
-SPLITS = ("train", "validation")
-DATASET_FILE = "dataset.json"
-LABELS_FILE = "labels.txt"
-JOURNAL_PATTERN = "unfinished-part-*-of-*.jsonl"  # what a writer has done so far; gone once dataset.json is there
 
 
 def encode_imagenet_example(
@@ -110,65 +118,12 @@ def parse_imagenet_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"image_bytes": parsed[ENCODED], "label": parsed[LABEL], "filename": parsed[FILENAME]}
 
 
-# --- shards -------------------------------------------------------------------------------------------------------
-
-_SHARD = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})$")
-
-
-def shard_name(split: str, index: int, count: int) -> str:
-    """Return the public name of a shard: "train-00003-of-01024"."""
-    return f"{split}-{index:05d}-of-{count:05d}"
-
-
-def split_name(name: str) -> str | None:
-    """Return the split of a shard's file name, None where the name is no shard's."""
-    match = _SHARD.match(name)
-    return match["split"] if match else None
-
-
-def shard_groups(directory: Path) -> dict[tuple[str, int], list[Path]]:
-    """Group the shards in a folder by (split, count in the name), each in order; other files are left out."""
-    groups: dict[tuple[str, int], list[Path]] = {}
-    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
-        if match := _SHARD.match(path.name):
-            groups.setdefault((match["split"], int(match["count"])), []).append(path)
-    return groups
-
-
-def find_shards(directory: Path, split: str) -> list[Path]:
-    """Return a split's shards in order. Raises DataError naming what is missing and the command that makes it."""
-    directory = Path(directory)
-    command = f"mnasnet prepare-imagenet SOURCE {directory}"
-    if not directory.is_dir():
-        raise DataError(f"no record folder {directory}; make it with `{command}`")
-    if not (directory / DATASET_FILE).exists() and any(directory.glob(JOURNAL_PATTERN)):
-        raise DataError(f"the records in {directory} are unfinished; finish them with `{command} --resume`")
-    groups = {count: paths for (name, count), paths in shard_groups(directory).items() if name == split}
-    if not groups:
-        raise DataError(f"no {split}-*-of-* records in {directory}; make them with `{command}`")
-    if len(groups) > 1:
-        counts = " and ".join(f"{len(paths)} of {count}" for count, paths in sorted(groups.items()))
-        raise DataError(f"{directory} holds two sets of {split} shards ({counts}); remove one of them")
-    [(count, paths)] = groups.items()
-    names = {path.name for path in paths}
-    missing = [index for index in range(count) if shard_name(split, index, count) not in names]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(
-            f"shard {shard_name(split, missing[0], count)}{more} is missing in {directory}; make it with `{command} --resume`"
-        )
-    return paths
-
-
 def verify_shards(paths: Iterable[Path]) -> int:
     """Hold every byte of the shards against its CRC and return the number of records.
 
     Raises DataError naming the first corrupt shard, the record in it and the byte where that record starts.
     """
     return sum(1 for path in paths for _ in read_records(path))
-
-
-# --- a record folder ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """TFRecord framing and tf.train.Example messages, both without TensorFlow.
 
-A TFRecord file is a row of `length: uint64 | crc(length) | data | crc(data)`, little-endian, with the masked CRC-32C of
-tensorflow/core/lib/hash/crc32c.h. An Example is a protobuf map from a key to a list of bytes, floats or int64s; its wire
-format is small enough to write by hand, which spares the record writer the seconds that importing TensorFlow takes.
+A TFRecord file is a row of `length: uint64 | crc(length) | data | crc(data)`, little-endian, with the masked CRC-32C
+of tensorflow/core/lib/hash/crc32c.h. An Example is a protobuf map from a key to a list of bytes, floats or int64s; its
+wire format is small enough to write by hand, which spares the record writer the seconds of importing TensorFlow.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import google_crc32c
 
@@ -55,7 +55,7 @@ def read_records(path: Path, *, check: bool = True) -> Iterator[bytes]:
 
 
 def count_records(path: Path) -> int:
-    """Count the records by hopping from length to length: reads 12 bytes a record. Raises DataError like read_records."""
+    """Count the records by hopping from length to length, 12 bytes a record. Raises DataError like read_records."""
     with _open(path) as file:
         return sum(1 for _ in _hop(path, file))
 
@@ -201,7 +201,7 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
     """Yield (field number, payload) of a protobuf message; a varint field's payload is its int."""
     position = 0
     while position < len(data):
@@ -209,7 +209,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
         wire = tag & 7
         if wire == 0:
             value, position = _read_varint(data, position)
-            yield tag >> 3, value  # type: ignore[misc]
+            yield tag >> 3, value
             continue
         if wire == 2:
             size, position = _read_varint(data, position)

@@ -1,0 +1,40 @@
+"""How ImageNet records are to be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnasnet_cli.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to write.
+
+    part: this run's number, from 1, and how many share the work. workers: 0 is one for each core.
+    max_side: longest side in px, larger images are scaled down. verify: decode every image in full.
+    """
+
+    train_shards: int = 1024
+    val_shards: int = 128
+    workers: int = 0
+    part: tuple[int, int] = (1, 1)
+    resume: bool = False
+    max_side: int | None = None
+    labels: Path | None = None
+    on_bad_image: str = "fail"
+    seed: int = 0
+    verify: bool = False
+
+    def __post_init__(self) -> None:
+        for name, limit in (("train_shards", 99_999), ("val_shards", 99_999), ("max_side", 65_500)):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= limit:
+                raise ConfigError(f"--{name.replace('_', '-')} must be 1..{limit}, not {value}")
+        if self.workers < 0:
+            raise ConfigError(f"--workers must be positive, not {self.workers}")
+        if not 1 <= self.part[0] <= self.part[1]:
+            raise ConfigError(f"--part I/N counts from 1/N to N/N, not {self.part[0]}/{self.part[1]}")
+        if self.on_bad_image not in ("fail", "skip"):
+            raise ConfigError(f"--on-bad-image is fail or skip, not {self.on_bad_image}")

@@ -1,0 +1,63 @@
+"""The folder that records go to: what it may hold before, and what is left in it when a run fails."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from data_prep.options import Options
+from mnasnet_cli.data.schema import DATASET_FILE, JOURNAL_PATTERN, SPLITS, shard_groups
+from mnasnet_cli.errors import DataError
+
+
+def check_out(out: Path, options: Options) -> None:
+    """Refuse what would be overwritten, and a folder that cannot be written, before hours of work."""
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out} is a file, not a folder")
+    above = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not above.is_dir():
+        raise DataError(f"cannot make {out}: {above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise DataError(f"cannot write to {out}: {above} is read-only")
+    if options.resume or not out.exists():
+        return
+    part, parts = options.part
+    if (out / DATASET_FILE).exists():
+        raise DataError(f"{out} holds finished records; choose another folder, or remove it")
+    if journal_path(out, part, parts).exists() or (parts == 1 and any(out.glob(JOURNAL_PATTERN))):
+        raise DataError(f"{out} holds unfinished records; go on with --resume, or remove the folder")
+    if any(split in SPLITS for split, _ in shard_groups(out)) and not any(out.glob(JOURNAL_PATTERN)):
+        raise DataError(f"{out} already holds record shards; choose another folder, or remove them")
+
+
+def journal_path(out: Path, part: int, parts: int) -> Path:
+    """Return where a part notes its whole shards."""
+    return out / JOURNAL_PATTERN.replace("*", f"{part:05d}", 1).replace("*", f"{parts:05d}", 1)
+
+
+class OutputFolder:
+    """The output folder, made when needed; where nothing was written, what was made is taken away again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written: list[Path] = []
+        self.keep = False
+
+    def __enter__(self) -> OutputFolder:
+        self.made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"cannot make {self.path}: {(error.strerror or '').lower()}") from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            return
+        if not self.keep:
+            for path in self.written:
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: something is kept
+            for path in self.made:
+                path.rmdir()

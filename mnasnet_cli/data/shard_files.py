@@ -1,0 +1,61 @@
+"""The files that records lie in: their names, and finding all of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mnasnet_cli.errors import DataError
+
+SPLITS = ("train", "validation")
+DATASET_FILE = "dataset.json"
+LABELS_FILE = "labels.txt"
+JOURNAL_PATTERN = "unfinished-part-*-of-*.jsonl"  # what a writer has done so far; gone once dataset.json is there
+
+_SHARD = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})$")
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """Return the public name of a shard: "train-00003-of-01024"."""
+    return f"{split}-{index:05d}-of-{count:05d}"
+
+
+def split_name(name: str) -> str | None:
+    """Return the split of a shard's file name, None where the name is no shard's."""
+    match = _SHARD.match(name)
+    return match["split"] if match else None
+
+
+def shard_groups(directory: Path) -> dict[tuple[str, int], list[Path]]:
+    """Group the shards in a folder by (split, count in the name), each in order; other files are left out."""
+    groups: dict[tuple[str, int], list[Path]] = {}
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if match := _SHARD.match(path.name):
+            groups.setdefault((match["split"], int(match["count"])), []).append(path)
+    return groups
+
+
+def find_shards(directory: Path, split: str) -> list[Path]:
+    """Return a split's shards in order. Raises DataError naming what is missing and the command that makes it."""
+    directory = Path(directory)
+    command = f"mnasnet prepare-imagenet SOURCE {directory}"
+    if not directory.is_dir():
+        raise DataError(f"no record folder {directory}; make it with `{command}`")
+    if not (directory / DATASET_FILE).exists() and any(directory.glob(JOURNAL_PATTERN)):
+        raise DataError(f"the records in {directory} are unfinished; finish them with `{command} --resume`")
+    groups = {count: paths for (name, count), paths in shard_groups(directory).items() if name == split}
+    if not groups:
+        raise DataError(f"no {split}-*-of-* records in {directory}; make them with `{command}`")
+    if len(groups) > 1:
+        counts = " and ".join(f"{len(paths)} of {count}" for count, paths in sorted(groups.items()))
+        raise DataError(f"{directory} holds two sets of {split} shards ({counts}); remove one of them")
+    [(count, paths)] = groups.items()
+    names = {path.name for path in paths}
+    missing = [index for index in range(count) if shard_name(split, index, count) not in names]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(
+            f"shard {shard_name(split, missing[0], count)}{more} is missing in {directory};"
+            f" make it with `{command} --resume`"
+        )
+    return paths

@@ -1,0 +1,114 @@
+"""`mnasnet inspect` on record files and folders, ours and foreign."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from data_prep.imagenet import Options, prepare_imagenet
+from data_prep.shapes import write_shapes_imagenet
+from mnasnet_cli.data.tfrecord import encode_example, frame_record
+
+
+def jpeg(colour: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 20), colour).save(out, "JPEG")
+    return out.getvalue()
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    data = [encode_example(row) for row in rows]
+    path.write_bytes(b"".join(frame_record(row)[0] + row + frame_record(row)[1] for row in data))
+    return path
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("inspect")
+    write_shapes_imagenet(root / "images", classes=3, train_per_class=4, val_per_class=2, size=32)
+    prepare_imagenet(root / "images", root / "records", Options(train_shards=2, val_shards=1, workers=1))
+    return root / "records"
+
+
+def test_folder(mnasnet: Any, records: Path, tmp_path: Path) -> None:
+    result = mnasnet("inspect", records, "--images", 5, "--out", tmp_path / "x.png", "--json")
+    assert result.code == 0, result.err
+    found = result.json
+    assert (found["what"], found["kind"], found["classes"], found["drawn"]) == ("records", "imagenet", 3, 5)
+    assert found["splits"]["train"]["examples"] == 12
+    assert found["splits"]["train"]["shards"] == 2
+    assert found["splits"]["train"]["shard_examples"] == {"min": 6, "max": 6, "total": 12}
+    assert found["splits"]["validation"]["per_class"] == {f"n9000000{label}": 2 for label in (1, 2, 3)}
+    assert found["texts"]["n90000003"] == "triangle"
+    assert len(found["keys"]) == 10
+    with Image.open(tmp_path / "x.png") as sheet:
+        assert sheet.size == (3 * 208 + 8, 2 * 226 + 8)
+    result = mnasnet("inspect", records)
+    assert result.code == 0, result.err
+    for text in ("triangle", "image/class/synset", "32–32 px", "n90000001_0000"):
+        assert text in result.out
+
+
+def test_file(mnasnet: Any, records: Path) -> None:
+    result = mnasnet("inspect", records / "validation-00000-of-00001", "--json")
+    assert result.code == 0, result.err
+    assert result.json["splits"]["validation"]["per_class"] == {f"n9000000{label}": 2 for label in (1, 2, 3)}
+
+
+def test_foreign_records_without_sizes(mnasnet: Any, tmp_path: Path) -> None:
+    rows = [{"image/encoded": jpeg("red"), "image/class/label": label} for label in (4, 4, 7)]
+    write(tmp_path / "train-00000-of-00001", rows)
+    result = mnasnet("inspect", tmp_path, "--json")
+    assert result.code == 0, result.err
+    assert result.json["splits"]["train"]["per_class"] == {"4": 2, "7": 1}
+    assert result.json["image_sizes"]["width"] == {"min": 40, "mean": 40.0, "max": 40}
+
+
+def test_detection_records_are_drawn_with_boxes(mnasnet: Any, tmp_path: Path) -> None:
+    box = {f"image/object/bbox/{side}": [value] for side, value in zip(("ymin", "xmin", "ymax", "xmax"), (0.25, 0.25, 0.75, 0.75), strict=True)}  # fmt: skip
+    row = {"image/encoded": jpeg("blue"), "image/object/class/label": [3], **box}
+    path = write(tmp_path / "some.tfrecord", [row])
+    result = mnasnet("inspect", path, "--images", 1, "--out", tmp_path / "x.png", "--json")
+    assert result.code == 0, result.err
+    assert result.json["kind"] == "detection"
+    with Image.open(tmp_path / "x.png") as sheet:
+        red, _, blue = sheet.convert("RGB").getpixel((8 + 100, 8 + 75 - 1))  # the box's lower edge, 200×100 px
+        assert red > 200 > blue
+        red, _, blue = sheet.convert("RGB").getpixel((8 + 120, 8 + 60))
+        assert blue > 200 > red
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-3]), "record 5, at byte .* cut off 3 bytes"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:200] + b"!" + path.read_bytes()[201:]),
+            "record 0, at byte 0",
+        ),
+        (lambda path: path.unlink(), "there is no"),
+        (lambda path: path.write_text("no record"), "not a whole TFRecord file"),
+    ],
+)
+def test_damage_is_named(mnasnet: Any, records: Path, tmp_path: Path, damage: Any, message: str) -> None:
+    path = tmp_path / "validation-00000-of-00001"
+    path.write_bytes((records / path.name).read_bytes())
+    damage(path)
+    result = mnasnet("inspect", path)
+    assert result.code == 2
+    assert len(result.err.strip().splitlines()) == 1, result.err
+    import re
+
+    assert re.search(message, result.err), result.err
+
+
+def test_other_things(mnasnet: Any, tmp_path: Path) -> None:
+    assert mnasnet("inspect", tmp_path).code == 2
+    (tmp_path / "notes.txt").write_text("notes")
+    result = mnasnet("inspect", tmp_path / "notes.txt")
+    assert result.code == 2
+    assert "none of the things that inspect knows" in result.err

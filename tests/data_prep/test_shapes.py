@@ -1,0 +1,51 @@
+"""Generated images: the same from the same seed, and boxes that fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.shapes import NAMES, draw_scene, draw_shape, synset, write_shapes_imagenet
+
+
+def test_folder_is_imagenet_style_and_reproducible(pristine: Path, tmp_path: Path) -> None:
+    files = sorted(path.relative_to(pristine) for path in pristine.rglob("*.JPEG"))
+    assert len(files) == 3 * (12 + 4)
+    assert str(files[0]) == "train/n90000001/n90000001_00000.JPEG"
+    assert (pristine / "synset_words.txt").read_text().splitlines()[1] == "n90000002 square"
+    write_shapes_imagenet(tmp_path, classes=2, train_per_class=2, val_per_class=0, size=32)
+    for path in tmp_path.rglob("*.JPEG"):  # fewer of everything, but those are the same
+        assert path.read_bytes() == (pristine / path.relative_to(tmp_path)).read_bytes()
+    with pytest.raises(ValueError, match="classes must be 1"):
+        write_shapes_imagenet(tmp_path, classes=len(NAMES) + 1)
+
+
+@pytest.mark.parametrize("label", range(1, len(NAMES) + 1))
+def test_each_shape_can_be_drawn(label: int) -> None:
+    image = draw_shape(np.random.default_rng(label), label, 48)
+    assert image.size == (48, 48)
+    assert synset(label) == f"n900000{label:02d}"
+
+
+def test_boxes_are_tight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_prep.shapes._background", lambda rng, h, w: np.full((h, w, 3), 128, np.float32))
+    for seed in range(20):
+        image, objects = draw_scene(np.random.default_rng(seed), max_objects=1, classes=len(NAMES))
+        changed = np.abs(np.asarray(image, int) - 128).max(axis=-1) > 24
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        found = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+        assert np.abs(np.subtract(objects[0].box_yxyx, found)).max() <= 2, (seed, objects, found)
+
+
+def test_scene_boxes_lie_inside_and_apart() -> None:
+    image, objects = draw_scene(np.random.default_rng(3), height=100, width=150, max_objects=5)
+    assert isinstance(image, Image.Image)
+    assert image.size == (150, 100)
+    for one in objects:
+        top, left, bottom, right = one.box_yxyx
+        assert 0 <= top < bottom <= 100
+        assert 0 <= left < right <= 150
+        assert 1 <= one.label <= 6
