@@ -1,208 +1,38 @@
-"""What a run is configured with: typed sections, strict YAML, `--set`, and the values derived from them."""
+"""Configurations read: strict YAML, `--set` and flags over it, and every fault named in one line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from mnasnet_cli.config_files import find_config
+from mnasnet_cli.config_schema import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
 from mnasnet_cli.errors import ConfigError, nearest
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Rate = Annotated[float, Field(ge=0.0)]
-Pair = Annotated[tuple[float, float], Field(strict=False)]
-Triple = Annotated[tuple[float, float, float], Field(strict=False)]
-
-
-class Section(BaseModel):
-    """A group of settings; an unknown key or a value of another type is an error."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
-
-
-class ModelConfig(Section):
-    """The net."""
-
-    variant: str = "b1"
-    """One of the nets that `mnasnet models` lists."""
-    width: Annotated[float, Field(gt=0.0)] = 1.0
-    """Width multiplier of every layer."""
-    dropout: Fraction | None = None
-    """Share of the features that is dropped before the classifier; the net's own (0.2, none for small) where null."""
-    batch_norm_decay: Fraction | None = None
-    """Decay of the moving mean and variance, per step; the net's own (0.99) where null."""
-    zero_init_residual: bool = False
-    """Start each residual block as the identity: the scale of its last batch norm is 0."""
-
-
-class AugmentConfig(Section):
-    """How training images are varied."""
-
-    crop_area: Pair = (0.08, 1.0)
-    """RandomResizedCrop: the crop's share of the image's area, least and most."""
-    crop_ratio: Pair = (3 / 4, 4 / 3)
-    """RandomResizedCrop: width over height, least and most."""
-    flip: bool = True
-    """Mirror half of the images."""
-    color_jitter: Rate = 0.0
-    """Brightness, contrast and saturation change by a factor of at most 1 ± this."""
-    rand_augment_layers: Annotated[int, Field(ge=0)] = 0
-    """RandAugment: operations per image; 0 turns it off."""
-    rand_augment_magnitude: Annotated[float, Field(ge=0.0, le=10.0)] = 5.0
-    """RandAugment: strength of the operations."""
-    erasing: Fraction = 0.0
-    """Probability that a rectangle of the image is replaced by noise."""
-    mixup: Rate = 0.0
-    """Mixup: alpha of the Beta distribution of the weights; 0 turns it off."""
-    cutmix: Rate = 0.0
-    """CutMix: alpha of the Beta distribution of the areas; 0 turns it off."""
-
-    @model_validator(mode="after")
-    def _ranges(self) -> AugmentConfig:
-        if not 0.0 < self.crop_area[0] <= self.crop_area[1] <= 1.0:
-            raise ValueError(f"crop_area {list(self.crop_area)} must be two rising numbers in (0, 1]")
-        if not 0.0 < self.crop_ratio[0] <= self.crop_ratio[1]:
-            raise ValueError(f"crop_ratio {list(self.crop_ratio)} must be two rising positive numbers")
-        return self
-
-
-class DataConfig(Section):
-    """From records to the net's input."""
-
-    image_size: Annotated[int, Field(ge=16, le=4096)] = 224
-    """Side of the training crops, px; evaluation uses it too unless `eval_image_size` is given."""
-    eval_image_size: Annotated[int, Field(ge=16, le=4096)] | None = None
-    """Side of the evaluation crops, px."""
-    crop_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.875
-    """Evaluation: side of the central crop over the image's short side."""
-    progressive: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
-    """Progressive resizing: pairs of (share of the epochs done, share of image_size); sizes are multiples of 32 px."""
-    antialias: bool = False
-    """Smooth before sampling where an image shrinks: better on few pixels, and about 0.4 ms more per image."""
-    mean: Triple = (123.675, 116.28, 103.53)
-    """Subtracted from the pixels' R, G, B in [0, 255]; ImageNet's means."""
-    deviation: Triple = (58.395, 57.12, 57.375)
-    """The pixels are divided by this; ImageNet's deviations."""
-    shuffle_buffer: Annotated[int, Field(ge=1)] = 8192
-    """Undecoded records that are shuffled among each other (about 110 kB each on ImageNet)."""
-    augment: AugmentConfig = AugmentConfig()
-
-    @model_validator(mode="after")
-    def _phases(self) -> DataConfig:
-        starts = [start for start, _ in self.progressive]
-        if self.progressive and (starts[0] != 0.0 or sorted(set(starts)) != starts or starts[-1] >= 1.0):
-            raise ValueError("progressive must start at 0.0 and rise towards 1.0, as in [[0.0, 0.75], [0.6, 1.0]]")
-        return self
-
-
-class OptimizerConfig(Section):
-    """How gradients change the weights."""
-
-    name: Literal["rmsprop", "sgd", "adamw", "muon"] = "rmsprop"
-    """muon: orthogonalised momentum for the 1×1 convolutions, AdamW for everything else."""
-    learning_rate_per_256: Rate = 0.016
-    """Peak learning rate for a batch of 256 images; it grows linearly with the batch."""
-    momentum: Fraction = 0.9
-    nesterov: bool = False
-    rmsprop_decay: Fraction = 0.9
-    epsilon: Rate = 1e-3
-    betas: Pair = (0.9, 0.999)
-    weight_decay: Rate = 1e-5
-    """rmsprop and sgd: L2 in the gradient. adamw and muon: decoupled, times the learning rate."""
-    gradient_clip: Rate = 0.0
-    """Largest global norm of the gradient; 0 turns clipping off."""
-
-
-class ScheduleConfig(Section):
-    """The learning rate over the epochs."""
-
-    name: Literal["exponential", "cosine", "constant"] = "exponential"
-    warmup_epochs: Rate = 5.0
-    """Epochs in which the learning rate rises from 0 linearly."""
-    decay_epochs: Annotated[float, Field(gt=0.0)] = 2.4
-    """exponential: the rate is multiplied by decay_rate once in so many epochs, in steps."""
-    decay_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.97
-    hold_epochs: Rate = 0.0
-    """cosine: epochs at the peak before the decay begins."""
-    final_fraction: Fraction = 0.0
-    """cosine: the last learning rate over the peak."""
-
-
-class TrainingConfig(Section):
-    """How long, how many at a time, and what is kept."""
-
-    epochs: Annotated[int, Field(ge=1)] = 350
-    batch_size: Annotated[int, Field(ge=1)] = 256
-    """Images per update, over all replicas."""
-    accumulate_steps: Annotated[int, Field(ge=1)] = 1
-    """Gradient accumulation: the batch is run in so many equal parts."""
-    label_smoothing: Fraction = 0.1
-    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9999
-    """Exponential moving average of the weights, with a ramp-up; 0 turns it off."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
-    """Order of the images, augmentation, dropout and first weights follow from it."""
-    eval_every_epochs: Annotated[int, Field(ge=0)] = 1
-    """0: evaluate at the end only."""
-    eval_batch_size: Annotated[int, Field(ge=1)] = 64
-    checkpoint_minutes: Annotated[float, Field(gt=0.0)] = 10.0
-    """Save at least so often, besides the end of each epoch."""
-    keep_checkpoints: Annotated[int, Field(ge=1)] = 3
-
-    @model_validator(mode="after")
-    def _parts(self) -> TrainingConfig:
-        if self.batch_size % self.accumulate_steps:
-            raise ValueError(
-                f"batch_size {self.batch_size} is not a multiple of accumulate_steps {self.accumulate_steps}"
-            )
-        return self
-
-
-class Config(Section):
-    """All that a run is configured with."""
-
-    task: Literal["imagenet", "coco"] = "imagenet"
-    model: ModelConfig = ModelConfig()
-    data: DataConfig = DataConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    training: TrainingConfig = TrainingConfig()
-
-    @model_validator(mode="after")
-    def _warm_up_fits(self) -> Config:
-        spent = self.schedule.warmup_epochs + self.schedule.hold_epochs
-        if self.schedule.name == "cosine" and spent > self.training.epochs:
-            raise ValueError(
-                f"schedule.warmup_epochs + schedule.hold_epochs ({spent:g}) is longer than training.epochs "
-                f"({self.training.epochs}); lower them or raise --epochs"
-            )
-        return self
-
-    @property
-    def learning_rate(self) -> float:
-        """Peak learning rate for this batch size."""
-        return self.optimizer.learning_rate_per_256 * self.training.batch_size / 256
-
-    @property
-    def eval_size(self) -> int:
-        return self.data.eval_image_size or self.data.image_size
-
-    def image_size_at(self, epoch: int) -> int:
-        """Side of the training crops in an epoch (0-based), px; progressive resizing rounds it to multiples of 32."""
-        share = 1.0
-        for start, phase_share in self.data.progressive:
-            if epoch >= round(start * self.training.epochs):
-                share = phase_share
-        full = self.data.image_size
-        return full if share == 1.0 else max(32, round(full * share / 32) * 32)
-
-    def to_yaml(self) -> str:
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+__all__ = [
+    "AugmentConfig",
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "TrainingConfig",
+    "load_config",
+    "validate",
+]
 
 
 class _Loader(yaml.SafeLoader):
@@ -237,38 +67,76 @@ def load_config(
     """
     path = find_config(name_or_path) if name_or_path is not None else None
     tree: dict[str, Any] = _read(path) if path else _copy(base or {})
-    source = str(path) if path else "the configuration"
-    if task is not None and tree.setdefault("task", task) != task:
-        raise ConfigError(f"{source} is for the task {tree['task']!r}, but this command trains {task!r}")
+    source = str(name_or_path) if path else "the configuration"
+    origins: dict[str, str] = {}
     for text in assignments:
         key, separator, value = text.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {text!r} is not of the form key.sub=value, as in --set training.epochs=10")
-        _assign(tree, key.strip(), _parse(value, f"--set {text!r}"))
+        _assign(tree, key.strip(), _parse(value, f"--set {text!r}"), f"--set {text}")
+        origins[key.strip()] = f"--set {text}"
     for key, value in (flags or {}).items():
         if value is not None:
-            _assign(tree, key, value)
-    return validate(tree, source)
+            flag = f"--{key.rpartition('.')[2].replace('_', '-')}"
+            _assign(tree, key, value, flag)
+            origins[key] = flag
+    if task is not None and tree.setdefault("task", task) != task:
+        where = origins.get("task", source)
+        raise ConfigError(f"{where} is for the task {tree['task']!r}, but this command is for {task!r}")
+    return validate(tree, source, origins)
 
 
-def validate(tree: Mapping[str, Any], source: str) -> Config:
-    """A nested mapping as a `Config`; every fault is named in one line."""
+def validate(tree: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Config:
+    """A nested mapping as a `Config`.
+
+    Args:
+      source: what to call the mapping in an error.
+      origins: dotted key → what to call it instead where the fault lies in that key, such as "--set a.b=1".
+
+    Raises:
+      ConfigError: naming every fault in one line.
+    """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        faults = "; ".join(_describe(fault) for fault in error.errors())
-        raise ConfigError(f"{source}: {faults}") from None
+        faults = [(_origin(fault["loc"], origins or {}) or source, _describe(fault)) for fault in error.errors()]
+        raise ConfigError("; ".join(f"{where}: {what}" for where, what in faults)) from None
+
+
+def _origin(location: tuple[int | str, ...], origins: Mapping[str, str]) -> str | None:
+    """The flag that set the key at `location`, a part of it, or something within it."""
+    key = ".".join(str(part) for part in location)
+    for assigned, origin in reversed(origins.items()):
+        if key and (f"{key}.".startswith(f"{assigned}.") or f"{assigned}.".startswith(f"{key}.")):
+            return origin
+    return None
 
 
 def _describe(fault: Any) -> str:
-    location = [str(part) for part in fault["loc"]]
-    key = ".".join(location) or "the whole"
+    key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key!r}{nearest(key, _keys())}"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
-        return message if key == "the whole" else f"{key}: {message}"
-    return f"{key}: {message[0].lower()}{message[1:]}, found {fault['input']!r}"
+        return f"{key}: {message}" if key else message
+    if fault["type"] == "model_type":
+        message = f"expected keys such as {', '.join(_children(key))} below it"
+    elif fault["type"] == "literal_error":
+        hint = nearest(str(fault["input"]), re.findall(r"'([^']+)'", fault["ctx"]["expected"]))
+        return f"{key}: must be {fault['ctx']['expected']}, found {fault['input']!r}{hint}"
+    message = message.removeprefix("Input ")
+    return f"{key}: {message[0].lower()}{message[1:]}, found {_shown(fault['input'])}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _children(section: str) -> list[str]:
+    """The first keys below a section, by their own names."""
+    below = [key for key in _keys() if key.startswith(f"{section}.")]
+    return [key.removeprefix(f"{section}.") for key in below][:3]
 
 
 def _keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
@@ -284,26 +152,32 @@ def _keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         tree = _parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the config {path}: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the config {path} is not a text file; expected YAML") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path} holds {type(tree).__name__}, expected sections such as 'training:' with keys below")
-    return tree
+        found = "nothing" if tree is None else f"a {type(tree).__name__}"
+        raise ConfigError(f"{path} holds {found}, expected sections such as 'training:' with keys below")
+    # A section all of whose keys are commented out reads as null.
+    return {key: {} if value is None else value for key, value in tree.items()}
 
 
 def _parse(text: str, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # a subclass of SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-99-99
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
+def _assign(tree: dict[str, Any], key: str, value: Any, source: str) -> None:
     *sections, name = key.split(".")
     for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(f"unknown key {key!r}{nearest(key, _keys())}")
+        below = tree.setdefault(section, {})
+        if not isinstance(below, dict):
+            hint = "" if key in _keys() else nearest(key, _keys())
+            raise ConfigError(f"{source}: {section!r} holds {_shown(below)}, which has no keys below it{hint}")
+        tree = below
     tree[name] = value
 
 

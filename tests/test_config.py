@@ -1,0 +1,151 @@
+"""Configurations: what is read, what wins, what is refused and in which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mnasnet_cli.config import Config, load_config, validate
+from mnasnet_cli.config_files import shipped_configs
+from mnasnet_cli.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", shipped_configs("imagenet"))
+def test_shipped_configs_load_and_survive_a_round_trip_through_yaml(name: str, tmp_path: Path) -> None:
+    config = load_config(name, task="imagenet")
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    assert load_config(str(path)) == config
+
+
+def test_the_paper_recipe_is_the_papers() -> None:
+    config = load_config("paper")
+    optimizer, schedule, training = config.optimizer, config.schedule, config.training
+    assert (optimizer.name, optimizer.rmsprop_decay, optimizer.momentum, optimizer.epsilon) == (
+        "rmsprop",
+        0.9,
+        0.9,
+        1e-3,
+    )
+    assert (optimizer.learning_rate_per_256, optimizer.weight_decay) == (0.016, 1e-5)
+    assert (schedule.name, schedule.warmup_epochs, schedule.decay_epochs, schedule.decay_rate) == (
+        "exponential", 5.0, 2.4, 0.97,
+    )  # fmt: skip
+    assert (training.epochs, training.label_smoothing, training.ema_decay) == (350, 0.1, 0.9999)
+
+
+def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("training: {epochs: 3, seed: 3, batch_size: 8}\n")
+    config = load_config(
+        str(path),
+        assignments=["training.epochs=4", "training.seed=4"],
+        flags={"training.epochs": 5, "training.batch_size": None},
+    )
+    assert (config.training.epochs, config.training.seed, config.training.batch_size) == (5, 4, 8)
+
+
+def test_numbers_in_scientific_notation_are_numbers() -> None:
+    config = load_config(assignments=["optimizer.weight_decay=2e-5", "optimizer.epsilon=1E-8"])
+    assert (config.optimizer.weight_decay, config.optimizer.epsilon) == (2e-5, 1e-8)
+
+
+def test_a_section_without_keys_has_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("training:\n  # epochs: 3\ndata:\n  image_size: 64\n")
+    assert load_config(str(path)).training == Config().training
+
+
+def test_the_learning_rate_grows_with_the_batch() -> None:
+    config = load_config(assignments=["optimizer.learning_rate_per_256=0.016", "training.batch_size=64"])
+    assert config.learning_rate == pytest.approx(0.004)  # 0.016 · 64 / 256
+
+
+def test_progressive_sizes_are_multiples_of_32() -> None:
+    config = load_config(
+        assignments=["data.image_size=160", "data.progressive=[[0, 0.6], [0.5, 0.75], [0.9, 1]]", "training.epochs=10"]
+    )
+    # 160 · 0.6 = 96; 160 · 0.75 = 120, nearest 128; the last epoch in full.
+    assert [config.image_size_at(epoch) for epoch in range(10)] == [96] * 5 + [128] * 4 + [160]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.epoch=3", "--set training.epoch=3: unknown key 'training.epoch'; did you mean 'training.epochs'?"),
+        ("epochs=3", "--set epochs=3: unknown key 'epochs'; did you mean 'training.epochs'?"),
+        ("optimizer.name=adam", "did you mean 'adamw'?"),
+        ("model.variant=b7", "unknown variant 'b7' (known: a1, b1, small, d1, a1-2019, b1-2019); did you mean 'b1'?"),
+        ("training.epochs=ten", "--set training.epochs=ten: training.epochs: should be a valid integer, found 'ten'"),
+        ("training.epochs=1.5", "training.epochs: should be a valid integer, found 1.5"),
+        ("training=5", "training: expected keys such as epochs, batch_size, accumulate_steps below it, found 5"),
+        ("data.augment.crop_area.x=1", "data.augment.crop_area"),
+        ("data.mean=[1, 2]", "data.mean.2"),
+        ("optimizer.learning_rate_per_256=.nan", "finite"),
+        ("optimizer.learning_rate_per_256=.inf", "finite"),
+        ("model.width=0", "model.width: should be greater than 0, found 0"),
+        ("training.seed=-1", "training.seed: should be greater than or equal to 0, found -1"),
+        ("training.seed=2147483648", "training.seed: should be less than 2147483648"),
+        ("training.accumulate_steps=3", "batch_size 256 is not a multiple of accumulate_steps 3"),
+        ("data.augment.crop_area=[0.9, 0.1]", "crop_area [0.9, 0.1] must be two rising numbers in (0, 1]"),
+        ("data.progressive=[[0.5, 1]]", "progressive must start at 0.0"),
+        ("data.image_size=8", "data.image_size: should be greater than or equal to 16, found 8"),
+        ("training.epochs=[", "--set 'training.epochs=[' is not valid YAML"),
+        ("training.epochs", "is not of the form key.sub=value"),
+        ("=3", "is not of the form key.sub=value"),
+        ("task=coco", "--set task=coco is for the task 'coco', but this command is for 'imagenet'"),
+    ],
+)
+def test_a_bad_assignment_is_one_line_that_names_it(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("paper", task="imagenet", assignments=[assignment])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n- b\n", "holds a list, expected sections such as 'training:'"),
+        (b"hello", "holds a str, expected sections"),
+        (b"", "holds nothing, expected sections"),
+        (b"a: [1", "is not valid YAML"),
+        (b"\x9e\x00\xff\x01", "is not a text file"),
+        (b"1: 2", "keys should be strings"),
+        (b"training: {epochs: ten}", "training.epochs: should be a valid integer, found 'ten'"),
+        (b"training: {batch_size: '64'}", "training.batch_size: should be a valid integer, found '64'"),
+        (b"training: {epoch: 10}", "unknown key 'training.epoch'; did you mean 'training.epochs'?"),
+    ],
+)
+def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(path), task="imagenet")
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_flags_over_a_section_that_is_no_section(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("training: 5\n")
+    with pytest.raises(ConfigError, match="--epochs: 'training' holds 5"):
+        load_config(str(path), flags={"training.epochs": 3})
+
+
+def test_an_unknown_config_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'quick'"):
+        load_config("quik")
+    with pytest.raises(ConfigError, match=r"missing\.yaml does not exist"):
+        load_config("missing.yaml")
+
+
+def test_a_contradiction_names_the_flags() -> None:
+    with pytest.raises(ConfigError, match=r"warmup_epochs.*longer than training.epochs \(1\).*--epochs"):
+        load_config("quick", assignments=["schedule.warmup_epochs=3"], flags={"training.epochs": 1})
+
+
+def test_every_fault_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"model.width.*training.epochs"):
+        validate({"model": {"width": -1.0}, "training": {"epochs": 0}}, "here")
