@@ -66,8 +66,12 @@ def main() -> int:
     if python is None:
         print(NO_PYTHON)
         return 0
-    environment = make_environment(python)
-    slim = fetch_slim(environment)
+    try:
+        environment = make_environment(python)
+        slim = fetch_slim(environment)
+    except subprocess.CalledProcessError as error:
+        print(f"cannot set up TensorFlow 1.15: {error}; it needs a package index (see pip's message above)")
+        return 2
     variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(slim), str(ROOT)]),
