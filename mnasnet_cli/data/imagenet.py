@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mnasnet_cli.config import Config
 from mnasnet_cli.data import augment
-from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic
+from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic, plain
 from mnasnet_cli.data.rand_augment import rand_augment
 from mnasnet_cli.data.schema import DatasetInfo, find_shards, load_dataset_info, parse_imagenet_example
 from mnasnet_cli.errors import DataError
@@ -77,11 +77,11 @@ class ImagenetRecords:
         # Skipping and sharing out come before decoding: both cost reading only.
         examples = self._records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
         examples = examples.map(
-            lambda position, record: self._train_example(record, position, seed, image_size),
+            plain(lambda position, record: self._train_example(record, position, seed, image_size)),
             num_parallel_calls=PARALLEL_CALLS,
         )
         batches = examples.batch(share.batch_size, drop_remainder=True).map(
-            lambda positions, images, labels: self._mix(positions, images, labels, seed)
+            plain(lambda positions, images, labels: self._mix(positions, images, labels, seed))
         )
         return deterministic(batches.prefetch(2))
 
@@ -90,7 +90,7 @@ class ImagenetRecords:
         paths = [str(path) for path in find_shards(self.directory, "validation")]
         records = tf.data.TFRecordDataset(paths).enumerate()
         examples = records.shard(share.count, share.index).map(
-            lambda position, record: self._eval_example(record, position, image_size),
+            plain(lambda position, record: self._eval_example(record, position, image_size)),
             num_parallel_calls=PARALLEL_CALLS,
         )
         count = -(-self.eval_examples // (share.count * share.batch_size))

@@ -9,6 +9,9 @@ import tensorflow as tf
 
 PARALLEL_CALLS = os.cpu_count() or 1
 
+# For the functions of `Dataset.map`: they need nothing of AutoGraph, which can't read a lambda of several lines.
+plain = tf.autograph.experimental.do_not_convert
+
 
 @dataclass(frozen=True)
 class Share:

@@ -12,16 +12,15 @@ class MovingAverage(tf.Module):
 
     def __init__(self, weights: Mapping[str, tf.Variable]):
         super().__init__()
-        self._sources = dict(weights)
         self.weights = {
             name: tf.Variable(tf.convert_to_tensor(weight), trainable=False, name=f"{name}/average")
             for name, weight in weights.items()
         }
 
-    def update(self, decay: tf.Tensor) -> None:
+    def update(self, weights: Mapping[str, tf.Variable], decay: tf.Tensor) -> None:
         """average ← decay · average + (1 - decay) · weight, in cross-replica context; decay is [] float32."""
         extended = tf.distribute.get_strategy().extended
         for name, average in self.weights.items():
             # Read here, moving statistics come as the mean over the replicas.
-            source = extended.read_var(self._sources[name])
+            source = extended.read_var(weights[name])
             extended.update(average, lambda a, s: a.assign_sub((1.0 - decay) * (a - s)), args=(source,), group=True)

@@ -29,7 +29,6 @@ class Optimizer(tf.Module):
     def __init__(self, options: OptimizerConfig, weights: Mapping[str, tf.Variable], regularized: frozenset[str]):
         super().__init__()
         self._options = options
-        self._weights = dict(weights)
         self._regularized = regularized
         self._rules = {name: self._rule(name, weight) for name, weight in weights.items()}
         slots: dict[str, dict[str, tf.Variable]] = {}
@@ -39,16 +38,19 @@ class Optimizer(tf.Module):
                 slots.setdefault(slot, {})[name] = tf.Variable(value, trainable=False, name=f"{name}/{slot}")
         self.slots = slots
 
-    def apply(self, gradients: Mapping[str, Any], rate: tf.Tensor, step: tf.Tensor) -> None:
+    def apply(
+        self, weights: Mapping[str, tf.Variable], gradients: Mapping[str, Any], rate: tf.Tensor, step: tf.Tensor
+    ) -> None:
         """Updates every weight, in cross-replica context.
 
         Args:
+          weights: those that the optimizer was made for. It keeps none: a checkpoint would find them here first.
           gradients: weight name → gradient, already summed over the replicas.
           rate: [] float32, the learning rate.
           step: [] int64, updates done so far.
         """
         extended = tf.distribute.get_strategy().extended
-        for name, weight in self._weights.items():
+        for name, weight in weights.items():
             slots = {slot: variables[name] for slot, variables in self.slots.items() if name in variables}
             rule, decays = self._rules[name], name in self._regularized
 

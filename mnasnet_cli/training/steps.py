@@ -61,9 +61,9 @@ class TrainSteps:
         def body(done: tf.Tensor, total: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             step = first + tf.cast(done, tf.int64)
             loss, gradients = self._gradients(iterator, step)
-            self._optimizer.apply(dict(zip(self._names, gradients, strict=True)), rates[done], step)
+            self._optimizer.apply(self._model.trainable, dict(zip(self._names, gradients, strict=True)), rates[done], step)
             if self._average is not None:
-                self._average.update(decays[done])
+                self._average.update(self._model.weights, decays[done])
             return done + 1, total + loss, loss
 
         done, total, last = tf.while_loop(condition, body, [0, 0.0, 0.0])
