@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def test_foreign_records_without_sizes(mnasnet: Any, tmp_path: Path) -> None:
 
 
 def test_detection_records_are_drawn_with_boxes(mnasnet: Any, tmp_path: Path) -> None:
-    box = {f"image/object/bbox/{side}": [value] for side, value in zip(("ymin", "xmin", "ymax", "xmax"), (0.25, 0.25, 0.75, 0.75), strict=True)}  # fmt: skip
+    corners = {"ymin": 0.25, "xmin": 0.25, "ymax": 0.75, "xmax": 0.75}
+    box = {f"image/object/bbox/{side}": [value] for side, value in corners.items()}
     row = {"image/encoded": jpeg("blue"), "image/object/class/label": [3], **box}
     path = write(tmp_path / "some.tfrecord", [row])
     result = mnasnet("inspect", path, "--images", 1, "--out", tmp_path / "x.png", "--json")
@@ -101,8 +103,6 @@ def test_damage_is_named(mnasnet: Any, records: Path, tmp_path: Path, damage: An
     result = mnasnet("inspect", path)
     assert result.code == 2
     assert len(result.err.strip().splitlines()) == 1, result.err
-    import re
-
     assert re.search(message, result.err), result.err
 
 
