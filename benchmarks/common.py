@@ -95,6 +95,12 @@ def alternate(sides: Sequence[Side], rounds: int, flags: Sequence[str]) -> None:
     """Measure every side once in each round, one after the other, so that the machine's moods meet all of them."""
     for peer in {side.python for side in sides if side.python != sys.executable or side.worker != "ours"}:
         _check_torch(peer)
+    load = os.getloadavg()[0]
+    if load > BUSY_LOAD:
+        note = "torch above all slows down many times over when it shares its cores; the numbers won't hold"
+        print(
+            f"warning: the load average is {load:.1f}, something else is running: {note}", file=sys.stderr, flush=True
+        )
     for number in range(1, rounds + 1):
         for side in sides:
             if side.failure:
@@ -190,9 +196,7 @@ def report(
 
 
 def _print(title: str, rows: list[list[object]], result: str, before: dict[str, Any]) -> None:
-    from mnasnet_cli.console import print_table, warn
+    from mnasnet_cli.console import print_table
 
-    caption = f"{before['cpu']}, {before['cores']} cores"
+    caption = f"{before['cpu']}, {before['cores']} cores, load average {before['load_average']} before the first round"
     print_table(title, ["side", "images/s, median", "rounds", "ours beside it"], rows, caption=f"{caption}\n{result}")
-    if before["load_average"] > BUSY_LOAD:
-        warn(f"the load average was {before['load_average']} at the start: other programs shared the machine")
