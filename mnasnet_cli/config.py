@@ -53,6 +53,7 @@ def load_config(
     assignments: Iterable[str] = (),
     flags: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
+    base_name: str = "the configuration",
 ) -> Config:
     """Reads a configuration: file, then `--set` assignments, then flags, each over the one before.
 
@@ -60,14 +61,14 @@ def load_config(
       name_or_path: a shipped config's name or a YAML file; None takes `base`, or the defaults.
       assignments: texts of the form "training.epochs=10".
       flags: dotted key → value; None values are flags that were not given.
-      base: a nested mapping to start from instead of a file.
+      base: a nested mapping to start from instead of a file, which errors call `base_name`.
 
     Raises:
       ConfigError: naming the key that is unknown, of a wrong type or in contradiction with another.
     """
     path = find_config(name_or_path) if name_or_path is not None else None
     tree: dict[str, Any] = _read(path) if path else _copy(base or {})
-    source = str(name_or_path) if path else "the configuration"
+    source = str(name_or_path) if path else base_name
     origins: dict[str, str] = {}
     for text in assignments:
         key, separator, value = text.partition("=")
@@ -106,7 +107,7 @@ def validate(tree: Mapping[str, Any], source: str, origins: Mapping[str, str] | 
 def _origin(location: tuple[int | str, ...], origins: Mapping[str, str]) -> str | None:
     """The flag that set the key at `location`, a part of it, or something within it."""
     key = ".".join(str(part) for part in location)
-    for assigned, origin in reversed(origins.items()):
+    for assigned, origin in reversed([*origins.items()]):
         if key and (f"{key}.".startswith(f"{assigned}.") or f"{assigned}.".startswith(f"{key}.")):
             return origin
     return None

@@ -11,6 +11,7 @@ from mnasnet_cli.errors import nearest
 from mnasnet_cli.nets.spec import NETS
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Rate = Annotated[float, Field(ge=0.0)]
 Pair = Annotated[tuple[float, float], Field(strict=False)]
 Triple = Annotated[tuple[float, float, float], Field(strict=False)]
@@ -31,7 +32,7 @@ class ModelConfig(Section):
     """One of the nets that `mnasnet models` lists."""
     width: Annotated[float, Field(gt=0.0)] = 1.0
     """Width multiplier of every layer."""
-    dropout: Fraction | None = None
+    dropout: Share | None = None
     """Share of the features that is dropped before the classifier; the net's own (0.2, none for small) where null."""
     batch_norm_decay: Fraction | None = None
     """Decay of the moving mean and variance, per step; the net's own (0.99) where null."""
@@ -117,7 +118,7 @@ class OptimizerConfig(Section):
     nesterov: bool = False
     rmsprop_decay: Fraction = 0.9
     epsilon: Rate = 1e-3
-    betas: Pair = (0.9, 0.999)
+    betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)
     weight_decay: Rate = 1e-5
     """rmsprop and sgd: L2 in the gradient. adamw and muon: decoupled, times the learning rate."""
     gradient_clip: Rate = 0.0
@@ -148,7 +149,7 @@ class TrainingConfig(Section):
     accumulate_steps: Annotated[int, Field(ge=1)] = 1
     """Gradient accumulation: the batch is run in so many equal parts."""
     label_smoothing: Fraction = 0.1
-    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9999
+    ema_decay: Share = 0.9999
     """Exponential moving average of the weights, with a ramp-up; 0 turns it off."""
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -30,5 +30,6 @@ def resolve_run(
     run_dir = run_dir or Path("runs") / f"{task}-{asked.model.variant}"
     before = None if config or fresh else read_config(run_dir)
     if before is not None:
-        asked = load_config(base=before, task=task, assignments=assignments or (), flags=flags)
+        name = str(run_dir / "config.yaml")
+        asked = load_config(base=before, base_name=name, task=task, assignments=assignments or (), flags=flags)
     return asked, run_dir

@@ -16,6 +16,7 @@ from mnasnet_cli.data import augment
 from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic, plain
 from mnasnet_cli.data.rand_augment import rand_augment
 from mnasnet_cli.data.schema import DatasetInfo, find_shards, load_dataset_info, parse_imagenet_example
+from mnasnet_cli.data.verification import verify_records
 from mnasnet_cli.errors import DataError
 
 PADDING = -1
@@ -58,18 +59,31 @@ class ImagenetRecords:
 
     @property
     def eval_examples(self) -> int:
-        return self.info.splits["validation"].examples
+        return self._examples("validation")
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in an epoch; the images left over differ from epoch to epoch."""
-        examples, batch_size = self.info.splits["train"].examples, self.config.training.batch_size
+        examples, batch_size = self._examples("train"), self.config.training.batch_size
         if examples < batch_size:
             raise DataError(
                 f"{self.directory} has {examples} training images, fewer than the batch size {batch_size}; "
                 f"lower it with --batch-size"
             )
         return examples // batch_size
+
+    def _examples(self, split: str) -> int:
+        about = self.info.splits.get(split)
+        if about is None or not about.examples:
+            raise DataError(
+                f"{self.directory} has no {split} images; write both splits with `mnasnet prepare-imagenet SOURCE "
+                f"{self.directory}`"
+            )
+        return about.examples
+
+    def verify(self, *, images: bool = False) -> None:
+        """Raises DataError naming the shard or record that can't be read, where there is one; see `verify_records`."""
+        verify_records(self.info, images=images)
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         """The whole batches of one epoch, without its first `skip_examples` examples."""
@@ -110,7 +124,7 @@ class ImagenetRecords:
         """Names of the training images at these places of an epoch's order: for error messages."""
         wanted = set(positions)
         return [
-            parse_imagenet_example(record)["filename"].numpy().decode()
+            _text(parse_imagenet_example(record)["filename"])
             for position, record in enumerate(self._records(epoch))
             if position in wanted
         ]
@@ -123,7 +137,7 @@ class ImagenetRecords:
         for position, record in enumerate(tf.data.TFRecordDataset(paths)):
             if position in wanted:
                 example = parse_imagenet_example(record)
-                found[position] = (example["filename"].numpy().decode(), example["image_bytes"].numpy())
+                found[position] = (_text(example["filename"]), example["image_bytes"].numpy())
         return found
 
     def _records(self, epoch: int) -> tf.data.Dataset:
@@ -161,7 +175,7 @@ class ImagenetRecords:
             )
         if options.erasing:
             image = augment.random_erasing(image, augment.fold(seed, 4), options.erasing)
-        return position, image, class_index(example["label"])
+        return position, image, class_index(example["label"], self.info.classes)
 
     def _mix(self, positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> ClassificationBatch:
         options = self.config.data.augment
@@ -184,7 +198,7 @@ class ImagenetRecords:
         example = parse_imagenet_example(record)
         data = self.config.data
         image = eval_image(example["image_bytes"], size, data.crop_fraction, data.antialias)
-        label = class_index(example["label"])
+        label = class_index(example["label"], self.info.classes)
         return ClassificationBatch(image, label, position, label, tf.constant(0.0))
 
 
@@ -194,6 +208,12 @@ def eval_image(image_bytes: tf.Tensor, size: int, crop_fraction: float, antialia
     return augment.decode_crop_resize(image_bytes, window, size, antialias)
 
 
-def class_index(label: tf.Tensor) -> tf.Tensor:
-    """A record's label 1..N as a class index 0..N-1; 0, the background, isn't trained."""
-    return tf.cast(label, tf.int32) - 1
+def class_index(label: tf.Tensor, classes: int) -> tf.Tensor:
+    """A record's label 1..N as a class index 0..N-1; another label, 0 (background) among them, is an error."""
+    fits = (label >= 1) & (label <= classes)
+    with tf.control_dependencies([tf.debugging.Assert(fits, ["label", label, "is not in 1 to", classes])]):
+        return tf.cast(label, tf.int32) - 1
+
+
+def _text(name: tf.Tensor) -> str:
+    return str(name.numpy().decode("utf-8", "replace"))

@@ -13,7 +13,8 @@ import tensorflow as tf
 from mnasnet_cli.config import Config
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
 from mnasnet_cli.data.pipeline import Share
-from mnasnet_cli.data.schema import DatasetInfo, find_shards, verify_shards
+from mnasnet_cli.data.schema import DatasetInfo
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim
@@ -41,6 +42,10 @@ class ClassificationTask:
     @property
     def steps_per_epoch(self) -> int:
         return self.records.steps_per_epoch
+
+    @property
+    def eval_examples(self) -> int:
+        return self.records.eval_examples
 
     @cached_property
     def labels(self) -> list[str]:
@@ -92,9 +97,8 @@ class ClassificationTask:
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         return self.records.train_filenames(epoch, range(first, first + count))
 
-    def verify_records(self) -> None:
-        for split in self.records.info.splits:
-            verify_shards(find_shards(self.records.directory, split))
+    def verify_records(self, *, images: bool = False) -> None:
+        self.records.verify(images=images)
 
     def sample_images(self, count: int) -> np.ndarray:
         size = self.config.data.image_size
@@ -120,6 +124,12 @@ class ClassificationTask:
 
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
         real = outputs["labels"] >= 0
+        if real.sum() != self.eval_examples:
+            self.verify_records()
+            raise DataError(
+                f"{self.records.directory} gave {real.sum()} of its {self.eval_examples} validation images; its "
+                f"records changed while they were read"
+            )
         outputs = {name: values[real] for name, values in outputs.items()}
         return Evaluation(summarize_accuracy(outputs, self.labels, self.names), outputs)
 
@@ -164,7 +174,16 @@ def is_classifier(name: str) -> bool:
 
 
 def class_names(info: DatasetInfo) -> list[str]:
-    """The synset of each class 0..C-1, or its number in the records where the data set doesn't name it."""
+    """The synset of each class 0..C-1, or its number in the records where the data set doesn't name it.
+
+    Raises:
+      DataError: the data set names another number of classes than it has.
+    """
+    if info.synsets and len(info.synsets) != info.classes:
+        raise DataError(
+            f"{info.directory} has {info.classes} classes by its dataset.json, but its labels.txt names "
+            f"{len(info.synsets)}; bring the labels.txt back that the records were written with"
+        )
     return list(info.synsets) or [str(number + 1) for number in range(info.classes)]
 
 

@@ -35,6 +35,10 @@ class Task(Protocol):
     @property
     def steps_per_epoch(self) -> int: ...
 
+    @property
+    def eval_examples(self) -> int:
+        """Examples of the validation split; DataError where there are none."""
+
     def make_model(self) -> SlimModule:
         """The net with its variables made; called inside of the distribution strategy's scope."""
 
@@ -51,8 +55,8 @@ class Task(Protocol):
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         """Names of the images at places [first, first + count) of an epoch's order."""
 
-    def verify_records(self) -> None:
-        """Raises DataError naming the damaged shard and place, where one is damaged."""
+    def verify_records(self, *, images: bool = False) -> None:
+        """Raises DataError naming the damaged shard and place, where one is damaged; `images`: decodes all, too."""
 
     def sample_images(self, count: int) -> np.ndarray:
         """The first augmented training images [count, S, S, 3] uint8, to look at."""

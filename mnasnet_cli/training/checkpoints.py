@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,29 @@ import tensorflow as tf
 
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
+from mnasnet_cli.training.checkpoint_files import (
+    BEST_FOLDER,
+    CHECKPOINT_FOLDER,
+    find_checkpoint,
+    list_checkpoints,
+    newest_checkpoint,
+    remove_unfinished,
+)
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.variables import SlimModule
 
-CHECKPOINT_FOLDER = "checkpoints"
-BEST_FOLDER = "best"
+__all__ = [
+    "BEST_FOLDER",
+    "CHECKPOINT_FOLDER",
+    "CheckpointContents",
+    "Checkpoints",
+    "find_checkpoint",
+    "list_checkpoints",
+    "newest_checkpoint",
+    "read_checkpoint",
+]
+
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -47,7 +65,12 @@ class Checkpoints:
         parts["info"] = tf.Variable(json.dumps(dict(info)), trainable=False, dtype=tf.string, name="info")
         if average is not None:
             parts["average"] = average
+        self._losses = tf.Variable("[]", trainable=False, dtype=tf.string, name="losses")
+        parts["losses"] = self._losses
         self._checkpoint = tf.train.Checkpoint(**parts)
+        self._weights = [*model.weights.values(), *(average.weights.values() if average is not None else ())]
+        self.kept_step: int | None = None
+        self._saved: set[tuple[str, int]] = set()
         if not chief:
             run_dir = Path(tempfile.mkdtemp(prefix="mnasnet-worker-"))
             self._scratch: Path | None = run_dir
@@ -57,91 +80,71 @@ class Checkpoints:
         self._best = self._manager(run_dir / BEST_FOLDER, 1)
 
     def _manager(self, folder: Path, keep: int) -> tf.train.CheckpointManager:
+        remove_unfinished(folder)
         return tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=keep, checkpoint_name="ckpt")
 
-    def save(self, step: int) -> None:
-        """Saves the state after `step` steps; a checkpoint of that step that is already there stays as it is."""
+    def save(self, step: int, losses: Sequence[float] = ()) -> None:
+        """Saves the state after `step` steps, unless this process has just saved or restored it.
+
+        `losses` are those that no line of metrics has accounted for yet.
+        """
+        self._losses.assign(json.dumps(list(losses)))
         self._save(self._latest, step)
+        self.kept_step = step
 
     def save_best(self, step: int) -> None:
+        self._losses.assign("[]")
         self._save(self._best, step)
 
+    def is_finite(self) -> bool:
+        """Whether every weight, averaged ones included, is a finite number."""
+        return all(bool(tf.reduce_all(tf.math.is_finite(weight))) for weight in self._weights)
+
     def _save(self, manager: tf.train.CheckpointManager, step: int) -> None:
-        if manager.latest_checkpoint and manager.latest_checkpoint.endswith(f"ckpt-{step}"):
+        if (manager.directory, step) in self._saved:
             return
         self.step.assign(step)
         try:
             manager.save(checkpoint_number=step)
         except (tf.errors.OpError, OSError) as error:
+            remove_unfinished(Path(manager.directory))
             raise EnvironmentProblem(
-                f"the checkpoint of step {step} could not be written to {manager.directory} "
-                f"({_first_line(error)}); the one before it is whole: make room, then start the command again"
+                f"the checkpoint of step {step} could not be written to {manager.directory} ({_reason(error)}); "
+                "make room, then start the command again: it goes on from the checkpoint before"
             ) from error
+        self._saved.add((manager.directory, step))
 
-    def restore(self, run_dir: Path) -> int:
-        """Restores the newest whole checkpoint of `run_dir` and returns its step; 0 where there is none.
+    def restore(self, run_dir: Path) -> tuple[int, list[float]]:
+        """Restores the newest whole checkpoint of `run_dir`.
+
+        Returns:
+          its step, and the losses that were saved with it; 0 and none where there is no checkpoint.
 
         Raises:
           CheckpointError: there are checkpoints, but none can be read into this net.
         """
-        prefixes = list_checkpoints(run_dir / CHECKPOINT_FOLDER)
+        folder = run_dir / CHECKPOINT_FOLDER
+        prefixes = list_checkpoints(folder)
         for prefix in reversed(prefixes):
             try:
                 self._checkpoint.restore(prefix).assert_consumed()
-                return int(self.step.numpy())
             except (tf.errors.OpError, AssertionError, ValueError) as error:
-                warn(f"{prefix} can't be read ({_first_line(error)}); trying the one before it")
+                reason = _reason(error)
+                warn(f"{prefix} can't be read ({reason})")
+                continue
+            self.kept_step = int(self.step.numpy())
+            self._saved.add((self._latest.directory, self.kept_step))
+            return self.kept_step, json.loads(self._losses.numpy())
         if prefixes:
             raise CheckpointError(
-                f"none of the {len(prefixes)} checkpoints in {run_dir / CHECKPOINT_FOLDER} can be read into this net; "
-                f"start over with --fresh, which moves the old run aside"
+                f"none of the {len(prefixes)} checkpoints in {folder} can be read into this net ({reason}); start "
+                f"over with --fresh, which moves the old run aside, or choose another --run-dir"
             )
-        return 0
+        return 0, []
 
     def close(self) -> None:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-def list_checkpoints(folder: Path) -> list[str]:
-    """Prefixes of the whole checkpoints in a folder, oldest first."""
-    state = tf.train.get_checkpoint_state(str(folder))
-    if state is None:
-        return []
-    return [prefix for prefix in state.all_model_checkpoint_paths if Path(f"{prefix}.index").is_file()]
-
-
-def newest_checkpoint(run_dir: Path, *, best: bool = False) -> str:
-    """Prefix of a run's newest checkpoint, or of its best one.
-
-    Raises:
-      CheckpointError: the run has none.
-    """
-    folders = [BEST_FOLDER, CHECKPOINT_FOLDER] if best else [CHECKPOINT_FOLDER]
-    for folder in folders:
-        if prefixes := list_checkpoints(run_dir / folder):
-            return prefixes[-1]
-    raise CheckpointError(
-        f"{run_dir} has no checkpoint yet; train it with `mnasnet train-imagenet --run-dir {run_dir}`"
-    )
-
-
-def find_checkpoint(model: str, *, best: bool = False) -> str:
-    """The checkpoint prefix that a MODEL argument means: a run directory's newest (or best) one, or a prefix itself.
-
-    Raises:
-      CheckpointError: there is no such checkpoint.
-    """
-    path = Path(model)
-    if path.is_dir():
-        return newest_checkpoint(path, best=best)
-    prefix = model.removesuffix(".index")
-    if Path(f"{prefix}.index").is_file():
-        return prefix
-    raise CheckpointError(
-        f"no model at {model}: expected a run directory, or a checkpoint prefix such as "
-        f"runs/imagenet-b1/{CHECKPOINT_FOLDER}/ckpt-1000"
-    )
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,12 @@ def _clear_errors(prefix: str) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _reason(error: Exception) -> str:
+    """An error's first line, without the file name that stands beside it and the node that raised it."""
+    text = re.sub(r"\{\{.*?\}\}\s*", "", _first_line(error))
+    return "no space left on device" if "No space left on device" in text else text
 
 
 def _unescape(name: str) -> str:

@@ -127,6 +127,7 @@ def _check_classes(task: ClassificationTask, trained: list[str]) -> None:
         return
     unknown = [label for label in task.labels if label not in trained]
     raise DataError(
-        f"{task.records.directory} has {len(task.labels)} classes and the model {len(trained)}, and they are not the "
-        f"same (such as {', '.join((unknown or task.labels)[:3])}); evaluate on records of the classes it was trained on"
+        f"{task.records.directory} has {len(task.labels)} classes and the model {len(trained)}, and they are not "
+        f"the same (such as {', '.join((unknown or task.labels)[:3])}); evaluate on records of the classes that it was "
+        "trained on"
     )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from mnasnet_cli.errors import DataError, EnvironmentProblem, MnasnetError
 from mnasnet_cli.tasks.task import Task
+
+
+class NotFinite(DataError):
+    """A loss or the weights became infinite or NaN; what the run did until then is kept."""
 
 
 @contextlib.contextmanager
@@ -22,11 +27,17 @@ def clear_errors(task: Task) -> Iterator[None]:
 
 def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
     """A TensorFlow error as one line that says what to do."""
-    if isinstance(error, tf.errors.DataLossError):
-        task.verify_records()
     text = (error.message or type(error).__name__).strip().splitlines()[0]
+    text = re.sub(r"\{\{.*?\}\}\s*", "", text)  # names of nodes in the graph
+    if "No space left on device" in (error.message or ""):
+        return EnvironmentProblem(f"the disk is full ({text}); make room, then start the command again to go on")
+    if isinstance(error, tf.errors.DataLossError | tf.errors.OutOfRangeError):
+        task.verify_records()
+        return DataError(f"the records ended early or changed while they were read ({text}); start the command again")
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        task.verify_records(images=True)
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return EnvironmentProblem(f"out of memory ({text}); lower --batch-size or raise training.accumulate_steps")
-    if isinstance(error, tf.errors.DataLossError | tf.errors.InvalidArgumentError | tf.errors.NotFoundError):
+    if isinstance(error, tf.errors.InvalidArgumentError | tf.errors.NotFoundError):
         return DataError(f"reading the records failed: {text}")
     return EnvironmentProblem(f"TensorFlow stopped: {text}")

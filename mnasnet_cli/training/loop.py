@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.console import duration, progress
-from mnasnet_cli.errors import DataError, MnasnetError, Stopped
+from mnasnet_cli.errors import Stopped
 from mnasnet_cli.metrics.plots import plot_curves
 from mnasnet_cli.tasks.task import Evaluation, Task
 from mnasnet_cli.training import schedules
 from mnasnet_cli.training.checkpoints import Checkpoints
+from mnasnet_cli.training.clock import Clock
 from mnasnet_cli.training.distribution import is_chief, share_of
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.evaluation import Evaluator
 from mnasnet_cli.training.events import EventLog
+from mnasnet_cli.training.failures import NotFinite
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.run_directory import RunDirectory, read_metrics
 from mnasnet_cli.training.signals import StopRequest
@@ -58,13 +59,14 @@ class Trainer:
         self.steps_per_epoch = task.steps_per_epoch
         self.total_steps = self.steps_per_epoch * self.config.training.epochs
         self._call_steps = 1
+        self._losses: list[float] = []  # of the steps since the last line of metrics
         self.evaluation: Evaluation | None = None
 
     def train(self) -> dict[str, Any]:
         """Trains to the end and returns the results. The order below is what makes a resume exact."""
         # 1. Weights, slots, averages and the step, from the newest whole checkpoint.
         metric = self.task.metric
-        step = self.checkpoints.restore(self.run.path)
+        step, self._losses = self.checkpoints.restore(self.run.path)
         # 2. Metrics and events of steps that will be done again are dropped.
         before = self.run.resume_metrics(step)
         self.clock = Clock.after(before)
@@ -87,21 +89,18 @@ class Trainer:
         batches = self._batches(epoch, done)
         saved = time.monotonic()
         log_every = max(1, steps_per_epoch // LOGS_PER_EPOCH)
-        losses: list[tuple[int, float]] = []
         while done < steps_per_epoch:
             # A call ends at the latest where something is due: a log line or the end of the epoch.
             until_due = min(log_every - done % log_every, steps_per_epoch - done)
             outcome, taken = self._call(batches, step, min(self._call_steps, until_due))
             step, done = step + taken, done + taken
-            losses.append((taken, float(outcome.mean_loss)))
-            bar.update(self._images(step), loss=f"{losses[-1][1]:.3f}")
+            bar.update(self._images(step), loss=f"{float(outcome.last_loss):.3f}")
             if done == steps_per_epoch or done % log_every == 0:
-                self._log_training(step, losses)
-                losses.clear()
+                self._log_training(step)
             if done == steps_per_epoch:
                 self._epoch_end(step)
             elif bool(outcome.stop) or time.monotonic() - saved > 60 * self.config.training.checkpoint_minutes:
-                self.checkpoints.save(step)
+                self._save(step)
                 saved = time.monotonic()
             if bool(outcome.stop):
                 raise Stopped(f"stopped by SIGTERM; the checkpoint of step {step:,} is saved, start again to go on")
@@ -132,38 +131,55 @@ class Trainer:
             )
             taken = int(outcome.done)
         if not math.isfinite(float(outcome.last_loss)):
-            raise self._not_finite(step + taken - 1, float(outcome.last_loss))
+            raise self._not_finite(step + taken - 1, f"the loss is {float(outcome.last_loss)}")
+        self._losses += outcome.losses.numpy().tolist()
         # At most doubled: the first call's time is mostly that of compiling.
         self._call_steps = max(1, min(2 * self._call_steps, int(CALL_SECONDS * taken / self.clock.last_seconds), 100))
         return outcome, taken
 
-    def _not_finite(self, step: int, loss: float) -> MnasnetError:
+    def _not_finite(self, step: int, what: str) -> NotFinite:
         epoch, position = divmod(step, self.steps_per_epoch)
         batch_size = self.config.training.batch_size
         names = self.task.train_names(epoch, position * batch_size, batch_size)
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        return DataError(
-            f"the loss is {loss} at step {step:,} (epoch {epoch + 1}), on the images {shown}; the last checkpoint is "
-            f"from before it. A lower learning rate (--set optimizer.learning_rate_per_256=…) or gradient clipping "
-            f"(--set optimizer.gradient_clip=1.0) often helps"
+        kept = self.checkpoints.kept_step
+        before = "no checkpoint was saved before it"
+        if kept is not None:
+            before = (
+                f"the checkpoint of step {kept:,} is from before it (--run-dir NEW --init {self.run.path} goes on from "
+                "there with other settings)"
+            )
+        return NotFinite(
+            f"{what} at step {step:,} (epoch {epoch + 1}), on the images {shown}; {before}. A lower learning rate "
+            "(--set optimizer.learning_rate_per_256=…) or gradient clipping (--set optimizer.gradient_clip=1.0) often "
+            "helps"
         )
 
-    def _log_training(self, step: int, losses: list[tuple[int, float]]) -> None:
-        loss = sum(taken * value for taken, value in losses) / sum(taken for taken, _ in losses)
+    def _log_training(self, step: int) -> None:
+        loss = math.fsum(self._losses) / len(self._losses)
+        self._losses = []
         rate = self._learning_rate(step - 1)
         self._record("train", step, loss=loss, learning_rate=rate, images_per_second=self.clock.images_per_second())
+
+    def _save(self, step: int) -> None:
+        """Saves a checkpoint, but never one that can't be gone on from: the last update may have broken the weights."""
+        if not self.checkpoints.is_finite():
+            raise self._not_finite(step - 1, "the weights became infinite or NaN")
+        self.checkpoints.save(step, self._losses)
 
     def _epoch_end(self, step: int) -> None:
         """Evaluates where that is due, then saves: a checkpoint never lacks the metrics of its step."""
         epoch, every = step // self.steps_per_epoch, self.config.training.eval_every_epochs
         if step == self.total_steps or (every and epoch % every == 0):
             self._evaluate(step)
-        self.checkpoints.save(step)
+        self._save(step)
 
     def _evaluate(self, step: int) -> None:
         with self.clock.running():
-            self.evaluation = self.evaluator()
+            self.evaluation = self.evaluator(self.task.eval_examples)
         numbers = {key: value for key, value in self.evaluation.summary.items() if isinstance(value, float)}
+        if not math.isfinite(numbers.get("loss", 0.0)):
+            raise self._not_finite(step - 1, f"the validation loss is {numbers['loss']}")
         self._record("validation", step, **numbers)
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
         shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
@@ -171,7 +187,7 @@ class Trainer:
         plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / "curves.png")
         if numbers.get(self.task.metric, -math.inf) > self.best:
             self.best = numbers[self.task.metric]
-            self.checkpoints.save_best(step)
+            self.checkpoints.save_best(step)  # the weights are finite, or the loss would not be
 
     def _record(self, split: str, step: int, **values: float) -> None:
         self.events.scalars(split, values, step)
@@ -204,35 +220,3 @@ class Trainer:
 
     def _images(self, step: int) -> int:
         return step * self.config.training.batch_size
-
-
-class Clock:
-    """Time spent on training and evaluation, in all processes of the run so far, and training's images per second."""
-
-    def __init__(self, seconds: float = 0.0, cpu_seconds: float = 0.0):
-        self.seconds, self.cpu_seconds = seconds, cpu_seconds
-        self._recent_seconds, self._recent_images = 0.0, 0
-
-    @classmethod
-    def after(cls, lines: list[dict[str, Any]]) -> Clock:
-        """Goes on from the last of a run's metrics."""
-        last = lines[-1] if lines else {}
-        return cls(last.get("seconds", 0.0), last.get("cpu_seconds", 0.0))
-
-    @contextlib.contextmanager
-    def running(self, images: int = 0) -> Iterator[None]:
-        """Counts the time of the block; `images` is how many it trains on."""
-        wall, cpu = time.monotonic(), time.process_time()
-        yield
-        self.last_seconds = time.monotonic() - wall
-        self.seconds += self.last_seconds
-        self.cpu_seconds += time.process_time() - cpu
-        if images:
-            self._recent_seconds += self.last_seconds
-            self._recent_images += images
-
-    def images_per_second(self) -> float:
-        """Of training since the last question."""
-        rate = self._recent_images / max(self._recent_seconds, 1e-9)
-        self._recent_seconds, self._recent_images = 0.0, 0
-        return rate

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.config import Config
-from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.errors import CheckpointError, MnasnetError
 from mnasnet_cli.tasks.classification import ClassificationTask, is_classifier
 from mnasnet_cli.tasks.task import Task
 from mnasnet_cli.training.checkpoints import (
@@ -18,9 +18,9 @@ from mnasnet_cli.training.checkpoints import (
     read_checkpoint,
 )
 from mnasnet_cli.training.distribution import check_batch_size, is_chief, make_strategy
-from mnasnet_cli.training.failures import clear_errors
+from mnasnet_cli.training.failures import NotFinite, clear_errors
 from mnasnet_cli.training.loop import Trainer
-from mnasnet_cli.training.run_directory import RunDirectory
+from mnasnet_cli.training.run_directory import RunDirectory, recorded_init
 from mnasnet_cli.training.signals import StopRequest
 
 
@@ -42,7 +42,8 @@ def train(
       init: a model whose weights to start from.
 
     Raises:
-      MnasnetError: every fault that a user can mend. A run directory without any checkpoint is removed again.
+      MnasnetError: every fault that a user can mend. A run that was begun here is removed again where it has no
+        checkpoint yet, unless its loss became infinite or NaN.
       Stopped: SIGTERM arrived, and a checkpoint was saved.
     """
     strategy = make_strategy()
@@ -50,14 +51,20 @@ def train(
     task = make_task(config, data_dir)
     # Asked for before the directory is made: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
+    _ = task.steps_per_epoch, task.eval_examples, task.model_info()
+    init = init or (None if fresh else recorded_init(run_dir))
     initial = _initial_weights(task, init) if init else {}
-    _ = task.steps_per_epoch
-    run = RunDirectory(run_dir, config, data, fresh=fresh, writer=is_chief(strategy))
+    run = RunDirectory(run_dir, config, data, fresh=fresh, writer=is_chief(strategy), init=init)
+    keep = False
     try:
         with StopRequest() as stop, strategy.scope(), clear_errors(task):
             return Trainer(task, run, initial, stop).train()
+    except MnasnetError as error:
+        keep = isinstance(error, NotFinite)  # its metrics say how it came to that
+        run.note(f"ended: {error}")
+        raise
     finally:
-        run.close(keep=bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
+        run.close(keep=keep or bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
 
 
 def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:

@@ -18,8 +18,8 @@ class Outcome(NamedTuple):
 
     done: tf.Tensor
     """[] int32: steps taken, the one with the bad loss included."""
-    mean_loss: tf.Tensor
-    """[] float32: over the steps taken."""
+    losses: tf.Tensor
+    """[n] float32: of each step asked for, 0 where it was not taken; the last one taken may be not finite."""
     last_loss: tf.Tensor
     """[] float32; not finite where the call stopped early."""
     stop: tf.Tensor
@@ -55,19 +55,22 @@ class TrainSteps:
           stop: [] bool, whether this process was asked to stop.
         """
 
-        def condition(done: tf.Tensor, total: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        def condition(done: tf.Tensor, losses: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
             return (done < tf.shape(rates)[0]) & tf.math.is_finite(last)
 
-        def body(done: tf.Tensor, total: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def body(done: tf.Tensor, losses: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             step = first + tf.cast(done, tf.int64)
             loss, gradients = self._gradients(iterator, step)
-            self._optimizer.apply(self._model.trainable, dict(zip(self._names, gradients, strict=True)), rates[done], step)
+            self._optimizer.apply(
+                self._model.trainable, dict(zip(self._names, gradients, strict=True)), rates[done], step
+            )
             if self._average is not None:
                 self._average.update(self._model.weights, decays[done])
-            return done + 1, total + loss, loss
+            # Each loss by itself: how steps are grouped into calls depends on the time, and must not show in a mean.
+            return done + 1, tf.where(tf.range(tf.shape(rates)[0]) == done, loss, losses), loss
 
-        done, total, last = tf.while_loop(condition, body, [0, 0.0, 0.0])
-        return Outcome(done, total / tf.cast(done, tf.float32), last, self._any(stop))
+        done, losses, last = tf.while_loop(condition, body, [0, tf.zeros_like(rates), 0.0])
+        return Outcome(done, losses, last, self._any(stop))
 
     def _gradients(self, iterator: Any, step: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
         """Loss and gradients of the whole batch: the mean over its parts and over the replicas."""

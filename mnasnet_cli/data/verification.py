@@ -1,0 +1,59 @@
+"""Records held against their checksums, their number and their images: what to do once reading them has failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from mnasnet_cli.data.schema import (
+    ENCODED,
+    FILENAME,
+    LABEL,
+    DatasetInfo,
+    decode_example,
+    find_shards,
+    read_records,
+)
+from mnasnet_cli.errors import DataError
+
+
+def verify_records(info: DatasetInfo, *, images: bool = False) -> None:
+    """Reads a folder of ImageNet-style records from end to end; with `images`, decodes every image as well.
+
+    Raises:
+      DataError: naming the first shard that is damaged or has another number of records than the folder's summary
+        says, or the first record whose image or label can't be used.
+    """
+    for split, about in info.splits.items():
+        for path, expected in zip(find_shards(info.directory, split), about.shard_examples, strict=True):
+            found = 0
+            for record in read_records(path):
+                if images:
+                    _check_example(record, path, found, info.classes)
+                found += 1
+            if found != expected:
+                raise DataError(
+                    f"{path} holds {found} records, but {expected} were written; remove it, and write it again with "
+                    f"`mnasnet prepare-imagenet SOURCE {info.directory} --resume`"
+                )
+
+
+def _check_example(record: bytes, path: Path, number: int, classes: int) -> None:
+    where = f"{path}, record {number}"
+    try:
+        example = decode_example(record)
+        [encoded], [label] = example[ENCODED], example[LABEL]
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{where} is no ImageNet example: {error!r}") from None
+    name = b"".join(value for value in example.get(FILENAME, []) if isinstance(value, bytes)).decode("utf-8", "replace")
+    if not isinstance(label, int) or not 1 <= label <= classes:
+        raise DataError(f"{where} ({name}) has the label {label!r}, expected 1..{classes}; see labels.txt there")
+    try:
+        tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    except tf.errors.OpError as error:
+        reason = str(error.message).splitlines()[0]
+        raise DataError(
+            f"{where}: the image {name} can't be decoded ({reason}); write the records again with "
+            f"`mnasnet prepare-imagenet SOURCE {path.parent} --on-bad-image skip`"
+        ) from None

@@ -1,0 +1,40 @@
+"""Files that are written whole or not at all, whatever fills or fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from mnasnet_cli.errors import EnvironmentProblem
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def append_whole(path: Path, text: str) -> None:
+    """Appends to a file, all of the text or nothing of it."""
+    data = text.encode()
+    with open(path, "ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            file.truncate(size)
+            raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    what = "make room, then" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that, then"
+    return EnvironmentProblem(f"{path} can't be written: {reason}; {what} start the command again to go on")
