@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := mnasnet_cli data_prep tests $(wildcard benchmarks)
+SOURCES := mnasnet_cli data_prep tests benchmarks
+BENCHMARKS := $(filter-out %/__init__.py %/common.py %_reference.py, $(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all test-tf1 lint format types check bench clean
@@ -18,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 setup"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
 demo: $(READY)  ## the whole way on generated images: records, training, evaluation
@@ -30,8 +31,8 @@ test: $(READY)  ## the tests that take seconds
 test-all: $(READY)  ## all tests, the slow ones too
 	@$(BIN)/python -m pytest -m ""
 
-test-tf1: $(READY)  ## the net under TensorFlow 1.15 (needs Python 3.7)
-	@$(BIN)/python -m pytest -m tf1
+test-tf1: $(READY)  ## the net in TF-Slim's nets_factory, under TensorFlow 1.15 (needs Python 3.7)
+	@$(BIN)/python tests/tf1/check_nets_factory.py
 
 lint: $(READY)  ## style, formatting, and which module may import which
 	@$(BIN)/ruff check $(SOURCES)
@@ -48,7 +49,7 @@ types: $(READY)  ## mypy
 check: lint types test  ## all of the above, as the continuous integration runs it
 
 bench: $(READY)  ## measurements beside other libraries (see benchmarks/)
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove what building, testing and checking left (not .venv, records or runs)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -110,7 +111,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"the Python package that provides '{error.name}' is not installed; see mnasnet doctor", 2
     if isinstance(error, OSError) and error.errno is not None:
         return _explain_os_error(error), 2
-    return f"internal error: {type(error).__name__}: {error}{_where(error)}; --debug shows the traceback", BUG
+    text = textwrap.shorten(str(error), 300, placeholder=" …")  # TensorFlow's can print whole tensors
+    return f"internal error: {type(error).__name__}: {text}{_where(error)}; --debug shows the traceback", BUG
 
 
 def _explain_usage(error: typer.TyperException) -> str:
