@@ -82,9 +82,10 @@ class DataConfig(Section):
     """From records to the net's input."""
 
     image_size: Annotated[int, Field(ge=16, le=4096)] = 224
-    """Side of the training crops, px; evaluation uses it too unless `eval_image_size` is given."""
-    eval_image_size: Annotated[int, Field(ge=16, le=4096)] | None = None
-    """Side of the evaluation crops, px."""
+    """Side of the training crops, px."""
+    eval_scale: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    """Side of the evaluation crops over image_size; unless 1, to a multiple of 32 px. RandomResizedCrop shows things
+    larger than a central crop does, and evaluating larger makes up for it (Touvron et al., arXiv 1906.06423)."""
     crop_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.875
     """Evaluation: side of the central crop over the image's short side."""
     progressive: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
@@ -197,7 +198,9 @@ class Config(Section):
 
     @property
     def eval_size(self) -> int:
-        return self.data.eval_image_size or self.data.image_size
+        """Side of the evaluation crops, px."""
+        full, share = self.data.image_size, self.data.eval_scale
+        return full if share == 1.0 else max(32, round(full * share / 32) * 32)
 
     def image_size_at(self, epoch: int) -> int:
         """Side of the training crops in an epoch (0-based), px; progressive resizing rounds it to multiples of 32."""
