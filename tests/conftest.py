@@ -46,3 +46,41 @@ def mnasnet() -> Callable[..., Outcome]:
 def repo() -> Path:
     """The checkout."""
     return REPO
+
+
+@pytest.fixture(scope="session")
+def shape_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records of generated shapes: 4 classes, 96 training images in 4 shards, 20 validation images in 2, 40 px."""
+    from data_prep.imagenet import Options, prepare_imagenet
+    from data_prep.shapes import write_shapes_imagenet
+
+    root = tmp_path_factory.mktemp("shapes")
+    write_shapes_imagenet(root / "images", classes=4, train_per_class=24, val_per_class=5, size=40)
+    prepare_imagenet(root / "images", root / "records", Options(train_shards=4, val_shards=2, workers=1))
+    return root / "records"
+
+
+@pytest.fixture
+def tiny_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the variant "tiny" known; see tiny_net.py."""
+    from mnasnet_cli.nets.spec import NETS
+    from tiny_net import TINY
+
+    monkeypatch.setitem(NETS, "tiny", TINY)
+
+
+@pytest.fixture(scope="session")
+def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run of the tiny net over 3 epochs: evaluated after each, averaged weights; never change it."""
+    from mnasnet_cli.nets.spec import NETS
+    from tiny_net import FLAGS, TINY
+
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETS, "tiny", TINY)
+        from mnasnet_cli.app import app
+
+        arguments = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}"]
+        result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    return run

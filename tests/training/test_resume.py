@@ -1,0 +1,174 @@
+"""Exact resume: a run that was killed anywhere and started again ends as one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_net import FLAGS
+
+pytestmark = pytest.mark.usefixtures("tiny_net")
+
+TIMES = ("seconds", "cpu_seconds", "images_per_second")
+
+
+def state(run: Path) -> dict[str, bytes]:
+    """Everything that the newest checkpoint holds: weights, averages, slots, step."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run / "checkpoints")))
+    values = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map()}
+    # The first may list the same objects in another order; the second counts how often something was saved.
+    del values["_CHECKPOINTABLE_OBJECT_GRAPH"], values["save_counter/.ATTRIBUTES/VARIABLE_VALUE"]
+    return {key: value if isinstance(value, bytes) else value.tobytes() for key, value in values.items()}
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+
+
+def results(run: Path) -> dict[str, Any]:
+    found = json.loads((run / "results.json").read_text())
+    return {key: value for key, value in found.items() if key not in TIMES}
+
+
+def assert_same(run: Path, undisturbed: Path) -> None:
+    ours, theirs = state(run), state(undisturbed)
+    assert ours.keys() == theirs.keys()
+    assert [key for key in ours if ours[key] != theirs[key]] == []
+    assert metrics(run) == metrics(undisturbed)
+    assert results(run) == results(undisturbed)
+
+
+class Killed(BaseException):
+    """Ends a run as abruptly as can be within a process: nothing but `finally` runs."""
+
+
+def die_at(patch: pytest.MonkeyPatch, where: str, count: int) -> None:
+    """Makes the `count`th call of a function of the training end the process, so to say."""
+    from mnasnet_cli.training import loop
+
+    owner = {"_call": loop.Trainer, "_evaluate": loop.Trainer, "_save": loop.Trainer, "_record": loop.Trainer}[where]
+    original, left = getattr(owner, where), [count]
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            if where == "_call":  # a kill in the middle of a call loses it: take the steps, then forget them
+                original(*args, **kwargs)
+            raise Killed
+        return original(*args, **kwargs)
+
+    patch.setattr(owner, where, dying)
+
+
+def test_ends_anywhere_in_an_epoch_and_goes_on(
+    mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}"]
+    # 6 steps an epoch: in the 1st epoch nothing was saved yet; then before an evaluation, before a save.
+    for where, count in (("_call", 3), ("_evaluate", 2), ("_save", 2)):
+        with pytest.MonkeyPatch.context() as patch:
+            die_at(patch, where, count)
+            with pytest.raises(Killed):
+                mnasnet(*command)
+    assert mnasnet(*command).code == 0
+    assert_same(run, trained_run)
+
+
+def test_steps_and_logs_do_not_depend_on_how_calls_are_grouped(
+    mnasnet: Callable[..., Any], shape_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnasnet_cli.training import loop
+
+    monkeypatch.setattr(loop, "LOGS_PER_EPOCH", 2)
+    for name, seconds in (("one at a time", 0.0), ("many at a time", 1e9)):
+        monkeypatch.setattr(loop, "CALL_SECONDS", seconds)
+        command = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={tmp_path / name}", "--epochs=1"]
+        outcome = mnasnet(*command)
+        assert outcome.code == 0, outcome.err
+    assert_same(tmp_path / "one at a time", tmp_path / "many at a time")
+
+
+def test_sigterm_saves_exits_143_and_the_run_goes_on(
+    mnasnet: Callable[..., Any], shape_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnasnet_cli.training import loop
+
+    monkeypatch.setattr(loop, "LOGS_PER_EPOCH", 1)  # the stop falls between two lines of metrics
+    monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    command = ["train-imagenet", *FLAGS, f"--data={shape_records}", "--epochs=1"]
+    assert mnasnet(*command, f"--run-dir={whole}").code == 0
+    original, calls = loop.Trainer._call, [0]
+
+    def call(self: Any, *args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+        return original(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Trainer, "_call", call)
+        outcome = mnasnet(*command, f"--run-dir={stopped}")
+    assert outcome.code == 143, outcome.err
+    assert "the checkpoint of step 3 is saved" in outcome.err.splitlines()[-1]
+    assert mnasnet(*command, f"--run-dir={stopped}").code == 0
+    assert_same(stopped, whole)
+
+
+def start(run: Path, records: Path, *more: str) -> subprocess.Popen[str]:
+    program = Path(__file__).parent.parent / "tiny_net.py"
+    command = [sys.executable, str(program), "train-imagenet", *FLAGS, "--epochs=30", f"--data={records}"]
+    # Checkpoints between the epochs' ends, too, as often as they can be.
+    often = ["--set=training.checkpoint_minutes=0.0001", "--set=training.eval_every_epochs=5"]
+    return subprocess.Popen([*command, f"--run-dir={run}", *often, *more], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_training(process: subprocess.Popen[str], run: Path) -> None:
+    """Returns once this process has written metrics."""
+    file = run / "metrics.jsonl"
+    begun = time.time()
+    while process.poll() is None and not (file.exists() and file.stat().st_mtime > begun and file.stat().st_size):
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_killed_five_times_at_random_moments(shape_records: Path, tmp_path: Path) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    began = time.monotonic()
+    whole = start(undisturbed, shape_records)
+    wait_for_training(whole, undisturbed)
+    trained_from = time.monotonic()
+    _, err = whole.communicate()
+    assert whole.returncode == 0, err
+    training_seconds = time.monotonic() - trained_from
+    print(f"undisturbed: {time.monotonic() - began:.1f} s, of which training {training_seconds:.1f} s")
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    kills = 0
+    while kills < 5:
+        process = start(killed, shape_records)
+        wait_for_training(process, killed)
+        time.sleep(moments.uniform(0.0, training_seconds / 5))
+        process.kill()
+        _, err = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"seed {seed}: {err}"
+        kills += 1
+        print(f"killed at {metrics(killed)[-1:]}")
+    process = start(killed, shape_records)
+    _, err = process.communicate()
+    assert process.returncode == 0, f"seed {seed}: {err}"
+    assert_same(killed, undisturbed)
