@@ -28,9 +28,7 @@ def train_imagenet(
     width: WidthOption = None,
     data: DataOption = None,
     run_dir: RunDirOption = None,
-    epochs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Passes over the training images.")
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Passes over the training images.")] = None,
     batch_size: BatchSizeOption = None,
     image_size: ImageSizeOption = None,
     init: Annotated[
@@ -38,9 +36,7 @@ def train_imagenet(
         typer.Option(metavar="MODEL", help="Start from this model's weights; other classes get a new head."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew; an older run is moved aside.")] = False,
-    precision: Annotated[
-        str | None, typer.Option(metavar="float32|bfloat16", help="Type of the computation.")
-    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="Type of the computation.")] = None,
     seed: SeedOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
