@@ -63,8 +63,9 @@ def shape_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_net(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the variant "tiny" known; see tiny_net.py."""
-    from mnasnet_cli.nets.spec import NETS
     from tiny_net import TINY
+
+    from mnasnet_cli.nets.spec import NETS
 
     monkeypatch.setitem(NETS, "tiny", TINY)
 
@@ -72,8 +73,9 @@ def tiny_net(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run of the tiny net over 3 epochs: evaluated after each, averaged weights; never change it."""
-    from mnasnet_cli.nets.spec import NETS
     from tiny_net import FLAGS, TINY
+
+    from mnasnet_cli.nets.spec import NETS
 
     run = tmp_path_factory.mktemp("runs") / "tiny"
     with pytest.MonkeyPatch.context() as patch:

@@ -102,7 +102,7 @@ def _affine(image: tf.Tensor, rows: list[tf.Tensor | float]) -> tf.Tensor:
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=image[tf.newaxis],
         transforms=transform[tf.newaxis],
-        output_shape=tf.constant(image.shape[:2], tf.int32),
+        output_shape=tf.constant(image.shape[:2].as_list(), tf.int32),
         fill_value=FILL,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -52,7 +53,7 @@ def _check_example(record: bytes, path: Path, number: int, classes: int) -> None
     try:
         tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except tf.errors.OpError as error:
-        reason = str(error.message).splitlines()[0]
+        reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error.message).splitlines()[0])
         raise DataError(
             f"{where}: the image {name} can't be decoded ({reason}); write the records again with "
             f"`mnasnet prepare-imagenet SOURCE {path.parent} --on-bad-image skip`"

@@ -40,6 +40,8 @@ __all__ = [
     "read_checkpoint",
 ]
 
+# What TensorFlow raises for files that are damaged or don't fit: an IndexError for one that is cut short.
+_UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, RuntimeError, IndexError, KeyError)
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -69,6 +71,7 @@ class Checkpoints:
         parts["losses"] = self._losses
         self._checkpoint = tf.train.Checkpoint(**parts)
         self._weights = [*model.weights.values(), *(average.weights.values() if average is not None else ())]
+        self._info = info
         self.kept_step: int | None = None
         self._saved: set[tuple[str, int]] = set()
         if not chief:
@@ -125,22 +128,36 @@ class Checkpoints:
         """
         folder = run_dir / CHECKPOINT_FOLDER
         prefixes = list_checkpoints(folder)
+        reasons: list[str] = []
         for prefix in reversed(prefixes):
             try:
                 self._checkpoint.restore(prefix).assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
-                reason = _reason(error)
-                warn(f"{prefix} can't be read ({reason})")
+            except _UNREADABLE as error:
+                reasons.append(self._other_net(prefix) or _reason(error))
                 continue
+            if reasons:
+                warn(f"the newest checkpoint can't be read ({reasons[0]}); going on from {prefix} before it")
             self.kept_step = int(self.step.numpy())
             self._saved.add((self._latest.directory, self.kept_step))
             return self.kept_step, json.loads(self._losses.numpy())
         if prefixes:
             raise CheckpointError(
-                f"none of the {len(prefixes)} checkpoints in {folder} can be read into this net ({reason}); start "
+                f"none of the {len(prefixes)} checkpoints in {folder} can be read into this net ({reasons[0]}); start "
                 f"over with --fresh, which moves the old run aside, or choose another --run-dir"
             )
         return 0, []
+
+    def _other_net(self, prefix: str) -> str | None:
+        """What a checkpoint holds in the place of this run's net, where that is another one."""
+        try:
+            theirs = read_info(prefix)
+        except CheckpointError:
+            return None
+        ours, theirs_too = (
+            f"{info['variant']} at width {info['width']:g} with {len(info['labels'])} classes"
+            for info in (self._info, theirs)
+        )
+        return None if ours == theirs_too else f"it holds {theirs_too}, but the run is for {ours}"
 
     def close(self) -> None:
         if self._scratch is not None:
@@ -184,11 +201,22 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
         return CheckpointContents(prefix, int(reader.get_tensor(f"step{_VALUE}")), info, weights, averaged)
 
 
+def read_info(prefix: str) -> dict[str, Any]:
+    """What `Task.model_info` said when a checkpoint was written.
+
+    Raises:
+      CheckpointError: not a checkpoint of this toolkit, or damaged.
+    """
+    with _clear_errors(prefix):
+        info = json.loads(tf.train.load_checkpoint(prefix).get_tensor(f"info{_VALUE}"))
+        return {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
+
+
 @contextlib.contextmanager
 def _clear_errors(prefix: str) -> Iterator[None]:
     try:
         yield
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(f"{prefix} is not a whole checkpoint: {_first_line(error)}") from error
 
 

@@ -69,6 +69,7 @@ class Trainer:
         step, self._losses = self.checkpoints.restore(self.run.path)
         # 2. Metrics and events of steps that will be done again are dropped.
         before = self.run.resume_metrics(step)
+        self._recorded = [line["step"] for line in before if line["split"] == "validation"]
         self.clock = Clock.after(before)
         self.best = max((line[metric] for line in before if metric in line), default=-math.inf)
         self.events = EventLog(self.run.path, step, writer=is_chief(self.strategy))
@@ -180,7 +181,8 @@ class Trainer:
         numbers = {key: value for key, value in self.evaluation.summary.items() if isinstance(value, float)}
         if not math.isfinite(numbers.get("loss", 0.0)):
             raise self._not_finite(step - 1, f"the validation loss is {numbers['loss']}")
-        self._record("validation", step, **numbers)
+        if step not in self._recorded:
+            self._record("validation", step, **numbers)
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
         shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
         self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.clock.seconds)})")
