@@ -123,7 +123,9 @@ def test_make_help_lists_every_target(repo):
     text = (repo / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
     assert phony
-    result = subprocess.run(["make", "help"], cwd=repo, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=repo, capture_output=True, text=True, check=True
+    )
     assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
 
 
