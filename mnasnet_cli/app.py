@@ -53,9 +53,7 @@ class CommandGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; an unknown one is an error that names the nearest."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise MnasnetError(
-                f"no command '{args[0]}'{nearest(args[0], COMMANDS) or '; see mnasnet --help'}"
-            )
+            raise MnasnetError(f"no command '{args[0]}'{nearest(args[0], COMMANDS) or '; see mnasnet --help'}")
         return super().resolve_command(ctx, args)
 
     def main(  # type: ignore[override]
@@ -105,9 +103,7 @@ def explain(error: Exception) -> tuple[str, int]:
         return "aborted", INTERRUPTED
     if isinstance(error, MemoryError):
         return "out of memory; a smaller --batch-size, --image-size or --workers needs less", 2
-    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(
-        ("mnasnet_cli", "data_prep")
-    ):
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("mnasnet_cli", "data_prep")):
         return f"the Python package that provides '{error.name}' is not installed; see mnasnet doctor", 2
     if isinstance(error, OSError) and error.errno is not None:
         return _explain_os_error(error), 2
@@ -133,9 +129,7 @@ def _explain_usage(error: typer.TyperException) -> str:
 def _explain_os_error(error: OSError) -> str:
     """Say what the file system refused, and where."""
     reason = os.strerror(error.errno or 0).lower()
-    where = (
-        f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
-    )
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{where}{reason}; free some, or choose a folder on another disk"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -19,9 +19,7 @@ from rich.text import Text
 PLAIN_LINE_SECONDS = 10.0  # how often progress writes a line where there is no terminal
 RATE_WINDOW_SECONDS = 30.0  # rate and time left come from this much of the recent past
 
-_live: Console | None = (
-    None  # the console of a running progress bar: lines must pass through it, above the bar
-)
+_live: Console | None = None  # the console of a running progress bar: lines must pass through it, above the bar
 
 
 def _console(stream: TextIO) -> Console:
@@ -66,9 +64,7 @@ def print_table(
     table = Table()
     for index, name in enumerate(columns):
         cells = [row[index] for row in rows]
-        numeric = any(_is_number(cell) for cell in cells) and all(
-            cell is None or _is_number(cell) for cell in cells
-        )
+        numeric = any(_is_number(cell) for cell in cells) and all(cell is None or _is_number(cell) for cell in cells)
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
@@ -196,9 +192,7 @@ class _Lines:
 
 
 @contextmanager
-def progress(
-    description: str, total: int | None, unit: str = "images", *, start: int = 0
-) -> Iterator[ProgressReport]:
+def progress(description: str, total: int | None, unit: str = "images", *, start: int = 0) -> Iterator[ProgressReport]:
     """Show how far a job has come, with rate and time left, on standard error.
 
     A bar where that is a terminal, elsewhere a plain line about every ten seconds; one line at the end.
@@ -206,9 +200,7 @@ def progress(
     """
     global _live
     status = _Status(total, unit, start)
-    if (
-        _live is not None or not sys.stderr.isatty()
-    ):  # a second bar inside a running one would fight over the screen
+    if _live is not None or not sys.stderr.isatty():  # a second bar inside a running one would fight over the screen
         yield _Lines(description, status)
     else:
         _live = _console(sys.stderr)

@@ -67,8 +67,7 @@ def describe(folder: Path | None = None) -> dict[str, Any]:
         "memory_gb": _memory(),
         "disk_free_gb": round(shutil.disk_usage(folder or Path.cwd()).free / 1e9, 1),
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
-        "nvidia_driver": Path("/proc/driver/nvidia/version").exists()
-        or shutil.which("nvidia-smi") is not None,
+        "nvidia_driver": Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None,
         "tensorflow": _tensorflow(),
     }
     return found | {"mend": to_mend(found)}
@@ -97,10 +96,7 @@ def _cpu() -> dict[str, Any]:
 
 def _memory() -> dict[str, float | None]:
     """Return total and available memory in GB; a container's limit counts as the total where it is lower."""
-    sizes = {
-        key: int(kilobytes) * 1024
-        for key, kilobytes in re.findall(r"(\w+):\s+(\d+) kB", _read("/proc/meminfo"))
-    }
+    sizes = {key: int(kilobytes) * 1024 for key, kilobytes in re.findall(r"(\w+):\s+(\d+) kB", _read("/proc/meminfo"))}
     total, available = sizes.get("MemTotal"), sizes.get("MemAvailable")
     limit = _read("/sys/fs/cgroup/memory.max").strip()
     if limit.isdigit() and total is not None and int(limit) < total:
@@ -149,21 +145,15 @@ def to_mend(found: Mapping[str, Any]) -> list[str]:
         mend.append(f"not installed: {', '.join(missing)}; run `pip install {' '.join(missing)}`")
     problem = found["tensorflow"].get("error")
     if problem and "tensorflow" not in missing:
-        mend.append(
-            f"TensorFlow cannot be used: {problem}; TensorFlow 2.21 needs a 64-bit processor with AVX"
-        )
+        mend.append(f"TensorFlow cannot be used: {problem}; TensorFlow 2.21 needs a 64-bit processor with AVX")
     devices = [device["type"] for device in found["tensorflow"].get("devices", [])]
     if found["nvidia_driver"] and devices and "GPU" not in devices:
-        mend.append(
-            "an NVIDIA driver is here but TensorFlow sees no GPU; run `pip install 'tensorflow[and-cuda]'`"
-        )
+        mend.append("an NVIDIA driver is here but TensorFlow sees no GPU; run `pip install 'tensorflow[and-cuda]'`")
     available = found["memory_gb"]["available"]
     if available is not None and available < LITTLE_MEMORY_GB:
         mend.append(f"only {available} GB of memory is available; train with a smaller --batch-size")
     if found["disk_free_gb"] < LITTLE_DISK_GB:
-        mend.append(
-            f"only {found['disk_free_gb']} GB is free on this disk; keep records and runs on another one"
-        )
+        mend.append(f"only {found['disk_free_gb']} GB is free on this disk; keep records and runs on another one")
     variables, cores = found["environment"], found["cpu"]["cores"]
     if variables.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         mend.append("TF_ENABLE_ONEDNN_OPTS=0 makes training on a CPU about half as fast; unset it")

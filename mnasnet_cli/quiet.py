@@ -76,9 +76,5 @@ def _stderr_without_notices() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
             aside.seek(0)
-            kept = [
-                line
-                for line in aside.read().splitlines(True)
-                if not _NOTICE.match(line.decode(errors="replace"))
-            ]
+            kept = [line for line in aside.read().splitlines(True) if not _NOTICE.match(line.decode(errors="replace"))]
             os.write(2, b"".join(kept))

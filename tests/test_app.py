@@ -90,9 +90,7 @@ def test_a_bug_says_where_it_is(mnasnet, monkeypatch):
     _doctor_raises(monkeypatch, ValueError("what"))
     result = mnasnet("doctor")
     assert result.code == 1
-    assert result.err.startswith(
-        "error: internal error: ValueError: what (in mnasnet_cli/commands/doctor.py:"
-    )
+    assert result.err.startswith("error: internal error: ValueError: what (in mnasnet_cli/commands/doctor.py:")
     assert result.err.count("\n") == 1
 
 
@@ -135,9 +133,7 @@ def test_a_failing_import_keeps_its_message(tmp_path):
     )
     code = "from mnasnet_cli.quiet import silence_tensorflow; silence_tensorflow(); import tensorflow"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("needs AVX\nTraceback")
     assert result.stderr.endswith("ImportError: broken\n")

@@ -28,9 +28,7 @@ def _tensorflow_after(code: str) -> str:
     return result.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["models"], ["train-imagenet", "--help"], ["eval", "--help"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["train-imagenet", "--help"], ["eval", "--help"]])
 def test_a_command_that_needs_no_tensorflow_does_not_import_it(arguments):
     code = f"""
 from mnasnet_cli.app import app
@@ -56,9 +54,7 @@ def test_the_drop_in_imports_only_tensorflow_and_slim(repo):
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             for name in names:
-                assert name.split(".")[0] in allowed or name.startswith("mnasnet_cli.nets"), (
-                    f"{path.name}: {name}"
-                )
+                assert name.split(".")[0] in allowed or name.startswith("mnasnet_cli.nets"), f"{path.name}: {name}"
 
 
 def test_no_keras(repo):

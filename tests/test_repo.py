@@ -38,9 +38,7 @@ def test_no_large_file(repo):
 
 def test_no_absolute_path_and_no_package_host(repo):
     # A path of somebody's machine, or a package index other than the default one, works for nobody else.
-    forbidden = re.compile(
-        r"(?<![\w.])/(?:home|root|work|Users|opt)/\w|--(?:extra-)?index-url|--find-links|file://"
-    )
+    forbidden = re.compile(r"(?<![\w.])/(?:home|root|work|Users|opt)/\w|--(?:extra-)?index-url|--find-links|file://")
     found = []
     for path in _tracked(repo):
         if path == repo / "tests/test_repo.py":
@@ -67,11 +65,7 @@ def test_constraints_pin_versions_and_nothing_else(repo):
 
 
 def test_modules_are_short(repo):
-    long = {
-        str(p.relative_to(repo)): n
-        for p in _sources(repo)
-        if (n := len(p.read_text().splitlines())) > MAX_LINES
-    }
+    long = {str(p.relative_to(repo)): n for p in _sources(repo) if (n := len(p.read_text().splitlines())) > MAX_LINES}
     assert not long
 
 

@@ -32,9 +32,9 @@ MARK = "demo.json"
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for all that the demo makes.")
-    ] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for all that the demo makes.")] = Path(
+        "runs/demo"
+    ),
     json_output: JsonFlag = False,
 ) -> None:
     """Go the whole way on generated images, in a few minutes: records, training, evaluation."""

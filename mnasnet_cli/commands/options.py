@@ -45,9 +45,7 @@ SetOption = Annotated[
 ]
 VariantOption = Annotated[
     str | None,
-    typer.Option(
-        "--variant", metavar="NAME", help="a1, b1, small, d1, a1-2019 or b1-2019.", callback=_check_variant
-    ),
+    typer.Option("--variant", metavar="NAME", help="a1, b1, small, d1, a1-2019 or b1-2019.", callback=_check_variant),
 ]
 WidthOption = Annotated[
     float | None,
@@ -55,19 +53,11 @@ WidthOption = Annotated[
         "--width", metavar="X", help="Width multiplier, e.g. 0.5; any positive number.", callback=_check_width
     ),
 ]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds the records.")
-]
-RunDirOption = Annotated[
-    Path | None, typer.Option("--run-dir", metavar="DIR", help="Folder that holds the run.")
-]
+DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds the records.")]
+RunDirOption = Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Folder that holds the run.")]
 ImageSizeOption = Annotated[
     int | None,
     typer.Option("--image-size", metavar="PX", min=32, max=4096, help="Side of the net's input, in pixels."),
 ]
-BatchSizeOption = Annotated[
-    int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images a step.")
-]
-SeedOption = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")
-]
+BatchSizeOption = Annotated[int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images a step.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]

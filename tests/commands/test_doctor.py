@@ -11,8 +11,7 @@ from mnasnet_cli import machine
 from mnasnet_cli.commands.doctor import rows
 
 HEALTHY = {
-    "versions": {"mnasnet": "1", "python": "3.11.7"}
-    | dict.fromkeys((*machine.REQUIRED, *machine.OPTIONAL), "1.0"),
+    "versions": {"mnasnet": "1", "python": "3.11.7"} | dict.fromkeys((*machine.REQUIRED, *machine.OPTIONAL), "1.0"),
     "system": "Linux 6 x86_64",
     "cpu": {"name": "a processor", "cores": 4, "features": ["avx", "avx2"]},
     "memory_gb": {"total": 32.0, "available": 20.0},
