@@ -1,25 +1,82 @@
-"""What the workers do: turn the images of one shard into its records."""
+"""What the workers do: turn the images of one shard into its records. What the records hold is the source's matter."""
 
 from __future__ import annotations
 
 import os
 import zlib
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from data_prep import summary
-from data_prep.jpeg import BadImage, prepare_image
+from data_prep.jpeg import BadImage, ImageFacts, prepare_image
 from data_prep.options import Options
 from data_prep.pool import Report
 from data_prep.shards import ShardWriter, shard_range
-from data_prep.sources import Source
-from mnasnet_cli.data.schema import encode_imagenet_example, shard_name
+from mnasnet_cli.data.schema import shard_name
 from mnasnet_cli.errors import DataError
 
 
 class BadImageError(DataError):
     """An image that cannot become a record, where that ends the run."""
+
+
+class Record(NamedTuple):
+    """One image's record.
+
+    example: a serialised tf.train.Example. labels: 1..N, of the image or of each box in it.
+    counts: numbers to be summed up over the images, by name; "boxes" is also counted by image.
+    """
+
+    example: bytes
+    labels: Sequence[int]
+    counts: Mapping[str, int] | None = None
+
+
+class Table(Protocol):
+    """The images of one split, numbered 0..n-1, as workers need them. sizes: bytes, by which a change is noticed."""
+
+    sizes: array[int]
+
+    def __len__(self) -> int: ...
+
+    def path(self, index: int) -> str:
+        """Return where the image lies, for messages."""
+
+    def read(self, index: int) -> bytes:
+        """Return the image file's bytes. Raises BadImage."""
+
+    def record(self, index: int, image: ImageFacts) -> Record:
+        """Return the image's record. Raises BadImage where the two don't fit."""
+
+
+class Source(Protocol):
+    """What is to be written.
+
+    kind: of dataset.json. tables: split → images. ignored: number of files that are left out without a fault.
+    class_keys, texts: class i's first and second column in labels.txt, at i - 1.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def root(self) -> Path: ...
+    @property
+    def tables(self) -> Mapping[str, Table]: ...
+    @property
+    def ignored(self) -> int: ...
+    @property
+    def class_keys(self) -> list[str]: ...
+    @property
+    def texts(self) -> list[str]: ...
+
+    def plan(self) -> dict[str, Any]:
+        """Return what decides the records beside the options: who goes on with them must have the same."""
+
+    def details(self) -> dict[str, Any]:
+        """Return what dataset.json holds beside what every kind has there."""
 
 
 @dataclass
@@ -55,12 +112,11 @@ def write_shard(job: Job, task: tuple[str, int], report: Report) -> dict[str, An
     facts = summary.Facts()
     with ShardWriter(job.out / job.shard_name(task)) as shard:
         for done, number in enumerate(job.images(split, index), 1):
-            label = table.labels[number]
-            synset = job.source.synsets[label - 1]
             try:
-                image = prepare_image(table.read(number, synset), max_side=options.max_side, verify=options.verify)
+                image = prepare_image(table.read(number), max_side=options.max_side, verify=options.verify)
+                record = table.record(number, image)
             except BadImage as error:
-                path = table.path(number, synset)
+                path = table.path(number)
                 if options.on_bad_image == "fail":
                     raise BadImageError(
                         f"{path}: {error}; mend or remove it, or leave such images out with --on-bad-image skip"
@@ -69,11 +125,7 @@ def write_shard(job: Job, task: tuple[str, int], report: Report) -> dict[str, An
                 continue
             finally:
                 report(done)
-            example = encode_imagenet_example(
-                image.data, label=label, synset=synset, text=job.source.texts[label - 1], filename=table.name(number),
-                height=image.height, width=image.width, channels=image.channels,
-            )  # fmt: skip
-            shard.write(example)
-            facts.add(label, image)
+            shard.write(record.example)
+            facts.add(record.labels, image, record.counts)
     entry = {"shard": shard.path.name, "split": split, "index": index, "source": source_key(job, split, index)}
     return entry | {"examples": shard.examples, "bytes": shard.bytes, "digest": shard.digest} | facts.as_dict()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_prep.jpeg import ImageFacts
 from mnasnet_cli.data.schema import SPLITS
 from mnasnet_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from data_prep.job import Source
 
 VERSION = 1
 SIDES = ("width", "height")
@@ -25,11 +28,17 @@ class Facts:
         self.channels: Counter[int] = Counter()
         self.sides = {side: [1 << 30, 0, 0] for side in SIDES}  # smallest, largest, sum; px
         self.reencoded = self.image_bytes = 0
+        self.counts: Counter[str] | None = None
+        self.boxes: Counter[int] = Counter()  # boxes in an image → images
         self.bad: list[dict[str, str]] = []
 
-    def add(self, label: int, image: ImageFacts) -> None:
+    def add(self, labels: Sequence[int], image: ImageFacts, counts: Mapping[str, int] | None = None) -> None:
         """Note one image."""
-        self.labels[label] += 1
+        self.labels.update(labels)
+        if counts is not None:
+            self.counts = self.counts or Counter()
+            self.counts.update(counts)
+            self.boxes[counts["boxes"]] += 1
         self.channels[image.channels] += 1
         self.reencoded += image.reencoded
         self.image_bytes += len(image.data)
@@ -42,41 +51,44 @@ class Facts:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
+        objects = {} if self.counts is None else {"counts": dict(self.counts), "boxes": dict(self.boxes)}
         return {
             "labels": dict(self.labels), "channels": dict(self.channels), "sides": self.sides,
-            "reencoded": self.reencoded, "image_bytes": self.image_bytes, "bad": self.bad,
+            "reencoded": self.reencoded, "image_bytes": self.image_bytes, "bad": self.bad, **objects,
         }  # fmt: skip
 
 
-def dataset(plan: Mapping[str, Any], synsets: list[str], entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def dataset(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return what dataset.json holds, from the journal entries of all shards."""
     entries = sorted(entries, key=lambda entry: (SPLITS.index(entry["split"]), entry["index"]))
     splits = {}
     for split in SPLITS:
         rows = [entry for entry in entries if entry["split"] == split]
         if rows:
-            splits[split] = _split(rows, synsets)
+            splits[split] = _split(rows, source.class_keys)
     digests = [digest for split in splits.values() for digest in split["shard_digests"]]
     content = {key: value for key, value in plan.items() if key != "parts"}  # how the work was shared is no content
-    everything = json.dumps([content, synsets, digests], sort_keys=True)
+    everything = json.dumps([content, source.class_keys, digests], sort_keys=True)
     return {
-        "kind": "imagenet",
+        "kind": source.kind,
         "version": VERSION,
-        "classes": len(synsets),
+        "classes": len(source.class_keys),
         "splits": splits,
         "image_sizes": _image_sizes(entries),
         "fingerprint": hashlib.sha256(everything.encode()).hexdigest(),
         "bad_files": [bad for entry in entries for bad in entry["bad"]],
         "reencoded": sum(entry["reencoded"] for entry in entries),
         "plan": dict(plan),
+        **source.details(),
     }
 
 
-def _split(rows: list[dict[str, Any]], synsets: list[str]) -> dict[str, Any]:
-    per_class = dict.fromkeys(synsets, 0)
+def _split(rows: list[dict[str, Any]], class_keys: list[str]) -> dict[str, Any]:
+    per_class = dict.fromkeys(class_keys, 0)
     for row in rows:
         for label, count in row["labels"].items():
-            per_class[synsets[int(label) - 1]] += count
+            per_class[class_keys[int(label) - 1]] += count
+    objects = {"objects": _objects(rows)} if any("counts" in row for row in rows) else {}
     return {
         "examples": sum(row["examples"] for row in rows),
         "shards": len(rows),
@@ -85,7 +97,20 @@ def _split(rows: list[dict[str, Any]], synsets: list[str]) -> dict[str, Any]:
         "shard_examples": [row["examples"] for row in rows],
         "shard_digests": [row["digest"] for row in rows],
         "per_class": per_class,
+        **objects,
     }
+
+
+def _objects(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the sums of all counts, and the least, mean and largest number of boxes in an image."""
+    counts: Counter[str] = Counter()
+    images: Counter[int] = Counter()
+    for row in rows:
+        counts.update(row.get("counts", {}))
+        images.update({int(boxes): count for boxes, count in row.get("boxes", {}).items()})
+    mean = round(counts["boxes"] / max(1, images.total()), 2)
+    spread = {"min": min(images, default=0), "mean": mean, "max": max(images, default=0)}
+    return {**counts, "images_without_boxes": images[0], "boxes_per_image": spread}
 
 
 def _image_sizes(entries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mnasnet_cli.errors import DataError
 SPLITS = ("train", "validation")
 DATASET_FILE = "dataset.json"
 LABELS_FILE = "labels.txt"
+COMMANDS = {"imagenet": "prepare-imagenet", "coco": "prepare-coco"}  # by kind of records
 JOURNAL_PATTERN = "unfinished-part-*-of-*.jsonl"  # what a writer has done so far; gone once dataset.json is there
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})$")
@@ -35,10 +37,13 @@ def shard_groups(directory: Path) -> dict[tuple[str, int], list[Path]]:
     return groups
 
 
-def find_shards(directory: Path, split: str) -> list[Path]:
-    """Return a split's shards in order. Raises DataError naming what is missing and the command that makes it."""
+def find_shards(directory: Path, split: str, kind: str | None = None) -> list[Path]:
+    """Return a split's shards in order. Raises DataError naming what is missing and the command that makes it.
+
+    kind: of the records; where it isn't given, a summary or journal in the folder tells it, else they are ImageNet's.
+    """
     directory = Path(directory)
-    command = f"mnasnet prepare-imagenet SOURCE {directory}"
+    command = f"mnasnet {COMMANDS.get(kind or _kind(directory), COMMANDS['imagenet'])} SOURCE {directory}"
     if not directory.is_dir():
         raise DataError(f"no record folder {directory}; make it with `{command}`")
     if not (directory / DATASET_FILE).exists() and any(directory.glob(JOURNAL_PATTERN)):
@@ -59,3 +64,14 @@ def find_shards(directory: Path, split: str) -> list[Path]:
             f" make it with `{command} --resume`"
         )
     return paths
+
+
+def _kind(directory: Path) -> str:
+    """Return the kind of records that a summary or journal is of; "" where none says. For messages."""
+    for path in (directory / DATASET_FILE, *directory.glob(JOURNAL_PATTERN)):
+        try:
+            head = path.read_text(encoding="utf-8")
+            return str(json.loads(head if path.name == DATASET_FILE else head.partition("\n")[0])["kind"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return ""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +19,7 @@ import google_crc32c
 
 from mnasnet_cli.errors import DataError
 
-Value = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float]
+Value = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float] | array
 
 HEADER_BYTES = 12  # uint64 length, uint32 crc of it
 FOOTER_BYTES = 4  # uint32 crc of the data
@@ -97,6 +99,7 @@ def encode_example(features: Mapping[str, Value]) -> bytes:
     """Return a serialised tf.train.Example, keys in sorted order as protobuf's deterministic mode writes them.
 
     A value is one bytes, int or float, or a sequence of one kind; an empty sequence is written as an empty bytes list.
+    An array("f") or array("q") is written as floats or int64s also where it is empty: TensorFlow's parser wants that.
     """
     return join_entries([encode_entry(key, features[key]) for key in sorted(features)])
 
@@ -124,12 +127,23 @@ def _encode_feature(value: Value) -> bytes:
         return b"\x1a" + _packed(_varint(value & 0xFFFFFFFFFFFFFFFF))
     if isinstance(value, float):
         return b"\x12" + _packed(struct.pack("<f", value))
+    if isinstance(value, array):
+        return _encode_array(value)
     if not value or isinstance(value[0], bytes):
         items = b"".join(b"\n" + _varint(len(item)) + item for item in value)  # type: ignore[arg-type,operator]
         return b"\n" + _varint(len(items)) + items
     if isinstance(value[0], int):
         return b"\x1a" + _packed(b"".join(_varint(int(item) & 0xFFFFFFFFFFFFFFFF) for item in value))
     return b"\x12" + _packed(struct.pack(f"<{len(value)}f", *value))
+
+
+def _encode_array(value: array[Any]) -> bytes:
+    if value.typecode == "q":
+        return b"\x1a" + _packed(b"".join(_varint(item & 0xFFFFFFFFFFFFFFFF) for item in value))
+    if sys.byteorder == "big":
+        value = value[:]
+        value.byteswap()
+    return b"\x12" + _packed(value.tobytes())
 
 
 def _packed(payload: bytes) -> bytes:

@@ -294,7 +294,7 @@ def test_killed_runs_can_go_on(source: Path, reference: Path, tmp_path: Path) ->
     """The whole program, stopped by SIGTERM, SIGINT and SIGKILL while it waits for a slow file, leaves whole shards."""
     out, waiting = tmp_path / "out", tmp_path / "waiting"
     code = (
-        "import pathlib, signal, sys, time, data_prep.imagenet as job\n"
+        "import pathlib, signal, sys, time, data_prep.records as job\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "whole = job.write_shard\n"
         "def slow(shared, task, report):\n"

@@ -1,106 +1,69 @@
 """Find the images of an ImageNet-style source: class folders, or the ILSVRC tars, which are read without unpacking.
 
-1.28 million files must hold in little memory: names lie in one byte string, numbers in arrays, about 50 bytes a file.
+1.28 million files must hold in little memory, see FileList.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_prep.jpeg import BadImage
+from data_prep.files import FileList, list_folder
+from data_prep.job import Record
+from data_prep.jpeg import ImageFacts
 from data_prep.labels import read_class_texts, read_val_labels
 from data_prep.tars import tar_classes, tar_images
+from mnasnet_cli.data.schema import encode_imagenet_example
 from mnasnet_cli.errors import DataError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".gif", ".bmp", ".webp")
 TARS = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar"}
 FOLDERS = {"train": ("train",), "validation": ("val", "validation")}
 LABEL_FILES = ("LOC_val_solution.csv", "imagenet_2012_validation_synset_labels.txt")  # looked for beside val
-NO_FILE, NOT_REGULAR = -1, -2  # sizes that stand for a dangling link, and for a folder or device named like an image
 
 
-class FileTable:
+class FileTable(FileList):
     """The images of one split, numbered 0..n-1 by class and name.
 
-    base: the split's folder or tar. folders: folder of class i at i - 1, "" where the images lie in `base` itself.
+    labels: 1..N. synsets, texts: class i at i - 1; all tables of a source share these lists.
+    flat: the images lie in `base` itself, not in a folder for each class.
     """
 
-    def __init__(self, base: Path, *, tar: bool, flat: bool) -> None:
-        self.base, self.tar, self.flat = str(base), tar, flat
-        self.labels = array("H")  # 1..N
-        self.sizes = array("q")  # bytes, or NO_FILE, NOT_REGULAR
-        self.offsets = array("Q")  # where a tar's image starts
-        self._names = bytearray()
-        self._ends = array("Q")
-        self._file = -1
-
-    def __len__(self) -> int:
-        return len(self.labels)
+    def __init__(self, base: Path, *, tar: bool, flat: bool, synsets: list[str], texts: list[str]) -> None:
+        super().__init__(base, "tar" if tar else "")
+        self.flat, self.synsets, self.texts = flat, synsets, texts
+        self.labels = array("H")
 
     def add(self, name: str, label: int, size: int, offset: int = 0) -> None:
         """Append one image."""
-        self._names += os.fsencode(name)
-        self._ends.append(len(self._names))
+        self.append(name, size, offset)
         self.labels.append(label)
-        self.sizes.append(size)
-        if self.tar:
-            self.offsets.append(offset)
 
-    def name(self, index: int) -> str:
-        """Return the file's name without folders."""
-        start = self._ends[index - 1] if index else 0
-        return os.fsdecode(bytes(self._names[start : self._ends[index]]))
-
-    def path(self, index: int, synset: str) -> str:
+    def path(self, index: int) -> str:
         """Return the file's path, or its place in the tar, for opening and for messages."""
-        folder = "" if self.flat else synset
+        folder = "" if self.flat else self.synsets[self.labels[index] - 1]
         return os.path.join(self.base, folder, self.name(index))
 
-    def read(self, index: int, synset: str) -> bytes:
-        """Return the file's bytes. Raises BadImage with the reason why that fails."""
-        size = self.sizes[index]
-        if size == NOT_REGULAR:
-            raise BadImage("this is no file")
-        try:
-            if self.tar:
-                if self._file < 0:
-                    self._file = os.open(self.base, os.O_RDONLY)
-                return os.pread(self._file, size, self.offsets[index])
-            handle = os.open(self.path(index, synset), os.O_RDONLY)
-            try:
-                return _read_all(handle, size)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise BadImage(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    def record(self, index: int, image: ImageFacts) -> Record:
+        """Return the image's record."""
+        label = self.labels[index]
+        example = encode_imagenet_example(
+            image.data, label=label, synset=self.synsets[label - 1], text=self.texts[label - 1],
+            filename=self.name(index), height=image.height, width=image.width, channels=image.channels,
+        )  # fmt: skip
+        return Record(example, (label,))
 
     def digest(self) -> str:
         """Return a hash of all names and labels."""
-        return hashlib.sha256(self._names + self._ends.tobytes() + self.labels.tobytes()).hexdigest()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_file": -1}  # a descriptor is of no use in a spawned process
-
-
-def _read_all(handle: int, expected: int) -> bytes:
-    """Read to the end; one call where the file is as long as it was when it was found."""
-    data = os.read(handle, expected + 1)
-    if len(data) == expected:
-        return data
-    parts = [data]
-    while part := os.read(handle, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
+        return hashlib.sha256(self.name_bytes() + self.labels.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Source:
+class ImagenetSource:
     """What was found. synsets, texts: class i at i - 1. ignored: number of files that are no images by their name."""
 
     root: Path
@@ -108,9 +71,23 @@ class Source:
     texts: list[str]
     tables: dict[str, FileTable]
     ignored: int
+    kind = "imagenet"
+
+    @property
+    def class_keys(self) -> list[str]:
+        """What labels.txt and the counts call the classes."""
+        return self.synsets
+
+    def plan(self) -> dict[str, Any]:
+        """Return what decides the records beside the options."""
+        return {f"list_of_{split}_images": table.digest() for split, table in self.tables.items()}
+
+    def details(self) -> dict[str, Any]:
+        """Return what dataset.json holds beside what every kind has there."""
+        return {}
 
 
-def find_source(root: Path, labels: Path | None = None) -> Source:
+def find_source(root: Path, labels: Path | None = None) -> ImagenetSource:
     """List a source. Raises DataError where something is missing, empty or contradicts itself."""
     try:
         return _find_source(Path(root), labels)
@@ -118,7 +95,7 @@ def find_source(root: Path, labels: Path | None = None) -> Source:
         raise DataError(f"cannot read {error.filename}: {(error.strerror or '').lower()}") from error
 
 
-def _find_source(root: Path, labels: Path | None) -> Source:
+def _find_source(root: Path, labels: Path | None) -> ImagenetSource:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder" if root.exists() else f"no folder {root}")
     places = {split: _place(root, split) for split in FOLDERS}
@@ -136,8 +113,8 @@ def _find_source(root: Path, labels: Path | None) -> Source:
     elif labels:
         raise DataError(f"--labels is for a flat val/, but {root} has no val")
     known = read_class_texts(root)
-    texts = [known.get(synset, synset) for synset in lister.synsets]
-    return Source(root, lister.synsets, texts, lister.tables, lister.ignored)
+    lister.texts += [known.get(synset, synset) for synset in lister.synsets]
+    return ImagenetSource(root, lister.synsets, lister.texts, lister.tables, lister.ignored)
 
 
 def _place(root: Path, split: str) -> Path | None:
@@ -177,13 +154,14 @@ class _Lister:
 
     def __init__(self) -> None:
         self.synsets: list[str] = []
+        self.texts: list[str] = []
         self.tables: dict[str, FileTable] = {}
         self.ignored = 0
 
     def list_classes(self, split: str, place: Path) -> None:
         """List a folder or tar with one folder or tar a class."""
         tar = place.is_file()
-        table = FileTable(place, tar=tar, flat=False)
+        table = self._table(place, flat=False)
         groups = tar_classes(place) if tar else ((name, _images(place / name)) for name in _subfolders(place))
         first = not self.synsets
         numbers = {synset: number for number, synset in enumerate(self.synsets, 1)}
@@ -213,25 +191,17 @@ class _Lister:
             raise DataError(f"no images in {place}")
         synsets = read_val_labels(labels, [name for name, _, _ in images], self.synsets)
         if not self.synsets:
-            self.synsets = sorted(set(synsets))
+            self.synsets += sorted(set(synsets))
         numbers = {synset: number for number, synset in enumerate(self.synsets, 1)}
-        table = FileTable(place, tar=tar, flat=True)
+        table = self._table(place, flat=True)
         for (name, size, offset), synset in zip(images, synsets, strict=True):
             table.add(name, numbers[synset], size, offset)
         self.tables[split] = table
 
+    def _table(self, place: Path, *, flat: bool) -> FileTable:
+        return FileTable(place, tar=place.is_file(), flat=flat, synsets=self.synsets, texts=self.texts)
+
 
 def _images(folder: Path) -> list[tuple[str, int, int]]:
     """Return (name, bytes, 0) of all that lies in a folder and isn't hidden."""
-    files = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name[0] == ".":
-                continue
-            try:
-                status = entry.stat()
-                size = status.st_size if stat.S_ISREG(status.st_mode) else NOT_REGULAR
-            except OSError:
-                size = NO_FILE  # a dangling link; reading it will say so
-            files.append((entry.name, size, 0))
-    return files
+    return [(name, size, 0) for name, size in list_folder(folder)]
