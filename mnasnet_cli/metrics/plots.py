@@ -52,7 +52,7 @@ def plot_images(images: Sequence[np.ndarray], captions: Sequence[str], path: Pat
         axes.axis("off")
     for axes, image, caption in zip(np.ravel(grid), images, captions, strict=False):
         axes.imshow(image)
-        axes.set_title(caption, fontsize=8)
+        axes.set_title(caption, fontsize=8, parse_math=False)  # a file may be called "a$b$"
     _save(figure, path)
 
 

@@ -162,7 +162,7 @@ def make_classifier(config: Config, num_classes: int) -> SlimModule:
             )
         return tf.cast(logits, tf.float32)
 
-    model = SlimModule(net, name=options.variant)
+    model = SlimModule(net)
     size = config.data.image_size
     model.build(tf.TensorSpec([1, size, size, 3], tf.float32), is_training=False)
     return model

@@ -1,0 +1,27 @@
+"""The moving average against its formula."""
+
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+
+from mnasnet_cli.training.ema import MovingAverage
+
+
+def test_starts_at_the_weights_and_follows_the_formula() -> None:
+    weights = {"w": tf.Variable([1.0, 2.0]), "moving_mean": tf.Variable([0.0], trainable=False)}
+    average = MovingAverage(weights)
+    assert average.weights["w"].numpy() == pytest.approx([1.0, 2.0])
+    weights["w"].assign([3.0, 2.0])
+    weights["moving_mean"].assign([10.0])
+    average.update(weights, tf.constant(0.75))
+    # 0.75 · 1 + 0.25 · 3 = 1.5; 0.75 · 0 + 0.25 · 10 = 2.5
+    assert average.weights["w"].numpy() == pytest.approx([1.5, 2.0])
+    assert average.weights["moving_mean"].numpy() == pytest.approx([2.5])
+    average.update(weights, tf.constant(0.5))
+    assert average.weights["w"].numpy() == pytest.approx([2.25, 2.0])
+    assert weights["w"].numpy() == pytest.approx([3.0, 2.0])
+
+
+def test_averages_are_not_trained() -> None:
+    assert MovingAverage({"w": tf.Variable(1.0)}).trainable_variables == ()

@@ -1,0 +1,141 @@
+"""The compiled steps, on a linear model whose gradients are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mnasnet_cli.config import Config, load_config
+from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.steps import Outcome, TrainSteps, working_copy
+from mnasnet_cli.variables import SlimModule
+
+STEPS, BATCH = 6, 8
+
+
+class Batch(NamedTuple):
+    x: tf.Tensor
+    y: tf.Tensor
+
+
+class LinearTask:
+    """loss = mean (x·w - y)²: no batch norm, so that a batch in parts has the gradient of the whole."""
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    def train_loss(self, model: Any, batch: Batch, seed: tf.Tensor, weights: Mapping[str, Any] | None) -> tf.Tensor:
+        return tf.reduce_mean((model(batch.x, variables=weights) - batch.y) ** 2)
+
+
+def linear(x: tf.Tensor) -> tf.Tensor:
+    kernel = tf.compat.v1.get_variable("weights", [3, 1], initializer=tf.compat.v1.ones_initializer())
+    return tf.cast(tf.matmul(tf.cast(x, kernel.dtype), kernel), tf.float32)
+
+
+def examples() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(STEPS * BATCH, 3)).astype(np.float32)
+    return x, (x @ np.array([[0.5], [-1.0], [2.0]])).astype(np.float32)
+
+
+def run(*assignments: str, calls: tuple[int, ...] = (STEPS,), poison: int | None = None) -> SimpleNamespace:
+    """Takes the steps in calls of these lengths; `poison` is an example that becomes infinite."""
+    settings = ["optimizer.name=sgd", f"training.batch_size={BATCH}", "training.ema_decay=0.5", *assignments]
+    config = load_config(assignments=settings)
+    model = SlimModule(linear)
+    model.build(tf.TensorSpec([1, 3], tf.float32))
+    optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
+    average = MovingAverage(model.weights)
+    steps = TrainSteps(LinearTask(config), model, optimizer, average)  # type: ignore[arg-type]
+    x, y = examples()
+    if poison is not None:
+        x[poison] = np.inf
+    part = BATCH // config.training.accumulate_steps
+    iterator = iter(tf.data.Dataset.from_tensor_slices(Batch(x, y)).batch(part, drop_remainder=True))
+    done, losses = 0, []
+    for count in calls:
+        rates, decays = tf.fill([count], 0.05), tf.fill([count], 0.5)
+        outcome: Outcome = steps(iterator, tf.constant(done, tf.int64), rates, decays, tf.constant(False))
+        losses += outcome.losses.numpy()[: int(outcome.done)].tolist()
+        done += int(outcome.done)
+    return SimpleNamespace(
+        weights=model.weights["weights"].numpy(),
+        average=average.weights["weights"].numpy(),
+        losses=losses,
+        done=done,
+        outcome=outcome,
+    )
+
+
+def by_hand(clip: float = 0.0) -> SimpleNamespace:
+    x, y = (values.astype(np.float64) for values in examples())
+    w, momentum, losses = np.ones((3, 1)), np.zeros((3, 1)), []
+    average = w
+    for step in range(STEPS):
+        rows = slice(step * BATCH, (step + 1) * BATCH)
+        error = x[rows] @ w - y[rows]
+        losses.append((error**2).mean())
+        gradient = 2 * x[rows].T @ error / BATCH
+        if clip:
+            gradient *= min(1.0, clip / np.sqrt((gradient**2).sum()))
+        momentum = 0.9 * momentum + gradient
+        w = w - 0.05 * momentum
+        average = 0.5 * average + 0.5 * w
+    return SimpleNamespace(weights=w, average=average, losses=losses)
+
+
+def test_steps_are_those_of_the_formulas() -> None:
+    found, expected = run(), by_hand()
+    assert found.losses == pytest.approx(expected.losses, rel=1e-5)
+    assert found.weights == pytest.approx(expected.weights, rel=1e-5)
+    assert found.average == pytest.approx(expected.average, rel=1e-5)
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int) -> None:
+    found, expected = run(f"training.accumulate_steps={parts}"), by_hand()
+    assert found.losses == pytest.approx(expected.losses, rel=1e-5)
+    assert found.weights == pytest.approx(expected.weights, rel=1e-5)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_clipping_comes_after_accumulation(parts: int) -> None:
+    settings = ["optimizer.gradient_clip=1.0", f"training.accumulate_steps={parts}"]
+    assert run(*settings).weights == pytest.approx(by_hand(clip=1.0).weights, rel=1e-5)
+
+
+def test_the_length_of_calls_changes_nothing() -> None:
+    whole = run()
+    for calls in ((1,) * STEPS, (2, 1, 3)):
+        found = run(calls=calls)
+        assert found.losses == whole.losses
+        assert (found.weights == whole.weights).all()
+        assert (found.average == whole.average).all()
+
+
+def test_a_call_ends_at_the_first_loss_that_is_not_finite() -> None:
+    found = run(poison=3 * BATCH + 1)
+    assert found.done == 4
+    assert not np.isfinite(float(found.outcome.last_loss))
+    assert np.isfinite(found.losses[:3]).all()
+
+
+def test_bfloat16_computes_on_copies_of_float32_weights() -> None:
+    found = run("training.precision=bfloat16")
+    assert found.weights.dtype == np.float32
+    assert found.weights == pytest.approx(by_hand().weights, rel=0.05)
+    assert (found.weights != run().weights).any()
+
+
+def test_batch_norm_stays_in_float32() -> None:
+    kernel, gamma = tf.Variable([1.0]), tf.Variable([1.0])
+    assert working_copy("Conv/weights", kernel).dtype == tf.bfloat16
+    assert working_copy("Conv/BatchNorm/gamma", gamma) is gamma
+    assert working_copy("norm/moving_mean", gamma) is gamma
