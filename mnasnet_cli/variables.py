@@ -77,9 +77,7 @@ class SlimModule(tf.Module):
                 trainable=bool(trainable) and not per_replica,
                 name=name,
                 dtype=dtype,
-                synchronization=tf.VariableSynchronization.ON_READ
-                if per_replica
-                else tf.VariableSynchronization.AUTO,
+                synchronization=tf.VariableSynchronization.ON_READ if per_replica else tf.VariableSynchronization.AUTO,
                 aggregation=tf.VariableAggregation.MEAN if per_replica else tf.VariableAggregation.NONE,
             )
         if regularizer is not None:
