@@ -1,4 +1,4 @@
-"""How ImageNet records are to be written."""
+"""How records are to be written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnasnet_cli.errors import ConfigError
 
 @dataclass(frozen=True)
 class Options:
-    """How to write.
+    """How to write records of any kind; the defaults are ImageNet's.
 
     part: this run's number, from 1, and how many share the work. workers: 0 is one for each core.
     max_side: longest side in px, larger images are scaled down. verify: decode every image in full.
@@ -36,5 +36,30 @@ class Options:
             raise ConfigError(f"--workers must be positive, not {self.workers}")
         if not 1 <= self.part[0] <= self.part[1]:
             raise ConfigError(f"--part I/N counts from 1/N to N/N, not {self.part[0]}/{self.part[1]}")
-        if self.on_bad_image not in ("fail", "skip"):
-            raise ConfigError(f"--on-bad-image is fail or skip, not {self.on_bad_image}")
+        _check_policy("on_bad_image", self.on_bad_image)
+
+
+@dataclass(frozen=True)
+class CocoOptions(Options):
+    """How to write COCO records.
+
+    train_images, val_images: folders or zips; train_annotations, val_annotations: JSON files, in SOURCE, its folder
+    `annotations` or its zip of that, or anywhere; None is what COCO calls them.
+    """
+
+    train_shards: int = 100
+    val_shards: int = 10
+    train_images: Path | None = None
+    val_images: Path | None = None
+    train_annotations: Path | None = None
+    val_annotations: Path | None = None
+    on_bad_annotation: str = "fail"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_policy("on_bad_annotation", self.on_bad_annotation)
+
+
+def _check_policy(name: str, value: str) -> None:
+    if value not in ("fail", "skip"):
+        raise ConfigError(f"--{name.replace('_', '-')} is fail or skip, not {value}")

@@ -22,6 +22,7 @@ from mnasnet_cli.quiet import silence_tensorflow
 # mnasnet_cli/commands, imported only when it is asked for; its docstring is its help.
 COMMANDS = (
     "prepare-imagenet",
+    "prepare-coco",
     "train-imagenet",
     "eval",
     "inspect",

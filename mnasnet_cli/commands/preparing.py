@@ -1,0 +1,124 @@
+"""What the commands that write records have in common: options, progress, and the table at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.errors import ConfigError
+
+SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
+
+Workers = Annotated[int, typer.Option(help="Processes; 0 is one for each core.")]
+Part = Annotated[str, typer.Option(metavar="I/N", help="Write one of N shares of the shards.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep the whole shards that are there.")]
+OnBadImage = Annotated[str, typer.Option(metavar="fail|skip", help="What to do about an image that cannot be read.")]
+Seed = Annotated[int, typer.Option(help="Decides the order of the records.")]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Decode every image in full; slow, finds damage within the data.")
+]
+
+
+def run(
+    write: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path, options: Any, json_output: bool
+) -> None:
+    """Call `write(on_progress)` behind a progress bar, and show the summary that it returns."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        bar: list[console.ProgressReport] = []
+
+        def on_progress(done: int, total: int) -> None:
+            if not bar:  # only now: the bar has a thread, and the workers must have been forked before there is one
+                bar.append(stack.enter_context(console.progress("writing records", total)))
+            bar[0].update(done)
+
+        result = write(on_progress)
+    seconds = time.monotonic() - began
+    if json_output:
+        splits = {
+            name: {key: value for key, value in split.items() if not key.startswith("shard_")}  # long lists
+            for name, split in result["splits"].items()
+        }
+        console.emit_json({"out": str(out), "seconds": round(seconds, 3)} | result | {"splits": splits})
+    else:
+        _print(out, result, seconds)
+        _say_more(out, result, options)
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Turn "2/4" into (2, 4)."""
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdecimal() and second.isdecimal()):
+        raise ConfigError(f"--part is I/N, such as 1/4, not '{text}'")
+    return int(first), int(second)
+
+
+def _print(out: Path, result: dict[str, Any], seconds: float) -> None:
+    splits = result["splits"]
+    rows = [
+        (name, split["examples"], split["shards"], sum(count > 0 for count in split["per_class"].values()),
+         split["bad"], f"{split['bytes'] / 1e6:,.1f} MB")
+        for name, split in splits.items()
+    ]  # fmt: skip
+    sizes = result["image_sizes"]
+    sides = [
+        f"{side} {sizes[side]['min']}–{sizes[side]['max']} px (mean {sizes[side]['mean']:g})"
+        for side in ("width", "height")
+        if side in sizes
+    ]
+    caption = [*sides, f"{result['reencoded']:,} re-encoded", console.duration(seconds)]
+    columns = ("split", "images", "shards", "classes", "bad images", "size")
+    console.print_table(f"Records in {out}", columns, rows, caption=" · ".join(caption))
+    print_objects({name: split["objects"] for name, split in splits.items() if split.get("objects")})
+
+
+def print_objects(splits: dict[str, dict[str, Any]]) -> None:
+    """Show what is known of the boxes of each split; nothing where there are none."""
+    rows = [
+        (name, one["boxes"], one["crowds"], *(one[size] for size in ("small", "medium", "large")),
+         "{min}–{max} (mean {mean:g})".format(**one["boxes_per_image"]), one["images_without_boxes"],
+         one.get("clipped", "n/a"))
+        for name, one in splits.items()
+    ]  # fmt: skip
+    if rows:
+        columns = ("split", "boxes", "crowds", "small", "medium", "large", "in an image", "images without", "clipped")
+        caption = "small: area below 32² px; large: from 96² px, as COCO counts"
+        console.print_table("Boxes", columns, rows, caption=caption)
+
+
+def _say_more(out: Path, result: dict[str, Any], options: Any) -> None:
+    splits = result["splits"]
+    for name, asked in (("train", options.train_shards), ("validation", options.val_shards)):
+        if name not in splits:
+            console.warn(f"the source has no {name} images")
+        elif splits[name]["shards"] < asked and not result["missing_parts"]:
+            console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}: there are no more images")
+        if name in splits and splits[name].get("objects", {}).get("boxes") == 0:
+            console.warn(f"no {name} image has a box")
+    if result["ignored_files"]:
+        why = "the annotation file doesn't name" if result["kind"] == "coco" else "are no images by their name"
+        console.say(f"{result['ignored_files']:,} files that {why} were left out")
+    if result["kept_shards"]:
+        console.say(f"{result['kept_shards']:,} shards of an earlier run were kept")
+    _warn_of(out, [f"{bad['file']}: {bad['reason']}" for bad in result["bad_files"]])
+    left_out = result.get("bad_annotations", [])
+    for (split, reason), count in Counter((bad["split"], bad["reason"]) for bad in left_out).items():
+        console.warn(f"{count:,} {split} annotations left out: {reason}")
+    _warn_of(out, [" of ".join(f"{key} {bad[key]}" for key in ("annotation", "image") if key in bad)
+                   + f": {bad['reason']}" for bad in left_out])  # fmt: skip
+    if result["missing_parts"]:
+        console.say(f"still to do: --part {', '.join(result['missing_parts'])}; the last writes dataset.json")
+
+
+def _warn_of(out: Path, left_out: list[str]) -> None:
+    for one in left_out[:SHOWN_BAD]:
+        console.warn(f"left out {one}")
+    if len(left_out) > SHOWN_BAD:
+        console.warn(f"… and {len(left_out) - SHOWN_BAD:,} more; {out}/dataset.json lists them")
