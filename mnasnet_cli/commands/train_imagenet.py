@@ -61,9 +61,9 @@ def train_imagenet(
         run_dir=run_dir,
         fresh=fresh,
     )
-    from mnasnet_cli.training.run import train
+    from mnasnet_cli.training.run import train_or_start_again
 
-    results = train(settings, data or Path("data/imagenet"), run_dir, fresh=fresh, init=init)
+    results = train_or_start_again(settings, data or Path("data/imagenet"), run_dir, fresh=fresh, init=init)
     if json_output:
         console.emit_json({"run_dir": str(run_dir), **results})
         return

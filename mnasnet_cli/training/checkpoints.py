@@ -25,8 +25,10 @@ from mnasnet_cli.training.checkpoint_files import (
     newest_checkpoint,
     remove_unfinished,
 )
+from mnasnet_cli.training.distribution import is_lost_peer
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.saved_text import SavedText
 from mnasnet_cli.variables import SlimModule
 
 __all__ = [
@@ -64,10 +66,10 @@ class Checkpoints:
     ):
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
         parts: dict[str, Any] = {"step": self.step, "model": model, "optimizer": optimizer}
-        parts["info"] = tf.Variable(json.dumps(dict(info)), trainable=False, dtype=tf.string, name="info")
+        parts["info"] = SavedText(json.dumps(dict(info)))
         if average is not None:
             parts["average"] = average
-        self._losses = tf.Variable("[]", trainable=False, dtype=tf.string, name="losses")
+        self._losses = SavedText("[]")
         parts["losses"] = self._losses
         self._checkpoint = tf.train.Checkpoint(**parts)
         self._weights = [*model.weights.values(), *(average.weights.values() if average is not None else ())]
@@ -91,17 +93,18 @@ class Checkpoints:
 
         `losses` are those that no line of metrics has accounted for yet.
         """
-        self._losses.assign(json.dumps(list(losses)))
+        self._losses.text = json.dumps(list(losses))
         self._save(self._latest, step)
         self.kept_step = step
 
     def save_best(self, step: int) -> None:
-        self._losses.assign("[]")
+        self._losses.text = "[]"
         self._save(self._best, step)
 
     def is_finite(self) -> bool:
         """Whether every weight, averaged ones included, is a finite number."""
-        return all(bool(tf.reduce_all(tf.math.is_finite(weight))) for weight in self._weights)
+        local = tf.distribute.get_strategy().experimental_local_results
+        return all(bool(tf.reduce_all(tf.math.is_finite(local(weight)[0]))) for weight in self._weights)
 
     def _save(self, manager: tf.train.CheckpointManager, step: int) -> None:
         if (manager.directory, step) in self._saved:
@@ -111,6 +114,8 @@ class Checkpoints:
             manager.save(checkpoint_number=step)
         except (tf.errors.OpError, OSError) as error:
             remove_unfinished(Path(manager.directory))
+            if is_lost_peer(error):
+                raise
             raise EnvironmentProblem(
                 f"the checkpoint of step {step} could not be written to {manager.directory} ({_reason(error)}); "
                 "make room, then start the command again: it goes on from the checkpoint before"
@@ -139,7 +144,7 @@ class Checkpoints:
                 warn(f"the newest checkpoint can't be read ({reasons[0]}); going on from {prefix} before it")
             self.kept_step = int(self.step.numpy())
             self._saved.add((self._latest.directory, self.kept_step))
-            return self.kept_step, json.loads(self._losses.numpy())
+            return self.kept_step, json.loads(self._losses.text)
         if prefixes:
             raise CheckpointError(
                 f"none of the {len(prefixes)} checkpoints in {folder} can be read into this net ({reasons[0]}); start "
@@ -160,6 +165,7 @@ class Checkpoints:
         return None if ours == theirs_too else f"it holds {theirs_too}, but the run is for {ours}"
 
     def close(self) -> None:
+        """Removes what a process that is not the chief has saved for nothing."""
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 

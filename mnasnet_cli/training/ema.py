@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from mnasnet_cli.training.distribution import mean_statistics
+
 
 class MovingAverage(tf.Module):
     """Averages of `weights`, under the same names: a `SlimModule` runs on them with `variables=average.weights`."""
@@ -20,7 +22,7 @@ class MovingAverage(tf.Module):
     def update(self, weights: Mapping[str, tf.Variable], decay: tf.Tensor) -> None:
         """average ← decay · average + (1 - decay) · weight, in cross-replica context; decay is [] float32."""
         extended = tf.distribute.get_strategy().extended
+        means = mean_statistics(weights)
         for name, average in self.weights.items():
-            # Read here, moving statistics come as the mean over the replicas.
-            source = extended.read_var(weights[name])
+            source = extended.read_var(weights[name]) if name not in means else means[name]
             extended.update(average, lambda a, s: a.assign_sub((1.0 - decay) * (a - s)), args=(source,), group=True)

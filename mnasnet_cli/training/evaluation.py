@@ -16,7 +16,7 @@ from mnasnet_cli.metrics.plots import plot_confusion, plot_images
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.tasks.task import Evaluation, Task
 from mnasnet_cli.training.checkpoints import read_checkpoint
-from mnasnet_cli.training.distribution import share_of
+from mnasnet_cli.training.distribution import Processes, share_of
 from mnasnet_cli.training.failures import clear_errors
 from mnasnet_cli.training.saved import config_of, load_weights
 from mnasnet_cli.variables import SlimModule
@@ -31,6 +31,7 @@ class Evaluator:
     def __init__(self, task: Task, model: SlimModule, weights: Mapping[str, Any] | None, *, batch_size: int):
         self._task = task
         self._strategy = tf.distribute.get_strategy()
+        self._processes = Processes(self._strategy)
         self._batch_size = batch_size
 
         def outputs(batch: Any) -> dict[str, tf.Tensor]:
@@ -46,20 +47,17 @@ class Evaluator:
         batches = self._strategy.distribute_datasets_from_function(
             lambda context: self._task.eval_batches(share_of(context, self._batch_size * replicas))
         )
-        gathered: dict[str, list[np.ndarray]] = {}
+        found: dict[str, list[np.ndarray]] = {}
         with progress("evaluate", examples) as bar:
             done = 0
             for batch in batches:
                 for name, values in self._outputs(batch).items():
-                    gathered.setdefault(name, []).append(self._gather(values))
+                    local = self._strategy.experimental_local_results(values)
+                    found.setdefault(name, []).extend(value.numpy() for value in local)
                 done += self._batch_size * replicas
                 bar.update(min(done, examples or done))
-        return self._task.summarize({name: np.concatenate(parts) for name, parts in gathered.items()})
-
-    def _gather(self, values: Any) -> np.ndarray:
-        if self._strategy.num_replicas_in_sync == 1:
-            return np.asarray(values)
-        return np.asarray(self._strategy.gather(values, axis=0))
+        gather = self._processes.gather  # once at the end, so that none waits for another before
+        return self._task.summarize({name: gather(np.concatenate(parts)) for name, parts in found.items()})
 
 
 WORST_IMAGES = 20

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from mnasnet_cli.errors import DataError, EnvironmentProblem, MnasnetError
 from mnasnet_cli.tasks.task import Task
+from mnasnet_cli.training.cluster import PeerLost
+from mnasnet_cli.training.distribution import is_lost_peer
 
 
 class NotFinite(DataError):
@@ -29,6 +31,8 @@ def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
     """A TensorFlow error as one line that says what to do."""
     text = (error.message or type(error).__name__).strip().splitlines()[0]
     text = re.sub(r"\{\{.*?\}\}\s*", "", text)  # names of nodes in the graph
+    if is_lost_peer(error):
+        return PeerLost("another process of the run is gone")
     if "No space left on device" in (error.message or ""):
         return EnvironmentProblem(f"the disk is full ({text}); make room, then start the command again to go on")
     if isinstance(error, tf.errors.DataLossError | tf.errors.OutOfRangeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from mnasnet_cli.tasks.task import Evaluation, Task
 from mnasnet_cli.training import schedules
 from mnasnet_cli.training.checkpoints import Checkpoints
 from mnasnet_cli.training.clock import Clock
-from mnasnet_cli.training.distribution import is_chief, share_of
+from mnasnet_cli.training.distribution import Processes, share_of
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.evaluation import Evaluator
 from mnasnet_cli.training.events import EventLog
@@ -39,6 +40,7 @@ class Trainer:
         self.config = task.config
         tf.random.set_seed(self.config.training.seed)
         self.strategy = tf.distribute.get_strategy()
+        self.processes = Processes(self.strategy)
         self.model = task.make_model()
         for name, value in initial_weights.items():
             self.model.weights[name].assign(value)
@@ -54,7 +56,7 @@ class Trainer:
             self.average,
             task.model_info(),
             keep=self.config.training.keep_checkpoints,
-            chief=is_chief(self.strategy),
+            chief=self.processes.chief,
         )
         self.steps_per_epoch = task.steps_per_epoch
         self.total_steps = self.steps_per_epoch * self.config.training.epochs
@@ -66,13 +68,18 @@ class Trainer:
         """Trains to the end and returns the results. The order below is what makes a resume exact."""
         # 1. Weights, slots, averages and the step, from the newest whole checkpoint.
         metric = self.task.metric
-        step, self._losses = self.checkpoints.restore(self.run.path)
+        step = 0
+        with self.processes.together("restored"):
+            if self.processes.chief:
+                step, self._losses = self.checkpoints.restore(self.run.path)
         # 2. Metrics and events of steps that will be done again are dropped.
         before = self.run.resume_metrics(step)
         self._recorded = [line["step"] for line in before if line["split"] == "validation"]
         self.clock = Clock.after(before)
         self.best = max((line[metric] for line in before if metric in line), default=-math.inf)
-        self.events = EventLog(self.run.path, step, writer=is_chief(self.strategy))
+        if self.processes.several:
+            step = self._follow_chief(step)
+        self.events = EventLog(self.run.path, step, writer=self.processes.chief)
         if step:
             self.run.log(f"going on from step {step:,} of {self.total_steps:,}")
         else:
@@ -88,22 +95,22 @@ class Trainer:
         steps_per_epoch = self.steps_per_epoch
         epoch, done = divmod(step, steps_per_epoch)
         batches = self._batches(epoch, done)
-        saved = time.monotonic()
+        self._saved = time.monotonic()
         log_every = max(1, steps_per_epoch // LOGS_PER_EPOCH)
         while done < steps_per_epoch:
             # A call ends at the latest where something is due: a log line or the end of the epoch.
             until_due = min(log_every - done % log_every, steps_per_epoch - done)
             outcome, taken = self._call(batches, step, min(self._call_steps, until_due))
             step, done = step + taken, done + taken
+            stop, save = (float(vote) > 0.0 for vote in outcome.votes[:2])
             bar.update(self._images(step), loss=f"{float(outcome.last_loss):.3f}")
             if done == steps_per_epoch or done % log_every == 0:
                 self._log_training(step)
             if done == steps_per_epoch:
                 self._epoch_end(step)
-            elif bool(outcome.stop) or time.monotonic() - saved > 60 * self.config.training.checkpoint_minutes:
+            elif stop or save:
                 self._save(step)
-                saved = time.monotonic()
-            if bool(outcome.stop):
+            if stop:
                 raise Stopped(f"stopped by SIGTERM; the checkpoint of step {step:,} is saved, start again to go on")
         return step
 
@@ -122,13 +129,14 @@ class Trainer:
         """Takes `count` steps in one call of the compiled function."""
         steps = range(step, step + count)
         limit = self.config.training.ema_decay
+        save = time.monotonic() - self._saved > 60 * self.config.training.checkpoint_minutes
         with self.clock.running(count * self.config.training.batch_size):
             outcome = self.steps(
                 batches,
                 tf.constant(step, tf.int64),
                 tf.constant([self._learning_rate(s) for s in steps], tf.float32),
                 tf.constant([schedules.ema_decay(limit, s) for s in steps], tf.float32),
-                tf.constant(self.stop.requested),
+                tf.constant([self.stop.requested, save, self._call_steps], tf.float32),
             )
             taken = int(outcome.done)
         if not math.isfinite(float(outcome.last_loss)):
@@ -136,6 +144,8 @@ class Trainer:
         self._losses += outcome.losses.numpy().tolist()
         # At most doubled: the first call's time is mostly that of compiling.
         self._call_steps = max(1, min(2 * self._call_steps, int(CALL_SECONDS * taken / self.clock.last_seconds), 100))
+        if self.processes.several:  # their clocks differ, but they must take the same steps
+            self._call_steps = int(outcome.votes[2])
         return outcome, taken
 
     def _not_finite(self, step: int, what: str) -> NotFinite:
@@ -164,9 +174,11 @@ class Trainer:
 
     def _save(self, step: int) -> None:
         """Saves a checkpoint, but never one that can't be gone on from: the last update may have broken the weights."""
+        self.steps.synchronize()
         if not self.checkpoints.is_finite():
             raise self._not_finite(step - 1, "the weights became infinite or NaN")
         self.checkpoints.save(step, self._losses)
+        self._saved = time.monotonic()
 
     def _epoch_end(self, step: int) -> None:
         """Evaluates where that is due, then saves: a checkpoint never lacks the metrics of its step."""
@@ -176,6 +188,7 @@ class Trainer:
         self._save(step)
 
     def _evaluate(self, step: int) -> None:
+        self.steps.synchronize()
         with self.clock.running():
             self.evaluation = self.evaluator(self.task.eval_examples)
         numbers = {key: value for key, value in self.evaluation.summary.items() if isinstance(value, float)}
@@ -186,7 +199,8 @@ class Trainer:
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
         shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
         self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.clock.seconds)})")
-        plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / "curves.png")
+        if self.processes.chief:
+            plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / "curves.png")
         if numbers.get(self.task.metric, -math.inf) > self.best:
             self.best = numbers[self.task.metric]
             self.checkpoints.save_best(step)  # the weights are finite, or the loss would not be
@@ -213,8 +227,19 @@ class Trainer:
             f"best_{self.task.metric}": self.best,
             **self.evaluation.summary,
         }
+        if self.processes.several:
+            same = self.processes.check_identical("ended", self.steps.variables)
+            self.run.log(f"all replicas hold the same weights and statistics (sha256 {same[:16]}…)")
         self.run.write_results(results)
         return results
+
+    def _follow_chief(self, step: int) -> int:
+        """Takes everything that the chief read from its run directory, which others may not even see."""
+        mine = json.dumps({"step": step, "best": self.best, "losses": self._losses})
+        theirs = json.loads(self.processes.exchange("resumed", mine)[0])
+        self.best, self._losses = theirs["best"], theirs["losses"]
+        self.processes.broadcast(self.steps.variables)
+        return int(theirs["step"])
 
     def _learning_rate(self, step: int) -> float:
         factor = schedules.factor(self.config.schedule, step, self.steps_per_epoch, self.total_steps)

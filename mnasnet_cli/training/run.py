@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mnasnet_cli import __version__
 from mnasnet_cli.config import Config
 from mnasnet_cli.errors import CheckpointError, MnasnetError
 from mnasnet_cli.tasks.classification import ClassificationTask, is_classifier
@@ -17,9 +21,11 @@ from mnasnet_cli.training.checkpoints import (
     list_checkpoints,
     read_checkpoint,
 )
-from mnasnet_cli.training.distribution import check_batch_size, is_chief, make_strategy
+from mnasnet_cli.training.cluster import PeerLost, read_cluster, start_again
+from mnasnet_cli.training.distribution import Processes, check_batch_size, make_strategy
 from mnasnet_cli.training.failures import NotFinite, clear_errors
 from mnasnet_cli.training.loop import Trainer
+from mnasnet_cli.training.rendezvous import meet
 from mnasnet_cli.training.run_directory import RunDirectory, recorded_init
 from mnasnet_cli.training.signals import StopRequest
 
@@ -46,25 +52,49 @@ def train(
         checkpoint yet, unless its loss became infinite or NaN.
       Stopped: SIGTERM arrived, and a checkpoint was saved.
     """
-    strategy = make_strategy()
-    check_batch_size(strategy, config.training.batch_size // config.training.accumulate_steps)
+    cluster = read_cluster()
     task = make_task(config, data_dir)
     # Asked for before the directory is made: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
     _ = task.steps_per_epoch, task.eval_examples, task.model_info()
     init = init or (None if fresh else recorded_init(run_dir))
     initial = _initial_weights(task, init) if init else {}
-    run = RunDirectory(run_dir, config, data, fresh=fresh, writer=is_chief(strategy), init=init)
+    if cluster.several:
+        meet(cluster, _digest(config, data["fingerprint"]))
+    strategy = make_strategy()
+    check_batch_size(strategy, config.training.batch_size // config.training.accumulate_steps)
+    processes = Processes(strategy)
+    with processes.together("opened"):
+        run = RunDirectory(run_dir, config, data, fresh=fresh, writer=processes.chief, init=init)
     keep = False
     try:
         with StopRequest() as stop, strategy.scope(), clear_errors(task):
-            return Trainer(task, run, initial, stop).train()
+            trainer = Trainer(task, run, initial, stop)
+            with contextlib.closing(trainer.checkpoints):
+                return trainer.train()
     except MnasnetError as error:
         keep = isinstance(error, NotFinite)  # its metrics say how it came to that
         run.note(f"ended: {error}")
         raise
     finally:
         run.close(keep=keep or bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
+
+
+def train_or_start_again(
+    config: Config, data_dir: Path, run_dir: Path, *, fresh: bool = False, init: str | None = None
+) -> dict[str, Any]:
+    """As `train`, for a program that does nothing else: where another process of the run is lost, this one starts its
+    own command line again, waits for all to be there, and goes on from the last checkpoint."""
+    began = time.monotonic()
+    try:
+        return train(config, data_dir, run_dir, fresh=fresh, init=init)
+    except PeerLost as error:
+        start_again(error, time.monotonic() - began)
+
+
+def _digest(config: Config, fingerprint: str) -> str:
+    """Of all that must be alike in the processes of a run."""
+    return hashlib.sha256(f"{__version__} {config.to_yaml()} {fingerprint}".encode()).hexdigest()
 
 
 def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:

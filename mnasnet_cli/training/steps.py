@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mnasnet_cli.config import Config
 from mnasnet_cli.tasks.task import Task
+from mnasnet_cli.training.distribution import mean_statistics
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
 from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
@@ -22,8 +23,8 @@ class Outcome(NamedTuple):
     """[n] float32: of each step asked for, 0 where it was not taken; the last one taken may be not finite."""
     last_loss: tf.Tensor
     """[] float32; not finite where the call stopped early."""
-    stop: tf.Tensor
-    """[] bool: some replica's process was asked to stop."""
+    votes: tf.Tensor
+    """[k] float32: the mean over the replicas of what each process gave."""
 
 
 class TrainSteps:
@@ -43,7 +44,7 @@ class TrainSteps:
 
     @tf.function(autograph=False, reduce_retracing=True)
     def __call__(
-        self, iterator: Any, first: tf.Tensor, rates: tf.Tensor, decays: tf.Tensor, stop: tf.Tensor
+        self, iterator: Any, first: tf.Tensor, rates: tf.Tensor, decays: tf.Tensor, votes: tf.Tensor
     ) -> Outcome:
         """Takes len(rates) steps.
 
@@ -52,7 +53,7 @@ class TrainSteps:
           first: [] int64, steps done before the call.
           rates: [n] float32, the learning rate of each step.
           decays: [n] float32, the moving average's decay at each step.
-          stop: [] bool, whether this process was asked to stop.
+          votes: [k] float32, what this process has to say on what all must do alike.
         """
 
         def condition(done: tf.Tensor, losses: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
@@ -70,7 +71,7 @@ class TrainSteps:
             return done + 1, tf.where(tf.range(tf.shape(rates)[0]) == done, loss, losses), loss
 
         done, losses, last = tf.while_loop(condition, body, [0, tf.zeros_like(rates), 0.0])
-        return Outcome(done, losses, last, self._any(stop))
+        return Outcome(done, losses, last, self._mean(votes))
 
     def _gradients(self, iterator: Any, step: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
         """Loss and gradients of the whole batch: the mean over its parts and over the replicas."""
@@ -127,11 +128,23 @@ class TrainSteps:
         """One replica's copy of a value that all-reduce made equal on all."""
         return self._strategy.experimental_local_results(value)[0]
 
-    def _any(self, stop: tf.Tensor) -> tf.Tensor:
+    @property
+    def variables(self) -> dict[str, tf.Variable]:
+        """All that training changes, by name."""
+        slots = {f"{name}/{slot}": v for slot, group in self._optimizer.slots.items() for name, v in group.items()}
+        averages = {f"{name}/average": v for name, v in self._average.weights.items()} if self._average else {}
+        return {**self._model.weights, **slots, **averages}
+
+    @tf.function(autograph=False)
+    def synchronize(self) -> None:
+        """Gives every replica the mean of batch norm's statistics, so that all evaluate and save the same net."""
+        for name, mean in mean_statistics(self._model.weights).items():
+            self._strategy.extended.update(self._model.weights[name], lambda v, m: v.assign(m), args=(mean,))
+
+    def _mean(self, votes: tf.Tensor) -> tf.Tensor:
         if self._strategy.num_replicas_in_sync == 1:
-            return stop
-        votes = self._strategy.run(lambda: tf.cast(stop, tf.float32))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None) > 0.0
+            return votes
+        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, self._strategy.run(lambda: votes), axis=None)
 
 
 def working_copy(name: str, weight: Any) -> Any:

@@ -1,0 +1,112 @@
+"""The processes of a run on several machines: who they are, and how one starts again when it has lost another."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from mnasnet_cli.console import say
+from mnasnet_cli.errors import ConfigError, EnvironmentProblem
+
+WAIT_VARIABLE = "MNASNET_WAIT_SECONDS"
+WAIT_SECONDS = 600.0  # how long a process waits for the others, where the variable doesn't say otherwise
+RESTARTS_VARIABLE = "MNASNET_RESTARTS"
+MOST_RESTARTS = 10  # one after another, each within WAIT_SECONDS of training
+_EXAMPLE = '{"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", "index": 0}}'
+
+
+class PeerLost(EnvironmentProblem):
+    """Another process of the run ended or can't be reached; the run can go on from its last checkpoint."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes of a run by rank, the chief first, and which of them this one is."""
+
+    addresses: tuple[str, ...] = ("",)
+    rank: int = 0
+
+    @property
+    def several(self) -> bool:
+        return len(self.addresses) > 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes the run directory."""
+        return self.rank == 0
+
+
+def read_cluster() -> Cluster:
+    """The cluster that TF_CONFIG describes; this process alone where it is empty or names one process only.
+
+    Raises:
+      ConfigError: TF_CONFIG is not what `tf.distribute` defines, or has kinds of tasks that training has no use for.
+    """
+    text = os.environ.get("TF_CONFIG", "").strip()
+    try:
+        config = json.loads(text or "{}")
+        cluster = config.get("cluster") or {}
+        chiefs, workers = (_addresses(cluster, job) for job in ("chief", "worker"))
+        if unknown := sorted(set(cluster) - {"chief", "worker"}):
+            raise ValueError(f"tasks of the type {unknown[0]!r} are of no use here, only 'chief' and 'worker'")
+        addresses = (*chiefs, *workers)
+        if len(chiefs) > 1 or len(set(addresses)) < len(addresses):
+            raise ValueError("there is more than one chief" if len(chiefs) > 1 else "an address is there twice")
+        if len(addresses) < 2:
+            return Cluster()
+        kind, index = config["task"]["type"], config["task"]["index"]
+        tasks = {"chief": chiefs, "worker": workers}.get(kind, ())
+        if not isinstance(index, int) or not 0 <= index < len(tasks):
+            raise ValueError(f"the task {kind} {index} is not in the cluster")
+        return Cluster(addresses, index + (len(chiefs) if kind == "worker" else 0))
+    except KeyError as error:
+        problem = f"{error} is missing"
+    except (ValueError, TypeError, AttributeError) as error:
+        problem = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+    raise ConfigError(f"TF_CONFIG is not valid ({problem}); expected {_EXAMPLE}")
+
+
+def _addresses(cluster: dict[str, Any], job: str) -> tuple[str, ...]:
+    found = cluster.get(job, [])
+    if not isinstance(found, list) or not all(isinstance(address, str) for address in found):
+        raise ValueError(f"{job!r} must be a list of addresses")
+    for address in found:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{address!r} is not of the form host:port")
+    return tuple(found)
+
+
+def wait_seconds() -> float:
+    """How long to wait for other processes.
+
+    Raises:
+      ConfigError: the environment variable for it is no positive number.
+    """
+    text = os.environ.get(WAIT_VARIABLE, "")
+    with contextlib.suppress(ValueError):
+        seconds = float(text or WAIT_SECONDS)
+        if 0.0 < seconds < float("inf"):
+            return seconds
+    raise ConfigError(f"{WAIT_VARIABLE} is {text!r}, expected a number of seconds")
+
+
+def start_again(problem: PeerLost, trained_seconds: float) -> NoReturn:
+    """Replaces this process by its own command line, without --fresh: it goes on from the last checkpoint.
+
+    Raises:
+      EnvironmentProblem: that was done too often without much training between.
+    """
+    count = 1 if trained_seconds > WAIT_SECONDS else 1 + int(os.environ.get(RESTARTS_VARIABLE) or 0)
+    if count > MOST_RESTARTS:
+        raise EnvironmentProblem(f"{problem}; that was so {MOST_RESTARTS} times in a row, so this process ends")
+    say(f"{problem}; starting again, to go on from the last checkpoint with all processes")
+    os.environ[RESTARTS_VARIABLE] = str(count)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 65536))  # such as the sockets of TensorFlow's server
+    os.execv(sys.executable, [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--fresh")])
