@@ -4,7 +4,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := mnasnet_cli data_prep tests benchmarks
-BENCHMARKS := $(filter-out %/__init__.py %/common.py %_reference.py, $(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all test-tf1 lint format types check bench clean
@@ -48,8 +47,13 @@ types: $(READY)  ## mypy
 
 check: lint types test  ## all of the above, as the continuous integration runs it
 
-bench: $(READY)  ## measurements beside other libraries (see benchmarks/)
-	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+# PEER is a Python with torch and torchvision (`pip install 'mnasnet[bench]'`), in an environment of its own or ours.
+PEER ?= $(BIN)/python
+bench: $(READY)  ## measurements beside other libraries: make bench DATA=photos/train [PEER=python]
+	@test -d "$(DATA)" || { echo "name a folder with one folder of images a class: make bench DATA=photos/train"; exit 2; }
+	$(BIN)/python benchmarks/record_writing.py $(DATA)
+	$(BIN)/python benchmarks/input_pipeline.py $(DATA) --peer-python $(PEER)
+	$(BIN)/python benchmarks/training_step.py --peer-python $(PEER)
 
 clean:  ## remove what building, testing and checking left (not .venv, records or runs)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

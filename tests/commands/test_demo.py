@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mnasnet_cli.commands import demo
+from mnasnet_cli.config import load_config
 
 
 def test_a_folder_that_no_demo_made_is_left_alone(mnasnet, tmp_path):
@@ -23,11 +24,11 @@ def test_the_whole_way_twice(mnasnet, monkeypatch, tmp_path):
         "CLASSES": 2,
         "TRAIN_PER_CLASS": 16,
         "VAL_PER_CLASS": 4,
-        "EPOCHS": 1,
-        "IMAGE_SIZE": 32,
+        "CONFIG": str(tmp_path / "c.yaml"),
     }.items():
         monkeypatch.setattr(demo, name, value)
-    monkeypatch.setattr(demo, "CHANGES", ("schedule.warmup_epochs=0",))
+    config = load_config("demo", assignments=("training.epochs=1", "data.image_size=32", "schedule.warmup_epochs=0"))
+    (tmp_path / "c.yaml").write_text(config.to_yaml())
     for _ in range(2):
         result = mnasnet("demo", "--out", tmp_path / "d", "--json")
         assert result.code == 0, result.err
