@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mnasnet_cli.files import written_whole
+
 MAX_TICKS = 40  # class names are written beside a confusion matrix up to so many classes
 
 
@@ -72,6 +74,5 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
 
 
 def _save(figure: Any, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png", dpi=100)
-    temporary.replace(path)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)

@@ -16,8 +16,8 @@ import yaml
 from mnasnet_cli.config import Config
 from mnasnet_cli.console import say, warn
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.files import append_whole, write_atomically
 from mnasnet_cli.training.environment import describe_environment
-from mnasnet_cli.training.files import append_whole, write_atomically
 
 CONFIG_FILE = "config.yaml"
 ENVIRONMENT_FILE = "environment.json"

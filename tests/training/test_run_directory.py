@@ -12,7 +12,7 @@ import pytest
 
 from mnasnet_cli.config import Config, load_config
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
-from mnasnet_cli.training.files import append_whole, write_atomically
+from mnasnet_cli.files import append_whole, write_atomically
 from mnasnet_cli.training.run_directory import RunDirectory, read_config, read_metrics, recorded_init
 
 DATA = {"directory": "records", "fingerprint": "abc"}

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mnasnet_cli.errors import EnvironmentProblem
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A name to write a file under, which takes the place of `path` once that is done.
+
+    Raises:
+      EnvironmentProblem: it can't be written; nothing is left of it then.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def append_whole(path: Path, text: str) -> None:

@@ -1,0 +1,206 @@
+"""What goes wrong while training: one line that says what and where, exit code 2, and nothing lost or left behind."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_net import FLAGS
+
+from mnasnet_cli.data.schema import decode_example, encode_example, frame_record, read_records
+
+pytestmark = pytest.mark.usefixtures("tiny_net")
+
+
+@pytest.fixture
+def records(shape_records: Path, tmp_path: Path) -> Path:
+    """A copy of the records that a test may damage."""
+    return Path(shutil.copytree(shape_records, tmp_path / "records"))
+
+
+@pytest.fixture
+def train(mnasnet: Callable[..., Any], records: Path, tmp_path: Path) -> Callable[..., Any]:
+    def run(*more: str) -> Any:
+        flags = [*FLAGS, f"--data={records}", f"--run-dir={tmp_path / 'runs' / 'run'}", *more]
+        return mnasnet("train-imagenet", *flags)
+
+    return run
+
+
+def error_of(outcome: Any) -> str:
+    """The one line of an error; what it says of progress beside it is left out."""
+    assert outcome.code == 2, outcome.err
+    assert outcome.out == ""
+    errors = [line for line in outcome.err.splitlines() if not line.startswith(("train:", "evaluate:", "epoch "))]
+    assert len(errors) == 1, outcome.err
+    assert errors[0].startswith("error: ")
+    return str(errors[0])
+
+
+def flip(shard: Path) -> None:
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 4
+    shard.write_bytes(content)
+
+
+def cut_in_a_record(shard: Path) -> None:
+    shard.write_bytes(shard.read_bytes()[:-7])
+
+
+def cut_between_records(shard: Path) -> None:
+    rewrite(shard, lambda examples: examples[:-5])
+
+
+def empty(shard: Path) -> None:
+    shard.write_bytes(b"")
+
+
+def rewrite(shard: Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    content = b""
+    for example in change([decode_example(record) for record in read_records(shard)]):
+        record = encode_example(example)
+        header, footer = frame_record(record)
+        content += header + record + footer
+    shard.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "shard"),
+    [
+        (flip, "train-00002-of-00004"),
+        (cut_in_a_record, "train-00000-of-00004"),
+        (cut_between_records, "train-00003-of-00004"),
+        (empty, "train-00001-of-00004"),
+        (flip, "validation-00000-of-00002"),
+        (cut_between_records, "validation-00001-of-00002"),
+    ],
+)
+def test_a_damaged_shard_is_named(
+    train: Callable[..., Any], records: Path, tmp_path: Path, damage: Callable[[Path], None], shard: str
+) -> None:
+    damage(records / shard)
+    assert shard in error_of(train())
+    assert not (tmp_path / "runs").exists()
+
+
+def cut_image(example: dict[str, Any]) -> None:
+    example["image/encoded"] = [example["image/encoded"][0][:500]]
+
+
+def wrong_label(example: dict[str, Any]) -> None:
+    example["image/class/label"] = [5]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut_image, "can't be decoded"),
+        (wrong_label, "has the label 5, expected 1..4"),
+    ],
+)
+def test_a_bad_example_in_a_whole_shard_is_named(
+    train: Callable[..., Any], records: Path, tmp_path: Path, damage: Callable[[Any], None], message: str
+) -> None:
+    def change(examples: list[Any]) -> list[Any]:
+        damage(examples[3])
+        return examples
+
+    rewrite(records / "train-00001-of-00004", change)
+    error = error_of(train())
+    assert "train-00001-of-00004, record 3" in error
+    assert message in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_records_that_dont_fit_are_refused_before_anything_is_made(
+    train: Callable[..., Any], records: Path, tmp_path: Path
+) -> None:
+    assert "96 training images, fewer than the batch size 97" in error_of(train("--batch-size=97"))
+    (records / "labels.txt").write_text("n1\tone\nn2\ttwo\n")
+    assert "4 classes by its dataset.json, but its labels.txt names 2" in error_of(train())
+    for shard in records.glob("validation-*"):
+        shard.unlink()
+    assert "validation" in error_of(train())
+    (records / "dataset.json").write_text("{")
+    assert "dataset.json" in error_of(train())
+    assert "no record folder" in error_of(train(f"--data={tmp_path / 'nothing'}"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_loss_that_is_not_finite_names_step_and_images_and_keeps_what_was_good(
+    train: Callable[..., Any], tmp_path: Path, records: Path
+) -> None:
+    run = tmp_path / "runs" / "run"
+    explode = [
+        "--set=optimizer.name=sgd",
+        "--set=optimizer.learning_rate_per_256=1e38",
+        "--set=schedule.warmup_epochs=0",
+    ]
+    error = error_of(train(*explode))
+    assert "epoch 1" in error
+    assert "n9000000" in error
+    assert "no checkpoint was saved before it" in error
+    assert (run / "train.log").exists()
+    assert not list(run.glob("checkpoints/*"))
+    # No checkpoint, so other settings are welcome in the same folder.
+    outcome = train("--epochs=1")
+    assert outcome.code == 0, outcome.err
+    assert all(
+        "NaN" not in line and "Infinity" not in line for line in (run / "metrics.jsonl").read_text().splitlines()
+    )
+
+
+def test_an_explosion_later_keeps_the_checkpoint_before_it(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnasnet_cli.training import loop
+
+    original = loop.Trainer._epoch_end
+
+    def broken(self: Any, step: int) -> None:
+        if step == 12:  # after the last update of the 2nd epoch, whose loss was finite
+            weight = next(iter(self.model.trainable.values()))
+            weight.assign(weight * math.inf)
+        original(self, step)
+
+    monkeypatch.setattr(loop.Trainer, "_epoch_end", broken)
+    error = error_of(train())
+    assert "at step 11 (epoch 2)" in error
+    assert "the checkpoint of step 6 is from before it" in error
+    monkeypatch.setattr(loop.Trainer, "_epoch_end", original)
+    outcome = train()
+    assert outcome.code == 0, outcome.err
+    assert "going on from step 6 of 18" in outcome.err
+
+
+def test_a_disk_that_fills_while_training_loses_nothing(
+    mnasnet: Callable[..., Any], shape_records: Path, small_disk: Path, fill: Callable[[], Path], tmp_path: Path
+) -> None:
+    from mnasnet_cli.training import loop
+
+    command = ["train-imagenet", *FLAGS, f"--data={shape_records}", "--epochs=2", "--set=training.keep_checkpoints=1"]
+    filler: list[Path] = []
+    original = loop.Trainer._epoch_end
+
+    def fill_first(self: Any, step: int) -> None:
+        if step == 12:
+            filler.append(fill())
+        original(self, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Trainer, "_epoch_end", fill_first)
+        error = error_of(mnasnet(*command, f"--run-dir={small_disk / 'run'}"))
+    assert "no space left on device" in error
+    assert "make room" in error
+    for line in (small_disk / "run" / "metrics.jsonl").read_text().splitlines():
+        json.loads(line)
+    assert [path.name for path in (small_disk / "run").rglob("*") if "tmp" in path.name or "temp" in path.name] == []
+    filler[0].unlink()
+    outcome = mnasnet(*command, f"--run-dir={small_disk / 'run'}")
+    assert outcome.code == 0, outcome.err
+    assert "going on from step 6 of 12" in outcome.err
