@@ -1,0 +1,153 @@
+"""ImageNet records to batches: an order and an augmentation from the seed alone, every image once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mnasnet_cli.config import load_config
+from mnasnet_cli.data.imagenet import PADDING, ClassificationBatch, ImagenetRecords, class_index
+from mnasnet_cli.data.pipeline import Share
+from mnasnet_cli.errors import DataError
+
+SIZE, BATCH, TRAIN, VALIDATION = 32, 20, 96, 20
+
+
+def records_of(directory: Path, *assignments: str) -> ImagenetRecords:
+    settings = [f"training.batch_size={BATCH}", "data.shuffle_buffer=40", *assignments]
+    return ImagenetRecords(directory, load_config("quick", assignments=settings))
+
+
+def train(
+    directory: Path, *assignments: str, epoch: int = 0, skip: int = 0, share: Share | None = None
+) -> list[ClassificationBatch]:
+    batches = records_of(directory, *assignments).train_batches(epoch, SIZE, skip, share or Share(BATCH))
+    return [ClassificationBatch(*(value.numpy() for value in batch)) for batch in batches]
+
+
+def same(one: ClassificationBatch, two: ClassificationBatch) -> bool:
+    return all((a == b).all() for a, b in zip(one, two, strict=True))
+
+
+@pytest.fixture
+def everything() -> tuple[str, ...]:
+    """Every augmentation at once."""
+    augment = {"mixup": 0.5, "cutmix": 1.0, "erasing": 0.5, "color_jitter": 0.3, "rand_augment_layers": 2}
+    return tuple(f"data.augment.{key}={value}" for key, value in augment.items())
+
+
+def test_batches_are_whole_and_have_the_promised_shapes(shape_records: Path) -> None:
+    batches = train(shape_records)
+    assert len(batches) == TRAIN // BATCH
+    for batch in batches:
+        assert batch.images.shape == (BATCH, SIZE, SIZE, 3)
+        assert batch.images.dtype == np.float32
+        assert 0 <= batch.images.min() <= batch.images.max() <= 255.001
+        assert (batch.labels.dtype, batch.labels.shape) == (np.int32, (BATCH,))
+        assert set(batch.labels.tolist()) <= set(range(4))
+        assert not batch.mixed_weights.any()
+    assert np.concatenate([batch.positions for batch in batches]).tolist() == list(range(80))
+
+
+def test_an_epoch_is_the_same_again_and_another_one_is_not(shape_records: Path, everything: tuple[str, ...]) -> None:
+    first, again, other = (train(shape_records, *everything, epoch=epoch) for epoch in (3, 3, 4))
+    assert all(same(a, b) for a, b in zip(first, again, strict=True))
+    assert any((a.labels != b.labels).any() for a, b in zip(first, other, strict=True))
+    seeded = train(shape_records, *everything, "training.seed=7", epoch=3)
+    assert any((a.labels != b.labels).any() for a, b in zip(first, seeded, strict=True))
+
+
+def test_what_is_skipped_changes_nothing_of_the_rest(shape_records: Path, everything: tuple[str, ...]) -> None:
+    whole, rest = train(shape_records, *everything), train(shape_records, *everything, skip=2 * BATCH)
+    assert len(rest) == len(whole) - 2
+    assert all(same(a, b) for a, b in zip(whole[2:], rest, strict=True))
+
+
+def test_two_processes_share_out_the_epoch(shape_records: Path) -> None:
+    whole = train(shape_records)
+    halves = [train(shape_records, share=Share(BATCH // 2, index, 2)) for index in range(2)]
+    for batch, *parts in zip(whole, *halves, strict=True):
+        positions = np.concatenate([part.positions for part in parts])
+        order = np.argsort(positions)
+        assert (positions[order] == batch.positions).all()
+        assert (np.concatenate([part.images for part in parts])[order] == batch.images).all()
+
+
+def test_classes_are_mixed_within_the_epoch(shape_records: Path) -> None:
+    assert all(len(set(batch.labels.tolist())) > 1 for batch in train(shape_records))
+
+
+def test_names_are_those_of_the_positions(shape_records: Path) -> None:
+    records = records_of(shape_records)
+    names = records.train_filenames(0, range(BATCH))
+    # n90000003_00012.JPEG is of class 3, the third.
+    assert [int(name[1:9]) - 90_000_001 for name in names] == train(shape_records)[0].labels.tolist()
+
+
+def test_mixing_says_whose_label_and_how_much(shape_records: Path) -> None:
+    for option in ("mixup", "cutmix"):
+        plain, mixed = train(shape_records)[0], train(shape_records, f"data.augment.{option}=1.0")[0]
+        assert (mixed.mixed_labels == mixed.labels[::-1]).all()
+        weight = mixed.mixed_weights[0]
+        assert (mixed.mixed_weights == weight).all()
+        if option == "mixup":
+            expected = (1 - weight) * plain.images + weight * plain.images[::-1]
+            np.testing.assert_allclose(mixed.images, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20, 64])
+@pytest.mark.parametrize("processes", [1, 3])
+def test_evaluation_sees_every_image_once(shape_records: Path, batch_size: int, processes: int) -> None:
+    if (batch_size, processes) == (1, 3):
+        return
+    records = records_of(shape_records)
+    positions, labels, lengths = [], [], []
+    for index in range(processes):
+        batches = list(records.eval_batches(SIZE, Share(batch_size, index, processes)))
+        lengths.append(len(batches))
+        for batch in batches:
+            assert batch.images.shape == (batch_size, SIZE, SIZE, 3)
+            positions += batch.positions.numpy().tolist()
+            labels += batch.labels.numpy().tolist()
+    assert len(set(lengths)) == 1  # or a process would wait for the others
+    real = [position for position in positions if position != PADDING]
+    assert sorted(real) == list(range(VALIDATION))
+    assert [label == PADDING for label in labels] == [position == PADDING for position in positions]
+    assert sorted(label for label in labels if label != PADDING) == sorted([0, 1, 2, 3] * 5)
+
+
+def test_evaluation_records_are_found_by_their_position(shape_records: Path) -> None:
+    records = records_of(shape_records)
+    batch = next(iter(records.eval_batches(SIZE, Share(VALIDATION))))
+    found = records.eval_records([0, 7])
+    for position in (0, 7):
+        name, content = found[position]
+        assert int(name[1:9]) - 90_000_001 == batch.labels.numpy()[position]
+        assert content.startswith(b"\xff\xd8")
+
+
+def test_labels_are_numbered_from_0_and_others_refused() -> None:
+    assert class_index(tf.constant(1, tf.int64), 4).numpy() == 0
+    assert class_index(tf.constant(4, tf.int64), 4).numpy() == 3
+    for label in (0, 5):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            class_index(tf.constant(label, tf.int64), 4)
+
+
+def test_the_fingerprint_changes_with_the_size_of_a_shard(shape_records: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(shape_records, tmp_path / "copy"))
+    assert records_of(copy).fingerprint == records_of(shape_records).fingerprint
+    with (copy / "train-00001-of-00004").open("ab") as shard:
+        shard.write(b"x")
+    assert records_of(copy).fingerprint != records_of(shape_records).fingerprint
+
+
+def test_a_batch_larger_than_the_data_set_is_an_error(shape_records: Path) -> None:
+    assert records_of(shape_records, "training.batch_size=96").steps_per_epoch == 1
+    with pytest.raises(DataError, match="96 training images, fewer than the batch size 97; lower it with --batch-size"):
+        _ = records_of(shape_records, "training.batch_size=97").steps_per_epoch
