@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,10 +61,10 @@ def check_boxes(file: AnnotationFile, order: np.ndarray, labels: Mapping[int, in
     sides = np.stack([xywh[:, 1], xywh[:, 0], xywh[:, 1] + xywh[:, 3], xywh[:, 0] + xywh[:, 2]], 1)
     inside = np.clip(sides, 0, np.stack([height, width, height, width], 1))
     yxyx = (inside / np.stack([height, width, height, width], 1)).astype(np.float32)
-    reasons: tuple[tuple[str, np.ndarray], ...] = (
+    reasons: tuple[tuple[str, Any], ...] = (  # Any: mypy takes comparisons for single flags
         (DUPLICATE, _repeated(ids)),
         (UNKNOWN_IMAGE, ~found),
-        (UNKNOWN_CATEGORY, np.asarray(categories[category] != of_categories)),
+        (UNKNOWN_CATEGORY, categories[category] != of_categories),
         (NO_BOX_AREA, (xywh[:, 2:] <= 0).any(1)),
         (OUTSIDE, (inside[:, 2:] <= inside[:, :2]).any(1)),
         (NO_BOX_AREA, (yxyx[:, 2:] <= yxyx[:, :2]).any(1)),  # too thin for a record's numbers
@@ -82,7 +83,7 @@ def check_boxes(file: AnnotationFile, order: np.ndarray, labels: Mapping[int, in
         yxyx=yxyx[rows],
         labels=label_of[category[rows]],
         crowds=np.asarray(file.crowds, bool)[rows],
-        clipped=(np.abs(sides - inside) > TOLERANCE).any(1)[rows],
+        clipped=np.any(np.abs(sides - inside)[rows] > TOLERANCE, axis=1),
         areas=np.where(np.isnan(areas), own, areas).astype(np.float32),
     )
     listed = [Fault(faults[row], file.of_images[row], file.ids[row]) for row in sorted(faults)]

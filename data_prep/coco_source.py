@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from array import array
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from data_prep.job import Record
 from data_prep.jpeg import BadImage, ImageFacts
 from data_prep.options import CocoOptions
 from data_prep.zips import Member, open_member, zip_members
-from mnasnet_cli.data.schema import encode_coco_example
+from mnasnet_cli.data.schema import AREA_LIMITS, encode_coco_example
 from mnasnet_cli.errors import DataError
 
 FOLDERS = {
@@ -28,7 +29,6 @@ FOLDERS = {
     "validation": ("val2017", "val2014", "val", "validation", "valid"),
 }
 FLAGS = {"train": "train", "validation": "val"}  # split → what its flags begin with
-SMALL, MEDIUM = 32**2, 96**2  # px²; the limits of COCO's evaluation
 
 
 class CocoTable(FileList):
@@ -56,9 +56,10 @@ class CocoTable(FileList):
             width=image.width, boxes_yxyx=boxes.yxyx[rows].tolist(), classes=labels,
             texts=[self.names[label - 1] for label in labels], is_crowd=crowds, area=areas,
         )  # fmt: skip
-        sizes = Counter("small" if area < SMALL else "medium" if area < MEDIUM else "large" for area in areas)
+        small, medium = (sum(area < limit for area in areas) for limit in AREA_LIMITS)
         counts = {"boxes": len(labels), "crowds": sum(crowds), "clipped": int(boxes.clipped[rows].sum())}
-        return Record(example, labels, counts | {size: sizes[size] for size in ("small", "medium", "large")})
+        sizes = {"small": small, "medium": medium - small, "large": len(areas) - medium}
+        return Record(example, labels, counts | sizes)
 
     def digest(self) -> str:
         """Return a hash of all names, ids and sizes in pixels."""
@@ -167,7 +168,7 @@ def _annotation_place(root: Path, split: str, place: Path, options: CocoOptions)
     beside = [given] if given else [place / "_annotations.coco.json"]  # as some labelling services lay it
     for path in (*beside, root / "annotations" / wanted, root / wanted):
         if path.is_file():
-            return str(path), partial(path.open, "rb")
+            return str(path), partial(io.FileIO, path)
     for archive in sorted(root.glob("annotations*.zip")):
         for member in zip_members(archive):
             if PurePosixPath(member.name).name == wanted.name:

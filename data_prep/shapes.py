@@ -6,15 +6,17 @@ A class is a shape; colour, size, place, rotation and the textured background ar
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-Point = tuple[float, float]
+from data_prep.outlines import CANVAS, SHAPES
+
+NAMES = tuple(SHAPES)
 
 
 @dataclass(frozen=True)
@@ -23,71 +25,6 @@ class SceneObject:
 
     label: int
     box_yxyx: tuple[float, float, float, float]
-
-
-def _polygon(corners: int, inner: float = 1.0) -> Callable[[ImageDraw.ImageDraw], None]:
-    """A regular polygon in the unit circle; `inner` < 1 pulls every other corner inwards (a star)."""
-
-    def draw(mask: ImageDraw.ImageDraw) -> None:
-        count = corners * 2 if inner < 1 else corners
-        radius = [inner if inner < 1 and index % 2 else 1.0 for index in range(count)]
-        _fill(mask, [_polar(radius[index], 2 * math.pi * index / count) for index in range(count)])
-
-    return draw
-
-
-def _circle(mask: ImageDraw.ImageDraw) -> None:
-    _fill(mask, [_polar(1, 2 * math.pi * index / 48) for index in range(48)])
-
-
-def _ring(mask: ImageDraw.ImageDraw) -> None:
-    _circle(mask)
-    _fill(mask, [_polar(0.55, 2 * math.pi * index / 48) for index in range(48)], 0)
-
-
-def _cross(mask: ImageDraw.ImageDraw) -> None:
-    a, b = 0.98, 0.3
-    _fill(mask, [(-a, -b), (a, -b), (a, b), (-a, b)])
-    _fill(mask, [(-b, -a), (b, -a), (b, a), (-b, a)])
-
-
-def _stripes(mask: ImageDraw.ImageDraw) -> None:
-    for left in (-0.9, -0.3, 0.3):
-        _fill(mask, [(left, -0.9), (left + 0.32, -0.9), (left + 0.32, 0.9), (left, 0.9)])
-
-
-def _crescent(mask: ImageDraw.ImageDraw) -> None:
-    _circle(mask)
-    _fill(mask, [(0.5 + 0.8 * x, 0.8 * y) for x, y in (_polar(1, 2 * math.pi * i / 48) for i in range(48))], 0)
-
-
-def _arrow(mask: ImageDraw.ImageDraw) -> None:
-    _fill(mask, [(-1, -0.25), (0.1, -0.25), (0.1, -0.8), (1, 0), (0.1, 0.8), (0.1, 0.25), (-1, 0.25)])
-
-
-# name → synset-like id; the ids sort in this order, so class i is SHAPES[i - 1].
-SHAPES: dict[str, Callable[[ImageDraw.ImageDraw], None]] = {
-    "circle": _circle,
-    "square": _polygon(4),
-    "triangle": _polygon(3),
-    "cross": _cross,
-    "ring": _ring,
-    "stripes": _stripes,
-    "star": _polygon(5, inner=0.42),
-    "crescent": _crescent,
-    "arrow": _arrow,
-    "hexagon": _polygon(6),
-}
-NAMES = tuple(SHAPES)
-_CANVAS = 192  # side of the mask that the unit square is drawn on
-
-
-def _polar(radius: float, angle: float) -> Point:
-    return radius * math.cos(angle), radius * math.sin(angle)
-
-
-def _fill(mask: ImageDraw.ImageDraw, points: Sequence[Point], value: int = 255) -> None:
-    mask.polygon([((x + 1) * _CANVAS / 2, (y + 1) * _CANVAS / 2) for x, y in points], fill=value)
 
 
 def synset(label: int) -> str:
@@ -107,7 +44,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 
 def _mask(rng: np.random.Generator, name: str, side: int) -> np.ndarray:
     """Coverage of a shape turned at random, cropped to its extent: float32 [h, w] in 0..1, longest side `side` px."""
-    image = Image.new("L", (_CANVAS, _CANVAS), 0)
+    image = Image.new("L", (CANVAS, CANVAS), 0)
     SHAPES[name](ImageDraw.Draw(image))
     image = image.rotate(float(rng.uniform(-25, 25)), Image.Resampling.BILINEAR, expand=True)
     image = image.crop(image.getbbox())
@@ -190,3 +127,74 @@ def write_shapes_imagenet(
                 image.save(folder / f"{synset(label)}_{number:05d}.JPEG", quality=92)
     words = "".join(f"{synset(label)} {NAMES[label - 1]}\n" for label in range(1, classes + 1))
     (root / "synset_words.txt").write_text(words)
+
+
+EVERY_EMPTY, EVERY_CROWD = 10, 6  # one image in ten has no box, one in six a crowd
+
+
+def write_shapes_coco(
+    root: Path, *, train: int = 100, val: int = 20, size: int = 160, classes: int = 6, seed: int = 0
+) -> None:
+    """Write `root/{train,val}2017/*.jpg` and `root/annotations/instances_{train,val}2017.json`, as COCO lays them.
+
+    The longer side has `size` px. Category ids have gaps (1, 4, 7, …), like COCO's. A crowd is a group of small shapes
+    of one class under one box. The same arguments give the same bytes; an image depends on (seed, split, number) only.
+    Raises ValueError where `classes` exceeds the number of shapes.
+    """
+    if not 1 <= classes <= len(NAMES):
+        raise ValueError(f"classes must be 1..{len(NAMES)}, not {classes}")
+    root = Path(root)
+    (root / "annotations").mkdir(parents=True, exist_ok=True)
+    categories = [{"id": category_id(one), "name": NAMES[one - 1], "supercategory": "shape"}
+                  for one in range(1, classes + 1)]  # fmt: skip
+    for split_index, (split, count) in enumerate((("train2017", train), ("val2017", val))):
+        (root / split).mkdir(exist_ok=True)
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for number in range(count):
+            rng = np.random.default_rng([seed, split_index, number])
+            image, objects, crowd = _coco_scene(rng, number, size, classes)
+            one = 1_000_000 * split_index + number + 1
+            images.append({"id": one, "file_name": f"{one:012d}.jpg", "width": image.width, "height": image.height})
+            image.save(root / split / f"{one:012d}.jpg", quality=92)
+            for place, found in enumerate(objects):
+                top, left, bottom, right = found.box_yxyx
+                annotations.append(
+                    {"id": len(annotations) + 1, "image_id": one, "category_id": category_id(found.label),
+                     "bbox": [left, top, right - left, bottom - top], "area": (bottom - top) * (right - left),
+                     "iscrowd": int(crowd and place == len(objects) - 1)}
+                )  # fmt: skip
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+
+
+def category_id(label: int) -> int:
+    """Return the category id of class `label` (1-based) in generated data sets."""
+    return 3 * label - 2
+
+
+def _coco_scene(
+    rng: np.random.Generator, number: int, size: int, classes: int
+) -> tuple[Image.Image, list[SceneObject], bool]:
+    """Draw a scene, wide or tall: an image, its shapes, and whether the last one is a crowd."""
+    short = max(1, round(size * rng.uniform(0.65, 0.95)))
+    height, width = (short, size) if number % 3 else (size, short)
+    if number % EVERY_EMPTY == EVERY_EMPTY - 1:
+        return _finish(_background(rng, height, width)), [], False
+    image, objects = draw_scene(rng, classes=classes, height=height, width=width)
+    if number % EVERY_CROWD != 1:
+        return image, objects, False
+    canvas, label, side = np.asarray(image, np.float32).copy(), int(rng.integers(1, classes + 1)), max(2, short // 9)
+    masks = [_mask(rng, NAMES[label - 1], side) for _ in range(9)]
+    for _ in range(20):  # tries; a scene too full for a crowd goes without it
+        top, left = (int(rng.integers(0, max(1, length - 3 * side - 3))) for length in (height, width))
+        places = [(top + one // 3 * (side + 1), left + one % 3 * (side + 1)) for one in range(9)]
+        ends = [
+            (row + mask.shape[0], column + mask.shape[1]) for (row, column), mask in zip(places, masks, strict=True)
+        ]
+        box = (float(top), float(left), float(max(row for row, _ in ends)), float(max(column for _, column in ends)))
+        if all(_overlap(box, other.box_yxyx) < 0.1 for other in objects):
+            for mask, (row, column) in zip(masks, places, strict=True):
+                _paint(rng, canvas, mask, row, column)
+            return _finish(canvas), [*objects, SceneObject(label, box)], True
+    return image, objects, False

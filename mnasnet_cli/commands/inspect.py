@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.commands.preparing import print_objects
 from mnasnet_cli.errors import ConfigError, DataError
 
 CLASSES_SHOWN = 20
@@ -32,7 +34,7 @@ class Inspector(NamedTuple):
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="A record file or a folder of them, a run, or a checkpoint.")],
-    images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N examples with their labels.")] = 0,
+    images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N examples with their labels or boxes.")] = 0,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where --images draws to.")] = Path("inspect.png"),
     json_output: JsonFlag = False,
 ) -> None:
@@ -97,8 +99,8 @@ def _draw_records(path: Path, count: int, out: Path) -> int:
 def _show_records(found: dict[str, Any]) -> None:
     splits = found["splits"]
     rows = [
-        (name, split["examples"], split["shards"], len(split["per_class"]), _range(split["shard_examples"]),
-         f"{split['shard_bytes']['total'] / 1e6:,.1f} MB")
+        (name, split["examples"], split["shards"], sum(map(bool, split["per_class"].values())),
+         _range(split["shard_examples"]), f"{split['shard_bytes']['total'] / 1e6:,.1f} MB")
         for name, split in splits.items()
     ]  # fmt: skip
     sides = [
@@ -109,6 +111,7 @@ def _show_records(found: dict[str, Any]) -> None:
     caption = " · ".join([f"{found['kind']} records", *sides, f"{len(found['bad_files'])} bad files left out"])
     columns = ("split", "examples", "shards", "classes", "examples a shard", "size")
     console.print_table(str(found["path"]), columns, rows, caption=caption)
+    print_objects({name: split["objects"] for name, split in splits.items() if split["objects"]})
     _show_classes(found)
     keys = [
         (key["key"], key["type"], f"{key['share']:.0%}", "–".join(map(str, sorted(set(key["values"])))))
@@ -116,7 +119,7 @@ def _show_records(found: dict[str, Any]) -> None:
     ]
     console.print_table("Keys", ("key", "type", "in examples", "values"), keys)
     first = [
-        (one["split"], one["filename"], " ".join(map(str, one["labels"])), one["text"],
+        (one["split"], one["filename"], " ".join(map(str, one["labels"])), textwrap.shorten(one["text"], 40),
          f"{one['width']}×{one['height']}", one["bytes"])
         for one in found["first"]
     ]  # fmt: skip
@@ -132,7 +135,8 @@ def _show_classes(found: dict[str, Any]) -> None:
     ]
     more = len(names) - CLASSES_SHOWN
     caption = f"and {more:,} more: --json lists them" if more > 0 else None
-    console.print_table("Classes", ("", "class", "text", *splits), rows, caption=caption)
+    heads = ("", "category", "name") if found["kind"] == "coco" else ("", "class", "text")
+    console.print_table("Classes", (*heads, *splits), rows, caption=caption)
 
 
 def _range(values: dict[str, int]) -> str:

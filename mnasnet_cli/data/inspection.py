@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.data import schema
+from mnasnet_cli.data.record_keys import AREA, BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
 from mnasnet_cli.data.tfrecord import count_records, decode_example, read_records
 from mnasnet_cli.errors import DataError
 
 Features = dict[str, Any]
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".record")
-OBJECT_LABEL = "image/object/class/label"
-BOX_SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 FIRST = 5  # records shown one by one
 KEY_SAMPLE = 100  # records whose keys are looked at where dataset.json gives the counts
 
@@ -76,7 +75,7 @@ def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda don
         "what": "records",
         "kind": info.kind if info else survey.kind(),
         "path": str(path),
-        "classes": info.classes if info else max((max(c, default=0) for c in survey.per_class.values()), default=0),
+        "classes": info.classes if info else survey.classes(),
         "splits": {
             split: {
                 "examples": sum(counts[split]),
@@ -84,6 +83,7 @@ def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda don
                 "shard_bytes": _spread([file.stat().st_size for file in paths]),
                 "shard_examples": _spread(counts[split]),
                 "per_class": dict(info.splits[split].per_class) if info else per_class.get(split, {}),
+                "objects": dict(info.splits[split].objects) if info else survey.objects(split),
             }
             for split, paths in files.items()
         },
@@ -105,11 +105,11 @@ def examples(path: Path) -> Iterator[Features]:
             raise DataError(f"{path}: record {number} is no tf.train.Example") from error
 
 
-def _named(counter: Counter[int], synsets: tuple[str, ...]) -> dict[str, int]:
-    """Turn label counts into counts by synset, or by number where the synset isn't known."""
+def _named(counter: Counter[Any], synsets: tuple[str, ...]) -> dict[str, int]:
+    """Turn label counts into counts by synset or category id, or by number or text where that isn't known."""
     return {
-        synsets[label - 1] if 0 < label <= len(synsets) else str(label): count
-        for label, count in sorted(counter.items())
+        synsets[label - 1] if isinstance(label, int) and 0 < label <= len(synsets) else str(label): count
+        for label, count in sorted(counter.items(), key=lambda item: (isinstance(item[0], str), item[0]))
     }
 
 
@@ -121,7 +121,9 @@ class _Survey:
     """Gathers what the examples have in common."""
 
     def __init__(self) -> None:
-        self.per_class: dict[str, Counter[int]] = {}
+        self.per_class: dict[str, Counter[Any]] = {}
+        self._objects: dict[str, Counter[str]] = {}
+        self._boxes: dict[str, Counter[int]] = {}  # split → boxes in an image → images
         self.first: list[dict[str, Any]] = []
         self._keys: dict[str, dict[str, Any]] = {}
         self._sides: dict[str, list[int]] = {"width": [], "height": []}
@@ -130,7 +132,8 @@ class _Survey:
     def add(self, split: str, features: Features) -> None:
         """Note one example."""
         self._examples += 1
-        labels = features.get(schema.LABEL) or features.get(OBJECT_LABEL) or []
+        texts = [text.decode("utf-8", "replace") for text in features.get(OBJECT_TEXT, [])]
+        labels = features.get(schema.LABEL) or features.get(OBJECT_LABEL) or texts
         self.per_class.setdefault(split, Counter()).update(labels)
         for key, values in features.items():
             entry = self._keys.setdefault(key, {"type": None, "examples": 0, "min": len(values), "max": 0})
@@ -141,16 +144,33 @@ class _Survey:
         width, height = size_of(features)
         self._sides["width"].append(width)
         self._sides["height"].append(height)
+        if BOX_SIDES[0] in features:
+            self._objects.setdefault(split, Counter()).update(_object_counts(features, width, height))
+            self._boxes.setdefault(split, Counter())[len(features[BOX_SIDES[0]])] += 1
         if len(self.first) < FIRST:
             self.first.append(
                 {"split": split, "filename": text_of(features, schema.FILENAME), "labels": list(labels[:10]),
-                 "text": text_of(features, schema.TEXT), "width": width, "height": height,
-                 "bytes": sum(map(len, features.get(schema.ENCODED, [])))}
+                 "text": text_of(features, schema.TEXT) or ", ".join(dict.fromkeys(texts)),
+                 "width": width, "height": height, "bytes": sum(map(len, features.get(schema.ENCODED, [])))}
             )  # fmt: skip
 
     def kind(self) -> str:
-        """Return imagenet, detection or unknown."""
-        return "imagenet" if schema.LABEL in self._keys else "detection" if OBJECT_LABEL in self._keys else "unknown"
+        """Return imagenet, coco or unknown."""
+        return "imagenet" if schema.LABEL in self._keys else "coco" if self._boxes else "unknown"
+
+    def classes(self) -> int:
+        """Return the highest label, or the number of texts where there are no labels."""
+        every = {label for counter in self.per_class.values() for label in counter}
+        return max((label for label in every if isinstance(label, int)), default=len(every))
+
+    def objects(self, split: str) -> dict[str, Any]:
+        """Return what there is to know of a split's boxes, as dataset.json has it; {} where there are none."""
+        counts, images = self._objects.get(split), self._boxes.get(split)
+        if counts is None or images is None:
+            return {}
+        mean = round(counts["boxes"] / images.total(), 2)
+        spread = {"min": min(images), "mean": mean, "max": max(images)}
+        return {**counts, "images_without_boxes": images[0], "boxes_per_image": spread}
 
     def sizes(self) -> dict[str, Any]:
         """Return min, mean and max of width and height in px."""
@@ -168,6 +188,15 @@ class _Survey:
              "values": [entry["min"], entry["max"]]}
             for key, entry in sorted(self._keys.items())
         ]  # fmt: skip
+
+
+def _object_counts(features: Features, width: int, height: int) -> dict[str, int]:
+    """Count the boxes of an example: in all, crowds, and by COCO's sizes."""
+    boxes = list(zip(*(features.get(side, []) for side in BOX_SIDES), strict=False))
+    areas = features.get(AREA) or [(box[2] - box[0]) * height * (box[3] - box[1]) * width for box in boxes]
+    small, medium = (sum(area < limit for area in areas) for limit in schema.AREA_LIMITS)
+    sizes = {"small": small, "medium": medium - small, "large": len(areas) - medium}
+    return {"boxes": len(boxes), "crowds": sum(features.get(IS_CROWD, [])), **sizes}
 
 
 def text_of(features: Features, key: str) -> str:

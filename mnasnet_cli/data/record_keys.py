@@ -23,3 +23,5 @@ OBJECT_LABEL = "image/object/class/label"
 OBJECT_TEXT = "image/object/class/text"
 IS_CROWD = "image/object/is_crowd"
 AREA = "image/object/area"  # of the object, not of its box where the two differ; px²
+
+AREA_LIMITS = (32**2, 96**2)  # px²: small below the first, large from the second; the limits of COCO's evaluation

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mnasnet_cli.data.dataset_info import DatasetInfo, SplitInfo, load_dataset_info, read_labels
 from mnasnet_cli.data.record_keys import (
+    AREA_LIMITS,
     CHANNELS,
     COLORSPACE,
     ENCODED,
@@ -50,11 +51,11 @@ if TYPE_CHECKING:
 
 # Users of records need to know this module only.
 __all__ = [
-    "CHANNELS", "COLORSPACE", "DATASET_FILE", "ENCODED", "FILENAME", "FORMAT", "HEIGHT", "JOURNAL_PATTERN", "LABEL",
-    "LABELS_FILE", "SPLITS", "SYNSET", "TEXT", "WIDTH", "DatasetInfo", "SplitInfo", "count_records", "decode_example",
-    "encode_coco_example", "encode_example", "encode_imagenet_example", "find_shards", "frame_record",
-    "load_dataset_info", "parse_coco_example", "parse_imagenet_example", "read_labels", "read_records", "shard_groups",
-    "shard_name", "split_name", "verify_shards",
+    "AREA_LIMITS", "CHANNELS", "COLORSPACE", "DATASET_FILE", "ENCODED", "FILENAME", "FORMAT", "HEIGHT",
+    "JOURNAL_PATTERN", "LABEL", "LABELS_FILE", "SPLITS", "SYNSET", "TEXT", "WIDTH", "DatasetInfo", "SplitInfo",
+    "count_records", "decode_example", "encode_coco_example", "encode_example", "encode_imagenet_example",
+    "find_shards", "frame_record", "load_dataset_info", "parse_coco_example", "parse_imagenet_example", "read_labels",
+    "read_records", "shard_groups", "shard_name", "split_name", "verify_shards",
 ]  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def _encode_array(value: array[Any]) -> bytes:
 
 
 def _packed(payload: bytes) -> bytes:
-    body = b"\n" + _varint(len(payload)) + payload
+    body = b"\n" + _varint(len(payload)) + payload if payload else b""  # an empty field isn't written
     return _varint(len(body)) + body
 
 

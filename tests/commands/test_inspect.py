@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from data_prep.coco import CocoOptions, prepare_coco
 from data_prep.imagenet import Options, prepare_imagenet
-from data_prep.shapes import write_shapes_imagenet
+from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
 from mnasnet_cli.data.tfrecord import encode_example, frame_record
 
 
@@ -76,12 +78,33 @@ def test_detection_records_are_drawn_with_boxes(mnasnet: Any, tmp_path: Path) ->
     path = write(tmp_path / "some.tfrecord", [row])
     result = mnasnet("inspect", path, "--images", 1, "--out", tmp_path / "x.png", "--json")
     assert result.code == 0, result.err
-    assert result.json["kind"] == "detection"
+    assert result.json["kind"] == "coco"
     with Image.open(tmp_path / "x.png") as sheet:
-        red, _, blue = sheet.convert("RGB").getpixel((8 + 100, 8 + 75 - 1))  # the box's lower edge, 200×100 px
-        assert red > 200 > blue
-        red, _, blue = sheet.convert("RGB").getpixel((8 + 120, 8 + 60))
-        assert blue > 200 > red
+        red, green, blue = sheet.convert("RGB").getpixel((8 + 200, 8 + 150 - 1))  # the box's lower edge, 400×200 px
+        assert min(red, green) > 100 or green > 200, (red, green, blue)
+        red, green, blue = sheet.convert("RGB").getpixel((8 + 240, 8 + 120))
+        assert blue > 200 > max(red, green)
+
+
+def test_coco_records(mnasnet: Any, tmp_path: Path) -> None:
+    write_shapes_coco(tmp_path / "images", train=20, val=3, size=64, classes=3)
+    prepare_coco(tmp_path / "images", tmp_path / "records", CocoOptions(train_shards=2, val_shards=1, workers=1))
+    annotations = json.loads((tmp_path / "images/annotations/instances_train2017.json").read_text())["annotations"]
+    result = mnasnet("inspect", tmp_path / "records", "--images", 4, "--out", tmp_path / "x.png", "--json")
+    assert result.code == 0, result.err
+    found = result.json
+    assert (found["kind"], found["classes"], found["drawn"]) == ("coco", 3, 4)
+    assert found["texts"] == {"1": "circle", "4": "square", "7": "triangle"}
+    train = found["splits"]["train"]
+    assert sum(train["per_class"].values()) == train["objects"]["boxes"] == len(annotations)
+    assert train["objects"]["crowds"] == sum(one["iscrowd"] for one in annotations) > 0
+    assert train["objects"]["images_without_boxes"] == 2  # one in ten
+    shown = mnasnet("inspect", tmp_path / "records")
+    for text in ("category", "triangle", "crowds", "images without"):
+        assert text in shown.out
+    (tmp_path / "records" / "dataset.json").unlink()  # a foreign folder is counted, to the same
+    objects = mnasnet("inspect", tmp_path / "records", "--json").json["splits"]["train"]["objects"]
+    assert objects | {"clipped": 0} == train["objects"]
 
 
 @pytest.mark.parametrize(
