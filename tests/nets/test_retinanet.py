@@ -1,0 +1,279 @@
+"""The built detector against its tables, for every net and both families, and what RetinaNet promises of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_net import TINY
+
+from mnasnet_cli.nets import mnasnet
+from mnasnet_cli.nets.detector_spec import API_RETINANET, DETECTORS, LITE, RETINANET, DetectorSpec
+from mnasnet_cli.nets.detector_table import detector_parameters, detector_variable_shapes
+from mnasnet_cli.nets.layout import Dialect
+from mnasnet_cli.nets.retinanet import retinanet
+from mnasnet_cli.nets.slim_compat import slim, tf1
+from mnasnet_cli.nets.spec import NETS, get_spec
+from mnasnet_cli.variables import SlimModule
+
+# Three levels on TINY's one: small enough to run.
+MINI = DetectorSpec(name="mini", channels=8, depth=2, min_level=2, max_level=4)
+MINI_SEPARABLE = dataclasses.replace(MINI, name="mini-lite", separable=True, kernel=5, stddev=0.0)
+MINIS = pytest.mark.parametrize("detector", [MINI, MINI_SEPARABLE], ids=lambda spec: spec.name)
+
+
+def built(collection: str = tf1.GraphKeys.GLOBAL_VARIABLES) -> dict[str, tuple[int, ...]]:
+    return {variable.op.name: tuple(variable.shape.as_list()) for variable in tf1.get_collection(collection)}
+
+
+@pytest.mark.parametrize("detector", DETECTORS.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize(("name", "width"), [*((name, 1.0) for name in NETS), ("a1", 0.35), ("b1-2019", 1.4)])
+def test_variables_and_shapes(graph, name, width, detector):
+    backbone = get_spec(name, width)
+    detector = dataclasses.replace(detector, channels=16, depth=1)
+    predictions, end_points = retinanet(tf1.placeholder(tf.float32, [2, 128, 96, 3]), backbone, detector, 3)
+    assert built() == detector_variable_shapes(backbone, detector, 3)
+    trained = built(tf1.GraphKeys.TRAINABLE_VARIABLES)
+    assert sum(int(np.prod(shape)) for shape in trained.values()) == detector_parameters(backbone, detector, 3)
+    sizes = [end_points[f"P{level}"].shape.as_list() for level in range(3, 8)]
+    assert sizes == [[2, height, width, 16] for height, width in [(16, 12), (8, 6), (4, 3), (2, 2), (1, 1)]]
+    anchors = 6 * (16 * 12 + 8 * 6 + 4 * 3 + 2 * 2 + 1)
+    assert predictions.class_logits.shape.as_list() == [2, anchors, 3]
+    assert predictions.box_deltas.shape.as_list() == [2, anchors, 4]
+
+
+def test_shapes_of_the_default_config(graph):
+    predictions, end_points = retinanet(tf1.placeholder(tf.float32, [1, 640, 640, 3]), NETS["b1-2019"], RETINANET, 90)
+    sizes = [end_points[f"P{level}"].shape.as_list() for level in range(3, 8)]
+    assert sizes == [[1, size, size, 256] for size in (80, 40, 20, 10, 5)]
+    assert predictions.class_logits.shape.as_list() == [1, 51_150, 90]
+    assert predictions.box_deltas.shape.as_list() == [1, 51_150, 4]
+
+
+@MINIS
+@pytest.mark.parametrize("size", [33, 40, 47])
+def test_sizes_known_late(run, detector, size):
+    feed = tf1.placeholder(tf.float32, [None, None, None, 3])
+    late, _ = retinanet(feed, TINY, detector, 3)
+    picture = np.random.RandomState(0).uniform(-1, 1, [2, size, size, 3])
+    early, _ = retinanet(tf.constant(picture, tf.float32), TINY, detector, 3, reuse=True)
+    (logits, deltas), known = run([late, early], {feed: picture})
+    assert early.class_logits.shape.as_list() == list(logits.shape)
+    np.testing.assert_allclose(logits, known[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(deltas, known[1], rtol=1e-4, atol=1e-5)
+
+
+@MINIS
+def test_order_of_anchors(run, images, detector):
+    # A predictor that sees one position and whose weights are zero but for its biases, then a level's own maps.
+    predictions, _ = retinanet(images, TINY, detector, 3)
+    assert [name for name in built() if name.endswith("BoxPredictor/biases")]
+    (biases,) = [v for v in tf1.global_variables() if v.op.name.endswith("/BoxPredictor/biases")]
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        session.run(tf1.assign(biases, np.arange(24, dtype="float32")))
+        before = session.run(predictions.box_deltas)
+        session.run(
+            [
+                tf1.assign(v, tf.zeros_like(v))
+                for v in tf1.global_variables()
+                if "/BoxPredictor/" in v.op.name and "biases" not in v.op.name
+            ]
+        )
+        rows = session.run(predictions.box_deltas)
+    anchors = 6 * (17 * 17 + 9 * 9 + 5 * 5)
+    assert before.shape == (2, anchors, 4)
+    # Output 4·a + i is number i of anchor a: the six anchors of a position stand side by side.
+    np.testing.assert_array_equal(rows, np.tile(np.arange(24).reshape(1, 6, 4), (2, anchors // 6, 1)))
+
+
+@MINIS
+def test_rows_and_columns(run, detector):
+    # One picture with a mark: the position whose logits change most is where the mark is, by row and column.
+    blank = np.zeros([1, 64, 64, 3], "float32")
+    marked = blank.copy()
+    marked[0, 40:44, 12:16] = 1  # row 10, column 3 of 16 at level 2
+    predictions, end_points = retinanet(tf.constant(np.concatenate([blank, marked])), TINY, detector, 3)
+    values, level = run([predictions.class_logits, end_points["P2"]])
+    assert level.shape[1:3] == (16, 16)
+    change = np.abs(values[1] - values[0]).sum(-1)[: 6 * 16 * 16].reshape(16, 16, 6).sum(-1)
+    # Squeeze-excite moves all positions a little; the mark's own surroundings move most.
+    weight = (change - np.median(change)).clip(0)
+    row, column = (np.average(np.arange(16), weights=weight.sum(axis)) for axis in (1, 0))
+    assert (row, column) == (pytest.approx(10, abs=1.5), pytest.approx(3, abs=1.5))
+
+
+def test_prior(graph, images):
+    predictions, _ = retinanet(images, TINY, MINI, 3)
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        probabilities = session.run(tf.sigmoid(predictions.class_logits))
+        deltas = session.run(predictions.box_deltas)
+    np.testing.assert_allclose(probabilities, 0.01, rtol=0.05)
+    assert np.abs(deltas).max() < 0.05
+    assert dataclasses.replace(MINI, prior=0.5).class_bias == 0
+    assert RETINANET.class_bias == pytest.approx(-4.6, abs=0.01)  # class_prediction_bias_init of the port's config
+
+
+@pytest.mark.parametrize("detector", [RETINANET, LITE], ids=lambda spec: spec.name)
+def test_the_signal_survives_the_heads(graph, detector):
+    # Untrained, in training mode: the last layers see inputs that differ from position to position. With normal(0.01)
+    # kernels, separable layers would shrink below batch norm's epsilon.
+    detector = dataclasses.replace(detector, min_level=2, max_level=4)
+    pictures = tf.constant(np.random.RandomState(0).uniform(-1, 1, [2, 64, 64, 3]), tf.float32)
+    with slim.arg_scope(mnasnet.training_scope(updates_collections=None)):
+        predictions, _ = retinanet(pictures, TINY, detector, 2, is_training=True)
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        logits, deltas = session.run(list(predictions))
+    assert 1e-3 < deltas.std() < 1
+    assert 1e-3 < logits.std() < 1
+
+
+def test_kernels_are_shared_and_statistics_are_not(graph, images):
+    retinanet(images, TINY, MINI, 3)
+    heads = [name for name in built() if name.startswith("WeightShared")]
+    assert len([name for name in heads if name.endswith("/weights")]) == 2 * 2 + 2  # towers of two, and predictors
+    for tower in ("BoxPredictionTower", "ClassPredictionTower"):
+        norms = {name.split("/")[4] for name in heads if f"{tower}/conv2d_1/BatchNorm/" in name}
+        assert norms == {"feature_0", "feature_1", "feature_2"}
+
+
+@MINIS
+def test_levels_are_computed_by_the_same_kernels(run, images, detector):
+    # Where two levels hold the same features and statistics, so do their predictions: a constant picture far from borders.
+    detector = dataclasses.replace(detector, depth=0)
+    predictions, end_points = retinanet(images, TINY, detector, 3)
+    kernels = {v.op.name: v for v in tf1.global_variables() if "/ClassPredictor/" in v.op.name}
+    logits, p3, weights = run([predictions.class_logits, end_points["P3"], kernels])
+    first = 6 * 17 * 17
+    ours = logits[:, first : first + 6 * 81].reshape(2, 9, 9, 18)
+    scope = "WeightSharedConvolutionalBoxPredictor/ClassPredictor"
+    net = tf.constant(p3)
+    if detector.separable:
+        net = tf.nn.depthwise_conv2d(net, weights[f"{scope}/depthwise_weights"], [1, 1, 1, 1], "SAME")
+        net = tf.nn.conv2d(net, weights[f"{scope}/pointwise_weights"], 1, "SAME")
+    else:
+        net = tf.nn.conv2d(net, weights[f"{scope}/weights"], 1, "SAME")
+    with tf1.Session() as session:
+        expected = session.run(net + weights[f"{scope}/biases"])
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_reuse(graph, images):
+    first, _ = retinanet(images, TINY, MINI, 3)
+    before = built()
+    with pytest.raises(ValueError, match="already exists"):
+        retinanet(images, TINY, MINI, 3)
+    second, _ = retinanet(images, TINY, MINI, 3, reuse=True)
+    assert built() == before
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        one, two = session.run([first, second])
+    np.testing.assert_array_equal(one.class_logits, two.class_logits)
+
+
+@MINIS
+def test_training_and_inference(run, images, detector):
+    with slim.arg_scope(mnasnet.training_scope(is_training=None)):
+        training, _ = retinanet(images, TINY, detector, 3, is_training=True)
+    updates = len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
+    # Every batch norm has two: the pyramid's 2, the towers' 2·2·3, and the backbone's.
+    moving = [name for name in built() if name.endswith("moving_mean")]
+    assert updates == 2 * len(moving)
+    assert len([name for name in moving if "fpn" in name or "WeightShared" in name]) == 2 + 12
+    inference, _ = retinanet(images, TINY, detector, 3, reuse=True)
+    assert len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)) == updates
+    one, two, three = run([training.class_logits, inference.class_logits, inference.class_logits])
+    np.testing.assert_array_equal(two, three)
+    assert np.abs(one - two).max() > 1e-4
+
+
+def test_frozen_backbone_norm(graph, images):
+    retinanet(images, TINY, MINI, 3, is_training=True, freeze_backbone_norm=True)
+    updated = {op.name for op in tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)}
+    assert len(updated) == 2 * (2 + 12)
+    assert not [name for name in updated if "/mb_conv" in name or "/Conv/" in name]
+
+
+def test_weight_decay(graph, images):
+    with slim.arg_scope(mnasnet.training_scope(weight_decay=1.0, regularize_depthwise=False)):
+        retinanet(images, TINY, MINI_SEPARABLE, 3, is_training=True)
+    heads = [
+        loss.op.name
+        for loss in tf1.losses.get_regularization_losses()
+        if "fpn" in loss.op.name or "Weight" in loss.op.name
+    ]
+    # One projection; pointwise kernels of 2 pyramid layers, 4 of the towers, 2 predictors; no bias, no depthwise kernel.
+    assert len(heads) == 1 + 2 + 4 + 2
+
+
+def test_background_slot(run, images):
+    detector = dataclasses.replace(MINI, background_slot=True)
+    predictions, _ = retinanet(images, TINY, detector, 3)
+    (biases,) = [v for v in tf1.global_variables() if v.op.name.endswith("ClassPredictor/biases")]
+    assert biases.shape.as_list() == [6 * 4]
+    assert predictions.class_logits.shape.as_list()[-1] == 3
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        session.run(
+            [
+                tf1.assign(v, tf.zeros_like(v))
+                for v in tf1.global_variables()
+                if v.op.name.endswith("ClassPredictor/weights")
+            ]
+        )
+        session.run(tf1.assign(biases, np.arange(24, dtype="float32")))
+        rows = session.run(predictions.class_logits)[0, :6]
+    np.testing.assert_array_equal(rows, np.arange(24).reshape(6, 4)[:, 1:])
+    assert API_RETINANET.background_slot
+
+
+def test_symmetric_padding_reaches_the_pyramid(run, images):
+    even = images[:, :32, :32]
+    symmetric = dataclasses.replace(TINY, dialect=Dialect(padding="symmetric"))
+    asked, _ = retinanet(even, TINY, MINI, 3, use_explicit_padding=True)
+    given, points = retinanet(even, symmetric, MINI, 3, reuse=True)
+    assert [points[f"P{level}"].shape[1] for level in (2, 3, 4)] == [8, 4, 2]
+    a, b = run([asked.class_logits, given.class_logits])
+    np.testing.assert_array_equal(a, b)
+
+
+def test_bad_arguments(graph, images):
+    with pytest.raises(ValueError, match="num_classes"):
+        retinanet(images, TINY, MINI, 0)
+    with pytest.raises(ValueError, match="stride 8"):
+        retinanet(images, TINY, RETINANET, 3)
+    with pytest.raises(ValueError, match="rank 4"):
+        retinanet(images[0], TINY, MINI, 3)
+
+
+@MINIS
+def test_as_a_module_of_tensorflow_2(detector):
+    def net(images, is_training):
+        with slim.arg_scope(mnasnet.training_scope(is_training=is_training, updates_collections=None)):
+            return retinanet(images, TINY, detector, 3, is_training=is_training)[0]
+
+    model = SlimModule(net)
+    model.build(tf.TensorSpec([2, 32, 32, 3]), is_training=False)
+    assert {name: tuple(v.shape) for name, v in model.weights.items()} == detector_variable_shapes(TINY, detector, 3)
+    pictures = tf.constant(np.random.RandomState(0).uniform(-1, 1, [2, 32, 32, 3]), tf.float32)
+
+    @tf.function(autograph=False)
+    def gradients():
+        with tf.GradientTape() as tape:
+            predictions = model(pictures, is_training=True)
+            loss = sum(tf.reduce_mean(part**2) for part in predictions)
+        return tape.gradient(loss, list(model.trainable.values()))
+
+    found = dict(zip(model.trainable, gradients(), strict=True))
+    assert [name for name, gradient in found.items() if gradient is None] == []
+    moved = model.weights[
+        "WeightSharedConvolutionalBoxPredictor/BoxPredictionTower/conv2d_0/BatchNorm/feature_2/moving_mean"
+    ]
+    assert np.abs(moved.numpy()).max() > 0
+    decayed = [name for name in model.regularized if "fpn" in name or name.startswith("Weight")]
+    assert decayed
+    assert not [name for name in decayed if name.endswith("biases")]
