@@ -184,8 +184,8 @@ def coco_fault(example: Mapping[str, Sequence[Any]], classes: int) -> str:
     if len(counts) > 1:
         return f"its lists of box sides and labels differ in length: {sorted(counts)}"
     for number, (box, label) in enumerate(zip(zip(*sides, strict=True), labels, strict=True)):
-        if not all(map(math.isfinite, box)):
-            return f"box {number} has a side that is not finite"
+        if not all(isinstance(side, float) and math.isfinite(side) for side in box):
+            return f"box {number} has a side that is no finite number"
         top, left, bottom, right = (min(max(side, 0.0), 1.0) for side in box)
         if bottom <= top or right <= left:
             shown = ", ".join(f"{side:g}" for side in box)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,45 +18,56 @@ from mnasnet_cli.data.schema import (
     find_shards,
     read_records,
 )
+from mnasnet_cli.data.schema_coco import coco_fault
+from mnasnet_cli.data.shard_files import COMMANDS
 from mnasnet_cli.errors import DataError
 
 
 def verify_records(info: DatasetInfo, *, images: bool = False) -> None:
-    """Reads a folder of ImageNet-style records from end to end; with `images`, decodes every image as well.
+    """Reads a folder of records from end to end; with `images`, decodes every image as well.
 
     Raises:
       DataError: naming the first shard that is damaged or has another number of records than the folder's summary
-        says, or the first record whose image or label can't be used.
+        says, or the first record whose image, label or boxes can't be used.
     """
     for split, about in info.splits.items():
         for path, expected in zip(find_shards(info.directory, split), about.shard_examples, strict=True):
             found = 0
             for record in read_records(path):
                 if images:
-                    _check_example(record, path, found, info.classes)
+                    _check_example(record, path, found, info)
                 found += 1
             if found != expected:
                 raise DataError(
                     f"{path} holds {found} records, but {expected} were written; remove it, and write it again with "
-                    f"`mnasnet prepare-imagenet SOURCE {info.directory} --resume`"
+                    f"`mnasnet {COMMANDS[info.kind]} SOURCE {info.directory} --resume`"
                 )
 
 
-def _check_example(record: bytes, path: Path, number: int, classes: int) -> None:
+def _check_example(record: bytes, path: Path, number: int, info: DatasetInfo) -> None:
     where = f"{path}, record {number}"
     try:
         example = decode_example(record)
-        [encoded], [label] = example[ENCODED], example[LABEL]
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{where} is no ImageNet example: {error!r}") from None
+    except ValueError as error:
+        raise DataError(f"{where} is no example: {error!r}") from None
     name = b"".join(value for value in example.get(FILENAME, []) if isinstance(value, bytes)).decode("utf-8", "replace")
-    if not isinstance(label, int) or not 1 <= label <= classes:
-        raise DataError(f"{where} ({name}) has the label {label!r}, expected 1..{classes}; see labels.txt there")
+    fault = coco_fault(example, info.classes) if info.kind == "coco" else _label_fault(example, info.classes)
+    if fault:
+        raise DataError(f"{where} ({name}): {fault}")
     try:
-        tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        tf.io.decode_image(example[ENCODED][0], channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error.message).splitlines()[0])
         raise DataError(
             f"{where}: the image {name} can't be decoded ({reason}); write the records again with "
-            f"`mnasnet prepare-imagenet SOURCE {path.parent} --on-bad-image skip`"
+            f"`mnasnet {COMMANDS[info.kind]} SOURCE {path.parent} --on-bad-image skip`"
         ) from None
+
+
+def _label_fault(example: Mapping[str, Sequence[Any]], classes: int) -> str:
+    if len(example.get(ENCODED, ())) != 1 or len(example.get(LABEL, ())) != 1:
+        return "it is no ImageNet example: it needs one image and one label"
+    label = example[LABEL][0]
+    if not isinstance(label, int) or not 1 <= label <= classes:
+        return f"it has the label {label!r}, expected 1..{classes}; see labels.txt there"
+    return ""

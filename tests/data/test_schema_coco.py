@@ -152,7 +152,7 @@ def test_boxes_beyond_the_image_are_clipped() -> None:
             r"box 1 .*1\.1, 0, 1\.4, 0\.5\) has no area within the image",
         ),
         ({"boxes_yxyx": [(0.5, 0.5, 0.5, 0.75), BOXES[1]]}, "box 0 .* has no area"),
-        ({"boxes_yxyx": [(float("nan"), 0.5, 0.5, 0.75), BOXES[1]]}, "box 0 has a side that is not finite"),
+        ({"boxes_yxyx": [(float("nan"), 0.5, 0.5, 0.75), BOXES[1]]}, "box 0 has a side that is no finite number"),
         ({"classes": [3, 4]}, r"box 1 has the label 4, expected 1\.\.3"),
         ({"classes": [0, 1]}, "box 0 has the label 0"),
         ({"classes": [1]}, "differ in length"),
@@ -194,3 +194,17 @@ def test_messages_name_the_command_that_makes_such_records(tmp_path: Path) -> No
     (tmp_path / "dataset.json").write_text(json.dumps({"kind": "coco"}))
     with pytest.raises(DataError, match=r"cannot read .*dataset\.json"):
         schema.load_dataset_info(tmp_path)
+
+
+def test_verification_names_the_record(tmp_path: Path) -> None:
+    from mnasnet_cli.data.verification import verify_records
+
+    path = tmp_path / "train-00000-of-00001"
+    (tmp_path / "labels.txt").write_text("5\tcat\n9\tpig\n18\tdog\n")
+    whole, outside = encode(jpeg(160, 80)), encode(jpeg(160, 80), boxes_yxyx=[(2.0, 0.0, 3.0, 1.0), BOXES[1]])
+    write(path, whole, whole)
+    verify_records(schema.load_dataset_info(tmp_path), images=True)
+    for row, message in ((outside, "box 0 .* has no area within"), (encode(), "the image a.jpg can't be decoded")):
+        write(path, whole, row)
+        with pytest.raises(DataError, match=rf"train-00000-of-00001, record 1.*{message}"):
+            verify_records(schema.load_dataset_info(tmp_path), images=True)
