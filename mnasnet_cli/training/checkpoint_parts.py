@@ -1,4 +1,4 @@
-"""A string inside a checkpoint."""
+"""What checkpoints are made of: the names that TensorFlow gives to their parts, and strings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-_KEY = "VARIABLE_VALUE"  # as a variable would be saved
+_KEY = "VARIABLE_VALUE"
+VALUE = f"/.ATTRIBUTES/{_KEY}"
 
 
 class SavedText(tf.Module):
@@ -21,3 +22,27 @@ class SavedText(tf.Module):
 
     def _restore_from_tensors(self, restored: Mapping[str, tf.Tensor]) -> None:
         self.text = restored[_KEY].numpy().decode()
+
+
+def checkpoint_keys(folder: str, variables: Mapping[str, tf.Variable]) -> dict[str, tf.Variable]:
+    """Variables under the names that they have in a checkpoint."""
+    return {f"{folder}/{name.replace('.', '..').replace('/', '.S')}": v for name, v in variables.items()}
+
+
+def read_into(prefix: str, variables: Mapping[str, tf.Variable]) -> None:
+    """Gives variables the values that a checkpoint has under these names, on all replicas of this process."""
+    reader = tf.train.load_checkpoint(prefix)
+    for key, variable in variables.items():
+        value = reader.get_tensor(f"{key}{VALUE}")
+        for local in tf.distribute.get_strategy().experimental_local_results(variable):
+            local.assign(value)
+
+
+def read_text(prefix: str, key: str) -> str:
+    """A `SavedText` of a checkpoint."""
+    return str(tf.train.load_checkpoint(prefix).get_tensor(f"{key}{VALUE}").decode())
+
+
+def weight_name(name: str) -> str:
+    """Undoes the escaping of names in TensorFlow's object graph: "/" is ".S" and "." is ".."."""
+    return name.replace("..", "\0").replace(".S", "/").replace("\0", ".")

@@ -25,10 +25,10 @@ from mnasnet_cli.training.checkpoint_files import (
     newest_checkpoint,
     remove_unfinished,
 )
-from mnasnet_cli.training.distribution import is_lost_peer
+from mnasnet_cli.training.checkpoint_parts import VALUE, SavedText, checkpoint_keys, read_into, read_text, weight_name
+from mnasnet_cli.training.distribution import Processes, is_lost_peer
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer
-from mnasnet_cli.training.saved_text import SavedText
 from mnasnet_cli.variables import SlimModule
 
 __all__ = [
@@ -44,7 +44,6 @@ __all__ = [
 
 # What TensorFlow raises for files that are damaged or don't fit: an IndexError for one that is cut short.
 _UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, RuntimeError, IndexError, KeyError)
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class Checkpoints:
@@ -72,7 +71,12 @@ class Checkpoints:
         self._losses = SavedText("[]")
         parts["losses"] = self._losses
         self._checkpoint = tf.train.Checkpoint(**parts)
-        self._weights = [*model.weights.values(), *(average.weights.values() if average is not None else ())]
+        averages = average.weights if average is not None else {}
+        self._weights = [*model.weights.values(), *averages.values()]
+        self._variables = {"step": self.step, **checkpoint_keys("model/weights", model.weights)}
+        self._variables |= checkpoint_keys("average/weights", averages)
+        for slot, variables in optimizer.slots.items():
+            self._variables |= checkpoint_keys(f"optimizer/slots/{slot}", variables)
         self._info = info
         self.kept_step: int | None = None
         self._saved: set[tuple[str, int]] = set()
@@ -136,7 +140,7 @@ class Checkpoints:
         reasons: list[str] = []
         for prefix in reversed(prefixes):
             try:
-                self._checkpoint.restore(prefix).assert_consumed()
+                self._restore(prefix)
             except _UNREADABLE as error:
                 reasons.append(self._other_net(prefix) or _reason(error))
                 continue
@@ -151,6 +155,14 @@ class Checkpoints:
                 f"over with --fresh, which moves the old run aside, or choose another --run-dir"
             )
         return 0, []
+
+    def _restore(self, prefix: str) -> None:
+        if not Processes(tf.distribute.get_strategy()).several:
+            self._checkpoint.restore(prefix).assert_consumed()
+            return
+        # TensorFlow's own way reads the moving statistics first, which takes all processes; this is the chief alone.
+        read_into(prefix, self._variables)
+        self._losses.text = read_text(prefix, "losses")
 
     def _other_net(self, prefix: str) -> str | None:
         """What a checkpoint holds in the place of this run's net, where that is another one."""
@@ -192,19 +204,19 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
     with _clear_errors(prefix):
         reader = tf.train.load_checkpoint(prefix)
         keys = reader.get_variable_to_shape_map()
-        if f"info{_VALUE}" not in keys:
+        if f"info{VALUE}" not in keys:
             raise CheckpointError(
                 f"{prefix} was not written by mnasnet; bring foreign weights in with `mnasnet import`"
             )
         averaged = ema and any(key.startswith("average/weights/") for key in keys)
         root = "average/weights/" if averaged else "model/weights/"
         weights = {
-            _unescape(key[len(root) : -len(_VALUE)]): reader.get_tensor(key)
+            weight_name(key[len(root) : -len(VALUE)]): reader.get_tensor(key)
             for key in keys
-            if key.startswith(root) and key.endswith(_VALUE)
+            if key.startswith(root) and key.endswith(VALUE)
         }
-        info = json.loads(reader.get_tensor(f"info{_VALUE}"))
-        return CheckpointContents(prefix, int(reader.get_tensor(f"step{_VALUE}")), info, weights, averaged)
+        info = json.loads(reader.get_tensor(f"info{VALUE}"))
+        return CheckpointContents(prefix, int(reader.get_tensor(f"step{VALUE}")), info, weights, averaged)
 
 
 def read_info(prefix: str) -> dict[str, Any]:
@@ -214,7 +226,7 @@ def read_info(prefix: str) -> dict[str, Any]:
       CheckpointError: not a checkpoint of this toolkit, or damaged.
     """
     with _clear_errors(prefix):
-        info = json.loads(tf.train.load_checkpoint(prefix).get_tensor(f"info{_VALUE}"))
+        info = json.loads(tf.train.load_checkpoint(prefix).get_tensor(f"info{VALUE}"))
         return {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
 
 
@@ -234,8 +246,3 @@ def _reason(error: Exception) -> str:
     """An error's first line, without the file name that stands beside it and the node that raised it."""
     text = re.sub(r"\{\{.*?\}\}\s*", "", _first_line(error))
     return "no space left on device" if "No space left on device" in text else text
-
-
-def _unescape(name: str) -> str:
-    """Undoes the escaping of names in TensorFlow's object graph: "/" is ".S" and "." is ".."."""
-    return name.replace("..", "\0").replace(".S", "/").replace("\0", ".")
