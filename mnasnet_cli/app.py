@@ -25,6 +25,7 @@ COMMANDS = (
     "prepare-coco",
     "train-imagenet",
     "eval",
+    "report",
     "inspect",
     "models",
     "doctor",

@@ -17,7 +17,7 @@ def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> Non
     """Draws loss, learning rate and the validation metric over the epochs, from the lines of metrics.jsonl."""
     train = [line for line in lines if line["split"] == "train"]
     validation = [line for line in lines if line["split"] == "validation"]
-    figure, (losses, scores, rates) = _figure(1, 3, width=15, height=4)
+    figure, (losses, scores, rates) = new_figure(1, 3, width=15, height=4)
     losses.plot([line["epoch"] for line in train], [line["loss"] for line in train], label="train", linewidth=1)
     losses.plot(*_curve(validation, "loss"), label="validation", marker=".")
     losses.set(xlabel="epoch", title="loss")
@@ -26,13 +26,13 @@ def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> Non
     scores.set(xlabel="epoch", title=f"validation {metric}")
     rates.plot(*_curve(train, "learning_rate"), color="tab:gray")
     rates.set(xlabel="epoch", title="learning rate")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> None:
     """Draws a confusion matrix [C, C] of counts, each row as shares of its true class."""
     size = len(counts)
-    figure, axes = _figure(1, 1, width=min(16.0, 4 + 0.4 * size), height=min(15.0, 3 + 0.4 * size))
+    figure, axes = new_figure(1, 1, width=min(16.0, 4 + 0.4 * size), height=min(15.0, 3 + 0.4 * size))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(picture, ax=axes, label="share of the true class")
@@ -43,19 +43,21 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> None
         for row, column in np.argwhere(counts > 0):
             color = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=7)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def plot_images(images: Sequence[np.ndarray], captions: Sequence[str], path: Path, *, columns: int = 5) -> None:
-    """Draws images [H, W, 3] uint8 in a grid, each with its caption."""
+def plot_images(
+    images: Sequence[np.ndarray], captions: Sequence[str], path: Path, *, columns: int = 5, tile: float = 3.0
+) -> None:
+    """Draws images [H, W, 3] uint8 in a grid, each with its caption on a tile of so many inches (100 px each)."""
     rows = max(1, -(-len(images) // columns))
-    figure, grid = _figure(rows, columns, width=3 * columns, height=3.4 * rows)
+    figure, grid = new_figure(rows, columns, width=tile * columns, height=(tile + 0.4) * rows)
     for axes in np.ravel(grid):
         axes.axis("off")
     for axes, image, caption in zip(np.ravel(grid), images, captions, strict=False):
         axes.imshow(image)
         axes.set_title(caption, fontsize=8, parse_math=False)  # a file may be called "a$b$"
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _curve(lines: Sequence[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
@@ -63,7 +65,8 @@ def _curve(lines: Sequence[dict[str, Any]], key: str) -> tuple[list[float], list
     return [line["epoch"] for line in known], [line[key] for line in known]
 
 
-def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
+def new_figure(rows: int, columns: int, *, width: float, height: float) -> Any:
+    """Return a figure and its axes, an array of them where there are several; sizes in inches."""
     # Not pyplot: it looks for a display and keeps figures alive.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -73,6 +76,7 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
     return figure, figure.subplots(rows, columns)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

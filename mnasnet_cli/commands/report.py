@@ -1,0 +1,49 @@
+"""`mnasnet report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.commands.options import JsonFlag
+
+
+def report(
+    detections: Annotated[
+        Path, typer.Argument(metavar="DETECTIONS.json", help="A file in COCO's results format.", show_default=False)
+    ],
+    annotations: Annotated[
+        Path, typer.Argument(metavar="ANNOTATIONS.json", help="Ground truth: instances_*.json.", show_default=False)
+    ],
+    engine: Annotated[
+        str, typer.Option(metavar="faster|pycocotools", help="What computes the numbers; both give the same.")
+    ] = "faster",
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write precision-recall curves and AP per class here.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The images: the best and worst are drawn into --plots.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")] = None,
+    json_output: JsonFlag = False,
+) -> None:
+    """Score detections from a file: the 12 COCO numbers and AP per class, without TensorFlow."""
+    from mnasnet_cli.metrics import report as library
+
+    summary = library.report_files(
+        detections, annotations, engine=engine, plots=plots, images=images, markdown=markdown
+    )
+    for warning in summary["warnings"]:
+        console.warn(warning)
+    if json_output:
+        console.emit_json(summary)
+        return
+    title = f"{detections} against {annotations}, {summary['images']:,} images"
+    console.print_table(title, ["number", "what", "value"], library.number_rows(summary))
+    annotated = [row for row in library.class_rows(summary) if row[3] is not None]
+    left_out = len(summary["per_class"]) - len(annotated)
+    caption = f"{left_out} classes without annotations are left out" if left_out else None
+    console.print_table("AP per class", ["class", "name", "annotations", "AP", "AP50"], annotated, caption=caption)

@@ -1,0 +1,175 @@
+"""Which images a detector did best and worst on, drawn with annotations and detections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.metrics import plots
+from mnasnet_cli.metrics.class_numbers import iou_xywh
+from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
+
+BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"
+SHOWN = 8  # images in each picture
+MATCH_IOU = 0.5
+TRUE_COLOR, RIGHT_COLOR, WRONG_COLOR, CROWD_COLOR = "lime", "deepskyblue", "orangered", "yellow"
+SIDE = 640  # px; larger images are made smaller for the picture
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """One image at the common score threshold: f1 in [0, 1], and the rows of its detections, right and wrong ones."""
+
+    image_id: int
+    f1: float
+    annotations: int
+    right: np.ndarray
+    wrong: np.ndarray
+
+
+def score_images(truth: GroundTruth, detections: Detections) -> tuple[float, list[ImageScore]]:
+    """Return the score threshold with the best F1 over all images, and each image's F1 at it, worst first.
+
+    A detection is right if it overlaps an annotation of its class, that no detection with a higher score has taken,
+    at IoU 0.5 or more; one inside a crowd region counts as neither. Images without annotations are left out: they
+    have no F1, whatever a detector does.
+    """
+    right, ignored = _match(truth, detections)
+    order = np.argsort(-detections.scores, kind="stable")
+    order = order[~ignored[order]]
+    total = int((~truth.crowd).sum())
+    hits = np.cumsum(right[order])
+    f1 = 2 * hits / np.maximum(np.arange(1, len(order) + 1) + total, 1)
+    threshold = float(detections.scores[order[f1.argmax()]]) if len(order) else 0.0
+    shown = np.flatnonzero((detections.scores >= threshold) & ~ignored)
+    counts = dict.fromkeys(truth.images, 0)
+    for image in truth.image_ids[~truth.crowd].tolist():
+        counts[image] += 1
+    rows = _group(detections.image_ids[shown], shown)
+    scores = []
+    for image, annotated in counts.items():
+        if annotated:
+            own = rows.get(image, np.zeros(0, np.int64))
+            true_positives = int(right[own].sum())
+            value = 2 * true_positives / (annotated + len(own))
+            scores.append(ImageScore(image, value, annotated, own[right[own]], own[~right[own]]))
+    # Of images with the same F1, those with more boxes say more.
+    return threshold, sorted(scores, key=lambda score: (score.f1, -score.annotations))
+
+
+def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path, folder: Path) -> list[Path]:
+    """Draw the images with the highest and the lowest F1 into two pictures; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    threshold, scores = score_images(truth, detections)
+    scores = [score for score in scores if image_file(truth, score.image_id, images) is not None]
+    best = sorted(scores, key=lambda score: (-score.f1, -score.annotations))
+    paths = [folder / BEST_FILE, folder / WORST_FILE]
+    for path, chosen in zip(paths, (best[:SHOWN], scores[:SHOWN]), strict=True):
+        pictures = [_draw(truth, detections, score, images) for score in chosen]
+        captions = [
+            f"{truth.images[score.image_id].get('file_name')}: F1 {score.f1:.2f} at score {threshold:.2f}\n"
+            f"{score.annotations} annotated, {len(score.right)} right, {len(score.wrong)} wrong"
+            for score in chosen
+        ]
+        plots.plot_images(pictures, captions, path, columns=4, tile=5.0)
+    return paths
+
+
+def check_image_folder(truth: GroundTruth, images: Path) -> str | None:
+    """Return a warning where the folder lacks some of the images; raises DataError where it has none of them."""
+    missing = [identity for identity in truth.images if image_file(truth, identity, images) is None]
+    if missing and len(missing) == len(truth.images):
+        name = truth.images[missing[0]].get("file_name", "without file_name")
+        raise DataError(f"{images} holds none of the images of {truth.source} (the first is {name})")
+    return f"{images} lacks {len(missing)} of {len(truth.images)} images; they are not drawn" if missing else None
+
+
+def image_file(truth: GroundTruth, image_id: int, folder: Path) -> Path | None:
+    """Return an image's file in the folder, or None."""
+    name = str(truth.images[image_id].get("file_name", ""))
+    path = folder / name
+    return path if name and path.is_file() else None
+
+
+def _match(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Return which detections are right and which don't count, two masks bool [N]."""
+    right = np.zeros(len(detections.scores), bool)
+    ignored = ~np.isin(detections.image_ids, list(truth.images))
+    true_rows = _group_pairs(truth.image_ids, truth.category_ids)
+    for key, rows in _group_pairs(detections.image_ids, detections.category_ids).items():
+        annotated = true_rows.get(key)
+        if annotated is None:
+            continue
+        crowd = truth.crowd[annotated]
+        overlaps = iou_xywh(detections.boxes_xywh[rows], truth.boxes_xywh[annotated])
+        overlaps[:, crowd] = 0
+        for row, values in sorted(zip(rows.tolist(), overlaps, strict=True), key=lambda p: -detections.scores[p[0]]):
+            taken = int(values.argmax())
+            if values[taken] >= MATCH_IOU:
+                right[row] = True
+                overlaps[:, taken] = 0
+        if crowd.any():
+            inside = _share_inside(detections.boxes_xywh[rows], truth.boxes_xywh[annotated[crowd]])
+            ignored[rows] |= (inside >= MATCH_IOU) & ~right[rows]
+    return right, ignored
+
+
+def _share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Return for each box [N, 4] the largest share of its area inside one of the regions [C, 4]: COCO's crowd IoU."""
+    shares = np.zeros(len(boxes))
+    for x, y, width, height in regions:
+        sides = np.minimum(boxes[:, :2] + boxes[:, 2:], [x + width, y + height]) - np.maximum(boxes[:, :2], [x, y])
+        shares = np.maximum(shares, np.maximum(sides, 0).prod(axis=1) / np.maximum(boxes[:, 2:].prod(axis=1), 1e-9))
+    return shares
+
+
+def _group(keys: np.ndarray, values: np.ndarray) -> dict[int, np.ndarray]:
+    order = np.argsort(keys, kind="stable")
+    found, starts = np.unique(keys[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(values[order], starts[1:]), strict=True)) if len(keys) else {}
+
+
+def _group_pairs(images: np.ndarray, categories: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """Return (image id, category id) → indices of its rows."""
+    order = np.lexsort((categories, images))
+    pairs = np.stack([images[order], categories[order]], axis=1)
+    starts = np.flatnonzero(np.any(pairs[1:] != pairs[:-1], axis=1)) + 1
+    groups = np.split(order, starts) if len(order) else []
+    return {(int(images[rows[0]]), int(categories[rows[0]])): rows for rows in groups}
+
+
+def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder: Path) -> np.ndarray:
+    """Return the image [H, W, 3] uint8 with its boxes: annotations green, right detections blue, wrong ones red."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    path = image_file(truth, score.image_id, folder)
+    assert path is not None
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}") from None
+    scale = min(1.0, SIDE / max(picture.size))
+    picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(max(11, picture.width // 36))
+
+    def box(xywh: Sequence[float], color: str, width: int, text: str = "") -> None:
+        x, y, w, h = (value * scale for value in xywh)
+        draw.rectangle((x, y, x + max(w, 0), y + max(h, 0)), outline=color, width=width)
+        if text:
+            draw.text((x + 2, y + 1), text, color, font, stroke_width=1, stroke_fill="black")
+
+    for row in np.flatnonzero(truth.image_ids == score.image_id):
+        name = truth.categories[int(truth.category_ids[row])]
+        found = truth.crowd[row]
+        box(truth.boxes_xywh[row].tolist(), CROWD_COLOR if found else TRUE_COLOR, 4, f"{name} crowd" if found else "")
+    for rows, color in ((score.wrong, WRONG_COLOR), (score.right, RIGHT_COLOR)):
+        for row in rows:
+            category = int(detections.category_ids[row])
+            name = truth.categories.get(category, str(category))
+            box(detections.boxes_xywh[row].tolist(), color, 2, f"{name} {detections.scores[row]:.2f}")
+    return np.asarray(picture)
