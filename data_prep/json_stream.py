@@ -30,8 +30,8 @@ def members(file: IO[bytes]) -> Iterator[tuple[str, int, Any]]:
     text = _Text(file)
     first = text.peek()
     if first != "{":
-        kinds = {"": "empty", "[": "a JSON list", '"': "a JSON string"}
-        raise NotJsonError(f"{kinds.get(first, 'not JSON')}, not a JSON object")
+        kinds = {"": "empty", "[": "a JSON list, not a JSON object", '"': "a JSON string, not a JSON object"}
+        raise NotJsonError(kinds.get(first, "not JSON"))
     text.take("{")
     while text.peek() != "}":
         key = text.value()
