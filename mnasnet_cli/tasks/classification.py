@@ -102,6 +102,7 @@ class ClassificationTask:
 
     def sample_images(self, count: int) -> np.ndarray:
         size = self.config.data.image_size
+        count = min(count, self.config.training.batch_size)  # a small set may have no more
         batch = next(iter(self.train_batches(0, size, 0, Share(batch_size=count))))
         return np.clip(batch.images.numpy(), 0, 255).astype(np.uint8)
 

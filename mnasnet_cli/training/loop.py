@@ -26,7 +26,7 @@ from mnasnet_cli.training.failures import NotFinite
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.run_directory import RunDirectory, read_metrics
 from mnasnet_cli.training.signals import StopRequest
-from mnasnet_cli.training.steps import Outcome, TrainSteps
+from mnasnet_cli.training.steps import MAX_STEPS, Outcome, TrainSteps
 
 LOGS_PER_EPOCH = 20
 CALL_SECONDS = 2.0  # a call of the compiled steps should last about so long: the bar moves, and SIGTERM is heard
@@ -141,9 +141,10 @@ class Trainer:
             taken = int(outcome.done)
         if not math.isfinite(float(outcome.last_loss)):
             raise self._not_finite(step + taken - 1, f"the loss is {float(outcome.last_loss)}")
-        self._losses += outcome.losses.numpy().tolist()
+        self._losses += outcome.losses.numpy()[:taken].tolist()
         # At most doubled: the first call's time is mostly that of compiling.
-        self._call_steps = max(1, min(2 * self._call_steps, int(CALL_SECONDS * taken / self.clock.last_seconds), 100))
+        fitting = int(CALL_SECONDS * taken / self.clock.last_seconds)
+        self._call_steps = max(1, min(2 * self._call_steps, fitting, MAX_STEPS))
         if self.processes.several:  # their clocks differ, but they must take the same steps
             self._call_steps = int(outcome.votes[2])
         return outcome, taken

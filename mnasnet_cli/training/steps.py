@@ -13,6 +13,8 @@ from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
 from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
 
+MAX_STEPS = 100  # of one call
+
 
 class Outcome(NamedTuple):
     """What a call of `TrainSteps` did."""
@@ -20,7 +22,7 @@ class Outcome(NamedTuple):
     done: tf.Tensor
     """[] int32: steps taken, the one with the bad loss included."""
     losses: tf.Tensor
-    """[n] float32: of each step asked for, 0 where it was not taken; the last one taken may be not finite."""
+    """[MAX_STEPS] float32: of each step taken, the last of which may be not finite, and zeros."""
     last_loss: tf.Tensor
     """[] float32; not finite where the call stopped early."""
     votes: tf.Tensor
@@ -42,11 +44,10 @@ class TrainSteps:
         self._strategy = tf.distribute.get_strategy()
         self._names = list(model.trainable)
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def __call__(
         self, iterator: Any, first: tf.Tensor, rates: tf.Tensor, decays: tf.Tensor, votes: tf.Tensor
     ) -> Outcome:
-        """Takes len(rates) steps.
+        """Takes len(rates) steps, at most MAX_STEPS.
 
         Args:
           iterator: gives batches, `accumulate_steps` of them a step.
@@ -55,9 +56,19 @@ class TrainSteps:
           decays: [n] float32, the moving average's decay at each step.
           votes: [k] float32, what this process has to say on what all must do alike.
         """
+        # Always of one length: each other one would be another graph, and half a minute more until the first step.
+        count = len(rates)
+        padding = [[0, MAX_STEPS - count]]
+        return self._take(iterator, first, tf.constant(count), tf.pad(rates, padding), tf.pad(decays, padding), votes)
+
+    @tf.function(autograph=False)
+    def _take(
+        self, iterator: Any, first: tf.Tensor, count: tf.Tensor, rates: tf.Tensor, decays: tf.Tensor, votes: tf.Tensor
+    ) -> Outcome:
+        """`count` steps, in one graph for each size of image."""
 
         def condition(done: tf.Tensor, losses: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-            return (done < tf.shape(rates)[0]) & tf.math.is_finite(last)
+            return (done < count) & tf.math.is_finite(last)
 
         def body(done: tf.Tensor, losses: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             step = first + tf.cast(done, tf.int64)
@@ -68,7 +79,7 @@ class TrainSteps:
             if self._average is not None:
                 self._average.update(self._model.weights, decays[done])
             # Each loss by itself: how steps are grouped into calls depends on the time, and must not show in a mean.
-            return done + 1, tf.where(tf.range(tf.shape(rates)[0]) == done, loss, losses), loss
+            return done + 1, tf.where(tf.range(MAX_STEPS) == done, loss, losses), loss
 
         done, losses, last = tf.while_loop(condition, body, [0, tf.zeros_like(rates), 0.0])
         return Outcome(done, losses, last, self._mean(votes))

@@ -62,7 +62,7 @@ def run(*assignments: str, calls: tuple[int, ...] = (STEPS,), poison: int | None
     done, losses = 0, []
     for count in calls:
         rates, decays = tf.fill([count], 0.05), tf.fill([count], 0.5)
-        outcome: Outcome = steps(iterator, tf.constant(done, tf.int64), rates, decays, tf.constant(False))
+        outcome: Outcome = steps(iterator, tf.constant(done, tf.int64), rates, decays, tf.zeros([1]))
         losses += outcome.losses.numpy()[: int(outcome.done)].tolist()
         done += int(outcome.done)
     return SimpleNamespace(

@@ -1,0 +1,94 @@
+"""`mnasnet eval` on a run of the tiny net."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("tiny_net")
+
+
+@pytest.fixture
+def evaluate(mnasnet: Callable[..., Any], shape_records: Path) -> Callable[..., Any]:
+    def run(*arguments: object) -> Any:
+        return mnasnet("eval", "--imagenet-val", f"--data={shape_records}", *arguments)
+
+    return run
+
+
+def error_of(outcome: Any) -> str:
+    assert outcome.code == 2, outcome.err
+    assert outcome.out == ""
+    [line] = outcome.err.splitlines()
+    return str(line)
+
+
+def test_the_numbers_are_those_of_the_run_whatever_the_batch(evaluate: Callable[..., Any], trained_run: Path) -> None:
+    import json
+
+    results = json.loads((trained_run / "results.json").read_text())
+    for batch_size in (3, 64):
+        outcome = evaluate(trained_run, "--json", f"--batch-size={batch_size}")
+        assert outcome.code == 0, outcome.err
+        report = outcome.json
+        assert (report["examples"], report["top1"], report["top5"]) == (20, results["top1"], results["top5"])
+        assert report["loss"] == pytest.approx(results["loss"], rel=1e-5)
+        assert report["averaged"] is True
+        assert [row["examples"] for row in report["per_class"]] == [5] * 4
+        assert sum(row["top1"] * 5 for row in report["per_class"]) / 20 == pytest.approx(report["top1"])
+
+
+def test_other_weights_and_sizes(evaluate: Callable[..., Any], trained_run: Path) -> None:
+    averaged = evaluate(trained_run, "--json").json
+    plain = evaluate(f"{trained_run}/checkpoints/ckpt-18", "--no-ema", "--json", "--image-size=64").json
+    assert (plain["averaged"], plain["image_size"], averaged["image_size"]) == (False, 64, 32)
+    assert plain["loss"] != averaged["loss"]
+    assert "best/ckpt-" in evaluate(trained_run, "--best", "--json").json["model"]
+
+
+def test_the_table_and_the_plots(evaluate: Callable[..., Any], trained_run: Path, tmp_path: Path) -> None:
+    outcome = evaluate(trained_run, f"--plots={tmp_path / 'plots'}")
+    assert outcome.code == 0, outcome.err
+    for text in ("top1", "top5", "loss", "n90000004", "cross"):
+        assert text in outcome.out
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"confusion.png", "worst.png"}
+
+
+def test_the_newest_run_is_the_default(
+    evaluate: Callable[..., Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "there is no trained imagenet run in runs/" in error_of(evaluate())
+    shutil.copytree(trained_run, tmp_path / "runs" / "mine")
+    assert evaluate("--json").json["model"] == "runs/mine/checkpoints/ckpt-18"
+
+
+def test_what_cannot_be_evaluated_is_one_line(
+    mnasnet: Callable[..., Any], evaluate: Callable[..., Any], trained_run: Path, shape_records: Path, tmp_path: Path
+) -> None:
+    assert "say what to evaluate on" in error_of(mnasnet("eval", trained_run))
+    assert "no model at" in error_of(evaluate(tmp_path / "nothing"))
+    assert "has no checkpoint yet" in error_of(evaluate(tmp_path))
+    assert "no record folder" in error_of(evaluate(trained_run, f"--data={tmp_path / 'nothing'}"))
+    assert "--image-size" in error_of(evaluate(trained_run, "--image-size=3"))
+    other = Path(shutil.copytree(shape_records, tmp_path / "other"))
+    (other / "labels.txt").write_text((other / "labels.txt").read_text().replace("n90000004", "n90000099"))
+    assert "such as n90000099" in error_of(evaluate(trained_run, f"--data={other}"))
+    broken = Path(shutil.copytree(trained_run, tmp_path / "broken"))
+    for file in broken.glob("checkpoints/*.data*"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert "is not a whole checkpoint" in error_of(evaluate(broken))
+
+
+def test_records_that_lost_some_are_named(
+    evaluate: Callable[..., Any], trained_run: Path, shape_records: Path, tmp_path: Path
+) -> None:
+    cut = Path(shutil.copytree(shape_records, tmp_path / "cut"))
+    (cut / "validation-00001-of-00002").write_bytes(b"")
+    outcome = evaluate(trained_run, f"--data={cut}")
+    assert outcome.code == 2
+    assert "validation-00001-of-00002 holds 0 records" in outcome.err.splitlines()[-1]
