@@ -107,7 +107,8 @@ class ImagenetRecords:
             plain(lambda position, record: self._eval_example(record, position, image_size)),
             num_parallel_calls=PARALLEL_CALLS,
         )
-        count = -(-self.eval_examples // (share.count * share.batch_size))
+        at_once = share.count * share.replicas * share.batch_size
+        count = -(-self.eval_examples // at_once) * share.replicas
         blank = ClassificationBatch(
             tf.zeros([image_size, image_size, 3]),
             tf.constant(PADDING, tf.int32),

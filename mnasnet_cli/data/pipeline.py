@@ -20,6 +20,8 @@ class Share:
     batch_size: int
     index: int = 0
     count: int = 1
+    replicas: int = 1
+    """Devices of the process, each of which takes a batch of its own at the same time."""
 
 
 def deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:

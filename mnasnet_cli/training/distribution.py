@@ -188,6 +188,7 @@ def share_of(context: tf.distribute.InputContext, global_batch_size: int) -> Sha
         context.get_per_replica_batch_size(global_batch_size),
         context.input_pipeline_id,
         context.num_input_pipelines,
+        context.num_replicas_in_sync // context.num_input_pipelines,
     )
 
 

@@ -1,0 +1,62 @@
+"""As a program: `mnasnet ARGS…` that also knows the net "tiny", and leaves what every replica of this process held.
+
+    python traced_training.py OUT.npz REPLICAS ARGS…
+
+REPLICAS above 1 splits the CPU into so many logical devices. In OUT.npz, `end/<i>/<name>` is variable <name> on replica
+<i> at the end, and `own/<i>/<name>` a moving statistic before the last epoch's end, when each replica had its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parent.parent))
+
+
+def trace(out: str, replicas: int) -> None:
+    """Patches the training so that it leaves OUT.npz."""
+    import numpy as np
+    import tensorflow as tf
+
+    from mnasnet_cli.training import loop, run
+
+    if replicas > 1:
+        cpus = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * replicas)
+        run.make_strategy = lambda: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    found: dict[str, Any] = {}
+    epoch_end, finish = loop.Trainer._epoch_end, loop.Trainer._finish
+
+    def keep(trainer: loop.Trainer, kind: str) -> None:
+        for name, variable in trainer.steps.variables.items():
+            for index, local in enumerate(trainer.strategy.experimental_local_results(variable)):
+                found[f"{kind}/{index}/{name}"] = local.numpy()
+
+    def traced_epoch_end(trainer: loop.Trainer, step: int) -> None:
+        keep(trainer, "own")
+        epoch_end(trainer, step)
+
+    def traced_finish(trainer: loop.Trainer, step: int) -> dict[str, Any]:
+        results = finish(trainer, step)
+        keep(trainer, "end")
+        np.savez(out, **found)
+        return results
+
+    loop.Trainer._epoch_end = traced_epoch_end  # type: ignore[method-assign]
+    loop.Trainer._finish = traced_finish  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    from tiny_net import TINY
+
+    from mnasnet_cli.app import main
+    from mnasnet_cli.nets.spec import NETS
+    from mnasnet_cli.quiet import silence_tensorflow
+
+    silence_tensorflow()
+    NETS["tiny"] = TINY
+    trace(sys.argv[1], int(sys.argv[2]))
+    sys.argv[1:] = sys.argv[3:]
+    main()
