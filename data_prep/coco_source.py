@@ -232,8 +232,9 @@ def _judge(name: str, usable: int, faults: list[Fault], options: CocoOptions) ->
     kinds = Counter(fault["reason"] for fault in faults)
     shown = ", ".join(f"{count:,}: {reason}" for reason, count in kinds.most_common())
     if options.on_bad_annotation == "fail":
+        entries = "entry" if len(faults) == 1 else "entries"
         raise DataError(
-            f"{name} has {len(faults):,} {'entry' if len(faults) == 1 else 'entries'} that can't be used ({shown}), the first is {faults[0]};"
+            f"{name} has {len(faults):,} {entries} that can't be used ({shown}), the first is {faults[0]};"
             " mend the file, or leave such entries out with --on-bad-annotation skip"
         )
     if not usable and any("annotation" in fault for fault in faults):

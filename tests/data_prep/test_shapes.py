@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.shapes import NAMES, draw_scene, draw_shape, synset, write_shapes_imagenet
+from data_prep.shapes import NAMES, draw_scene, draw_shape, synset, write_shapes_coco, write_shapes_imagenet
 
 
 def test_folder_is_imagenet_style_and_reproducible(pristine: Path, tmp_path: Path) -> None:
@@ -49,3 +50,24 @@ def test_scene_boxes_lie_inside_and_apart() -> None:
         assert 0 <= top < bottom <= 100
         assert 0 <= left < right <= 150
         assert 1 <= one.label <= 6
+
+
+def test_coco_folder_is_reproducible_and_holds_what_detectors_must_bear(tmp_path: Path) -> None:
+    write_shapes_coco(tmp_path / "a", train=20, val=2, size=48, classes=3)
+    write_shapes_coco(tmp_path / "b", train=10, val=2, size=48, classes=3)
+    for path in tmp_path.glob("b/*/*.jpg"):  # fewer images, but those are the same
+        assert path.read_bytes() == (tmp_path / "a" / path.relative_to(tmp_path / "b")).read_bytes()
+    content = json.loads((tmp_path / "a/annotations/instances_train2017.json").read_text())
+    images = {image["id"]: image for image in content["images"]}
+    assert len(images) == 20
+    assert len({image["width"] > image["height"] for image in images.values()}) == 2  # wide and tall
+    assert len(images) - len({one["image_id"] for one in content["annotations"]}) == 2  # without boxes
+    assert any(one["iscrowd"] for one in content["annotations"])
+    assert {one["category_id"] for one in content["annotations"]} == {1, 4, 7}
+    for one in content["annotations"]:
+        (left, top, width, height), image = one["bbox"], images[one["image_id"]]
+        assert min(left, top) >= 0 < min(width, height)
+        assert left + width <= image["width"]
+        assert top + height <= image["height"]
+    with pytest.raises(ValueError, match="classes must be 1"):
+        write_shapes_coco(tmp_path, classes=len(NAMES) + 1)
