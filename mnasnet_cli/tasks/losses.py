@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
+
+from mnasnet_cli.geometry import boxes as geometry
 
 
 def smoothed_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf.Tensor:
@@ -19,3 +23,96 @@ def smoothed_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: floa
     log_probabilities = tf.nn.log_softmax(logits)
     picked = tf.gather(log_probabilities, labels, batch_dims=1)
     return -(1.0 - smoothing) * picked - smoothing * tf.reduce_mean(log_probabilities, axis=-1)
+
+
+def sigmoid_focal_loss(logits: tf.Tensor, targets: tf.Tensor, alpha: float = 0.25, gamma: float = 2.0) -> tf.Tensor:
+    """Cross entropy of independent classes, less for what is right already (Lin et al., arXiv 1708.02002, equation 5):
+
+        FL = -y α (1 - p)^γ ln p - (1 - y) (1 - α) p^γ ln(1 - p)    p = sigmoid(logit)
+
+    Args:
+      logits: […] float32.
+      targets: […], y in [0, 1].
+      alpha: weight of positives, in [0, 1]; negatives have 1 - α.
+      gamma: from 0; 0 is weighted cross entropy.
+
+    Returns:
+      […] float32.
+    """
+    positive, _ = _focal_terms(-logits, gamma)
+    negative, _ = _focal_terms(logits, gamma)
+    return targets * alpha * positive + (1.0 - targets) * (1.0 - alpha) * negative
+
+
+def anchor_focal_loss(logits: tf.Tensor, classes: tf.Tensor, alpha: float = 0.25, gamma: float = 2.0) -> tf.Tensor:
+    """`sigmoid_focal_loss` summed over the classes, from class numbers instead of [N, A, K] targets.
+
+    Nearly all targets are negative: all are counted as such and the few that are not are set right, which takes a
+    fraction of the memory and time. The division by the number of matched anchors is the task's.
+
+    Args:
+      logits: [N, A, K] float32.
+      classes: [N, A] int32: 1..K, 0 for background, -1 for anchors that count for nothing.
+      alpha, gamma: as above.
+
+    Returns:
+      [N, A] float32.
+    """
+
+    @tf.custom_gradient
+    def loss(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        counted = tf.cast(classes >= 0, logits.dtype)
+        matched = tf.cast(tf.where(classes > 0), tf.int32)  # [P, 2]
+        places = tf.concat([matched, tf.gather_nd(classes, matched)[:, tf.newaxis] - 1], axis=1)
+        own_logits = tf.gather_nd(logits, places)
+        negatives, slopes = _focal_terms(logits, gamma)
+        as_positive, positive_slope = _focal_terms(-own_logits, gamma)
+        as_negative, negative_slope = _focal_terms(own_logits, gamma)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            result = slopes * ((1.0 - alpha) * counted * upstream)[..., tf.newaxis]
+            correction = -alpha * positive_slope - (1.0 - alpha) * negative_slope
+            return tf.tensor_scatter_nd_add(result, places, correction * tf.gather_nd(upstream, matched))
+
+        total = (1.0 - alpha) * counted * tf.reduce_sum(negatives, axis=-1)
+        total = tf.tensor_scatter_nd_add(total, matched, alpha * as_positive - (1.0 - alpha) * as_negative)
+        return total, gradient
+
+    return loss(logits)
+
+
+def _focal_terms(logits: tf.Tensor, gamma: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """-p^γ ln(1 - p) and its derivative by the logit, p^γ (γ (p - 1) ln(1 - p) + p)."""
+    probability = tf.sigmoid(logits)
+    entropy = tf.nn.softplus(logits)  # -ln(1 - p), without 1 - p
+    # A general power takes as long as all the rest.
+    power = tf.square(probability) if gamma == 2.0 else tf.pow(probability, gamma)
+    return power * entropy, power * (gamma * (1.0 - probability) * entropy + probability)
+
+
+def huber_loss(deltas: tf.Tensor, targets: tf.Tensor, threshold: float = 1.0) -> tf.Tensor:
+    """Sum over the last axis of x² / 2 where |x| ≤ δ, else δ (|x| - δ / 2), of the differences x.
+
+    With δ = 1, smooth L1 (Girshick, arXiv 1504.08083, equation 3), it is the Object Detection API's
+    `weighted_smooth_l1`, before that divides by the number of deltas.
+
+    Args:
+      deltas, targets: […, 4] float32, in the box coder's units.
+      threshold: δ, over 0.
+
+    Returns:
+      […] float32.
+    """
+    distance = tf.abs(deltas - targets)
+    near = tf.minimum(distance, threshold)
+    return tf.reduce_sum(near * (distance - 0.5 * near), axis=-1)
+
+
+def giou_loss(boxes: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """1 - GIoU in [0, 2] (Rezatofighi et al., arXiv 1902.09630) of decoded boxes […, 4] and their targets: […]."""
+    return 1.0 - geometry.giou(boxes, targets)
+
+
+def ciou_loss(boxes: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """1 - CIoU, from 0 (Zheng et al., arXiv 1911.08287), of decoded boxes […, 4] and their targets: […]."""
+    return 1.0 - geometry.ciou(boxes, targets)

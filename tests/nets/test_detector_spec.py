@@ -85,7 +85,8 @@ SMALL = DetectorSpec(name="small", channels=4, depth=1, min_level=2, max_level=3
 
 def test_counts_by_hand():
     # TINY at 16 px: 4² positions at level 2, which has 16 channels, and 2² at level 3; 5 classes.
-    # FPN: projection 16·4 + 4; P3: 9·4·4 + 8. Towers: 2 of 9·4·4 and 2 levels of 8. Predictors: 9·4·(2·4) + 8, 9·4·(2·5) + 10.
+    # FPN: projection 16·4 + 4; P3: 9·4·4 + 8. Towers: 2 of 9·4·4 and 2 levels of 8.
+    # Predictors: 9·4·(2·4) + 8 and 9·4·(2·5) + 10.
     added = (68 + 152) + 2 * (144 + 16) + (296 + 370)
     backbone = detector_parameters(TINY, dataclasses.replace(SMALL, depth=0), 5) - (68 + 152) - (296 + 370)
     assert detector_parameters(TINY, SMALL, 5) == backbone + added

@@ -143,7 +143,7 @@ def test_kernels_are_shared_and_statistics_are_not(graph, images):
 
 @MINIS
 def test_levels_are_computed_by_the_same_kernels(run, images, detector):
-    # Where two levels hold the same features and statistics, so do their predictions: a constant picture far from borders.
+    # The predictor on P3, with the kernels that were made on P2.
     detector = dataclasses.replace(detector, depth=0)
     predictions, end_points = retinanet(images, TINY, detector, 3)
     kernels = {v.op.name: v for v in tf1.global_variables() if "/ClassPredictor/" in v.op.name}
@@ -206,7 +206,7 @@ def test_weight_decay(graph, images):
         for loss in tf1.losses.get_regularization_losses()
         if "fpn" in loss.op.name or "Weight" in loss.op.name
     ]
-    # One projection; pointwise kernels of 2 pyramid layers, 4 of the towers, 2 predictors; no bias, no depthwise kernel.
+    # One projection; 1x1 kernels of 2 pyramid layers, 4 of the towers, 2 predictors; no bias, no depthwise kernel.
     assert len(heads) == 1 + 2 + 4 + 2
 
 
