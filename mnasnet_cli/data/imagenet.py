@@ -46,7 +46,7 @@ class ImagenetRecords:
 
     @cached_property
     def info(self) -> DatasetInfo:
-        return load_dataset_info(self.directory)
+        return load_dataset_info(self.directory, "imagenet")
 
     @cached_property
     def fingerprint(self) -> str:
