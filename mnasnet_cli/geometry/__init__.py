@@ -1,0 +1,1 @@
+"""Pure maths on boxes: overlaps, coding, anchors, matching, suppression. No input or output, no configuration."""

@@ -1,0 +1,132 @@
+"""From what the heads say to a short list of boxes: non-maximum suppression per class, inside the graph.
+
+Exact for the candidates that it keeps, and fast on a CPU, for three reasons. Candidates are (anchor, class) pairs,
+at most `candidates` a level, picked by logit before anything is decoded or put through a sigmoid: RetinaNet's thousand
+a level (arXiv 1708.02002, section 4.1). Classes are kept apart by moving each to a place of its own, so that one greedy pass
+serves all of them. And that pass ends with the last box that is asked for, where
+`tf.image.combined_non_max_suppression` runs each class to its end before it merges them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from mnasnet_cli.geometry import boxes as geometry
+
+CANDIDATES = 1000  # a level
+IOU_THRESHOLD = 0.6
+SCORE_THRESHOLD = 1e-8  # as the Object Detection API's configs have it: AP gains from every box
+MAX_DETECTIONS = 100  # an image, over all classes
+
+
+class Detections(NamedTuple):
+    """N images with M places for boxes each, by falling score; unused places are 0.
+
+    boxes: float32 [N, M, 4], ymin, xmin, ymax, xmax in px of the net's input, inside it. scores: float32 [N, M], in
+    [0, 1]. classes: int32 [N, M], class numbers 1..K (0 is background). counts: int32 [N], boxes of each image.
+    """
+
+    boxes: tf.Tensor
+    scores: tf.Tensor
+    classes: tf.Tensor
+    counts: tf.Tensor
+
+
+def detect(
+    class_logits: tf.Tensor,
+    box_deltas: tf.Tensor,
+    anchors: tf.Tensor,
+    *,
+    level_counts: Sequence[int],
+    image_size: tuple[int, int],
+    candidates: int = CANDIDATES,
+    iou_threshold: float = IOU_THRESHOLD,
+    score_threshold: float = SCORE_THRESHOLD,
+    max_detections: int = MAX_DETECTIONS,
+) -> Detections:
+    """Decode the heads' output and suppress all but the best of overlapping boxes of the same class.
+
+    Args:
+      class_logits: float32 [N, A, K]. box_deltas: float32 [N, A, 4]. anchors: float32 [A, 4] px.
+      level_counts: how many of the A anchors each level has, in their order.
+      image_size: (height, width) of the net's input, px; boxes are clipped to it.
+      candidates: (anchor, class) pairs of a level that are looked at.
+      iou_threshold: a box that overlaps a better one of its class by more goes.
+      max_detections: M. An image's M best hold at most M of one class, so there is no limit for classes besides.
+    """
+    logits, anchor_rows, classes = _best_pairs(class_logits, level_counts, candidates)
+    boxes = geometry.decode(tf.gather(box_deltas, anchor_rows, batch_dims=1), tf.gather(anchors, anchor_rows))
+    boxes = geometry.clip(boxes, *image_size)
+    return suppress(
+        boxes,
+        tf.sigmoid(logits),
+        classes + 1,
+        image_size=image_size,
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        max_detections=max_detections,
+    )
+
+
+def suppress(
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    classes: tf.Tensor,
+    *,
+    image_size: tuple[int, int],
+    iou_threshold: float = IOU_THRESHOLD,
+    score_threshold: float = SCORE_THRESHOLD,
+    max_detections: int = MAX_DETECTIONS,
+) -> Detections:
+    """Greedy suppression per class of boxes [N, C, 4] inside the image, with scores [N, C] and class numbers [N, C]."""
+    # Each class on an island of its own. Float32 resolves 1/128 px at 90 classes × 640 px: no matter for an overlap.
+    island = tf.cast(classes, tf.float32) * (max(image_size) + 1.0)
+    apart = boxes + island[..., tf.newaxis]
+
+    def one_image(row: tuple[tf.Tensor, ...]) -> Detections:
+        apart, boxes, scores, classes = row
+        # The op itself: tf.image.non_max_suppression_padded is another program, ten times slower on a CPU.
+        kept, count = tf.raw_ops.NonMaxSuppressionV4(
+            boxes=apart,
+            scores=scores,
+            max_output_size=max_detections,
+            iou_threshold=iou_threshold,
+            score_threshold=score_threshold,
+            pad_to_max_output_size=True,
+        )
+        used = tf.sequence_mask(count, max_detections)
+        best = (tf.gather(boxes, kept), tf.gather(scores, kept), tf.gather(classes, kept))
+        return Detections(
+            tf.where(used[:, tf.newaxis], best[0], 0.0), tf.where(used, best[1], 0.0), tf.where(used, best[2], 0), count
+        )
+
+    signature = Detections(
+        tf.TensorSpec((max_detections, 4), tf.float32),
+        tf.TensorSpec((max_detections,), tf.float32),
+        tf.TensorSpec((max_detections,), tf.int32),
+        tf.TensorSpec((), tf.int32),
+    )
+    return tf.map_fn(one_image, (apart, boxes, scores, classes), fn_output_signature=signature)
+
+
+def _best_pairs(
+    class_logits: tf.Tensor, level_counts: Sequence[int], candidates: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return logits, anchor rows and classes (0..K-1), each [N, C], of every level's best (anchor, class) pairs."""
+    class_count = class_logits.shape[-1]
+    found: list[tuple[tf.Tensor, ...]] = []
+    start = 0
+    for count in level_counts:
+        logits = class_logits[:, start : start + count]
+        # The best pairs belong to the anchors with the best classes: few rows have to be sorted, and nothing is lost.
+        rows = tf.math.top_k(tf.reduce_max(logits, axis=-1), min(candidates, count), sorted=False).indices
+        pairs = tf.reshape(tf.gather(logits, rows, batch_dims=1), [tf.shape(rows)[0], rows.shape[1] * class_count])
+        best, places = tf.math.top_k(pairs, min(candidates, pairs.shape[1]), sorted=False)
+        anchor_rows = tf.gather(rows, places // class_count, batch_dims=1) + start
+        found.append((best, anchor_rows, places % class_count))
+        start += count
+    logits, anchor_rows, classes = (tf.concat(parts, axis=1) for parts in zip(*found, strict=True))
+    return logits, anchor_rows, classes
