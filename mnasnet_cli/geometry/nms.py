@@ -2,8 +2,8 @@
 
 Exact for the candidates that it keeps, and fast on a CPU, for three reasons. Candidates are (anchor, class) pairs,
 at most `candidates` a level, picked by logit before anything is decoded or put through a sigmoid: RetinaNet's thousand
-a level (arXiv 1708.02002, section 4.1). Classes are kept apart by moving each to a place of its own, so that one greedy pass
-serves all of them. And that pass ends with the last box that is asked for, where
+a level (arXiv 1708.02002, section 4.1). Classes are kept apart by moving each to a place of its own, so that one greedy
+pass serves all of them. And that pass ends with the last box that is asked for, where
 `tf.image.combined_non_max_suppression` runs each class to its end before it merges them.
 """
 
@@ -121,12 +121,16 @@ def _best_pairs(
     start = 0
     for count in level_counts:
         logits = class_logits[:, start : start + count]
-        # The best pairs belong to the anchors with the best classes: few rows have to be sorted, and nothing is lost.
-        rows = tf.math.top_k(tf.reduce_max(logits, axis=-1), min(candidates, count), sorted=False).indices
-        pairs = tf.reshape(tf.gather(logits, rows, batch_dims=1), [tf.shape(rows)[0], rows.shape[1] * class_count])
-        best, places = tf.math.top_k(pairs, min(candidates, pairs.shape[1]), sorted=False)
-        anchor_rows = tf.gather(rows, places // class_count, batch_dims=1) + start
-        found.append((best, anchor_rows, places % class_count))
+        rows = tf.broadcast_to(tf.range(count), tf.shape(logits)[:2])
+        if count > candidates:
+            # The best pairs belong to the anchors with the best classes: few rows have to be sorted, nothing is lost.
+            rows = tf.math.top_k(tf.reduce_max(logits, axis=-1), candidates, sorted=False).indices
+            logits = tf.gather(logits, rows, batch_dims=1)
+        pairs = tf.reshape(logits, [tf.shape(rows)[0], rows.shape[1] * class_count])
+        places = tf.broadcast_to(tf.range(pairs.shape[1]), tf.shape(pairs))
+        if pairs.shape[1] > candidates:
+            pairs, places = tf.math.top_k(pairs, candidates, sorted=False)
+        found.append((pairs, tf.gather(rows, places // class_count, batch_dims=1) + start, places % class_count))
         start += count
     logits, anchor_rows, classes = (tf.concat(parts, axis=1) for parts in zip(*found, strict=True))
     return logits, anchor_rows, classes
