@@ -87,7 +87,7 @@ def test_ciou():
 @pytest.mark.parametrize("overlap", [boxes.giou, boxes.ciou])
 def test_losses_have_finite_gradients_and_lead_boxes_together(overlap):
     # Apart, side by side, the same, without area, both without area.
-    start = tf.Variable([OTHERS[3], [0.0, 12, 10, 22], UNIT, OTHERS[4], OTHERS[4]])
+    start = tf.Variable([OTHERS[3], [1.0, 12, 9, 22], UNIT, OTHERS[4], OTHERS[4]])
     target = tf.constant([UNIT, UNIT, UNIT, UNIT, OTHERS[4]])
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(1.0 - overlap(start, target))
