@@ -17,6 +17,10 @@ PURE = (
     "mnasnet_cli.machine",
     "mnasnet_cli.nets.spec",
     "mnasnet_cli.data.schema",
+    "mnasnet_cli.metrics.coco_map",
+    "mnasnet_cli.metrics.report",
+    "mnasnet_cli.metrics.detection_plots",
+    "mnasnet_cli.metrics.detection_images",
 )
 
 
@@ -30,6 +34,20 @@ def _tensorflow_after(code: str) -> str:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["models"], ["train-imagenet", "--help"], ["eval", "--help"]])
 def test_a_command_that_needs_no_tensorflow_does_not_import_it(arguments):
+    code = f"""
+from mnasnet_cli.app import app
+try:
+    app({arguments!r})
+except SystemExit as ended:
+    assert not ended.code, ended.code
+"""
+    assert _tensorflow_after(code) == "False"
+
+
+def test_report_needs_no_tensorflow_to_the_end(tmp_path):
+    from detection_cases import noisy_case, write
+
+    arguments = ["report", *map(str, write(tmp_path, *noisy_case(3, 5))), "--plots", str(tmp_path), "--json"]
     code = f"""
 from mnasnet_cli.app import app
 try:
