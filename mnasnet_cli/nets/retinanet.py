@@ -183,11 +183,10 @@ def _predict(nets: list[Any], detector: DetectorSpec, per_anchor: int, scope: st
         with slim.arg_scope([slim.conv2d], weights_initializer=small):
             nets = detector_layers.shared(convolve, nets)
         return tf.concat([detector_layers.as_rows(net, detector.anchors) for net in nets], axis=1)
-    # A 1x1 convolution sees positions, not pictures: one call over all levels writes the predictions where they
+    # A 1x1 convolution sees positions, not pictures: one product over all levels writes the predictions where they
     # belong, and what is copied to join the levels are its few inputs instead of its many outputs.
     depthwise = functools.partial(layers.depthwise, kernel_size=detector.kernel, scope=scope)
-    positions = [detector_layers.as_rows(net, 1) for net in detector_layers.shared(depthwise, nets)]
-    joined = tf.expand_dims(tf.concat(positions, axis=1), axis=2)
+    joined = tf.concat([detector_layers.as_rows(net) for net in detector_layers.shared(depthwise, nets)], axis=1)
     with slim.arg_scope([slim.conv2d], weights_initializer=small):
         joined = detector_layers.pointwise(joined, outputs, scope, start)
     return detector_layers.as_rows(joined, detector.anchors)
