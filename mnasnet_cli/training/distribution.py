@@ -30,6 +30,8 @@ def make_strategy() -> tf.distribute.Strategy:
     """
     if read_cluster().several:
         return _join()
+    if not os.environ.get("TF_CONFIG", "").strip():
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow would try to read an empty one
     if os.environ.get("TPU_NAME"):
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
         return tf.distribute.TPUStrategy(resolver)
@@ -161,7 +163,7 @@ def _digest(values: Sequence[tf.Variable]) -> str:
 
 
 def mean_statistics(weights: Mapping[str, tf.Variable]) -> dict[str, Any]:
-    """Batch norm's moving statistics by name, averaged over the replicas: each keeps its own. Empty for one replica.
+    """Batch norm's moving statistics by name, averaged over the replicas' copies. Empty for one replica.
 
     One reduction for all of them; to read each variable by itself would be a round over the network for each.
     """

@@ -2,8 +2,8 @@
 
     python traced_training.py OUT.npz REPLICAS ARGS…
 
-REPLICAS above 1 splits the CPU into so many logical devices. In OUT.npz, `end/<i>/<name>` is variable <name> on replica
-<i> at the end, and `own/<i>/<name>` a moving statistic before the last epoch's end, when each replica had its own.
+REPLICAS above 1 splits the CPU into so many logical devices. In OUT.npz, `<i>/<name>` is variable <name> on replica
+<i> of the process at the end.
 """
 
 from __future__ import annotations
@@ -26,25 +26,18 @@ def trace(out: str, replicas: int) -> None:
         cpus = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * replicas)
         run.make_strategy = lambda: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    found: dict[str, Any] = {}
-    epoch_end, finish = loop.Trainer._epoch_end, loop.Trainer._finish
-
-    def keep(trainer: loop.Trainer, kind: str) -> None:
-        for name, variable in trainer.steps.variables.items():
-            for index, local in enumerate(trainer.strategy.experimental_local_results(variable)):
-                found[f"{kind}/{index}/{name}"] = local.numpy()
-
-    def traced_epoch_end(trainer: loop.Trainer, step: int) -> None:
-        keep(trainer, "own")
-        epoch_end(trainer, step)
+    finish = loop.Trainer._finish
 
     def traced_finish(trainer: loop.Trainer, step: int) -> dict[str, Any]:
         results = finish(trainer, step)
-        keep(trainer, "end")
+        found = {
+            f"{index}/{name}": local.numpy()
+            for name, variable in trainer.steps.variables.items()
+            for index, local in enumerate(trainer.strategy.experimental_local_results(variable))
+        }
         np.savez(out, **found)
         return results
 
-    loop.Trainer._epoch_end = traced_epoch_end  # type: ignore[method-assign]
     loop.Trainer._finish = traced_finish  # type: ignore[method-assign]
 
 
