@@ -53,14 +53,6 @@ def test_a_run_holds_all_that_the_contract_promises(trained_run: Path) -> None:
     assert results["best_top1"] == max(line["top1"] for line in lines if "top1" in line)
 
 
-def test_json_is_one_object_on_standard_output(train: Callable[..., Any], tmp_path: Path) -> None:
-    outcome = train("--epochs=1", "--json")
-    assert outcome.code == 0, outcome.err
-    assert len(outcome.out.splitlines()) == 1
-    assert outcome.json["run_dir"] == str(tmp_path / "run")
-    assert {"top1", "top5", "loss", "examples", "steps", "seconds"} <= outcome.json.keys()
-
-
 def test_the_bare_command_goes_on_and_a_whole_run_stays_as_it_is(
     mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
 ) -> None:
@@ -85,6 +77,7 @@ def test_another_configuration_for_the_same_run_names_the_keys(
     assert "config.yaml is damaged" in error_of(mnasnet(*command))
 
 
+@pytest.mark.slow
 def test_fresh_moves_the_old_run_aside(train: Callable[..., Any], trained_run: Path, tmp_path: Path) -> None:
     shutil.copytree(trained_run, tmp_path / "run")
     outcome = train("--fresh", "--epochs=1")
@@ -198,14 +191,16 @@ def test_a_place_that_cannot_hold_a_run_is_an_error(train: Callable[..., Any], t
     "flags",
     [
         ["--precision=bfloat16"],
-        ["--set=training.accumulate_steps=2", "--set=optimizer.gradient_clip=0.5"],
         ["--image-size=64", "--epochs=2", "--set=data.progressive=[[0, 0.5], [0.5, 1]]", "--set=training.ema_decay=0"],
         ["--set=data.augment.rand_augment_layers=2", "--set=data.augment.cutmix=1", "--set=data.augment.erasing=0.5"],
     ],
 )
-def test_options_train(train: Callable[..., Any], flags: list[str]) -> None:
+def test_options_train_and_json_is_one_object(train: Callable[..., Any], tmp_path: Path, flags: list[str]) -> None:
     outcome = train("--epochs=1", *flags, "--json")
     assert outcome.code == 0, outcome.err
+    assert len(outcome.out.splitlines()) == 1
+    assert outcome.json["run_dir"] == str(tmp_path / "run")
+    assert {"top1", "top5", "loss", "examples", "steps", "seconds"} <= outcome.json.keys()
     assert outcome.json["loss"] is not None
 
 

@@ -138,10 +138,10 @@ def start(run: Path, records: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def wait_for_training(process: subprocess.Popen[str], run: Path) -> None:
-    """Returns once this process has written metrics."""
-    file = run / "metrics.jsonl"
+    """Returns once this process has saved a checkpoint."""
+    file = run / "checkpoints" / "checkpoint"
     begun = time.time()
-    while process.poll() is None and not (file.exists() and file.stat().st_mtime > begun and file.stat().st_size):
+    while process.poll() is None and not (file.exists() and file.stat().st_mtime > begun):
         time.sleep(0.02)
 
 
