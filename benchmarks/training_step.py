@@ -5,8 +5,8 @@
 
 Both train with SGD momentum 0.9, weight decay and label smoothing 0.1 in float32 on every core, in processes of their
 own that take turns. Ours is the toolkit's compiled training step as `mnasnet train-imagenet` runs it (normalisation of
-the images included, moving average off). torchvision runs channels-last, with `--compile` through
-`torch.compile` too; the faster one counts. torch may live in another virtual environment: `--peer-python` names its interpreter.
+the images included, moving average off). torchvision runs channels-last, with `--compile` through `torch.compile` too;
+the faster one counts. torch may live in another virtual environment: `--peer-python` names its interpreter.
 """
 
 from __future__ import annotations
