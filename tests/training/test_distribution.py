@@ -199,7 +199,7 @@ class Workers:
 
     def start(self, index: int, *more: str, addresses: list[str] | None = None, replicas: int = 1) -> None:
         config = tf_config(self.addresses if addresses is None else addresses, index)
-        environment = {**os.environ, "TF_CONFIG": config, "CUDA_VISIBLE_DEVICES": "-1", "MNASNET_WAIT_SECONDS": "120"}
+        environment = {**os.environ, "TF_CONFIG": config, "CUDA_VISIBLE_DEVICES": "-1", "MNASNET_WAIT_SECONDS": "300"}
         with open(self.folder / f"{index}.log", "a") as log:
             self.running[index] = subprocess.Popen(
                 [sys.executable, PROGRAM, self.folder / f"{index}.npz", str(replicas), *self.arguments, *more],
@@ -261,7 +261,7 @@ def single_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The same training on one device."""
     workers = Workers(tmp_path_factory.mktemp("single"), ["train-imagenet", *PLAIN, f"--data={shape_records}"])
     workers.start(0, f"--run-dir={workers.folder / 'run'}", addresses=[])
-    assert workers.wait(180) == [0], workers.log()
+    assert workers.wait(600) == [0], workers.log()
     return workers.folder / "run"
 
 
@@ -280,7 +280,7 @@ def assert_follows(run: Path, single: Path) -> None:
 def test_two_devices_of_one_process(make_workers: Callable[..., Workers], single_run: Path, tmp_path: Path) -> None:
     workers = make_workers(f"--run-dir={tmp_path / 'run'}")
     workers.start(0, addresses=[], replicas=2)
-    assert workers.wait(180) == [0], workers.log()
+    assert workers.wait(600) == [0], workers.log()
     assert_one_net(workers.held(0, 0), workers.held(0, 1))
     assert_follows(tmp_path / "run", single_run)
     assert json.loads((tmp_path / "run" / "results.json").read_text())["examples"] == 20
@@ -292,7 +292,7 @@ def test_two_workers_end_with_one_net(make_workers: Callable[..., Workers], sing
     workers = make_workers()
     workers.start(0, f"--run-dir={run}", "--json")
     workers.start(1, f"--run-dir={unused}", "--json")
-    assert workers.wait(240) == [0, 0], workers.log()
+    assert workers.wait(600) == [0, 0], workers.log()
     assert_one_net(workers.held(0), workers.held(1))
     assert_follows(run, single_run)
     assert json.loads((run / "results.json").read_text())["examples"] == 20
@@ -312,11 +312,11 @@ def test_moving_statistics_are_those_of_all_images(make_workers: Callable[..., W
     workers = make_workers("--batch-size=96", "--epochs=1", "--set=schedule.warmup_epochs=0")
     for index in (0, 1):
         workers.start(index, f"--run-dir={tmp_path / 'two'}")
-    assert workers.wait(240) == [0, 0], workers.log()
+    assert workers.wait(600) == [0, 0], workers.log()
     two = workers.held(1)
     workers.running.clear()
     workers.start(0, f"--run-dir={tmp_path / 'one'}", addresses=[])
-    assert workers.wait(120) == [0], workers.log()
+    assert workers.wait(600) == [0], workers.log()
     one = workers.held(0)
     name = "Mnasnet/Conv/BatchNorm/moving_mean"
     assert np.abs(one[name]).max() > 0.01
@@ -332,22 +332,22 @@ def test_workers_stop_together_and_go_on_when_one_was_killed(
     state, log = run / "checkpoints" / "checkpoint", run / "train.log"
     for index in (0, 1):
         workers.start(index)
-    workers.until(state, "ckpt-6", 120)
+    workers.until(state, "ckpt-6", 400)
     workers.running[1].send_signal(signal.SIGTERM)
-    assert workers.wait(60) == [143, 143], workers.log()
+    assert workers.wait(200) == [143, 143], workers.log()
 
     for index in (0, 1):
         workers.start(index)
-    workers.until(log, "going on from step", 120)
-    workers.until(state, "ckpt-24", 120)
+    workers.until(log, "going on from step", 400)
+    workers.until(state, "ckpt-24", 400)
     workers.running[1].kill()
     workers.running[1].wait()
     workers.start(1)
-    workers.until(state, "ckpt-48", 240)
+    workers.until(state, "ckpt-48", 400)
     workers.running[0].kill()  # now the chief
     workers.running[0].wait()
     workers.start(0)
-    assert workers.wait(240) == [0, 0], workers.log()
+    assert workers.wait(600) == [0, 0], workers.log()
     assert workers.log().count("another process of the run is gone") >= 2
     assert log.read_text().count("going on from step") == 3
     assert_one_net(workers.held(0), workers.held(1))

@@ -8,6 +8,8 @@ REPLICAS above 1 splits the CPU into so many logical devices. In OUT.npz, `<i>/<
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,9 @@ def trace(out: str, replicas: int) -> None:
 
 
 if __name__ == "__main__":
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # to end with the test, however that ends
+
     from tiny_net import TINY
 
     from mnasnet_cli.app import main
