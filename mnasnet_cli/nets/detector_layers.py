@@ -83,15 +83,13 @@ def shared(build: Callable[[Any], Any], nets: list[Any]) -> list[Any]:
 
 def upsample_like(net: Any, other: Any) -> Any:
     """Doubles net [N, h, w, C] by repeating pixels, cut to the height and width of ``other`` (2h or 2h - 1)."""
-    height, width = net.shape.as_list()[1:3]
-    if height is None or width is None:
-        sizes = tf.shape(net)
-        net = tf1.image.resize_nearest_neighbor(net, [2 * sizes[1], 2 * sizes[2]])
-        sizes = tf.shape(other)
-        return net[:, : sizes[1], : sizes[2]]
-    net = tf1.image.resize_nearest_neighbor(net, [2 * height, 2 * width])
-    wanted = other.shape.as_list()[1:3]
-    return net if wanted == [2 * height, 2 * width] else net[:, : wanted[0], : wanted[1]]
+    sizes, wanted = net.shape.as_list()[1:3], other.shape.as_list()[1:3]
+    if None in sizes or None in wanted:
+        sizes, wanted = tf.unstack(tf.shape(net))[1:3], tf.unstack(tf.shape(other))[1:3]
+    doubled = [2 * size for size in sizes]
+    # The op itself: TensorFlow 2 calls its old name deprecated, and its new one does not exist in 1.15.
+    net = tf.raw_ops.ResizeNearestNeighbor(images=net, size=tf.stack(doubled))
+    return net if doubled == wanted else net[:, : wanted[0], : wanted[1]]
 
 
 def as_rows(net: Any, per_position: int = 1) -> Any:
