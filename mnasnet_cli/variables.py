@@ -68,8 +68,8 @@ class SlimModule(tf.Module):
         trainable: bool | None = True,
         **_: Any,
     ) -> None:
-        # A moving statistic differs from replica to replica: each keeps its own, and reading one (to evaluate, to
-        # save) gives their mean.
+        # Each replica keeps its own copy of a moving statistic and need not wait for the others to read it; read from
+        # outside (to evaluate, to save), it is their mean.
         per_replica = name.endswith(MOVING_STATISTICS)
         with tf.init_scope():
             self.weights[name] = tf.Variable(
