@@ -24,6 +24,7 @@ COMMANDS = (
     "prepare-imagenet",
     "prepare-coco",
     "train-imagenet",
+    "train-coco",
     "eval",
     "report",
     "inspect",

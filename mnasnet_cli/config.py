@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mnasnet_cli.config_detection import DetectionConfig
 from mnasnet_cli.config_files import find_config
 from mnasnet_cli.config_schema import (
     AugmentConfig,
@@ -26,6 +27,7 @@ __all__ = [
     "AugmentConfig",
     "Config",
     "DataConfig",
+    "DetectionConfig",
     "ModelConfig",
     "OptimizerConfig",
     "ScheduleConfig",
@@ -145,8 +147,9 @@ def _keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
     found: list[str] = []
     for name, field in model.model_fields.items():
         found.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found.extend(_keys(field.annotation, f"{prefix}{name}."))
+        for kind in (field.annotation, *get_args(field.annotation)):  # the second: of a section that may be null
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found.extend(_keys(kind, f"{prefix}{name}."))
     return found
 
 

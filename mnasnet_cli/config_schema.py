@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from mnasnet_cli.config_detection import DetectionConfig, check_for_detection
+from mnasnet_cli.config_section import Fraction, Pair, Rate, Section, Share, Triple
 from mnasnet_cli.errors import nearest
 from mnasnet_cli.nets.spec import NETS
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Rate = Annotated[float, Field(ge=0.0)]
-Pair = Annotated[tuple[float, float], Field(strict=False)]
-Triple = Annotated[tuple[float, float, float], Field(strict=False)]
-
-
-class Section(BaseModel):
-    """A group of settings; an unknown key or a value of another type is an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class ModelConfig(Section):
@@ -180,6 +168,23 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig = TrainingConfig()
+    detection: DetectionConfig | None = None
+    """Of the task coco only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _detection_by_task(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and not tree.get("detection"):
+            return {**tree, "detection": {} if tree.get("task") == "coco" else None}
+        return tree
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Config:
+        if self.task == "imagenet" and self.detection is not None:
+            raise ValueError("the section 'detection' is for detectors (task: coco), not for classifiers")
+        if self.task == "coco":
+            check_for_detection(self.model_dump(), Config().model_dump())
+        return self
 
     @model_validator(mode="after")
     def _warm_up_fits(self) -> Config:

@@ -62,12 +62,13 @@ def shape_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_net(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the variant "tiny" known; see tiny_net.py."""
-    from tiny_net import TINY
+    """Makes the variants "tiny" and "tiny-backbone" known; see tiny_net.py."""
+    from tiny_net import TINY_NETS
 
     from mnasnet_cli.nets.spec import NETS
 
-    monkeypatch.setitem(NETS, "tiny", TINY)
+    for name, spec in TINY_NETS.items():
+        monkeypatch.setitem(NETS, name, spec)
 
 
 @pytest.fixture(scope="session")
@@ -86,3 +87,15 @@ def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -
         result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.stderr
     return run
+
+
+@pytest.fixture(scope="session")
+def scene_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records of generated scenes: 3 classes, 12 training images in 2 shards, 6 validation images in one, 80 px."""
+    from data_prep.coco import CocoOptions, prepare_coco
+    from data_prep.shapes import write_shapes_coco
+
+    root = tmp_path_factory.mktemp("scenes")
+    write_shapes_coco(root / "images", classes=3, train=12, val=6, size=80)
+    prepare_coco(root / "images", root / "records", CocoOptions(train_shards=2, val_shards=1, workers=1))
+    return root / "records"

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from mnasnet_cli.config import Config, load_config, validate
-from mnasnet_cli.config_files import shipped_configs
+from mnasnet_cli.config_files import TASKS, shipped_configs
 from mnasnet_cli.errors import ConfigError
 
 
-@pytest.mark.parametrize("name", shipped_configs("imagenet"))
-def test_shipped_configs_load_and_survive_a_round_trip_through_yaml(name: str, tmp_path: Path) -> None:
-    config = load_config(name, task="imagenet")
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task in TASKS for name in shipped_configs(task)])
+def test_shipped_configs_load_and_survive_a_round_trip_through_yaml(task: str, name: str, tmp_path: Path) -> None:
+    config = load_config(name, task=task)
     path = tmp_path / "config.yaml"
     path.write_text(config.to_yaml())
     assert load_config(str(path)) == config
@@ -33,6 +33,41 @@ def test_the_paper_recipe_is_the_papers() -> None:
         "exponential", 5.0, 2.4, 0.97,
     )  # fmt: skip
     assert (training.epochs, training.label_smoothing, training.ema_decay) == (350, 0.1, 0.9999)
+
+
+def test_the_detector_recipe_is_that_of_2019() -> None:
+    config = load_config("retinanet", task="coco")
+    assert config.detection is not None
+    spec = config.detection.spec
+    assert (spec.channels, spec.depth, spec.separable, config.data.image_size) == (256, 4, False, 640)
+    assert (config.optimizer.name, config.optimizer.momentum, config.schedule.name) == ("sgd", 0.9, "cosine")
+    assert (config.training.batch_size, config.learning_rate) == (16, pytest.approx(0.02))
+    # 400,000 steps, 20,000 of them warm-up, of 118,287 // 16 = 7,392 an epoch.
+    assert config.training.epochs == round(400_000 / 7_392)
+    assert config.schedule.warmup_epochs == pytest.approx(20_000 / 7_392, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("detection.famly=lite", "unknown key 'detection.famly'; did you mean 'detection.family'?"),
+        ("detection.family=lit", "must be 'retinanet' or 'lite', found 'lit'; did you mean 'lite'?"),
+        ("detection.negative_iou=0.7", "negative_iou 0.7 must not exceed positive_iou 0.5"),
+        ("detection.scale_jitter=[2, 1]", "scale_jitter [2.0, 1.0] must be two rising numbers"),
+        ("data.augment.mixup=0.2", "data.augment.mixup is not for detectors (it is 0.2)"),
+        ("training.label_smoothing=0.0", "training.label_smoothing is not for detectors"),
+        ("detection=3", "detection: expected keys such as family, channels, depth below it, found 3"),
+    ],
+)
+def test_what_a_detector_is_not_configured_with(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("lite", task="coco", assignments=[assignment])
+    assert message in str(caught.value)
+
+
+def test_a_classifier_has_no_detection_section() -> None:
+    with pytest.raises(ConfigError, match="the section 'detection' is for detectors"):
+        load_config("quick", task="imagenet", assignments=["detection.family=lite"])
 
 
 def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:

@@ -17,6 +17,18 @@ TINY = NetSpec(
     head=64,
 )
 
+# The smallest that a detector stands on: its lowest level has a stride of 8.
+TINY_BACKBONE = NetSpec(
+    name="tiny-backbone",
+    stem=8,
+    stages=(
+        StageSpec(repeats=1, kernel=3, stride=2, expand=1, channels=8, skip=False),
+        StageSpec(repeats=1, kernel=3, stride=2, expand=2, channels=16),
+    ),
+    head=64,
+)
+TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE)}
+
 # Small in all that costs time; every part of the training that keeps a state is on.
 FLAGS = (
     "--config=quick", "--variant=tiny", "--image-size=32", "--batch-size=16", "--epochs=3", "--set=model.dropout=0.2",
@@ -24,8 +36,14 @@ FLAGS = (
     "--set=model.zero_init_residual=false",
 )  # fmt: skip
 
+DETECTOR_FLAGS = (
+    "--config=lite", "--variant=tiny-backbone", "--image-size=64", "--batch-size=4", "--epochs=2",
+    "--set=training.eval_every_epochs=1", "--set=training.eval_batch_size=4", "--set=detection.channels=8",
+    "--set=detection.depth=1", "--set=data.shuffle_buffer=50", "--set=detection.scale_jitter=[0.7,1.5]",
+)  # fmt: skip
+
 if __name__ == "__main__":
-    NETS["tiny"] = TINY
+    NETS.update(TINY_NETS)
     from mnasnet_cli.app import main
 
     main()

@@ -21,38 +21,69 @@ def eval(
     imagenet_val: Annotated[
         bool, typer.Option("--imagenet-val", help="Score a classifier on the validation records.")
     ] = False,
+    coco_val: Annotated[bool, typer.Option("--coco-val", help="Score a detector on the validation records.")] = False,
     data: DataOption = None,
     image_size: Annotated[
-        int | None, typer.Option(metavar="PX", min=32, max=4096, help="Side of the crops; default: as trained.")
+        int | None, typer.Option(metavar="PX", min=32, max=4096, help="Side of the net's input; default: as trained.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images a step.")] = 64,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Images a step; default: 64, of a detector 16.")
+    ] = None,
     ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
     best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the confusion matrix and the worst images here.")
+        Path | None, typer.Option(metavar="DIR", help="Write curves, tables and the best and worst images here.")
+    ] = None,
+    detections: Annotated[
+        Path | None, typer.Option(metavar="OUT.json", help="Write a detector's boxes in COCO's results format.")
     ] = None,
     json_output: JsonFlag = False,
 ) -> None:
-    """Score a model on a validation split: top-1, top-5, loss and per-class accuracy."""
-    if not imagenet_val:
-        raise ConfigError("say what to evaluate on: `mnasnet eval --imagenet-val [MODEL]`")
+    """Score a model on a validation split: accuracies of a classifier, the COCO numbers of a detector."""
+    if imagenet_val == coco_val:
+        raise ConfigError(
+            "say what to evaluate on: `mnasnet eval --imagenet-val [MODEL]` or `mnasnet eval --coco-val [MODEL]`"
+        )
+    if imagenet_val and detections is not None:
+        raise ConfigError("--detections is for detectors, with --coco-val")
     from mnasnet_cli.training.checkpoints import find_checkpoint
-    from mnasnet_cli.training.evaluation import evaluate_classifier
     from mnasnet_cli.training.saved import newest_run
 
-    prefix = find_checkpoint(model or str(newest_run("imagenet")), best=best)
-    report = evaluate_classifier(
-        prefix, data or Path("data/imagenet"), image_size=image_size, batch_size=batch_size, ema=ema, plots=plots
-    )
+    task = "coco" if coco_val else "imagenet"
+    prefix = find_checkpoint(model or str(newest_run(task)), best=best)
+    options: dict[str, Any] = {"image_size": image_size, "ema": ema, "plots": plots}
+    data = data or Path("data") / task
+    if coco_val:
+        from mnasnet_cli.training.detector_evaluation import evaluate_detector
+
+        report = evaluate_detector(prefix, data, batch_size=batch_size or 16, detections_file=detections, **options)
+    else:
+        from mnasnet_cli.training.evaluation import evaluate_classifier
+
+        report = evaluate_classifier(prefix, data, batch_size=batch_size or 64, **options)
     if json_output:
         console.emit_json(report)
-    else:
-        _print(report)
-
-
-def _print(report: dict[str, Any]) -> None:
+        return
     weights = "averaged weights" if report["averaged"] else "last weights"
     title = f"{report['model']} on {report['data']}, {report['image_size']} px, {weights}"
+    if coco_val:
+        print_coco_numbers(title, report)
+    else:
+        _print_accuracies(title, report)
+
+
+def print_coco_numbers(title: str, summary: dict[str, Any]) -> None:
+    """Prints the twelve COCO numbers and AP per class of a summary that holds them."""
+    from mnasnet_cli.metrics import report as library
+
+    console.print_table(title, ["number", "what", "value"], library.number_rows(summary))
+    annotated = [row for row in library.class_rows(summary) if row[3] is not None]
+    left_out = len(summary["per_class"]) - len(annotated)
+    caption = f"{left_out} classes without annotations are left out" if left_out else None
+    console.print_table("AP per class", ["class", "name", "annotations", "AP", "AP50"], annotated, caption=caption)
+
+
+def _print_accuracies(title: str, report: dict[str, Any]) -> None:
     numbers = [(key, report[key]) for key in ("top1", "top5", "loss", "examples")]
     console.print_table(title, ["metric", "value"], numbers)
     rows = [row for row in report["per_class"] if row["top1"] is not None]

@@ -60,4 +60,11 @@ ImageSizeOption = Annotated[
     typer.Option("--image-size", metavar="PX", min=32, max=4096, help="Side of the net's input, in pixels."),
 ]
 BatchSizeOption = Annotated[int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images a step.")]
+EpochsOption = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the training images.")
+]
+FreshFlag = Annotated[bool, typer.Option("--fresh", help="Begin anew; an older run is moved aside.")]
+PrecisionOption = Annotated[
+    str | None, typer.Option("--precision", metavar="float32|bfloat16", help="Type of the computation.")
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]

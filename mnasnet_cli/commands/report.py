@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mnasnet_cli import console
+from mnasnet_cli.commands.eval import print_coco_numbers
 from mnasnet_cli.commands.options import JsonFlag
 
 
@@ -42,8 +43,4 @@ def report(
         console.emit_json(summary)
         return
     title = f"{detections} against {annotations}, {summary['images']:,} images"
-    console.print_table(title, ["number", "what", "value"], library.number_rows(summary))
-    annotated = [row for row in library.class_rows(summary) if row[3] is not None]
-    left_out = len(summary["per_class"]) - len(annotated)
-    caption = f"{left_out} classes without annotations are left out" if left_out else None
-    console.print_table("AP per class", ["class", "name", "annotations", "AP", "AP50"], annotated, caption=caption)
+    print_coco_numbers(title, summary)

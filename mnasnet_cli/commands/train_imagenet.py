@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mnasnet_cli import console
 from mnasnet_cli.commands.options import (
     BatchSizeOption,
     ConfigOption,
     DataOption,
+    EpochsOption,
+    FreshFlag,
     ImageSizeOption,
     JsonFlag,
+    PrecisionOption,
     RunDirOption,
     SeedOption,
     SetOption,
     VariantOption,
     WidthOption,
 )
-from mnasnet_cli.commands.training import resolve_run
+from mnasnet_cli.commands.training import resolve_run, run_and_show
 
 
 def train_imagenet(
@@ -28,15 +29,15 @@ def train_imagenet(
     width: WidthOption = None,
     data: DataOption = None,
     run_dir: RunDirOption = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Passes over the training images.")] = None,
+    epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
     image_size: ImageSizeOption = None,
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from this model's weights; other classes get a new head."),
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew; an older run is moved aside.")] = False,
-    precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="Type of the computation.")] = None,
+    fresh: FreshFlag = False,
+    precision: PrecisionOption = None,
     seed: SeedOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
@@ -61,11 +62,4 @@ def train_imagenet(
         run_dir=run_dir,
         fresh=fresh,
     )
-    from mnasnet_cli.training.run import train_or_start_again
-
-    results = train_or_start_again(settings, data or Path("data/imagenet"), run_dir, fresh=fresh, init=init)
-    if json_output:
-        console.emit_json({"run_dir": str(run_dir), **results})
-        return
-    rows = [(key, value) for key, value in results.items() if not isinstance(value, list)]
-    console.print_table(f"Results of {run_dir}", ["", "value"], rows)
+    run_and_show(settings, data, run_dir, fresh=fresh, init=init, json_output=json_output)

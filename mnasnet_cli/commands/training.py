@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mnasnet_cli import console
 from mnasnet_cli.config import Config, load_config
 
 
@@ -33,3 +34,17 @@ def resolve_run(
         name = str(run_dir / "config.yaml")
         asked = load_config(base=before, base_name=name, task=task, assignments=assignments or (), flags=flags)
     return asked, run_dir
+
+
+def run_and_show(
+    settings: Config, data: Path | None, run_dir: Path, *, fresh: bool, init: str | None, json_output: bool
+) -> None:
+    """Trains, or goes on training, and prints the results."""
+    from mnasnet_cli.training.run import train_or_start_again
+
+    results = train_or_start_again(settings, data or Path("data") / settings.task, run_dir, fresh=fresh, init=init)
+    if json_output:
+        console.emit_json({"run_dir": str(run_dir), **results})
+        return
+    rows = [(key, value) for key, value in results.items() if not isinstance(value, list)]
+    console.print_table(f"Results of {run_dir}", ["", "value"], rows)

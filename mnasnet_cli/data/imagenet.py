@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from mnasnet_cli.config import Config
 from mnasnet_cli.data import augment
 from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic, plain
 from mnasnet_cli.data.rand_augment import rand_augment
-from mnasnet_cli.data.schema import DatasetInfo, find_shards, load_dataset_info, parse_imagenet_example
-from mnasnet_cli.data.verification import verify_records
-from mnasnet_cli.errors import DataError
-
-PADDING = -1
+from mnasnet_cli.data.record_folder import PADDING, RecordFolder
+from mnasnet_cli.data.schema import parse_imagenet_example
 
 
 class ClassificationBatch(NamedTuple):
@@ -38,58 +31,19 @@ class ClassificationBatch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ImagenetRecords:
-    """The records of one folder, read as `config` says."""
+class ImagenetRecords(RecordFolder):
+    """ImageNet-style records."""
 
-    directory: Path
-    config: Config
+    kind: ClassVar[str] = "imagenet"
 
-    @cached_property
-    def info(self) -> DatasetInfo:
-        return load_dataset_info(self.directory, "imagenet")
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Changes with the records: the summary's own fingerprint and the size of every shard."""
-        digest = hashlib.sha256(self.info.fingerprint.encode())
-        for split in sorted(self.info.splits):
-            for path in find_shards(self.directory, split):
-                digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        return digest.hexdigest()
-
-    @property
-    def eval_examples(self) -> int:
-        return self._examples("validation")
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; the images left over differ from epoch to epoch."""
-        examples, batch_size = self._examples("train"), self.config.training.batch_size
-        if examples < batch_size:
-            raise DataError(
-                f"{self.directory} has {examples} training images, fewer than the batch size {batch_size}; "
-                f"lower it with --batch-size"
-            )
-        return examples // batch_size
-
-    def _examples(self, split: str) -> int:
-        about = self.info.splits.get(split)
-        if about is None or not about.examples:
-            raise DataError(
-                f"{self.directory} has no {split} images; write both splits with `mnasnet prepare-imagenet SOURCE "
-                f"{self.directory}`"
-            )
-        return about.examples
-
-    def verify(self, *, images: bool = False) -> None:
-        """Raises DataError naming the shard or record that can't be read, where there is one; see `verify_records`."""
-        verify_records(self.info, images=images)
+    def parse(self, record: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        return parse_imagenet_example(record)
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         """The whole batches of one epoch, without its first `skip_examples` examples."""
         seed = tf.constant([self.config.training.seed, epoch], tf.int32)
         # Skipping and sharing out come before decoding: both cost reading only.
-        examples = self._records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
+        examples = self.train_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
         examples = examples.map(
             plain(lambda position, record: self._train_example(record, position, seed, image_size)),
             num_parallel_calls=PARALLEL_CALLS,
@@ -101,14 +55,11 @@ class ImagenetRecords:
 
     def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
         """Every validation image once; copies of a blank one with label -1 fill the last batches of all processes."""
-        paths = [str(path) for path in find_shards(self.directory, "validation")]
-        records = tf.data.TFRecordDataset(paths).enumerate()
+        records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
         examples = records.shard(share.count, share.index).map(
             plain(lambda position, record: self._eval_example(record, position, image_size)),
             num_parallel_calls=PARALLEL_CALLS,
         )
-        at_once = share.count * share.replicas * share.batch_size
-        count = -(-self.eval_examples // at_once) * share.replicas
         blank = ClassificationBatch(
             tf.zeros([image_size, image_size, 3]),
             tf.constant(PADDING, tf.int32),
@@ -116,46 +67,7 @@ class ImagenetRecords:
             tf.constant(PADDING, tf.int32),
             tf.constant(0.0),
         )
-        padding = tf.data.Dataset.from_tensors(blank).repeat()
-        # All processes make the same number of batches, or one would wait for the others.
-        batches = examples.concatenate(padding).batch(share.batch_size, drop_remainder=True).take(count)
-        return deterministic(batches.prefetch(2))
-
-    def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
-        """Names of the training images at these places of an epoch's order: for error messages."""
-        wanted = set(positions)
-        return [
-            _text(parse_imagenet_example(record)["filename"])
-            for position, record in enumerate(self._records(epoch))
-            if position in wanted
-        ]
-
-    def eval_records(self, positions: Iterable[int]) -> dict[int, tuple[str, bytes]]:
-        """File name and encoded image of the validation examples at these places."""
-        wanted = set(positions)
-        paths = [str(path) for path in find_shards(self.directory, "validation")]
-        found: dict[int, tuple[str, bytes]] = {}
-        for position, record in enumerate(tf.data.TFRecordDataset(paths)):
-            if position in wanted:
-                example = parse_imagenet_example(record)
-                found[position] = (_text(example["filename"]), example["image_bytes"].numpy())
-        return found
-
-    def _records(self, epoch: int) -> tf.data.Dataset:
-        """The records of one epoch in its own order, still encoded; without the rest that fills no batch."""
-        seed = 1_000_003 * self.config.training.seed + epoch
-        paths = [str(path) for path in find_shards(self.directory, "train")]
-        shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
-        records = shards.interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=min(16, len(paths)),
-            block_length=4,
-            num_parallel_calls=min(PARALLEL_CALLS, len(paths)),
-            deterministic=True,
-        )
-        # Shuffled before decoding: a buffer of decoded images would be ten times as large.
-        records = records.shuffle(self.config.data.shuffle_buffer, seed=seed)
-        return records.take(self.steps_per_epoch * self.config.training.batch_size)
+        return deterministic(self.padded(examples, blank, share).prefetch(2))
 
     def _train_example(
         self, record: tf.Tensor, position: tf.Tensor, seed: tf.Tensor, size: int
@@ -214,7 +126,3 @@ def class_index(label: tf.Tensor, classes: int) -> tf.Tensor:
     fits = (label >= 1) & (label <= classes)
     with tf.control_dependencies([tf.debugging.Assert(fits, ["label", label, "is not in 1 to", classes])]):
         return tf.cast(label, tf.int32) - 1
-
-
-def _text(name: tf.Tensor) -> str:
-    return str(name.numpy().decode("utf-8", "replace"))

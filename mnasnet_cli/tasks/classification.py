@@ -14,7 +14,7 @@ from mnasnet_cli.config import Config
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.data.schema import DatasetInfo
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim
@@ -30,6 +30,7 @@ class ClassificationTask:
     """See `tasks.task.Task`."""
 
     metric = "top1"
+    scratch_note = ""
 
     def __init__(self, config: Config, data_dir: Path):
         self.config = config
@@ -75,6 +76,16 @@ class ClassificationTask:
                 "deviation": list(data.deviation),
             },
         }
+
+    def initial_weights(
+        self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """All of them; without the classifier where its classes are others."""
+        if info["task"] != "imagenet":
+            raise CheckpointError(f"{source} holds a detector, but the run is for a classifier")
+        if info["labels"] == self.labels:
+            return dict(weights)
+        return {name: value for name, value in weights.items() if not is_classifier(name)}
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         return self.records.train_batches(epoch, image_size, skip_examples, share)

@@ -28,6 +28,8 @@ class Task(Protocol):
     config: Config
     metric: str
     """Key of the summary that says which checkpoint is best: the larger, the better."""
+    scratch_note: str
+    """What to tell those who start from random weights; "" for nothing."""
 
     @property
     def data_fingerprint(self) -> str: ...
@@ -44,6 +46,15 @@ class Task(Protocol):
 
     def model_info(self) -> dict[str, Any]:
         """What a checkpoint needs to be used without its run: variant, width, labels, preprocessing."""
+
+    def initial_weights(
+        self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Those of a checkpoint's weights that this net starts from, by its own names; CheckpointError if none fit.
+
+        `info` is what `model_info` said of the checkpoint, `source` its name for messages; variant and width are this
+        net's.
+        """
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset: ...
 

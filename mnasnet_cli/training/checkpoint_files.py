@@ -63,7 +63,7 @@ def newest_checkpoint(run_dir: Path, *, best: bool = False) -> str:
         if prefixes := list_checkpoints(run_dir / folder):
             return prefixes[-1]
     raise CheckpointError(
-        f"{run_dir} has no checkpoint yet; train it with `mnasnet train-imagenet --run-dir {run_dir}`"
+        f"{run_dir} has no checkpoint yet; train it with `mnasnet train-imagenet` or `train-coco`, --run-dir {run_dir}"
     )
 
 

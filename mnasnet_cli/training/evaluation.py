@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.console import progress
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import confusion_matrix
 from mnasnet_cli.metrics.plots import plot_confusion, plot_images
 from mnasnet_cli.tasks.classification import ClassificationTask
@@ -90,6 +90,8 @@ def evaluate_classifier(
       CheckpointError: not a checkpoint of this toolkit.
     """
     contents = read_checkpoint(prefix, ema=ema)
+    if contents.info["task"] != "imagenet":
+        raise CheckpointError(f"{prefix} holds a detector; score it with `mnasnet eval --coco-val`")
     config = config_of(contents, image_size=image_size, batch_size=batch_size)
     task = ClassificationTask(config, data_dir)
     _check_classes(task, contents.info["labels"])

@@ -225,7 +225,7 @@ class Trainer:
             "steps": step,
             "seconds": self.clock.seconds,
             "cpu_seconds": self.clock.cpu_seconds,
-            f"best_{self.task.metric}": self.best,
+            f"best_{self.task.metric}": self.best if math.isfinite(self.best) else None,
             **self.evaluation.summary,
         }
         if self.processes.several:

@@ -13,7 +13,8 @@ import numpy as np
 from mnasnet_cli import __version__
 from mnasnet_cli.config import Config
 from mnasnet_cli.errors import CheckpointError, MnasnetError
-from mnasnet_cli.tasks.classification import ClassificationTask, is_classifier
+from mnasnet_cli.tasks.classification import ClassificationTask
+from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.tasks.task import Task
 from mnasnet_cli.training.checkpoints import (
     CHECKPOINT_FOLDER,
@@ -32,7 +33,7 @@ from mnasnet_cli.training.signals import StopRequest
 
 def make_task(config: Config, data_dir: Path) -> Task:
     """The job that a configuration is for."""
-    return ClassificationTask(config, data_dir)
+    return DetectionTask(config, data_dir) if config.task == "coco" else ClassificationTask(config, data_dir)
 
 
 def train(
@@ -66,6 +67,8 @@ def train(
     processes = Processes(strategy)
     with processes.together("opened"):
         run = RunDirectory(run_dir, config, data, fresh=fresh, writer=processes.chief, init=init)
+    if task.scratch_note and not initial and not list_checkpoints(run_dir / CHECKPOINT_FOLDER):
+        run.log(task.scratch_note)
     keep = False
     try:
         with StopRequest() as stop, strategy.scope(), clear_errors(task):
@@ -98,10 +101,10 @@ def _digest(config: Config, fingerprint: str) -> str:
 
 
 def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:
-    """Weights to start from: all of `init`, without its classifier where its classes are others.
+    """Those weights of `init` that the task starts from.
 
     Raises:
-      CheckpointError: it is another variant or width.
+      CheckpointError: it is another variant or width, or another net.
     """
     saved = read_checkpoint(find_checkpoint(init))
     wanted = task.model_info()
@@ -111,6 +114,4 @@ def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:
             f"{init} holds {theirs[0]} at width {theirs[1]:g}, but the run is for {ours[0]} at width {ours[1]:g}; "
             f"start it with --variant {theirs[0]} --width {theirs[1]:g}"
         )
-    if saved.info["labels"] == wanted["labels"]:
-        return saved.weights
-    return {name: value for name, value in saved.weights.items() if not is_classifier(name)}
+    return task.initial_weights(init, saved.info, saved.weights)

@@ -43,6 +43,7 @@ def config_of(contents: CheckpointContents, *, image_size: int | None = None, ba
         "model": {"variant": info["variant"], "width": info["width"]},
         "data": data,
         "training": {"eval_batch_size": batch_size},
+        "detection": info.get("detection"),
     }
     return validate(tree, contents.prefix)
 

@@ -1,0 +1,72 @@
+"""`mnasnet train-coco`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mnasnet_cli.commands.options import (
+    BatchSizeOption,
+    ConfigOption,
+    DataOption,
+    EpochsOption,
+    FreshFlag,
+    ImageSizeOption,
+    JsonFlag,
+    PrecisionOption,
+    RunDirOption,
+    SeedOption,
+    SetOption,
+    VariantOption,
+    WidthOption,
+)
+from mnasnet_cli.commands.training import resolve_run, run_and_show
+from mnasnet_cli.errors import ConfigError
+
+
+def train_coco(
+    variant: VariantOption = None,
+    width: WidthOption = None,
+    data: DataOption = None,
+    run_dir: RunDirOption = None,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    image_size: ImageSizeOption = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Start from this classifier: a run directory or a checkpoint."),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Start from all of this detector; other classes get a new predictor."),
+    ] = None,
+    fresh: FreshFlag = False,
+    precision: PrecisionOption = None,
+    seed: SeedOption = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    json_output: JsonFlag = False,
+) -> None:
+    """Train a detector on COCO-style records; the same command again goes on where it stopped."""
+    if backbone and init:
+        raise ConfigError("--backbone and --init both say what to start from; give one of them")
+    flags = {
+        "model.variant": variant,
+        "model.width": width,
+        "data.image_size": image_size,
+        "training.epochs": epochs,
+        "training.batch_size": batch_size,
+        "training.precision": precision,
+        "training.seed": seed,
+    }
+    settings, run_dir = resolve_run(
+        "coco",
+        default_config="retinanet",
+        config=config,
+        assignments=assignments,
+        flags=flags,
+        run_dir=run_dir,
+        fresh=fresh,
+    )
+    run_and_show(settings, data, run_dir, fresh=fresh, init=backbone or init, json_output=json_output)

@@ -1,0 +1,106 @@
+"""Augmentation of an image together with its boxes: plain functions, each a pure function of its input and a seed.
+
+Boxes are float32 [n, 4] (ymin, xmin, ymax, xmax) in px; a window is int32 [4] (y, x, height, width) in px of the image.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from mnasnet_cli.data import augment
+from mnasnet_cli.geometry import boxes as geometry
+
+
+def whole_window(shape: tf.Tensor) -> tf.Tensor:
+    """The window that is all of an image of `shape` [3]."""
+    return tf.stack([0, 0, shape[0], shape[1]])
+
+
+def random_crop_window(
+    shape: tf.Tensor,
+    boxes: tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+    covered: float,
+) -> tf.Tensor:
+    """A random window that shows at least the share `covered` of one of the boxes, where there are any.
+
+    `area` is its share of the image's area, `ratio` its width over its height. A hundred attempts, then the whole
+    image, as in the Object Detection API's random crop.
+    """
+    sides = tf.cast(tf.stack([shape[0], shape[1], shape[0], shape[1]]), tf.float32)
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        shape,
+        bounding_boxes=tf.clip_by_value(boxes / sides, 0.0, 1.0)[tf.newaxis],
+        seed=seed,
+        min_object_covered=covered,
+        aspect_ratio_range=ratio,
+        area_range=area,
+        max_attempts=100,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.stack([begin[0], begin[1], size[0], size[1]])
+
+
+def zoom_window(window: tf.Tensor, seed: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """A random part of a window with a side of 1 / factor of its own; all of it where the factor is at most 1."""
+    old = tf.cast(window[2:], tf.float32)
+    new = tf.maximum(1.0, tf.round(old / tf.maximum(factor, 1.0)))
+    offset = tf.floor(tf.random.stateless_uniform([2], seed) * (old - new + 1.0))
+    return tf.concat([window[:2] + tf.cast(offset, tf.int32), tf.cast(new, tf.int32)], 0)
+
+
+def shrink_into_frame(
+    image: tf.Tensor, boxes: tf.Tensor, seed: tf.Tensor, factor: tf.Tensor, fill: tuple[float, float, float]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Image [S, S, 3] and boxes smaller by min(1, factor), at a random place of a frame of the old size."""
+    size = image.shape[0]
+    side = tf.clip_by_value(tf.cast(tf.round(factor * size), tf.int32), 1, size)
+
+    def shrunk() -> tuple[tf.Tensor, tf.Tensor]:
+        free = tf.cast(size - side + 1, tf.float32)
+        place = tf.cast(tf.random.stateless_uniform([2], seed) * free, tf.int32)
+        small = tf.image.resize(image, [side, side], antialias=True) - tf.constant(fill)
+        framed = tf.image.pad_to_bounding_box(small, place[0], place[1], size, size) + tf.constant(fill)
+        moved = boxes * (tf.cast(side, tf.float32) / size) + tf.tile(tf.cast(place, tf.float32), [2])
+        return tf.ensure_shape(framed, image.shape), moved
+
+    return tf.cond(side < size, shrunk, lambda: (image, boxes))
+
+
+def boxes_in_window(boxes: tf.Tensor, window: tf.Tensor, size: int) -> tf.Tensor:
+    """Boxes in px of an image as boxes in px of its window resized to size × size; they may reach beyond it."""
+    corner, sides = tf.cast(tf.tile(window[:2], [2]), tf.float32), tf.cast(tf.tile(window[2:], [2]), tf.float32)
+    return (boxes - corner) * (size / sides)
+
+
+def random_flip(image: tf.Tensor, boxes: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mirrors half of the images [S, S, 3], with their boxes."""
+
+    def mirrored() -> tuple[tf.Tensor, tf.Tensor]:
+        ymin, xmin, ymax, xmax = tf.unstack(boxes, 4, axis=-1)
+        width = float(image.shape[1])
+        return tf.reverse(image, [1]), tf.stack([ymin, width - xmax, ymax, width - xmin], axis=-1)
+
+    return tf.cond(tf.random.stateless_uniform([], seed) < 0.5, mirrored, lambda: (image, boxes))
+
+
+def keep_visible(
+    boxes: tf.Tensor, classes: tf.Tensor, crowd: tf.Tensor, size: int, min_visible: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Boxes cut at the frame, without those outside; what shows less than `min_visible` of itself becomes a crowd.
+
+    So a hand at the edge is no person to learn, and not the background that a person is to be told from either.
+    """
+    cut = geometry.clip(boxes, size, size)
+    share = tf.math.divide_no_nan(geometry.area(cut), geometry.area(boxes))
+    inside = geometry.area(cut) > 0.0
+    hidden = crowd | (share < min_visible)
+    return tf.boolean_mask(cut, inside), tf.boolean_mask(classes, inside), tf.boolean_mask(hidden, inside)
+
+
+def decode_window(image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool) -> tf.Tensor:
+    """The window of an encoded image, its aspect given up: [size, size, 3] float32 in [0, 255]."""
+    return augment.decode_crop_resize(image_bytes, window, size, antialias)

@@ -1,0 +1,177 @@
+"""COCO records to batches: images and what each anchor should predict, in an order that follows from the seed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.config import DetectionConfig
+from mnasnet_cli.data import augment, box_augment
+from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic, plain
+from mnasnet_cli.data.record_folder import PADDING, RecordFolder
+from mnasnet_cli.data.schema_coco import parse_coco_example
+from mnasnet_cli.geometry import anchors as anchor_geometry
+from mnasnet_cli.geometry import matching
+
+
+class DetectionBatch(NamedTuple):
+    """N images with what their A anchors should predict."""
+
+    images: tf.Tensor
+    """[N, S, S, 3] float32 in [0, 255]: the whole image or a crop, resized without keeping its aspect."""
+    class_targets: tf.Tensor
+    """[N, A] int32: 1..K, 0 for background, -1 for anchors that count for nothing."""
+    box_targets: tf.Tensor
+    """[N, A, 4] float32: the box coder's deltas; without meaning where class_targets is not positive."""
+    positions: tf.Tensor
+    """[N] int64: place in the epoch's order; -1 marks an image that only fills the last batch of an evaluation."""
+    image_ids: tf.Tensor
+    """[N] int64: of the data set."""
+    scales: tf.Tensor
+    """[N, 2] float32: px of the original, down and across, for one px of `images`."""
+
+
+class Anchors(NamedTuple):
+    """The anchors of a size of image."""
+
+    boxes: np.ndarray
+    """[A, 4] float32, px."""
+    level_counts: tuple[int, ...]
+    """How many of them each level has, in their order."""
+
+
+@functools.lru_cache(maxsize=8)
+def anchors_of(size: int) -> Anchors:
+    """The anchors of images of size × size px."""
+    levels = anchor_geometry.level_anchors(size, size)
+    return Anchors(np.concatenate(levels), tuple(len(level) for level in levels))
+
+
+@dataclass(frozen=True)
+class CocoRecords(RecordFolder):
+    """Records with boxes."""
+
+    kind: ClassVar[str] = "coco"
+
+    @property
+    def options(self) -> DetectionConfig:
+        assert self.config.detection is not None
+        return self.config.detection
+
+    def parse(self, record: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        return parse_coco_example(record, self.info.texts)
+
+    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
+        """The whole batches of one epoch, without its first `skip_examples` examples."""
+        seed = tf.constant([self.config.training.seed, epoch], tf.int32)
+        # Skipping and sharing out come before decoding: both cost reading only.
+        examples = self.train_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
+        examples = examples.map(
+            plain(lambda position, record: self._train_example(record, position, seed, image_size)),
+            num_parallel_calls=PARALLEL_CALLS,
+        )
+        return deterministic(examples.batch(share.batch_size, drop_remainder=True).prefetch(2))
+
+    def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
+        """Every validation image once; blank ones at position -1 fill the last batches of all processes."""
+        records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
+        examples = records.shard(share.count, share.index).map(
+            plain(lambda position, record: self._eval_example(record, position, image_size)),
+            num_parallel_calls=PARALLEL_CALLS,
+        )
+        count = len(anchors_of(image_size).boxes)
+        blank = DetectionBatch(
+            tf.zeros([image_size, image_size, 3]),
+            tf.fill([count], -1),
+            tf.zeros([count, 4]),
+            tf.constant(PADDING, tf.int64),
+            tf.constant(PADDING, tf.int64),
+            tf.ones([2]),
+        )
+        return deterministic(self.padded(examples, blank, share).prefetch(2))
+
+    def eval_truth(self) -> Iterator[dict[str, Any]]:
+        """What the validation records say, image by image, as NumPy values: see `parse_coco_example`."""
+
+        def facts(record: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {key: value for key, value in self.parse(record).items() if key != "image_bytes"}
+
+        records = tf.data.TFRecordDataset(self.paths("validation"))
+        yield from records.map(plain(facts), num_parallel_calls=PARALLEL_CALLS).as_numpy_iterator()
+
+    def _train_example(self, record: tf.Tensor, position: tf.Tensor, seed: tf.Tensor, size: int) -> DetectionBatch:
+        augmentation, options = self.config.data.augment, self.options
+        example = checked(self.parse(record), self.info.classes)
+        boxes, crowd = example["boxes_yxyx"], example["is_crowd"]
+        seed = augment.fold(seed, position)
+        window = box_augment.random_crop_window(
+            augment.image_shape(example["image_bytes"]),
+            tf.boolean_mask(boxes, ~crowd),
+            augment.fold(seed, 0),
+            area=augmentation.crop_area,
+            ratio=augmentation.crop_ratio,
+            covered=options.min_covered,
+        )
+        jitter = options.scale_jitter != (1.0, 1.0)
+        factor = tf.random.stateless_uniform([], augment.fold(seed, 1), *options.scale_jitter)
+        if jitter:
+            window = box_augment.zoom_window(window, augment.fold(seed, 2), factor)
+        image = box_augment.decode_window(example["image_bytes"], window, size, self.config.data.antialias)
+        boxes = box_augment.boxes_in_window(boxes, window, size)
+        if jitter:
+            fill = self.config.data.mean
+            image, boxes = box_augment.shrink_into_frame(image, boxes, augment.fold(seed, 3), factor, fill)
+        if augmentation.flip:
+            image, boxes = box_augment.random_flip(image, boxes, augment.fold(seed, 4))
+        if augmentation.color_jitter:
+            image = augment.color_jitter(image, augment.fold(seed, 5), augmentation.color_jitter)
+        boxes, classes, crowd = box_augment.keep_visible(boxes, example["classes"], crowd, size, options.min_visible)
+        targets = assign_targets(boxes, classes, crowd, size, options)
+        return DetectionBatch(image, *targets, position, example["image_id"], _scales(window, size))
+
+    def _eval_example(self, record: tf.Tensor, position: tf.Tensor, size: int) -> DetectionBatch:
+        example = checked(self.parse(record), self.info.classes)
+        window = box_augment.whole_window(augment.image_shape(example["image_bytes"]))
+        image = box_augment.decode_window(example["image_bytes"], window, size, self.config.data.antialias)
+        boxes = box_augment.boxes_in_window(example["boxes_yxyx"], window, size)
+        targets = assign_targets(boxes, example["classes"], example["is_crowd"], size, self.options)
+        return DetectionBatch(image, *targets, position, example["image_id"], _scales(window, size))
+
+
+def checked(example: Mapping[str, tf.Tensor], classes: int) -> dict[str, tf.Tensor]:
+    """The example, or an error where a box has no area or a class is not in 1..K."""
+    boxes, labels = example["boxes_yxyx"], example["classes"]
+    sound = tf.reduce_all((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))  # False for NaN, too
+    known = tf.reduce_all((labels >= 1) & (labels <= classes))
+    message = ["a box has no area within the image, or a class that is not in 1 to", classes, boxes, labels]
+    with tf.control_dependencies([tf.debugging.Assert(sound & known, message)]):
+        return {**example, "boxes_yxyx": tf.identity(boxes)}
+
+
+def assign_targets(
+    boxes: tf.Tensor, classes: tf.Tensor, crowd: tf.Tensor, size: int, options: DetectionConfig
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What each anchor should predict: class targets int32 [A] and box deltas [A, 4], as in `DetectionBatch`.
+
+    Args:
+      boxes: [n, 4] in px of the size × size image. classes: [n] 1..K. crowd: bool [n].
+    """
+    anchors, level_counts = anchors_of(size)
+    if options.assign == "atss":
+        matches = matching.match_by_atss(anchors, boxes, crowd, level_counts=level_counts)
+    else:
+        matches = matching.match_by_iou(
+            anchors, boxes, crowd, positive=options.positive_iou, negative=options.negative_iou
+        )
+    class_targets, box_targets = matching.gather_targets(matches, anchors, boxes, classes)
+    count = len(anchors)
+    return tf.ensure_shape(class_targets, [count]), tf.ensure_shape(box_targets, [count, 4])
+
+
+def _scales(window: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.cast(window[2:], tf.float32) / float(size)

@@ -1,0 +1,234 @@
+"""The detection job: RetinaNet on a MnasNet, on COCO-style records, scored by COCO's AP."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.config import Config
+from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of
+from mnasnet_cli.data.pipeline import Share
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.geometry import boxes as geometry
+from mnasnet_cli.geometry.nms import detect
+from mnasnet_cli.metrics import coco_map
+from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
+from mnasnet_cli.nets import mnasnet
+from mnasnet_cli.nets.retinanet import Predictions, retinanet
+from mnasnet_cli.nets.slim_compat import slim
+from mnasnet_cli.nets.spec import get_spec, scale
+from mnasnet_cli.tasks.detection_results import as_detections, detected_truth, make_truth
+from mnasnet_cli.tasks.detection_start import detector_start
+from mnasnet_cli.tasks.losses import anchor_focal_loss, ciou_loss, giou_loss, huber_loss
+from mnasnet_cli.tasks.task import Evaluation
+from mnasnet_cli.variables import SlimModule
+
+
+class DetectionTask:
+    """See `tasks.task.Task`."""
+
+    metric = "AP"
+    scratch_note = (
+        "training a detector from scratch is slow to converge; --backbone MODEL starts from a trained classifier "
+        "(`mnasnet train-imagenet`)"
+    )
+
+    def __init__(self, config: Config, data_dir: Path):
+        assert config.detection is not None
+        self.config, self.options = config, config.detection
+        self.records = CocoRecords(data_dir, config)
+
+    @property
+    def data_fingerprint(self) -> str:
+        return self.records.fingerprint
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.records.steps_per_epoch
+
+    @property
+    def eval_examples(self) -> int:
+        return self.records.eval_examples
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The category id of each class 1..K."""
+        return [str(identity) for identity in self.records.info.category_ids]
+
+    @cached_property
+    def names(self) -> list[str]:
+        return list(self.records.info.texts) or self.labels
+
+    @cached_property
+    def truth(self) -> GroundTruth:
+        """What the validation records say, to score against."""
+        info = self.records.info
+        categories = dict(zip(info.category_ids, self.names, strict=True))
+        return make_truth(self.records.eval_truth(), categories, str(self.records.directory))
+
+    def make_model(self) -> SlimModule:
+        return make_detector(self.config, len(self.labels))
+
+    def model_info(self) -> dict[str, Any]:
+        data = self.config.data
+        return {
+            "task": "coco",
+            "variant": self.config.model.variant,
+            "width": self.config.model.width,
+            "labels": self.labels,
+            "names": self.names,
+            "detection": self.options.model_dump(mode="json"),
+            "preprocessing": {
+                "image_size": self.config.eval_size,
+                "antialias": data.antialias,
+                "mean": list(data.mean),
+                "deviation": list(data.deviation),
+            },
+        }
+
+    def initial_weights(
+        self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        return detector_start(source, info, weights, self.model_info())
+
+    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
+        return self.records.train_batches(epoch, image_size, skip_examples, share)
+
+    def train_loss(
+        self, model: SlimModule, batch: DetectionBatch, seed: tf.Tensor, weights: Mapping[str, Any] | None
+    ) -> tf.Tensor:
+        """Focal and box loss over the number of matched anchors in the batch (arXiv 1708.02002, section 4.1)."""
+        losses, matched = self._losses(self._predict(model, batch, weights, is_training=True), batch)
+        return tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched))
+
+    def train_names(self, epoch: int, first: int, count: int) -> list[str]:
+        return self.records.train_filenames(epoch, range(first, first + count))
+
+    def verify_records(self, *, images: bool = False) -> None:
+        self.records.verify(images=images)
+
+    def sample_images(self, count: int) -> np.ndarray:
+        """As `Task` has it, with the boxes that are matched, as the anchors were told them."""
+        size = self.config.data.image_size
+        count = min(count, self.config.training.batch_size)  # a small set may have no more
+        batch = next(iter(self.train_batches(0, size, 0, Share(batch_size=count))))
+        drawn = []
+        for image, classes, deltas in zip(batch.images, batch.class_targets, batch.box_targets, strict=True):
+            boxes = tf.boolean_mask(geometry.decode(deltas, anchors_of(size).boxes), classes > 0) / size
+            drawn.append(tf.image.draw_bounding_boxes(image[tf.newaxis], boxes[tf.newaxis], [[0.0, 255.0, 0.0]])[0])
+        return np.clip(np.stack(drawn), 0, 255).astype(np.uint8)
+
+    def eval_batches(self, share: Share) -> tf.data.Dataset:
+        return self.records.eval_batches(self.config.eval_size, share)
+
+    def eval_outputs(
+        self, model: SlimModule, batch: DetectionBatch, weights: Mapping[str, Any] | None
+    ) -> dict[str, tf.Tensor]:
+        predictions = self._predict(model, batch, weights, is_training=False)
+        size, options = int(batch.images.shape[1]), self.options
+        found = detect(
+            predictions.class_logits,
+            predictions.box_deltas,
+            anchors_of(size).boxes,
+            level_counts=anchors_of(size).level_counts,
+            image_size=(size, size),
+            candidates=options.candidates,
+            iou_threshold=options.nms_iou,
+            score_threshold=options.score_threshold,
+            max_detections=options.max_detections,
+        )
+        losses, matched = self._losses(predictions, batch)
+        return {
+            "positions": batch.positions,
+            "image_ids": batch.image_ids,
+            "scales": batch.scales,
+            **found._asdict(),
+            "losses": losses,
+            "matched": matched,
+        }
+
+    def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
+        real = outputs["positions"] >= 0
+        if real.sum() != self.eval_examples:
+            self.verify_records()
+            raise DataError(
+                f"{self.records.directory} gave {real.sum()} of its {self.eval_examples} validation images; its "
+                f"records changed while they were read"
+            )
+        outputs = {name: values[real] for name, values in outputs.items()}
+        matched = outputs["matched"].sum(dtype=np.float64)
+        loss = float(outputs["losses"].sum(dtype=np.float64) / max(1.0, matched))
+        if not math.isfinite(loss):
+            return Evaluation({"loss": loss}, outputs)  # a net that broke has no boxes to score
+        shown = self.detections(detected_truth(self.truth, outputs, self.records.info.category_ids))
+        coco_map.self_check(self.truth, shown)
+        evaluation = coco_map.evaluate_detections(self.truth, self.detections(outputs))
+        return Evaluation({**evaluation.summary(), "loss": loss}, outputs)
+
+    def detections(self, outputs: Mapping[str, np.ndarray]) -> Detections:
+        """The boxes of `eval_outputs` in px of the original images, with the data set's category ids."""
+        return as_detections(outputs, self.records.info.category_ids, str(self.records.directory))
+
+    def _predict(
+        self, model: SlimModule, batch: DetectionBatch, weights: Mapping[str, Any] | None, *, is_training: bool
+    ) -> Predictions:
+        data = self.config.data
+        images = (batch.images - tf.constant(data.mean)) / tf.constant(data.deviation)
+        if weights is not None and any(weight.dtype == tf.bfloat16 for weight in weights.values()):
+            images = tf.cast(images, tf.bfloat16)
+        return model(images, is_training=is_training, variables=weights)
+
+    def _losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss of each image [N], not yet divided by the number of its matched anchors [N] float32."""
+        options = self.options
+        matched = batch.class_targets > 0
+        focal = anchor_focal_loss(
+            predictions.class_logits, batch.class_targets, options.focal_alpha, options.focal_gamma
+        )
+        rows = tf.where(matched)  # [P, 2]: few of many
+        deltas, targets = (tf.gather_nd(values, rows) for values in (predictions.box_deltas, batch.box_targets))
+        if options.box_loss == "huber":
+            box = huber_loss(deltas, targets, options.huber_threshold)
+        else:
+            anchors = tf.gather(anchors_of(int(batch.images.shape[1])).boxes, rows[:, 1])
+            overlap = giou_loss if options.box_loss == "giou" else ciou_loss
+            box = overlap(geometry.decode(deltas, anchors), geometry.decode(targets, anchors))
+        boxes = tf.math.unsorted_segment_sum(box, rows[:, 0], tf.shape(matched)[0])
+        total = tf.reduce_sum(focal, axis=1) + options.box_weight * boxes
+        return total, tf.reduce_sum(tf.cast(matched, tf.float32), axis=1)
+
+
+def make_detector(config: Config, num_classes: int) -> SlimModule:
+    """The net of a configuration, called as `model(images, is_training=…)`, giving float32 `Predictions`."""
+    options = config.detection
+    assert options is not None
+    spec = scale(get_spec(config.model.variant), config.model.width)
+
+    def net(images: tf.Tensor, is_training: bool) -> Predictions:
+        scope = mnasnet.training_scope(
+            is_training=is_training,
+            batch_norm_decay=config.model.batch_norm_decay,
+            updates_collections=None,
+        )
+        with slim.arg_scope(scope):
+            predictions, _ = retinanet(
+                images,
+                spec,
+                options.spec,
+                num_classes,
+                is_training=is_training,
+                freeze_backbone_norm=options.freeze_backbone_norm,
+                zero_init_residual=config.model.zero_init_residual,
+            )
+        return Predictions(*(tf.cast(values, tf.float32) for values in predictions))
+
+    model = SlimModule(net)
+    size = config.data.image_size
+    model.build(tf.TensorSpec([1, size, size, 3], tf.float32), is_training=False)
+    return model

@@ -1,0 +1,114 @@
+"""What a detector gave for the images of a split as COCO's columns, and the ground truth of records likewise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
+
+
+def make_truth(rows: Iterable[Mapping[str, Any]], categories: Mapping[int, str], source: str) -> GroundTruth:
+    """The ground truth of a split, crowds and areas included.
+
+    Args:
+      rows: an image each, with the keys of `parse_coco_example` as NumPy values.
+      categories: category id → name, in the order of the classes 1..K.
+
+    Raises:
+      DataError: two images have the same id.
+    """
+    images: dict[int, dict[str, Any]] = {}
+    columns: dict[str, list[np.ndarray]] = {key: [] for key in ("boxes_yxyx", "classes", "is_crowd", "area", "ids")}
+    for row in rows:
+        identity = int(row["image_id"])
+        name = row["filename"].decode("utf-8", "replace")
+        if identity in images:
+            raise DataError(f"{source}: the images {images[identity]['file_name']} and {name} have one id, {identity}")
+        images[identity] = {"file_name": name, "width": int(row["width"]), "height": int(row["height"])}
+        for key in columns:
+            columns[key].append(np.full(len(row["classes"]), identity) if key == "ids" else row[key])
+    boxes, classes, crowd, areas, ids = (np.concatenate(values) for values in columns.values())
+    return GroundTruth(
+        source,
+        images,
+        dict(categories),
+        ids.astype(np.int64),
+        np.array(list(categories), np.int64)[classes.astype(np.int64) - 1],
+        _as_xywh(boxes.astype(np.float64)),
+        areas.astype(np.float64),
+        crowd.astype(bool),
+    )
+
+
+def as_detections(outputs: Mapping[str, np.ndarray], category_ids: Sequence[int], source: str) -> Detections:
+    """Boxes of N images, M places each, as columns in px of the original images.
+
+    Args:
+      outputs: image_ids [N], scales [N, 2], counts [N], and boxes [N, M, 4] in px of the net's input, scores [N, M],
+        classes [N, M] 1..K of which the first `counts` are used.
+      category_ids: of the classes 1..K.
+    """
+    used = np.arange(outputs["scores"].shape[1]) < outputs["counts"][:, np.newaxis]
+    scales = np.tile(outputs["scales"].astype(np.float64), 2)[:, np.newaxis]
+    ids = np.broadcast_to(outputs["image_ids"][:, np.newaxis], used.shape)
+    return Detections(
+        source,
+        ids[used].astype(np.int64),
+        np.array(category_ids, np.int64)[outputs["classes"][used] - 1],
+        _as_xywh((outputs["boxes"] * scales)[used]),
+        outputs["scores"][used].astype(np.float64),
+    )
+
+
+def detected_truth(
+    truth: GroundTruth, outputs: Mapping[str, np.ndarray], category_ids: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """The ground truth (crowds and boxes without area aside) as if the net had found it: in its coordinates and types.
+
+    Given to `as_detections`, it must score 1.0: a check of the way back, of class numbers and of image ids.
+    """
+    sizes = truth.boxes_xywh[:, 2:]
+    kept = truth.select(~truth.crowd & (sizes > 0).all(axis=1))
+    image_ids, scales = outputs["image_ids"], outputs["scales"]
+    rows = {identity: np.flatnonzero(kept.image_ids == identity) for identity in image_ids.tolist()}
+    most = max([1, *map(len, rows.values())])
+    count = len(image_ids)
+    class_of = {identity: number for number, identity in enumerate(category_ids, 1)}
+    boxes = np.zeros((count, most, 4), np.float32)
+    classes = np.ones((count, most), np.int32)
+    for image, identity in enumerate(image_ids.tolist()):
+        own = rows[identity]
+        x, y, width, height = kept.boxes_xywh[own].T
+        boxes[image, : len(own)] = np.stack([y, x, y + height, x + width], axis=1) / np.tile(scales[image], 2)
+        classes[image, : len(own)] = [class_of[number] for number in kept.category_ids[own].tolist()]
+    return {
+        "image_ids": image_ids,
+        "scales": scales,
+        "boxes": boxes,
+        "classes": classes,
+        "scores": np.ones((count, most), np.float32),
+        "counts": np.array([len(rows[identity]) for identity in image_ids.tolist()], np.int32),
+    }
+
+
+def results_rows(detections: Detections) -> list[dict[str, Any]]:
+    """Detections as COCO's results format has them; boxes to a hundredth of a pixel, scores to six digits."""
+    columns = (
+        detections.image_ids,
+        detections.category_ids,
+        detections.boxes_xywh.round(2),
+        detections.scores.round(6),
+    )
+    return [
+        {"image_id": image, "category_id": category, "bbox": box, "score": score}
+        for image, category, box, score in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+
+
+def _as_xywh(boxes_yxyx: np.ndarray) -> np.ndarray:
+    ymin, xmin, ymax, xmax = boxes_yxyx.T
+    return np.stack([xmin, ymin, xmax - xmin, ymax - ymin], axis=1)

@@ -1,0 +1,133 @@
+"""The detection job on a tiny net: its loss, its boxes on the way back to the images, its numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mnasnet_cli.config import load_config
+from mnasnet_cli.data.coco import DetectionBatch
+from mnasnet_cli.data.pipeline import Share
+from mnasnet_cli.errors import CheckFailed, CheckpointError
+from mnasnet_cli.tasks.detection import DetectionTask
+from mnasnet_cli.tasks.detection_results import detected_truth, results_rows
+
+pytestmark = pytest.mark.usefixtures("tiny_net")
+
+SEED = tf.constant([0, 0])
+
+
+def task_of(directory: Path, *assignments: str) -> DetectionTask:
+    settings = [
+        "model.variant=tiny-backbone", "data.image_size=64", "training.batch_size=4", "detection.channels=8",
+        "detection.depth=1", *assignments,
+    ]  # fmt: skip
+    return DetectionTask(load_config("lite", task="coco", assignments=settings), directory)
+
+
+def test_the_loss_is_that_of_the_formula(scene_records: Path) -> None:
+    task = task_of(scene_records)
+    model = task.make_model()
+    batch = next(iter(task.train_batches(0, 64, 0, Share(4))))
+    first = float(task.train_loss(model, batch, SEED, None))
+    # An untrained net says 0.01 everywhere: 0.75 · 0.01² · 0.01005 for each class of each background anchor (nothing
+    # beside the rest), 0.25 · 0.99² · 4.605 = 1.128 for the class of a matched one; the box loss comes on top.
+    assert 1.1 < first < 4.0
+    # Anchors that count for nothing count for nothing.
+    masked = batch._replace(class_targets=tf.fill(batch.class_targets.shape, -1))
+    assert float(task.train_loss(model, masked, SEED, None)) == 0.0
+
+
+@pytest.mark.parametrize("assignments", [
+    ("detection.box_loss=giou", "detection.assign=atss"),
+    ("detection.box_loss=ciou", "detection.freeze_backbone_norm=true"),
+    ("detection.box_weight=0", "detection.focal_gamma=1.5", "detection.family=retinanet"),
+])  # fmt: skip
+def test_options_give_finite_losses_and_gradients(scene_records: Path, assignments: tuple[str, ...]) -> None:
+    task = task_of(scene_records, *assignments)
+    model = task.make_model()
+    batch = next(iter(task.train_batches(0, 64, 0, Share(4))))
+    before = {name: weight.numpy() for name, weight in model.weights.items() if "moving" in name}
+    with tf.GradientTape() as tape:
+        loss = task.train_loss(model, batch, SEED, None)
+    gradients = tape.gradient(loss, model.trainable)
+    assert np.isfinite(loss)
+    assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients.values())
+    changed = {name for name, value in before.items() if (value != model.weights[name].numpy()).any()}
+    frozen = "detection.freeze_backbone_norm=true" in assignments
+    assert frozen != any(name.startswith("FeatureExtractor/Mnasnet/Conv/") for name in changed)
+    assert any("feature_0" in name for name in changed)
+
+
+def outputs_of(task: DetectionTask) -> dict[str, np.ndarray]:
+    model = task.make_model()
+    parts = [task.eval_outputs(model, batch, None) for batch in task.eval_batches(Share(4))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def test_boxes_found_come_back_to_the_images(scene_records: Path) -> None:
+    task = task_of(scene_records)
+    outputs = outputs_of(task)
+    summary = task.summarize(outputs).summary
+    assert summary["images"] == 6
+    assert [row["class"] for row in summary["per_class"]] == [1, 4, 7]
+    assert 0.0 <= summary["AP"] < 0.2
+    assert np.isfinite(summary["loss"])
+    real = {name: values[outputs["positions"] >= 0] for name, values in outputs.items()}
+    rows = results_rows(task.detections(real))
+    assert {row["category_id"] for row in rows} <= {1, 4, 7}
+    for row in rows:
+        image = task.truth.images[row["image_id"]]
+        x, y, width, height = row["bbox"]
+        assert min(x, y, width, height) >= 0
+        assert x + width <= image["width"] + 0.02
+        assert y + height <= image["height"] + 0.02
+    # The ground truth, found by the net with certainty, is what AP 1 means.
+    perfect = {**real, **detected_truth(task.truth, real, task.records.info.category_ids)}
+    assert task.summarize(perfect).summary["AP"] == pytest.approx(1.0)
+    # Were boxes put back into the images with sides swapped, the evaluator would notice before it printed a number.
+    with pytest.raises(CheckFailed, match="checked itself"):
+        swap(task).summarize(real)
+
+
+def swap(task: DetectionTask) -> DetectionTask:
+    original = task.detections
+    task.detections = lambda outputs: original({**outputs, "scales": outputs["scales"][:, ::-1]})  # type: ignore
+    return task
+
+
+def test_a_net_that_broke_has_a_loss_that_says_so(scene_records: Path) -> None:
+    task = task_of(scene_records)
+    outputs = outputs_of(task)
+    outputs["losses"] = np.full_like(outputs["losses"], np.nan)
+    assert np.isnan(task.summarize(outputs).summary["loss"])
+
+
+def test_samples_show_the_boxes(scene_records: Path) -> None:
+    task = task_of(scene_records)
+    images = task.sample_images(16)
+    assert images.shape == (4, 64, 64, 3)
+    assert (images == [0, 255, 0]).all(axis=-1).any()
+    batch = next(iter(task.train_batches(0, 64, 0, Share(4))))
+    assert isinstance(batch, DetectionBatch)
+
+
+def test_weights_to_start_from(scene_records: Path) -> None:
+    task = task_of(scene_records)
+    weights = {name: weight.numpy() for name, weight in task.make_model().weights.items()}
+    info = task.model_info()
+    assert task.initial_weights("m", info, weights).keys() == weights.keys()
+    others = task.initial_weights("m", {**info, "labels": ["1", "2"]}, weights)
+    assert {name.split("/")[1] for name in weights.keys() - others.keys()} == {"ClassPredictor"}
+    prefix = "FeatureExtractor/"
+    classifier = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    backbone = task.initial_weights("m", {**info, "task": "imagenet"}, classifier)
+    assert backbone
+    assert all("/fpn/" not in name and name in weights for name in backbone)
+    with pytest.raises(CheckpointError, match="m holds another detector"):
+        task.initial_weights("m", {**info, "detection": {**info["detection"], "channels": 16}}, weights)
+    with pytest.raises(CheckpointError, match="lacks weights of the net"):
+        task.initial_weights("m", {**info, "task": "imagenet"}, {})
