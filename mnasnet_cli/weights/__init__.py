@@ -1,0 +1,1 @@
+"""Weights from elsewhere: where they are published, fetched, read and written."""

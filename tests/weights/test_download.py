@@ -1,0 +1,302 @@
+"""Downloads against a server on loopback that misbehaves in every way that servers do."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
+from mnasnet_cli.weights import download as module
+from mnasnet_cli.weights import web
+from mnasnet_cli.weights.download import cache_folder, download
+
+CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+OTHER = b"another version" * 1000
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT under every name; the attributes say how."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = CONTENT
+        self.etag: str | None = '"one"'
+        self.ranges = True
+        self.chunked = False
+        self.cuts: list[int] = []  # of each answer to come: bytes after which the connection ends
+        self.headers: dict[str, str] = {}
+        self.status: list[int] = []  # of each answer to come
+        self.location = ""
+        self.seen: list[dict[str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/models/net-1.pth"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.seen.append(dict(self.headers))
+        self.close_connection = True
+        if server.status:
+            self._answer(server.status.pop(0), b"", {"Location": server.location} if server.location else {})
+            return
+        content, start, status = server.content, 0, 200
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        headers = dict(server.headers)
+        if asked and server.ranges and self.headers.get("If-Range") == server.etag:
+            start, status = int(asked[1]), 206
+            if start >= len(content):
+                self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+                return
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if server.etag:
+            headers["ETag"] = server.etag
+        self._answer(status, content[start:], headers)
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Transfer-Encoding", "chunked") if self.server.chunked else self.send_header(
+            "Content-Length", str(len(body))
+        )
+        self.end_headers()
+        cut = self.server.cuts.pop(0) if self.server.cuts and body else None
+        sent = body[:cut]
+        if self.server.chunked:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(sent), sent) + (b"0\r\n\r\n" if cut is None else b""))
+        else:
+            self.wfile.write(sent)
+        self.wfile.flush()
+        if cut is not None:
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("sha256", [None, SHA256, SHA256[:8], SHA256.upper()])
+def test_a_whole_file(server: Server, tmp_path: Path, sha256: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    path = download(server.url, tmp_path / "new" / "folder", sha256=sha256)
+    assert path == tmp_path / "new" / "folder" / "net-1.pth"
+    assert path.read_bytes() == CONTENT
+    assert names(path.parent) == ["net-1.pth"]
+    assert "download net-1.pth: 1,024,000 bytes in" in capsys.readouterr().err
+    assert download(server.url, path.parent, sha256=sha256) == path
+    assert len(server.seen) == 1  # the second time it was there
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_goes_on_where_the_connection_was_cut(server: Server, tmp_path: Path, chunked: bool) -> None:
+    server.cuts, server.chunked = [300_000, 100_000, 200_000], chunked
+    assert download(server.url, tmp_path, sha256=SHA256).read_bytes() == CONTENT
+    assert [seen.get("Range") for seen in server.seen] == [None, "bytes=300000-", "bytes=400000-", "bytes=600000-"]
+    assert {seen["If-Range"] for seen in server.seen[1:]} == {'"one"'}
+
+
+def test_a_server_that_knows_no_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
+    server.cuts, server.ranges = [300_000, 500_000], False
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+    assert len(server.seen) == 3
+
+
+def test_without_a_mark_nobody_could_tell_what_the_rest_belongs_to(server: Server, tmp_path: Path) -> None:
+    server.cuts, server.etag = [300_000], None
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+    assert [seen.get("Range") for seen in server.seen] == [None, None]
+
+
+@pytest.mark.parametrize("etag", ['W/"weak"', None])
+def test_a_date_marks_a_version_too(server: Server, tmp_path: Path, etag: str | None) -> None:
+    date = "Tue, 24 Nov 2026 10:00:00 GMT"
+    server.cuts, server.etag, server.headers = [300_000], etag, {"Last-Modified": date}
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+    assert server.seen[1]["If-Range"] == date
+
+
+def test_what_is_kept_serves_a_later_call(server: Server, tmp_path: Path) -> None:
+    server.cuts = [300_000, 0, 0, 0]
+    with pytest.raises(EnvironmentProblem) as caught:
+        download(server.url, tmp_path)
+    assert str(caught.value) == (
+        f"{server.url} could not be downloaded: the connection was cut at 300,000 of 1,024,000 bytes; "
+        "the first 300,000 bytes are kept, start again to go on"
+    )
+    assert names(tmp_path) == ["net-1.pth.part", "net-1.pth.part.mark"]
+    server.cuts, server.seen = [], []
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+    assert [seen["Range"] for seen in server.seen] == ["bytes=300000-"]
+    assert names(tmp_path) == ["net-1.pth"]
+
+
+def test_a_new_version_on_the_server_starts_over(server: Server, tmp_path: Path) -> None:
+    server.cuts = [300_000, 0, 0, 0]
+    with pytest.raises(EnvironmentProblem):
+        download(server.url, tmp_path)
+    server.cuts, server.content, server.etag = [], OTHER, '"two"'
+    assert download(server.url, tmp_path).read_bytes() == OTHER
+
+
+def test_ended_before_the_whole_file_was_renamed(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "net-1.pth.part").write_bytes(CONTENT)
+    (tmp_path / "net-1.pth.part.mark").write_text('"one"')
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+    (tmp_path / "net-1.pth").rename(tmp_path / "net-1.pth.part")
+    (tmp_path / "net-1.pth.part.mark").write_text('"one"')
+    server.content = OTHER  # and shorter than what is there, although the mark is the same
+    assert download(server.url, tmp_path).read_bytes() == OTHER
+
+
+@pytest.mark.parametrize("sha256", ["0" * 64, "00000000"])
+def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path, sha256: str) -> None:
+    with pytest.raises(DataError, match=r"is not the file that was published: it has SHA-256 \w+…, expected 00000000"):
+        download(server.url, tmp_path, sha256=sha256)
+    assert names(tmp_path) == []
+
+
+def test_another_file_of_its_name_is_left_alone(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "net-1.pth").write_bytes(b"precious")
+    with pytest.raises(DataError, match="which was there before, has SHA-256"):
+        download(server.url, tmp_path, sha256=SHA256)
+    assert (tmp_path / "net-1.pth").read_bytes() == b"precious"
+    assert names(tmp_path) == ["net-1.pth"]
+
+
+def test_follows_redirections_but_not_to_less_safe_places(server: Server, tmp_path: Path) -> None:
+    server.status, server.location = [302], server.url.replace("net-1", "stored/ab12")
+    assert download(server.url, tmp_path).name == "net-1.pth"
+    for place in ("ftp://127.0.0.1/net.pth", "file:///etc/hostname"):
+        server.status, server.location = [302], place
+        with pytest.raises(EnvironmentProblem, match="not followed|not allowed"):
+            download(server.url, tmp_path / "other")
+    assert names(tmp_path / "other") == []
+    request = urllib.request.Request("https://host/net.pth?key=secret")
+    with pytest.raises(
+        EnvironmentProblem, match="https://host/net.pth leads to http://host/net.pth, which is less safe"
+    ):
+        web._Redirects().redirect_request(request, None, 302, "Found", None, "http://host/net.pth")
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(404, 1), (403, 1), (503, 3)])
+def test_answers_that_are_no_file(server: Server, tmp_path: Path, status: int, attempts: int) -> None:
+    server.status = [status] * attempts
+    with pytest.raises(EnvironmentProblem, match=str(status)):
+        download(f"{server.url}?key=secret", tmp_path)
+    assert len(server.seen) == attempts
+    assert names(tmp_path) == []
+
+
+def test_busy_servers_are_asked_again(server: Server, tmp_path: Path) -> None:
+    server.status = [503, 429]
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [({"Content-Type": "text/html; charset=utf-8"}, "is a web page"), ({"Content-Encoding": "gzip"}, "compressed")],
+)
+def test_pages_are_no_files(server: Server, tmp_path: Path, headers: dict[str, str], message: str) -> None:
+    server.headers = headers
+    with pytest.raises(DataError, match=message):
+        download(server.url, tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_server_that_is_not_there(server: Server, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(EnvironmentProblem, match=r"could not be downloaded: the connection failed \(.*refused"):
+        download(f"http://127.0.0.1:{port}/net.pth", tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_silent_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "TIMEOUT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(EnvironmentProblem, match="timed out"):
+        download(f"http://127.0.0.1:{silent.getsockname()[1]}/net.pth", tmp_path)
+
+
+def test_no_room(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = module.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(EnvironmentProblem, match="has room for 0 MB, but 1 MB are to come"):
+        download(server.url, tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_two_at_once(server: Server, tmp_path: Path) -> None:
+    with open(tmp_path / "net-1.pth.part", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(EnvironmentProblem, match="another process is downloading"):
+            download(server.url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://host/net.pth", "expected http:// or https://"),
+        ("file:///etc/hostname", "expected http:// or https://"),
+        ("https:///net.pth", "expected http:// or https://"),
+        ("gs://bucket/a/net.tgz", "https://storage.googleapis.com/bucket/a/net.tgz"),
+        ("https://host/", "does not end with a file's name"),
+        ("https://host/a/%2e%2e", "does not end with a file's name"),
+        ("https://host/a%2Fb", "does not end with a file's name"),
+        ("http://127.0.0.1/a b", "is not an address"),
+    ],
+)
+def test_bad_addresses(tmp_path: Path, url: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        download(url, tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("sha256", ["", "1234567", "no hex!!", "0" * 65])
+def test_bad_checksums(tmp_path: Path, sha256: str) -> None:
+    with pytest.raises(ConfigError, match="is no SHA-256"):
+        download("https://host/net.pth", tmp_path, sha256=sha256)
+
+
+def test_the_cache_keeps_addresses_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MNASNET_CACHE", str(tmp_path))
+    folder = cache_folder("https://hub.example/timm/mnasnet_100.rmsp_in1k/resolve/main/model.safetensors")
+    assert folder == tmp_path / "hub.example/timm/mnasnet_100.rmsp_in1k/resolve/main"
+    assert cache_folder("https://hub.example/%2e%2e/../a%2Fb/x.pth?key=1") == tmp_path / "hub.example/a_b"
+    monkeypatch.delenv("MNASNET_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path / "xdg"))
+    assert cache_folder("https://hub.example/x.pth") == tmp_path / "xdg/mnasnet/hub.example"
