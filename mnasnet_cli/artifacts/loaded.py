@@ -1,0 +1,121 @@
+"""A checkpoint as a model that can be run or exported, with all that belongs to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from mnasnet_cli import __version__
+from mnasnet_cli.artifacts.manifest import Kind, Manifest, Postprocessing, Preprocessing
+from mnasnet_cli.config import Config
+from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.geometry import anchors, boxes
+from mnasnet_cli.tasks.classification import make_classifier
+from mnasnet_cli.tasks.detection import make_detector
+from mnasnet_cli.training.checkpoints import CheckpointContents, read_checkpoint
+from mnasnet_cli.training.saved import config_of, load_weights
+from mnasnet_cli.variables import SlimModule
+
+KINDS: dict[str, Kind] = {"imagenet": "classifier", "coco": "detector"}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A net with its weights in inference mode: `model(tensors, is_training=False)`."""
+
+    contents: CheckpointContents
+    config: Config
+    kind: Kind
+    model: SlimModule
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    preprocessing: Preprocessing
+    postprocessing: Postprocessing | None
+    """None for classifiers."""
+
+    @property
+    def image_size(self) -> int:
+        return self.preprocessing.image_size
+
+    def manifest(self, form: str = "checkpoint") -> Manifest:
+        """What is known of it whatever the format; signature, parity and files are the exporter's to add."""
+        return Manifest(
+            format=form,
+            kind=self.kind,
+            variant=self.config.model.variant,
+            width=self.config.model.width,
+            labels=self.labels,
+            names=self.names,
+            preprocessing=self.preprocessing,
+            postprocessing=self.postprocessing,
+            source=self.contents.prefix,
+            step=self.contents.step,
+            averaged=self.contents.averaged,
+            versions={"mnasnet": __version__, "tensorflow": tf.__version__},
+        )
+
+
+def load_model(prefix: str, *, image_size: int | None = None, ema: bool = True) -> LoadedModel:
+    """Makes the net of a checkpoint and puts its weights into it.
+
+    Args:
+      prefix: of the checkpoint (`training.checkpoints.find_checkpoint`).
+      image_size: side of the net's input, px; None: as it was evaluated.
+      ema: take the averaged weights where there are any.
+
+    Raises:
+      CheckpointError: not a checkpoint of this toolkit, or damaged.
+    """
+    contents = read_checkpoint(prefix, ema=ema)
+    info = contents.info
+    if info.get("task") not in KINDS:
+        raise CheckpointError(f"{prefix} was written for the unknown task {info.get('task')!r}")
+    kind = KINDS[info["task"]]
+    config = config_of(contents, image_size=image_size)
+    labels = tuple(info["labels"])
+    model = make_classifier(config, len(labels)) if kind == "classifier" else make_detector(config, len(labels))
+    load_weights(model, contents)
+    return LoadedModel(
+        contents=contents,
+        config=config,
+        kind=kind,
+        model=model,
+        labels=labels,
+        names=tuple(info.get("names") or labels),
+        preprocessing=_preprocessing(config, kind),
+        postprocessing=_postprocessing(config, labels) if kind == "detector" else None,
+    )
+
+
+def _preprocessing(config: Config, kind: Kind) -> Preprocessing:
+    data = config.data
+    return Preprocessing(
+        image_size=config.eval_size,
+        crop_fraction=data.crop_fraction if kind == "classifier" else None,
+        antialias=data.antialias,
+        mean=data.mean,
+        deviation=data.deviation,
+        interpolation=getattr(data, "interpolation", "bilinear"),
+    )
+
+
+def _postprocessing(config: Config, labels: tuple[str, ...]) -> Postprocessing:
+    options = config.detection
+    assert options is not None
+    return Postprocessing(
+        inside=True,
+        category_ids=tuple(map(int, labels)),
+        candidates=options.candidates,
+        nms_iou=options.nms_iou,
+        score_threshold=options.score_threshold,
+        max_detections=options.max_detections,
+        anchors={
+            "min_level": anchors.MIN_LEVEL,
+            "max_level": anchors.MAX_LEVEL,
+            "aspect_ratios": list(anchors.ASPECT_RATIOS),
+            "scales_per_octave": anchors.SCALES_PER_OCTAVE,
+            "anchor_scale": anchors.ANCHOR_SCALE,
+        },
+        code_scales=boxes.CODE_SCALES,
+    )
