@@ -1,4 +1,4 @@
-"""`mnasnet models`: the nets, what they cost, and how well they are known to do."""
+"""`mnasnet models`: the nets, what they cost, how well they are known to do, and where trained ones can be had."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
 from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, multiply_adds
+from mnasnet_cli.weights.registry import WEIGHTS, PublishedWeights
 
 # Accuracies that this project measured on the ImageNet validation set, (net, width) → {"top1": …, "top5": …}.
 # Empty: no run on the whole of ImageNet yet; what was measured on smaller sets is in docs/results.md.
@@ -15,23 +16,69 @@ MEASURED: dict[tuple[str, float], dict[str, float]] = {}
 
 
 def models(width: WidthOption = None, image_size: ImageSizeOption = None, json_output: JsonFlag = False) -> None:
-    """List every variant: parameters, multiply-adds, published and measured accuracy.
+    """List every variant and every published set of weights.
 
-    Parameters are the trainable ones at 1000 classes; accuracies are of ImageNet's 50,000 validation images.
+    Of a variant: parameters, multiply-adds, published and measured accuracy. Parameters are the trainable ones at 1000
+    classes; accuracies are of ImageNet's 50,000 validation images.
+
+    Of weights: where they can be downloaded, accuracy, licence and checksum, as their publisher states them. `mnasnet
+    import NAME OUT` brings them in. --width and --image-size choose among them.
     """
     variants = [describe(name, width or 1.0, image_size) for name in NETS]
+    chosen = [w for w in WEIGHTS if width in (None, w.width) and image_size in (None, w.image_size)]
     if json_output:
-        console.emit_json({"variants": variants})
+        console.emit_json({"variants": variants, "weights": [describe_weights(weights) for weights in chosen]})
         return
+    _print_variants(variants, width or 1.0)
+    _print_weights(chosen, every_size=image_size is not None)
+
+
+def _print_variants(variants: list[dict[str, Any]], width: float) -> None:
     shown = [_published(variant) for variant in variants]
     sources = dict.fromkeys(row["source"] for row in shown if row)
     numbers = {source: number for number, source in enumerate(sources, 1)}
     console.print_table(
-        f"MnasNet at width {width or 1.0:g}",
+        f"MnasNet at width {width:g}",
         ("variant", "input", "parameters", "multiply-adds", "published top-1", "top-5", "measured top-1"),
         [_row(variant, numbers) for variant in variants],
         caption="\n".join(f"[{number}] {source}" for source, number in numbers.items()) or None,
     )
+
+
+def _print_weights(weights: list[PublishedWeights], *, every_size: bool) -> None:
+    """Prints where weights can be had; those for small images only where they were asked for, since they are many."""
+    shown = [w for w in weights if every_size or w.image_size >= 224]
+    if not shown:
+        return
+    notes = ["SHA-256: the first digits of it, as far as it was published; --json has all, and where each is from"]
+    if len(shown) < len(weights):
+        sizes = ", ".join(str(size) for size in sorted({w.image_size for w in weights if w.image_size < 224}))
+        notes.append(f"{len(weights) - len(shown)} more are for smaller images: --image-size {sizes}")
+    if not all(w.direct for w in shown):
+        notes.append("*: a page for a browser; give the file that it saves to mnasnet import")
+    console.print_table(
+        "Published weights (mnasnet import NAME OUT)",
+        ("name", "variant", "input", "accuracy", "licence", "SHA-256", "address"),
+        [
+            (
+                w.name,
+                w.variant if w.width == 1.0 else f"{w.variant} ×{w.width:g}",
+                f"{w.image_size} px",
+                f"AP {_percent(w.average_precision)}" if w.kind == "detector" else f"top-1 {_percent(w.top1)}",
+                w.licence,
+                (w.file.sha256 or "–")[:8],
+                w.file.url + ("" if w.direct else " *"),
+            )
+            for w in shown
+        ],
+        caption="\n".join(notes),
+    )
+
+
+def describe_weights(weights: PublishedWeights) -> dict[str, Any]:
+    """Return what is known of published weights; `others` are files that hold the same ones."""
+    found = dataclasses.asdict(weights)
+    return {"name": weights.name, "kind": weights.kind, **found.pop("file"), **found}
 
 
 def describe(name: str, width: float, image_size: int | None) -> dict[str, Any]:

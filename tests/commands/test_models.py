@@ -65,3 +65,27 @@ def test_bad_flags(mnasnet, arguments):
 def test_needs_no_tensorflow():
     code = "import sys, mnasnet_cli.commands.models; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_published_weights(mnasnet):
+    weights = {row["name"]: row for row in mnasnet("models", "--json").json["weights"]}
+    torchvision = weights["torchvision/mnasnet1_0"]
+    assert torchvision["url"] == "https://download.pytorch.org/models/mnasnet1.0_top1_73.512-f206786ef8.pth"
+    assert (torchvision["sha256"], torchvision["licence"], torchvision["top1"]) == (
+        "f206786ef8",
+        "BSD-3-Clause",
+        0.73456,
+    )
+    assert weights["timm/semnasnet_100.rmsp_in1k"]["others"][0]["sha256"] == "d9418771"
+    assert weights["port-2019/ssd-mnasnet-b1-fpn"]["average_precision"] == 0.337
+    chosen = mnasnet("models", "--json", "--width", "0.5", "--image-size", "96").json["weights"]
+    assert [row["name"] for row in chosen] == ["tpu/mnasnet-a1_d0.5_i96"]
+
+
+def test_table_of_weights(mnasnet):
+    out = mnasnet("models").out
+    for text in ("mnasnet1_3-a4c69d6f.pth", "AP 33.7%", "20 more are for smaller images", "BSD-3-Clause"):
+        assert text in out, out
+    assert "i96" not in out
+    assert "mnasnet-a1_d1.0_i96.tgz" in mnasnet("models", "--image-size", "96").out
+    assert "Published weights" not in mnasnet("models", "--width", "0.4").out
