@@ -27,6 +27,7 @@ COMMANDS = (
     "train-coco",
     "eval",
     "report",
+    "predict",
     "inspect",
     "models",
     "doctor",

@@ -38,6 +38,12 @@ def emit_json(obj: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def emit_text(text: str) -> None:
+    """Write text on standard output as it is: lines of CSV, for other programs."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def _plain(value: Any) -> Any:
     """Turn a value into what JSON knows."""
     if value is None or isinstance(value, str | bool | int):

@@ -105,10 +105,9 @@ def _last_of_training(results: dict[str, Any]) -> str:
 
 
 def _evaluate(records: Path, run: Path) -> dict[str, Any]:
-    from mnasnet_cli.training.checkpoints import find_checkpoint
-    from mnasnet_cli.training.evaluation import evaluate_classifier
+    from mnasnet_cli.artifacts.evaluation import evaluate_classifier
 
-    return evaluate_classifier(find_checkpoint(str(run)), records)
+    return evaluate_classifier(str(run), records)
 
 
 def _accuracy(report: dict[str, Any]) -> str:

@@ -16,7 +16,8 @@ MAX_CLASS_ROWS = 20  # of a data set with more classes, the table shows those wi
 
 def eval(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Run directory or checkpoint; default: the newest run.")
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="Run, checkpoint or exported artifact; default: the newest run."),
     ] = None,
     imagenet_val: Annotated[
         bool, typer.Option("--imagenet-val", help="Score a classifier on the validation records.")
@@ -28,6 +29,9 @@ def eval(
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Images a step; default: 64, of a detector 16.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Threads of the processor; default: all cores.")
     ] = None,
     ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
     best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
@@ -46,21 +50,21 @@ def eval(
         )
     if imagenet_val and detections is not None:
         raise ConfigError("--detections is for detectors, with --coco-val")
-    from mnasnet_cli.training.checkpoints import find_checkpoint
-    from mnasnet_cli.training.saved import newest_run
-
     task = "coco" if coco_val else "imagenet"
-    prefix = find_checkpoint(model or str(newest_run(task)), best=best)
-    options: dict[str, Any] = {"image_size": image_size, "ema": ema, "plots": plots}
+    if model is None:
+        from mnasnet_cli.training.saved import newest_run
+
+        model = str(newest_run(task))
+    options: dict[str, Any] = {"image_size": image_size, "ema": ema, "best": best, "threads": threads, "plots": plots}
     data = data or Path("data") / task
     if coco_val:
-        from mnasnet_cli.training.detector_evaluation import evaluate_detector
+        from mnasnet_cli.artifacts.detector_evaluation import evaluate_detector
 
-        report = evaluate_detector(prefix, data, batch_size=batch_size or 16, detections_file=detections, **options)
+        report = evaluate_detector(model, data, batch_size=batch_size or 16, detections_file=detections, **options)
     else:
-        from mnasnet_cli.training.evaluation import evaluate_classifier
+        from mnasnet_cli.artifacts.evaluation import evaluate_classifier
 
-        report = evaluate_classifier(prefix, data, batch_size=batch_size or 64, **options)
+        report = evaluate_classifier(model, data, batch_size=batch_size or 64, **options)
     if json_output:
         console.emit_json(report)
         return

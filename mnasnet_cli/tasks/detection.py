@@ -104,7 +104,7 @@ class DetectionTask:
         self, model: SlimModule, batch: DetectionBatch, seed: tf.Tensor, weights: Mapping[str, Any] | None
     ) -> tf.Tensor:
         """Focal and box loss over the number of matched anchors in the batch (arXiv 1708.02002, section 4.1)."""
-        losses, matched = self._losses(self._predict(model, batch, weights, is_training=True), batch)
+        losses, matched = self.losses(self._predict(model, batch, weights, is_training=True), batch)
         return tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched))
 
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
@@ -143,7 +143,7 @@ class DetectionTask:
             score_threshold=options.score_threshold,
             max_detections=options.max_detections,
         )
-        losses, matched = self._losses(predictions, batch)
+        losses, matched = self.losses(predictions, batch)
         return {
             "positions": batch.positions,
             "image_ids": batch.image_ids,
@@ -162,9 +162,11 @@ class DetectionTask:
                 f"records changed while they were read"
             )
         outputs = {name: values[real] for name, values in outputs.items()}
-        matched = outputs["matched"].sum(dtype=np.float64)
-        loss = float(outputs["losses"].sum(dtype=np.float64) / max(1.0, matched))
-        if not math.isfinite(loss):
+        loss = None  # an exported net has none
+        if "losses" in outputs:
+            matched = outputs["matched"].sum(dtype=np.float64)
+            loss = float(outputs["losses"].sum(dtype=np.float64) / max(1.0, matched))
+        if loss is not None and not math.isfinite(loss):
             return Evaluation({"loss": loss}, outputs)  # a net that broke has no boxes to score
         shown = self.detections(detected_truth(self.truth, outputs, self.records.info.category_ids))
         coco_map.self_check(self.truth, shown)
@@ -184,7 +186,7 @@ class DetectionTask:
             images = tf.cast(images, tf.bfloat16)
         return model(images, is_training=is_training, variables=weights)
 
-    def _losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
+    def losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss of each image [N], not yet divided by the number of its matched anchors [N] float32."""
         options = self.options
         matched = batch.class_targets > 0

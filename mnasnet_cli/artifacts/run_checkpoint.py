@@ -1,0 +1,61 @@
+"""Runs the net of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.artifacts.functions import classify, predict_heads, select_boxes
+from mnasnet_cli.artifacts.loaded import LoadedModel, load_model
+from mnasnet_cli.artifacts.runner_base import BaseRunner, limit_tensorflow
+from mnasnet_cli.config import Config
+from mnasnet_cli.training.checkpoints import find_checkpoint
+
+
+class CheckpointRunner(BaseRunner):
+    """A checkpoint's net in inference mode."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        ema: bool = True,
+        best: bool = False,
+        image_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        limit_tensorflow(threads)
+        self.loaded = load_model(find_checkpoint(path, best=best), image_size=image_size, ema=ema)
+        super().__init__(self.loaded.manifest(), sum(value.nbytes for value in self.loaded.contents.weights.values()))
+        self._function = tf.function(_outputs_of(self.loaded), autograph=False, reduce_retracing=True)
+
+    @property
+    def config(self) -> Config:
+        return self.loaded.config
+
+    def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: values.numpy() for name, values in self._function(tf.constant(images)).items()}
+
+    def repeated(self, images: np.ndarray) -> Callable[[], None]:
+        tensor = tf.constant(images)
+
+        def call() -> None:
+            for values in self._function(tensor).values():
+                values.numpy()
+
+        return call
+
+
+def _outputs_of(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    def classifier(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"logits": classify(loaded.model, images)["logits"]}
+
+    def detector(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        assert loaded.postprocessing is not None
+        heads = predict_heads(loaded.model, images)
+        boxes = select_boxes(heads["class_logits"], heads["box_deltas"], loaded.image_size, loaded.postprocessing)
+        return {**heads, **boxes}
+
+    return classifier if loaded.kind == "classifier" else detector

@@ -1,0 +1,144 @@
+"""`mnasnet predict`."""
+
+from __future__ import annotations
+
+import csv
+import enum
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.errors import ConfigError, DataError
+
+CLASS_COLUMNS = ("file", "rank", "class", "name", "probability")
+BOX_COLUMNS = ("file", "rank", "class", "name", "score", "xmin", "ymin", "xmax", "ymax")
+
+
+class Format(enum.StrEnum):
+    """How the answers are printed."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def predict(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Run directory, checkpoint or exported artifact, e.g. model.tflite.")
+    ],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE…",
+            help="Files, folders, patterns, videos; - for standard input (a picture, or a list of paths).",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write the pictures here, with what was found drawn.")
+    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Of a classifier, show the N likeliest classes.")] = 5,
+    score_threshold: Annotated[
+        float, typer.Option(metavar="X", min=0.0, max=1.0, help="Of a detector, leave out boxes with a lower score.")
+    ] = 0.3,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="A table at the end, or a JSON object or CSV lines for each picture.")
+    ] = Format.TABLE,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures a step.")] = 8,
+    frame_step: Annotated[int, typer.Option(metavar="N", min=1, help="Of a video, take each N-th frame.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Threads of a .tflite or .onnx file; default: all cores.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="PX", min=32, max=4096, help="Side of a checkpoint's input; default: its own.")
+    ] = None,
+    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
+    best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
+    json_output: JsonFlag = False,
+) -> None:
+    """Classify pictures, or find the things on them, with any trained or exported model.
+
+    What can't be read is named and left out, and the exit code is 2 then.
+    """
+    if json_output and output_format is not Format.TABLE:
+        raise ConfigError("--json and --format exclude each other; --format jsonl prints one object a picture")
+    from mnasnet_cli.artifacts.annotation import Annotator
+    from mnasnet_cli.artifacts.pictures import BadPicture, read_pictures
+    from mnasnet_cli.artifacts.prediction import predict as run
+    from mnasnet_cli.artifacts.runner import open_model
+
+    runner = open_model(model, ema=ema, best=best, image_size=image_size, threads=threads)
+    annotator = Annotator(out) if out is not None else None
+    printer = _Printer(output_format, BOX_COLUMNS if runner.kind == "detector" else CLASS_COLUMNS, keep=json_output)
+    failed = []
+    pictures = read_pictures(images, frame_step=frame_step)
+    for answer in run(runner, pictures, batch_size=batch_size, top=top, score_threshold=score_threshold):
+        if isinstance(answer, BadPicture):
+            failed.append({"file": answer.name, "reason": answer.reason})
+            console.warn(f"{answer.name}: {answer.reason}; left out")
+            continue
+        picture, row = answer
+        if annotator is not None:
+            row["drawn"] = str(annotator.write(picture, row))
+        printer.add(row)
+    if json_output:
+        about = {"model": model, "format": runner.format, "kind": runner.kind, "image_size": runner.image_size}
+        console.emit_json({**about, "images": printer.rows, "failed": failed})
+    elif output_format is Format.TABLE:
+        printer.table(model)
+    if annotator is not None and printer.count:
+        console.say(f"{printer.count:,} drawn pictures in {out}")
+    if failed:
+        several = "inputs" if len(failed) > 1 else "input"
+        raise DataError(f"{len(failed)} {several} could not be read ({failed[0]['file']}: {failed[0]['reason']})")
+
+
+class _Printer:
+    """Prints rows as they come, or keeps them for the end."""
+
+    def __init__(self, output_format: Format, columns: tuple[str, ...], *, keep: bool) -> None:
+        self._format, self._columns, self._keep = output_format, columns, keep
+        self.rows: list[dict[str, Any]] = []
+        self.count = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.count += 1
+        if self._keep or self._format is Format.TABLE:
+            self.rows.append(row)
+        elif self._format is Format.JSONL:
+            console.emit_json(row)
+        else:
+            lines = [] if self.count > 1 else [self._columns]
+            lines += [tuple(line[column] for column in self._columns) for line in _lines(row)]
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(lines)
+            console.emit_text(text.getvalue())
+
+    def table(self, model: str) -> None:
+        cells = []
+        for row in self.rows:
+            found = _lines(row)
+            for line in found:
+                name = line["file"] if line["rank"] == 1 else ""
+                cells.append((name, *(_cell(column, line[column]) for column in self._columns[2:])))
+            if not found:
+                cells.append((row["file"], *["–"] * (len(self._columns) - 2)))
+        console.print_table(model, (self._columns[0], *self._columns[2:]), cells)
+
+
+def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One line for each class or box of a picture."""
+    found = row["boxes"] if "boxes" in row else row["predictions"]
+    return [{"file": row["file"], "rank": rank, **item} for rank, item in enumerate(found, 1)]
+
+
+def _cell(column: str, value: Any) -> object:
+    if column == "probability":
+        return f"{value:.1%}"
+    if column == "score":
+        return f"{value:.2f}"
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
