@@ -102,8 +102,14 @@ class CocoSource:
         rows = enumerate(self.categories.items(), 1)
         return {
             "categories": [{"label": label, "id": one, "name": name} for label, (one, name) in rows],
+            "images_in_both_splits": self._in_both_splits(),
             "bad_annotations": [{"split": split, **fault} for split, faults in self.faults.items() for fault in faults],
         }
+
+    def _in_both_splits(self) -> int:
+        """Count the images that both splits hold, by id and file name: a score on them tells of memory only."""
+        known = [{(one, table.name(i)) for i, one in enumerate(table.image_ids)} for table in self.tables.values()]
+        return len(set.intersection(*known)) if len(known) > 1 else 0
 
 
 def find_source(root: Path, options: CocoOptions) -> CocoSource:

@@ -102,6 +102,10 @@ def _say_more(out: Path, result: dict[str, Any], options: Any) -> None:
             console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}: there are no more images")
         if name in splits and splits[name].get("objects", {}).get("boxes") == 0:
             console.warn(f"no {name} image has a box")
+    if result.get("images_in_both_splits"):
+        console.warn(
+            f"{result['images_in_both_splits']:,} images are in both splits: a score on them tells of memory only"
+        )
     if result["ignored_files"]:
         why = "the annotation file doesn't name" if result["kind"] == "coco" else "are no images by their name"
         console.say(f"{result['ignored_files']:,} files that {why} were left out")

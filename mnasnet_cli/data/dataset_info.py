@@ -39,7 +39,7 @@ class DatasetInfo:
 
     kind: "imagenet" or "coco". classes: N, without background. fingerprint: sha256 hex; changes with any record.
     synsets, texts: class i (1-based) stands at i - 1; empty where unknown. For COCO, synsets are the category ids.
-    category_ids: for COCO, of class i at i - 1.
+    category_ids: for COCO, of class i at i - 1. images_in_both_splits: for COCO, how many the two have in common.
     """
 
     directory: Path
@@ -52,6 +52,7 @@ class DatasetInfo:
     image_sizes: Mapping[str, Any] = field(default_factory=dict)
     bad_files: tuple[Mapping[str, str], ...] = ()
     category_ids: tuple[int, ...] = ()
+    images_in_both_splits: int = 0
 
 
 def load_dataset_info(directory: Path, kind: str | None = None) -> DatasetInfo:
@@ -92,8 +93,19 @@ def _load(directory: Path, path: Path) -> DatasetInfo:
         if len(find_shards(directory, name, kind)) != info.shards:
             raise DataError(f"{path} says {info.shards} {name} shards, but the folder holds another number of them")
     bad = tuple(stored.get("bad_files", ()))
+    both = int(stored.get("images_in_both_splits", 0))
     return DatasetInfo(
-        directory, kind, classes, splits, fingerprint, synsets, texts, stored.get("image_sizes", {}), bad, categories
+        directory,
+        kind,
+        classes,
+        splits,
+        fingerprint,
+        synsets,
+        texts,
+        stored.get("image_sizes", {}),
+        bad,
+        categories,
+        both,
     )
 
 

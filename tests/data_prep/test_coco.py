@@ -329,6 +329,15 @@ def test_categories_of_both_files(source: Path, tmp_path: Path) -> None:
         prepare(source, tmp_path / "other")
 
 
+def test_images_in_both_splits_are_counted(reference: Path, source: Path, tmp_path: Path) -> None:
+    assert schema.load_dataset_info(reference).images_in_both_splits == 0
+    shutil.rmtree(source / "val2017")
+    shutil.copytree(source / "train2017", source / "val2017")
+    shutil.copy(annotations(source), annotations(source, "val"))
+    prepare(source, tmp_path / "out")
+    assert schema.load_dataset_info(tmp_path / "out").images_in_both_splits == 20
+
+
 def test_resume(source: Path, reference: Path, tmp_path: Path) -> None:
     out = Path(shutil.copytree(reference, tmp_path / "out"))
     (out / "train-00001-of-00003").unlink()
