@@ -9,6 +9,7 @@ scope and without ``is_training`` the net is built for inference.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Callable
 
 from mnasnet_cli.nets import blocks, layers
@@ -43,28 +44,36 @@ def _layers(
     output_stride: int | None,
     symmetric: bool,
     zero_init_residual: bool,
+    frozen_until: str | None,
 ) -> tuple[Any, dict[str, Any]]:
     """Builds stem, blocks and head convolution up to ``final_endpoint``; returns (net, end points)."""
     names = layer_names(spec)
-    if final_endpoint is not None and final_endpoint not in names:
-        raise ValueError(
-            f"final_endpoint must be one of {names[0]} … {names[-1]} for {spec.name}, got {final_endpoint!r}"
-        )
+    for argument, layer in (("final_endpoint", final_endpoint), ("frozen_until", frozen_until)):
+        if layer is not None and layer not in names:
+            raise ValueError(f"{argument} must be one of {names[0]} … {names[-1]} for {spec.name}, got {layer!r}")
+    frozen = names[: names.index(frozen_until) + 1] if frozen_until else []
+
+    def scope_of(layer: str) -> Any:
+        return slim.arg_scope([slim.batch_norm], is_training=False) if layer in frozen else contextlib.nullcontext()
+
     activation = blocks.ACTIVATIONS[spec.dialect.activation]
     activated = {"activation_fn": activation, "normalizer_fn": slim.batch_norm}
     (stem_stride, _), *strides = _strides(spec, output_stride)
 
     net = layers.pad_symmetric(images, 3) if symmetric else images
     padding = "VALID" if symmetric else "SAME"
-    net = layers.conv2d(net, spec.stem, 3, stride=stem_stride, padding=padding, scope="Conv", **activated)
+    with scope_of(names[0]):
+        net = layers.conv2d(net, spec.stem, 3, stride=stem_stride, padding=padding, scope="Conv", **activated)
     end_points = {names[0]: net}
     for block, (stride, rate) in zip(block_specs(spec), strides):
         if final_endpoint in end_points:
             break
-        net = blocks.mnas_block(net, block, activation, stride, rate, symmetric, zero_init_residual)
+        with scope_of(block.layer):
+            net = blocks.mnas_block(net, block, activation, stride, rate, symmetric, zero_init_residual)
         end_points[block.layer] = net
     if final_endpoint not in end_points:
-        net = end_points[names[-1]] = layers.conv2d(net, spec.head, 1, scope="Conv_1", **activated)
+        with scope_of(names[-1]):
+            net = end_points[names[-1]] = layers.conv2d(net, spec.head, 1, scope="Conv_1", **activated)
     return net, end_points
 
 
@@ -92,6 +101,7 @@ def mnasnet_base(
     global_pool: bool = True,
     dropout_fn: Callable[[Any, float, Any], Any] | None = None,
     zero_init_residual: bool = False,
+    frozen_until: str | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Builds the net of a spec (N images, C features, K classes).
 
@@ -112,20 +122,23 @@ def mnasnet_base(
       global_pool: False keeps the positions: features [N, h, w, C], or logits [N, h, w, K].
       dropout_fn: (net, keep_prob, is_training) -> net in place of ``slim.dropout``.
       zero_init_residual: gamma of the last batch norm starts at 0 in blocks that have a skip.
+      frozen_until: batch norm up to this layer uses and keeps its moving statistics, even in training.
 
     Returns:
       (result, end_points): logits [N, K] or features [N, 1, 1, C], and a dict with layer_1 …, global_pool,
       Logits and Predictions as far as they were built.
 
     Raises:
-      ValueError: images are not of rank 4, or an unknown ``final_endpoint`` or ``output_stride``.
+      ValueError: images are not of rank 4, or an unknown layer or ``output_stride``.
     """
     if images.shape.ndims != 4:
         raise ValueError(f"images must have rank 4 [N, H, W, 3], got shape {images.shape}")
     is_training = resolve_training(is_training)
     symmetric = use_explicit_padding or spec.dialect.padding == "symmetric"
     with tf1.variable_scope(scope, "Mnasnet", [images], reuse=reuse), norm_scope(spec, is_training):
-        net, end_points = _layers(images, spec, final_endpoint, output_stride, symmetric, zero_init_residual)
+        net, end_points = _layers(
+            images, spec, final_endpoint, output_stride, symmetric, zero_init_residual, frozen_until
+        )
         if final_endpoint is not None:
             return net, end_points
         if global_pool:

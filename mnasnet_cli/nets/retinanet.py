@@ -50,6 +50,7 @@ def retinanet(
     freeze_backbone_norm: bool = False,
     use_explicit_padding: bool = False,
     zero_init_residual: bool = False,
+    frozen_until: str | None = None,
 ) -> tuple[Predictions, dict[str, Any]]:
     """Builds a detector under the current variable scope.
 
@@ -63,6 +64,7 @@ def retinanet(
       freeze_backbone_norm: the backbone's batch norm uses and keeps its moving statistics, even in training.
       use_explicit_padding: as in ``mnasnet_base``, and in the pyramid.
       zero_init_residual: as in ``mnasnet_base``.
+      frozen_until: as in ``mnasnet_base``, of the backbone.
 
     Returns:
       (Predictions, end_points): the end points are the backbone's layers up to the last one used, and P3 … P7.
@@ -83,6 +85,7 @@ def retinanet(
             final_endpoint=taps[max(taps)],
             use_explicit_padding=use_explicit_padding,
             zero_init_residual=zero_init_residual,
+            frozen_until=frozen_until,
             scope="Mnasnet",
         )
         with tf1.variable_scope("Mnasnet/fpn"), slim.arg_scope(_kernel_scope(detector)), norm_scope(

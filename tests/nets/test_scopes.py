@@ -154,6 +154,21 @@ def initial_values() -> dict:
         return {v.op.name: session.run(v) for v in tf1.trainable_variables()}
 
 
+def test_frozen_until(graph, images):
+    names = [f"layer_{number}" for number in range(1, 7)]
+    # layer_2 is the block without an expansion; 3, 4 and 5 have three norms each.
+    for layer, frozen in zip([None, *names], [0, 1, 1 + 2, 1 + 2 + 3, 1 + 2 + 6, 1 + 2 + 9, NORMS], strict=True):
+        with tf.Graph().as_default():
+            mnasnet.mnasnet_base(
+                tf.zeros([1, 32, 32, 3]), TINY, is_training=True, frozen_until=layer, dropout_keep_prob=1.0
+            )
+            trains = [norm.get_attr("is_training") for norm in norms()]
+            assert trains == [False] * frozen + [True] * (NORMS - frozen), layer
+            assert updates() == 2 * (NORMS - frozen)
+    with pytest.raises(ValueError, match="frozen_until must be one of layer_1 … layer_6"):
+        mnasnet.mnasnet_base(images, TINY, frozen_until="layer_7")
+
+
 @pytest.mark.parametrize("normalizer_params", [None, {"epsilon": 0.25}])
 def test_zero_init_residual(graph, images, normalizer_params):
     with slim.arg_scope([slim.conv2d], normalizer_params=normalizer_params):
