@@ -80,7 +80,9 @@ def print_coco_numbers(title: str, summary: dict[str, Any]) -> None:
     """Prints the twelve COCO numbers and AP per class of a summary that holds them."""
     from mnasnet_cli.metrics import report as library
 
-    console.print_table(title, ["number", "what", "value"], library.number_rows(summary))
+    known = summary.get("images_trained_on")
+    memory = f"{known} of the {summary['images']} images were trained on, too: this scores memory" if known else None
+    console.print_table(title, ["number", "what", "value"], library.number_rows(summary), caption=memory)
     annotated = [row for row in library.class_rows(summary) if row[3] is not None]
     left_out = len(summary["per_class"]) - len(annotated)
     caption = f"{left_out} classes without annotations are left out" if left_out else None
