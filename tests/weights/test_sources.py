@@ -1,0 +1,72 @@
+"""From what `mnasnet import` is given to a path."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from test_archive import write
+from test_download import CONTENT, SHA256, Server, server  # noqa: F401 - a fixture
+
+from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.weights import registry, sources
+from mnasnet_cli.weights.registry import PublishedWeights, WebFile, find_weights
+from mnasnet_cli.weights.sources import Source, fetch
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MNASNET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:  # noqa: F811
+    """Weights in the registry that the server on loopback has."""
+    file = WebFile(server.url, SHA256[:8])
+    weights = dataclasses.replace(find_weights("torchvision/mnasnet0_5"), name="torchvision/ours", file=file)
+    for module in (registry, sources):
+        monkeypatch.setattr(module, "WEIGHTS", (*registry.WEIGHTS, weights))
+    return weights
+
+
+def test_paths_are_left_as_they_are(tmp_path: Path) -> None:
+    for name in ("net.pth", "runs/checkpoints/ckpt-3", "no-such-folder"):
+        assert fetch(name) == Source(name)
+    path = write(tmp_path / "net.tgz", ("net/model.ckpt.index", b""))
+    assert fetch(str(path)) == Source(str(tmp_path / "net.unpacked"))
+
+
+def test_addresses_and_names(server: Server, published: PublishedWeights, cache: Path) -> None:  # noqa: F811
+    for source in ("torchvision/ours", server.url):
+        found = fetch(source)
+        assert found.published == published
+        assert Path(found.path).read_bytes() == CONTENT
+        assert Path(found.path).is_relative_to(cache)
+    assert len(server.seen) == 1
+    assert fetch(f"{server.url}?download=1").published is None
+
+
+def test_the_published_checksum_is_looked_at(server: Server, published: PublishedWeights, cache: Path) -> None:  # noqa: F811
+    server.content = b"something else"
+    with pytest.raises(DataError, match=f"expected {SHA256[:8]}"):
+        fetch("torchvision/ours")
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+    with pytest.raises(DataError, match="expected 00000000"):
+        fetch(f"{server.url}?download=1", sha256="00000000")
+
+
+def test_archives_are_unpacked(server: Server, tmp_path: Path, cache: Path) -> None:  # noqa: F811
+    server.content = write(tmp_path / "net.tgz", ("net/model.ckpt.index", b"index")).read_bytes()
+    found = fetch(server.url.replace("net-1.pth", "net.tgz"))
+    assert (Path(found.path) / "net/model.ckpt.index").read_bytes() == b"index"
+
+
+def test_names_that_lead_nowhere() -> None:
+    with pytest.raises(
+        ConfigError, match="no published weights are called 'timm/mnasnet_100'; did you mean 'timm/mnasnet_100"
+    ):
+        fetch("timm/mnasnet_100")
+    with pytest.raises(ConfigError, match="behind a page for people"):
+        fetch("port-2019/mnasnet-b1")
