@@ -19,6 +19,7 @@ _NOT_FOR_DETECTORS = (
     "data.augment.mixup",
     "data.augment.cutmix",
     "data.crop_fraction",
+    "data.stretch",
     "training.label_smoothing",
 )
 
@@ -32,6 +33,10 @@ class DetectionConfig(Section):
     """Of the pyramid and the subnets; the family's own where null (256, lite 96)."""
     depth: Annotated[int, Field(ge=0, le=8)] | None = None
     """Convolutions in a subnet before its predictor; the family's own where null (4, lite 2)."""
+    pyramid_norm: bool | None = None
+    """Whether the pyramid's convolutions have batch norm, or a bias; the family's own where null (batch norm)."""
+    pyramid_activation: Literal["relu", "relu6"] | None = None
+    """After the pyramid's convolutions; the family's own where null (relu6)."""
     freeze_backbone_norm: bool = False
     """The backbone's batch norm keeps the statistics that it came with."""
     assign: Literal["iou", "atss"] = "iou"
@@ -53,6 +58,8 @@ class DetectionConfig(Section):
     """A box of which a crop shows less is neither an object nor background: nothing is learnt there."""
     scale_jitter: Pair = (1.0, 1.0)
     """The image is shown larger or smaller by a factor between these two; what then lies beyond it is gray."""
+    mosaic: Fraction = 0.0
+    """Share of the images that are shown together with three others of their batch, each in a corner."""
     nms_iou: Fraction = 0.6
     """A box that overlaps a better one of its class by more is dropped."""
     score_threshold: Fraction = 1e-8
@@ -74,10 +81,14 @@ class DetectionConfig(Section):
     @property
     def spec(self) -> DetectorSpec:
         """The net that is built on the backbone."""
-        family = get_detector(self.family)
-        channels = family.channels if self.channels is None else self.channels
-        depth = family.depth if self.depth is None else self.depth
-        return dataclasses.replace(family, channels=channels, depth=depth)
+        given = {
+            "channels": self.channels,
+            "depth": self.depth,
+            "fpn_norm": self.pyramid_norm,
+            "fpn_activation": self.pyramid_activation,
+        }
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(get_detector(self.family), **changes)
 
 
 def check_for_detection(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

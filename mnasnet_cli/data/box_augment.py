@@ -5,10 +5,15 @@ Boxes are float32 [n, 4] (ymin, xmin, ymax, xmax) in px; a window is int32 [4] (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from mnasnet_cli.data import augment
 from mnasnet_cli.geometry import boxes as geometry
+
+MOSAIC_PARTS = 4
+MOSAIC_MEETING = (0.3, 0.7)  # shares of the side between which the parts of a mosaic meet
 
 
 def whole_window(shape: tf.Tensor) -> tf.Tensor:
@@ -87,6 +92,25 @@ def random_flip(image: tf.Tensor, boxes: tf.Tensor, seed: tf.Tensor) -> tuple[tf
     return tf.cond(tf.random.stateless_uniform([], seed) < 0.5, mirrored, lambda: (image, boxes))
 
 
+def mosaic(images: Sequence[tf.Tensor], boxes: Sequence[tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Four images [S, S, 3], shrunk to meet at a random point of one, with their boxes (arXiv 2004.10934, section 3.4).
+
+    There images are cut where they meet; here each is shown whole, smaller and without its aspect, as a random crop has
+    cut it before.
+    """
+    size = images[0].shape[0]
+    meeting = tf.cast(size * tf.random.stateless_uniform([2], seed, *MOSAIC_MEETING), tf.int32)
+    spans = [((tf.constant(0), middle), (middle, size - middle)) for middle in tf.unstack(meeting)]
+    tiles, moved = [], []
+    for part, (image, own) in enumerate(zip(images, boxes, strict=True)):
+        (top, height), (left, width) = spans[0][part // 2], spans[1][part % 2]
+        tiles.append(tf.image.resize(image, tf.stack([height, width]), antialias=True))
+        scale = tf.cast(tf.stack([height, width] * 2), tf.float32) / size
+        moved.append(own * scale + tf.cast(tf.stack([top, left] * 2), tf.float32))
+    whole = tf.concat([tf.concat(tiles[:2], axis=1), tf.concat(tiles[2:], axis=1)], axis=0)
+    return tf.ensure_shape(whole, images[0].shape), tf.concat(moved, axis=0)
+
+
 def keep_visible(
     boxes: tf.Tensor, classes: tf.Tensor, crowd: tf.Tensor, size: int, min_visible: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -101,6 +125,8 @@ def keep_visible(
     return tf.boolean_mask(cut, inside), tf.boolean_mask(classes, inside), tf.boolean_mask(hidden, inside)
 
 
-def decode_window(image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool) -> tf.Tensor:
+def decode_window(
+    image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool, interpolation: str = "bilinear"
+) -> tf.Tensor:
     """The window of an encoded image, its aspect given up: [size, size, 3] float32 in [0, 255]."""
-    return augment.decode_crop_resize(image_bytes, window, size, antialias)
+    return augment.decode_crop_resize(image_bytes, window, size, antialias, interpolation)

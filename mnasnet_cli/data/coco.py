@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -45,6 +45,23 @@ class Anchors(NamedTuple):
     """How many of them each level has, in their order."""
 
 
+class View(NamedTuple):
+    """What a crop of an image shows."""
+
+    image: tf.Tensor
+    """[S, S, 3] float32."""
+    boxes: tf.Tensor
+    """[n, 4] float32, px of `image`."""
+    classes: tf.Tensor
+    """[n] int64, 1..K."""
+    crowd: tf.Tensor
+    """[n] bool."""
+    image_id: tf.Tensor
+    """[] int64."""
+    scales: tf.Tensor
+    """[2], as in `DetectionBatch`."""
+
+
 @functools.lru_cache(maxsize=8)
 def anchors_of(size: int) -> Anchors:
     """The anchors of images of size × size px."""
@@ -71,8 +88,10 @@ class CocoRecords(RecordFolder):
         seed = tf.constant([self.config.training.seed, epoch], tf.int32)
         # Skipping and sharing out come before decoding: both cost reading only.
         examples = self.train_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
+        if self.options.mosaic:
+            examples = examples.batch(share.batch_size, drop_remainder=True).map(plain(_with_partners)).unbatch()
         examples = examples.map(
-            plain(lambda position, record: self._train_example(record, position, seed, image_size)),
+            plain(lambda position, *records: self._train_example(records, position, seed, image_size)),
             num_parallel_calls=PARALLEL_CALLS,
         )
         return deterministic(examples.batch(share.batch_size, drop_remainder=True).prefetch(2))
@@ -104,11 +123,30 @@ class CocoRecords(RecordFolder):
         records = tf.data.TFRecordDataset(self.paths("validation"))
         yield from records.map(plain(facts), num_parallel_calls=PARALLEL_CALLS).as_numpy_iterator()
 
-    def _train_example(self, record: tf.Tensor, position: tf.Tensor, seed: tf.Tensor, size: int) -> DetectionBatch:
+    def _train_example(
+        self, records: Sequence[tf.Tensor], position: tf.Tensor, seed: tf.Tensor, size: int
+    ) -> DetectionBatch:
+        """What is learnt from the first of the records; the others are there for a mosaic."""
+        options = self.options
+        seed = augment.fold(seed, position)
+        view = self._augmented(records[0], seed, size)
+        if options.mosaic:
+
+            def mosaic() -> View:
+                others = [self._augmented(record, augment.fold(seed, 8, place), size)
+                          for place, record in enumerate(records[1:])]  # fmt: skip
+                return _mosaic([view, *others], augment.fold(seed, 7))
+
+            chosen = tf.random.stateless_uniform([], augment.fold(seed, 6)) < options.mosaic
+            view = tf.cond(chosen, mosaic, lambda: view)
+        targets = assign_targets(view.boxes, view.classes, view.crowd, size, options)
+        return DetectionBatch(view.image, *targets, position, view.image_id, view.scales)
+
+    def _augmented(self, record: tf.Tensor, seed: tf.Tensor, size: int) -> View:
+        """One image, cropped, zoomed, mirrored and recoloured at random."""
         augmentation, options = self.config.data.augment, self.options
         example = checked(self.parse(record), self.info.classes)
         boxes, crowd = example["boxes_yxyx"], example["is_crowd"]
-        seed = augment.fold(seed, position)
         window = box_augment.random_crop_window(
             augment.image_shape(example["image_bytes"]),
             tf.boolean_mask(boxes, ~crowd),
@@ -121,7 +159,8 @@ class CocoRecords(RecordFolder):
         factor = tf.random.stateless_uniform([], augment.fold(seed, 1), *options.scale_jitter)
         if jitter:
             window = box_augment.zoom_window(window, augment.fold(seed, 2), factor)
-        image = box_augment.decode_window(example["image_bytes"], window, size, self.config.data.antialias)
+        data = self.config.data
+        image = box_augment.decode_window(example["image_bytes"], window, size, data.antialias, data.interpolation)
         boxes = box_augment.boxes_in_window(boxes, window, size)
         if jitter:
             fill = self.config.data.mean
@@ -130,17 +169,29 @@ class CocoRecords(RecordFolder):
             image, boxes = box_augment.random_flip(image, boxes, augment.fold(seed, 4))
         if augmentation.color_jitter:
             image = augment.color_jitter(image, augment.fold(seed, 5), augmentation.color_jitter)
-        boxes, classes, crowd = box_augment.keep_visible(boxes, example["classes"], crowd, size, options.min_visible)
-        targets = assign_targets(boxes, classes, crowd, size, options)
-        return DetectionBatch(image, *targets, position, example["image_id"], _scales(window, size))
+        seen = box_augment.keep_visible(boxes, example["classes"], crowd, size, options.min_visible)
+        return View(image, *seen, example["image_id"], _scales(window, size))
 
     def _eval_example(self, record: tf.Tensor, position: tf.Tensor, size: int) -> DetectionBatch:
         example = checked(self.parse(record), self.info.classes)
         window = box_augment.whole_window(augment.image_shape(example["image_bytes"]))
-        image = box_augment.decode_window(example["image_bytes"], window, size, self.config.data.antialias)
+        data = self.config.data
+        image = box_augment.decode_window(example["image_bytes"], window, size, data.antialias, data.interpolation)
         boxes = box_augment.boxes_in_window(example["boxes_yxyx"], window, size)
         targets = assign_targets(boxes, example["classes"], example["is_crowd"], size, self.options)
         return DetectionBatch(image, *targets, position, example["image_id"], _scales(window, size))
+
+
+def _with_partners(positions: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Each record of a batch [N], followed by three others of it: so partners follow from the order, as all else."""
+    return positions, *(tf.roll(records, -shift, 0) for shift in range(box_augment.MOSAIC_PARTS))
+
+
+def _mosaic(views: Sequence[View], seed: tf.Tensor) -> View:
+    """Four views in one, which keeps the first one's name."""
+    image, boxes = box_augment.mosaic([view.image for view in views], [view.boxes for view in views], seed)
+    classes, crowd = tf.concat([view.classes for view in views], 0), tf.concat([view.crowd for view in views], 0)
+    return View(image, boxes, classes, crowd, views[0].image_id, views[0].scales)
 
 
 def checked(example: Mapping[str, tf.Tensor], classes: int) -> dict[str, tf.Tensor]:

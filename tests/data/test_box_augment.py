@@ -76,6 +76,29 @@ def test_flipping_moves_boxes_with_the_pixels() -> None:
     assert found == {1, 5}
 
 
+def test_a_mosaic_moves_boxes_with_the_pixels() -> None:
+    images, boxes = [], []
+    for part in range(4):
+        image = np.full((40, 40, 3), 20.0 * part, np.float32)
+        image[10:20, 5:25] = 255
+        images.append(tf.constant(image))
+        boxes.append(tf.reshape(tf.constant([10.0, 5, 20, 25] * part), [part, 4]))  # none in the first
+    meetings = set()
+    for seed in seeds(10):
+        whole, moved = box_augment.mosaic(images, boxes, seed)
+        assert whole.shape == (40, 40, 3)
+        assert moved.shape == (6, 4)
+        for part, row in ((1, 0), (2, 1), (3, 3)):
+            ymin, xmin, ymax, xmax = moved[row].numpy().tolist()
+            inner = whole[round(ymin + 1) : round(ymax - 1), round(xmin + 1) : round(xmax - 1)].numpy()
+            assert inner.size
+            assert (inner > 200).all()
+            corner = whole[0 if part < 2 else 39, 0 if part % 2 == 0 else 39, 0]
+            assert float(corner) == pytest.approx(20.0 * part, abs=1.0)
+        meetings.add(tuple(moved[0].numpy().round(2).tolist()))
+    assert len(meetings) > 5
+
+
 def test_what_hardly_shows_is_neither_object_nor_background() -> None:
     # Half of the first is inside, a tenth of the second, nothing of the third; the fourth is a crowd already.
     boxes = tf.constant([[-5.0, 0, 5, 10], [0, 55, 10, 105], [70, 70, 80, 80], [0, 0, 60, 60]])
