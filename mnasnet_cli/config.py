@@ -68,7 +68,7 @@ def load_config(
     Raises:
       ConfigError: naming the key that is unknown, of a wrong type or in contradiction with another.
     """
-    path = find_config(name_or_path) if name_or_path is not None else None
+    path = find_config(name_or_path, task) if name_or_path is not None else None
     tree: dict[str, Any] = _read(path) if path else _copy(base or {})
     source = str(name_or_path) if path else base_name
     origins: dict[str, str] = {}

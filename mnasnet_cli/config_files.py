@@ -28,16 +28,19 @@ def shipped_configs(task: str | None = None) -> list[str]:
     return sorted(path.stem for each in tasks for path in (configs_dir() / each).glob("*.yaml"))
 
 
-def find_config(name_or_path: str) -> Path:
-    """Return the file of a shipped configuration ("quick") or of a path; a ConfigError lists the names."""
+def find_config(name_or_path: str, task: str | None = None) -> Path:
+    """Return the file of a shipped configuration ("quick"), `task`'s where several have the name, or of a path.
+
+    Raises a ConfigError that lists the names.
+    """
     path = Path(name_or_path).expanduser()
     looks_like_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     if looks_like_path:
         if not path.is_file():
             raise ConfigError(f"configuration file {name_or_path} does not exist")
         return path
-    for task in TASKS:
-        shipped = configs_dir() / task / f"{name_or_path}.yaml"
+    for each in sorted(TASKS, key=lambda name: name != task):
+        shipped = configs_dir() / each / f"{name_or_path}.yaml"
         if shipped.is_file():
             return shipped
     if path.is_file():
