@@ -1,0 +1,211 @@
+"""Export: a checkpoint in any number of formats, each held against the checkpoint before it gets its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnasnet_cli.artifacts import onnx
+from mnasnet_cli.artifacts.entrances import enter
+from mnasnet_cli.artifacts.frozen import write_frozen
+from mnasnet_cli.artifacts.loaded import LoadedModel
+from mnasnet_cli.artifacts.manifest import Manifest
+from mnasnet_cli.artifacts.parity import TOLERANCES, Comparison, Outputs, Predict, compare, worst
+from mnasnet_cli.artifacts.run_checkpoint import CheckpointRunner
+from mnasnet_cli.artifacts.runner import open_model
+from mnasnet_cli.artifacts.runner_base import size_of
+from mnasnet_cli.artifacts.samples import Samples
+from mnasnet_cli.artifacts.saved_model import write_saved_model
+from mnasnet_cli.artifacts.slim_checkpoint import slim_predictor, write_slim_checkpoint
+from mnasnet_cli.artifacts.staging import staged_folder
+from mnasnet_cli.artifacts.tflite import write_tflite, write_tflite_fp16
+from mnasnet_cli.artifacts.written import Written
+from mnasnet_cli.console import duration, say
+from mnasnet_cli.errors import CheckFailed
+
+PARITY_IMAGES = {"classifier": 64, "detector": 16}
+CALIBRATION_IMAGES = 300
+# Images that go through the entrances with preprocessing inside: each may need a graph of its own size.
+ENTRANCE_IMAGES = 2
+_BATCH = 8  # images that are held as floats at a time
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One format."""
+
+    format: str
+    path: Path
+    """Where it lies, or would lie."""
+    file_bytes: int
+    comparison: Comparison
+    fault: str
+    """What is over its tolerance, "" where it was put in its place."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all formats of an export share."""
+
+    loaded: LoadedModel
+    reference: Predict
+    samples: Samples
+    encoded: list[bytes]
+    """The images that the artifacts are checked on."""
+    calibration_images: int
+
+    def tensors(self) -> Iterator[np.ndarray]:
+        """The images as the net sees them, in batches [N, S, S, 3]."""
+        batch: list[np.ndarray] = []
+        for tensor in self.samples.tensors(self.encoded):
+            batch.append(tensor)
+            if len(batch) == _BATCH:
+                yield np.stack(batch)
+                batch = []
+        if batch:
+            yield np.stack(batch)
+
+    def calibration(self) -> Callable[[], Iterator[np.ndarray]]:
+        images = self.samples.calibration_images(self.calibration_images)
+        return lambda: self.samples.tensors(images)
+
+
+WRITERS: dict[str, Callable[[Job, Path], Written]] = {
+    "saved-model": lambda job, folder: write_saved_model(job.loaded, folder),
+    "frozen": lambda job, folder: write_frozen(job.loaded, folder),
+    "tflite": lambda job, folder: write_tflite(job.loaded, folder, None),
+    "tflite-fp16": lambda job, folder: write_tflite_fp16(job.loaded, folder),
+    "tflite-int8": lambda job, folder: write_tflite(job.loaded, folder, job.calibration()),
+    "onnx": lambda job, folder: onnx.write_onnx(job.loaded, folder),
+    "slim-checkpoint": lambda job, folder: write_slim_checkpoint(job.loaded, folder),
+}
+
+
+def export_model(
+    prefix: str,
+    out: Path,
+    formats: Sequence[str],
+    *,
+    data: Path | None,
+    image_size: int | None = None,
+    ema: bool = True,
+    parity_images: int | None = None,
+    calibration_images: int = CALIBRATION_IMAGES,
+) -> list[Outcome]:
+    """Writes a checkpoint in several formats, each into the folder of its name below `out`.
+
+    One that isn't the same model, by its tolerance (`parity.TOLERANCES`), is not put there.
+
+    Args:
+      prefix: of the checkpoint.
+      data: records whose validation images the artifacts are checked on, and whose training images calibrate integers;
+        None: generated images, and no integers.
+      image_size: side of the net's input, px; None: as it was evaluated.
+      ema: take the averaged weights where there are any.
+      parity_images: to check on; None: 64, of a detector 16.
+
+    Raises:
+      CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as that can be known.
+    """
+    runner = CheckpointRunner(prefix, ema=ema, image_size=image_size)
+    samples = Samples(runner.loaded, data)
+    if "onnx" in formats:
+        onnx.check_converter()
+    if "tflite-int8" in formats:
+        samples.calibration_images(0)
+    count = parity_images or PARITY_IMAGES[runner.kind]
+    job = Job(runner.loaded, runner.predict_tensors, samples, samples.encoded(count), calibration_images)
+    outcomes = []
+    for form in dict.fromkeys(formats):
+        began = time.monotonic()
+        outcome = _export(job, form, out / form)
+        outcomes.append(outcome)
+        state = f"refused: {outcome.fault}" if outcome.fault else f"written to {outcome.path}"
+        say(f"{form}: {state} ({duration(time.monotonic() - began)})")
+    return outcomes
+
+
+def _export(job: Job, form: str, target: Path) -> Outcome:
+    try:
+        with staged_folder(target) as folder:
+            written = WRITERS[form](job, folder)
+            manifest = _manifest(job.loaded, form, written, folder)
+            manifest.write(folder)
+            comparison = _check(job, form, written)
+            fault = comparison.fault(form, job.loaded.kind)
+            path = target / written.path.relative_to(folder)
+            outcome = Outcome(form, path, _size(written, folder), comparison, fault)
+            if fault:
+                raise _Refused
+            about = {"on": job.samples.describe(len(job.encoded)), **comparison.as_dict()}
+            about["tolerance"] = dataclasses.asdict(TOLERANCES[form])
+            dataclasses.replace(manifest, parity=about).write(folder)
+    except _Refused:
+        pass
+    return outcome
+
+
+class _Refused(Exception):
+    """Ends the staging of an artifact that failed its check."""
+
+
+def _manifest(loaded: LoadedModel, form: str, written: Written, folder: Path) -> Manifest:
+    manifest = loaded.manifest(form)
+    post = manifest.postprocessing
+    if post is not None:
+        post = dataclasses.replace(post, inside=written.boxes_inside)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return dataclasses.replace(
+        manifest,
+        postprocessing=post,
+        signature=written.signature,
+        versions={**manifest.versions, **written.versions},
+        files=tuple(files),
+    )
+
+
+def _check(job: Job, form: str, written: Written) -> Comparison:
+    """Runs the artifact beside the checkpoint."""
+    if form == "slim-checkpoint":
+        predict = slim_predictor(job.loaded, written.path)
+    else:
+        predict = open_model(str(written.path)).predict_tensors
+    comparisons = [compare(predict(tensors), job.reference(tensors), form) for tensors in job.tensors()]
+    for outputs, tensors in enter(form, written, job.samples, job.encoded[:ENTRANCE_IMAGES]):
+        comparisons.append(compare(outputs, job.reference(tensors), form))
+    return worst(comparisons)
+
+
+def _size(written: Written, folder: Path) -> int:
+    return size_of(folder) if written.path.is_dir() or not written.path.is_file() else size_of(written.path)
+
+
+def raise_for_faults(outcomes: Sequence[Outcome]) -> None:
+    """Raises CheckFailed naming the formats that were refused, where there are any."""
+    refused = [f"{outcome.format}: {outcome.fault}" for outcome in outcomes if outcome.fault]
+    if refused:
+        raise CheckFailed(f"not the same model as the checkpoint, and so not exported: {'; '.join(refused)}")
+
+
+def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
+    """A table's rows: format, MB, largest difference, agreement in percent, images, where it is."""
+    return [
+        (
+            outcome.format,
+            outcome.file_bytes / 1e6,
+            outcome.comparison.difference,
+            None if outcome.comparison.agreement is None else f"{outcome.comparison.agreement:.1%}",
+            outcome.comparison.images,
+            f"refused: {outcome.fault}" if outcome.fault else str(outcome.path),
+        )
+        for outcome in outcomes
+    ]
+
+
+__all__ = ["CALIBRATION_IMAGES", "WRITERS", "Outcome", "Outputs", "export_model", "raise_for_faults", "rows_of"]

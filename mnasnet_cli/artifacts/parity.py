@@ -1,0 +1,158 @@
+"""Whether an artifact is the model that it was made from: both run on the same images, and answers are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mnasnet_cli.artifacts.manifest import Kind
+
+Outputs = Mapping[str, np.ndarray]
+Predict = Callable[[np.ndarray], Outputs]
+
+# Two classes are as good as one another where their logits differ by less: one has 1.02 times the other's probability.
+TIE = 0.02
+# Boxes with lower scores don't count: no one looks at them, and an untrained net has nothing but them.
+COUNTING_SCORE = 0.05
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a format may do to a model.
+
+    logits: the largest difference of a logit over the largest logit. scores: the largest difference between the n-th
+    best scores of an image. iou: of boxes that are taken for the same. agreement: share of the images with the same
+    class, or of the boxes that are found again.
+    """
+
+    logits: float
+    scores: float
+    iou: float
+    agreement: float
+
+
+# Float formats sum in another order, no more: the differences seen are a tenth of what is allowed, or less.
+_FLOAT = Tolerance(logits=1e-3, scores=1e-3, iou=0.99, agreement=0.99)
+TOLERANCES: dict[str, Tolerance] = {
+    "saved-model": _FLOAT,
+    "frozen": _FLOAT,
+    "tflite": _FLOAT,
+    "onnx": _FLOAT,
+    "slim-checkpoint": _FLOAT,
+    # 11 bits of a weight remain.
+    "tflite-fp16": Tolerance(logits=0.02, scores=0.01, iou=0.95, agreement=0.98),
+    # 8 bits of everything.
+    "tflite-int8": Tolerance(logits=0.35, scores=0.2, iou=0.7, agreement=0.85),
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How an artifact compares with its checkpoint."""
+
+    images: int
+    difference: float
+    """The largest, of a logit or of a score."""
+    relative: float
+    """What is held against the tolerance: `difference` over the largest logit; of scores, itself."""
+    agreement: float | None
+    """Share of images (top-1) or of boxes; None where no box counts."""
+    counted: int
+    """Of how many images or boxes that is the share."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def fault(self, form: str, kind: Kind) -> str:
+        """What is over the tolerance, in words, or ""."""
+        tolerance = TOLERANCES[form]
+        limit = tolerance.logits if kind == "classifier" else tolerance.scores
+        if not self.relative <= limit:  # NaN is a fault, too
+            what = "logits differ by up to {:.2g} of the largest" if kind == "classifier" else "scores differ by {:.2g}"
+            return f"{what.format(self.relative)} ({limit:g} is allowed)"
+        if self.agreement is not None and not self.agreement >= tolerance.agreement:
+            what = "top-1 agrees for" if kind == "classifier" else "boxes agree for"
+            return f"{what} {self.agreement:.1%} ({tolerance.agreement:.0%} is asked)"
+        return ""
+
+
+def compare(got: Outputs, wanted: Outputs, form: str) -> Comparison:
+    """Compares the outputs for the same images; those of a classifier have logits."""
+    if "logits" in wanted:
+        return _compare_logits(got["logits"], wanted["logits"])
+    return _compare_boxes(got, wanted, TOLERANCES[form].iou)
+
+
+def worst(comparisons: Sequence[Comparison]) -> Comparison:
+    """Several ways into an artifact as one: all images, the largest difference, the mean agreement."""
+    counted = sum(item.counted for item in comparisons)
+    agreeing = sum((item.agreement or 0.0) * item.counted for item in comparisons)
+    return Comparison(
+        images=sum(item.images for item in comparisons),
+        difference=float(np.max([item.difference for item in comparisons])),
+        relative=float(np.max([item.relative for item in comparisons])),
+        agreement=agreeing / counted if counted else None,
+        counted=counted,
+    )
+
+
+def _compare_logits(got: np.ndarray, wanted: np.ndarray) -> Comparison:
+    """Logits [N, C]."""
+    difference = float(np.abs(got - wanted).max())
+    rows = np.arange(len(wanted))
+    agreeing = wanted[rows, got.argmax(axis=-1)] >= wanted.max(axis=-1) - TIE
+    return Comparison(
+        images=len(wanted),
+        difference=difference,
+        relative=difference / max(1.0, float(np.abs(wanted).max())),
+        agreement=float(agreeing.mean()),
+        counted=len(wanted),
+    )
+
+
+def _compare_boxes(got: Outputs, wanted: Outputs, iou: float) -> Comparison:
+    """Boxes as `functions.select_boxes` gives them; both ways, so that neither lost nor invented boxes pass."""
+    difference = float(np.abs(got["detection_scores"] - wanted["detection_scores"]).max())
+    found = counted = 0
+    for one, other in ((got, wanted), (wanted, got)):
+        for image in range(len(wanted["detection_scores"])):
+            matched = _found_again(_of_image(one, image), _of_image(other, image), iou)
+            found, counted = found + int(matched.sum()), counted + len(matched)
+    return Comparison(
+        images=len(wanted["detection_scores"]),
+        difference=difference,
+        relative=difference,
+        agreement=found / counted if counted else None,
+        counted=counted,
+    )
+
+
+def _of_image(outputs: Outputs, image: int) -> dict[str, np.ndarray]:
+    used = int(outputs["num_detections"][image])
+    return {name: outputs[f"detection_{name}"][image][:used] for name in ("boxes", "scores", "classes")}
+
+
+def _found_again(boxes: Mapping[str, np.ndarray], among: Mapping[str, np.ndarray], iou: float) -> np.ndarray:
+    """For each box whose score counts, whether `among` has one of its class at its place: bool [n]."""
+    counting = boxes["scores"] >= COUNTING_SCORE
+    overlaps = _iou_matrix(boxes["boxes"][counting], among["boxes"])
+    same = boxes["classes"][counting][:, np.newaxis] == among["classes"]
+    return np.asarray(((overlaps >= iou) & same).any(axis=1))
+
+
+def _iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; 1 for a box without area and itself."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    low = np.maximum(first[:, np.newaxis, :2], second[:, :2])
+    high = np.minimum(first[:, np.newaxis, 2:], second[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0.0), axis=-1)
+    union = _area(first)[:, np.newaxis] + _area(second) - shared
+    same = (first[:, np.newaxis] == second).all(axis=-1)
+    return np.where(same, 1.0, shared / np.maximum(union, 1e-12))
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return np.asarray(np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0.0), axis=-1))

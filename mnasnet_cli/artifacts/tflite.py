@@ -1,0 +1,96 @@
+"""TFLite files for phones: float, weights in half the bytes, and fully integer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.artifacts.functions import classify, detect_boxes, predict_heads
+from mnasnet_cli.artifacts.loaded import LoadedModel
+from mnasnet_cli.artifacts.silence import silenced
+from mnasnet_cli.artifacts.written import Written, describe
+from mnasnet_cli.errors import CheckFailed
+
+FILE = "model.tflite"
+INPUT = "tensors"
+
+
+def write_tflite(loaded: LoadedModel, folder: Path, calibration: Callable[[], Iterator[np.ndarray]] | None) -> Written:
+    """Writes `model.tflite` in float32; with `calibration`, fully integer.
+
+    Args:
+      calibration: gives images [S, S, 3] as the net sees them, whose values the scales of all tensors are taken from.
+    """
+    function = _function(loaded, integer=calibration is not None)
+    converter = _converter(loaded, function)
+    if calibration is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in calibration())
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    return _convert(converter, function, folder, boxes_inside=calibration is None, integer=calibration is not None)
+
+
+def write_tflite_fp16(loaded: LoadedModel, folder: Path) -> Written:
+    """Writes `model.tflite` with float16 weights, which most runtimes widen to float32 when they load it."""
+    function = _function(loaded, integer=False)
+    converter = _converter(loaded, function)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    return _convert(converter, function, folder, boxes_inside=True, integer=False)
+
+
+def _function(loaded: LoadedModel, *, integer: bool) -> Any:
+    """The concrete function that is converted.
+
+    A classifier takes any number of images and gives logits: an integer softmax would only lose their order. A detector
+    takes one, and gives boxes, suppression included; in integers it ends with the raw heads, since a box's coordinates
+    in 256 steps would be good for nothing.
+    """
+    size = loaded.image_size
+    options = loaded.postprocessing
+
+    def outputs(tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        if options is None:
+            return {"logits": classify(loaded.model, tensors)["logits"]}
+        return predict_heads(loaded.model, tensors) if integer else detect_boxes(loaded.model, tensors, options)
+
+    batch = None if options is None else 1
+    spec = tf.TensorSpec([batch, size, size, 3], tf.float32, name=INPUT)
+    return tf.function(outputs, autograph=False, input_signature=[spec]).get_concrete_function()
+
+
+def _converter(loaded: LoadedModel, function: Any) -> Any:
+    return tf.lite.TFLiteConverter.from_concrete_functions([function], loaded.model)
+
+
+def _convert(converter: Any, function: Any, folder: Path, *, boxes_inside: bool, integer: bool) -> Written:
+    try:
+        with silenced():
+            content = converter.convert()
+    except (ValueError, RuntimeError) as error:  # ConverterError is one of the latter
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckFailed(f"TensorFlow's converter can't convert this net: {reason}") from error
+    path = folder / FILE
+    path.write_bytes(content)
+    inputs = {INPUT: function.structured_input_signature[0][0]}
+    signature = {"inputs": describe(inputs), "outputs": describe(function.structured_outputs)}
+    if integer:
+        _add_quantization(signature, content)
+    return Written(path, signature, boxes_inside=boxes_inside)
+
+
+def _add_quantization(signature: dict[str, Any], content: bytes) -> None:
+    """Adds to each tensor how its integers mean numbers: real = (integer - zero_point) · scale."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with silenced():
+        runner = Interpreter(model_content=content).get_signature_runner()
+    for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details())):
+        for name, about in details.items():
+            scale, zero_point = about["quantization"]
+            signature[side][name] |= {"dtype": "int8", "scale": float(scale), "zero_point": int(zero_point)}

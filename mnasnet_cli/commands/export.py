@@ -1,0 +1,140 @@
+"""`mnasnet export`."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.commands.options import DataOption, JsonFlag
+from mnasnet_cli.errors import CheckpointError
+
+TASKS = ("imagenet", "coco")
+
+
+class Format(enum.StrEnum):
+    """What a model can be written as; the same as `artifacts.manifest.FORMATS`."""
+
+    SAVED_MODEL = "saved-model"
+    FROZEN = "frozen"
+    TFLITE = "tflite"
+    TFLITE_FP16 = "tflite-fp16"
+    TFLITE_INT8 = "tflite-int8"
+    ONNX = "onnx"
+    SLIM_CHECKPOINT = "slim-checkpoint"
+
+
+def export(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Run directory or checkpoint; default: the newest run.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder that gets a folder for each format; default: RUN/export."),
+    ] = None,
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option(
+            "--format", metavar="F", help=f"{', '.join(Format)}; repeatable. Default: saved-model and tflite."
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="PX", min=32, max=4096, help="Side of the net's input; default: as evaluated.")
+    ] = None,
+    data: DataOption = None,
+    parity_images: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Images to check every artifact on; default: 64, of a detector 16."),
+    ] = None,
+    calibration_images: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Training images that tflite-int8 takes its scales from.")
+    ] = 300,
+    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
+    best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
+    json_output: JsonFlag = False,
+) -> None:
+    """Write a model in the formats of servers and phones, and check each beside the checkpoint.
+
+    Images come from the records of --data, and are generated where there are none. What isn't the same model by its
+    format's tolerance is not put in its place, and the exit code is 3 then.
+    """
+    from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults, rows_of
+    from mnasnet_cli.training.checkpoints import read_info
+
+    prefix = _find(model, best)
+    data = data or _default_data(read_info(prefix).get("task"))
+    out = out or _folder_beside(prefix)
+    wanted = [str(form) for form in formats or (Format.SAVED_MODEL, Format.TFLITE)]
+    outcomes = export_model(
+        prefix,
+        out,
+        wanted,
+        data=data,
+        image_size=image_size,
+        ema=ema,
+        parity_images=parity_images,
+        calibration_images=calibration_images,
+    )
+    where = "generated images" if data is None else f"images of {data}"
+    if json_output:
+        artifacts: list[dict[str, Any]] = [
+            {
+                "format": outcome.format,
+                "path": str(outcome.path),
+                "bytes": outcome.file_bytes,
+                "ok": not outcome.fault,
+                "fault": outcome.fault or None,
+                "parity": outcome.comparison.as_dict(),
+            }
+            for outcome in outcomes
+        ]
+        console.emit_json({"model": prefix, "out": str(out), "images": where, "artifacts": artifacts})
+    else:
+        columns = ("format", "MB", "largest difference", "agreement", "images", "file")
+        caption = f"Beside the checkpoint, on {where}: differences of logits or scores, agreement of top-1 or of boxes."
+        console.print_table(f"Export of {prefix}", columns, rows_of(outcomes), caption=caption)
+    raise_for_faults(outcomes)
+
+
+def _find(model: str | None, best: bool) -> str:
+    """The checkpoint to export."""
+    from mnasnet_cli.artifacts.runner import recognise
+    from mnasnet_cli.training.checkpoints import find_checkpoint
+    from mnasnet_cli.training.saved import newest_run
+
+    if model is not None:
+        form, _ = recognise(model)
+        if form != "checkpoint":
+            raise CheckpointError(f"{model} is exported already ({form}); export the run or the checkpoint it is from")
+        return find_checkpoint(model, best=best)
+    found = []
+    for task in TASKS:
+        try:
+            found.append(find_checkpoint(str(newest_run(task)), best=best))
+        except CheckpointError:
+            continue
+    if not found:
+        raise CheckpointError(
+            "there is no trained run in runs/; train one with `mnasnet train-imagenet` or `mnasnet train-coco`, or "
+            "name a MODEL"
+        )
+    return max(found, key=lambda prefix: Path(f"{prefix}.index").stat().st_mtime)
+
+
+def _default_data(task: Any) -> Path | None:
+    """The folder where records of the task are kept, if there are any."""
+    from mnasnet_cli.data.shard_files import SPLITS, shard_groups
+
+    folder = Path("data") / str(task)
+    return folder if folder.is_dir() and {name for name, _ in shard_groups(folder)} & set(SPLITS) else None
+
+
+def _folder_beside(prefix: str) -> Path:
+    """`export` in the run of a checkpoint, or beside a checkpoint that is in no run."""
+    from mnasnet_cli.training.checkpoints import BEST_FOLDER, CHECKPOINT_FOLDER
+
+    folder = Path(prefix).parent
+    return (folder.parent if folder.name in (BEST_FOLDER, CHECKPOINT_FOLDER) else folder) / "export"
