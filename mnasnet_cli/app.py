@@ -28,6 +28,7 @@ COMMANDS = (
     "eval",
     "report",
     "predict",
+    "export",
     "inspect",
     "models",
     "doctor",
