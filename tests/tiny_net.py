@@ -39,7 +39,7 @@ FLAGS = (
 DETECTOR_FLAGS = (
     "--config=lite", "--variant=tiny-backbone", "--image-size=64", "--batch-size=4", "--epochs=2",
     "--set=training.eval_every_epochs=1", "--set=training.eval_batch_size=4", "--set=detection.channels=8",
-    "--set=detection.depth=1", "--set=data.shuffle_buffer=50", "--set=detection.scale_jitter=[0.7,1.5]",
+    "--set=detection.depth=0", "--set=data.shuffle_buffer=50", "--set=detection.scale_jitter=[0.7,1.5]",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +96,54 @@ def test_a_run_that_was_killed_goes_on_and_ends_the_same(
     assert {key: outcome.json[key] for key in NUMBERS} == {key: undisturbed[key] for key in NUMBERS}
 
 
+def start(run: Path, records: Path) -> subprocess.Popen[str]:
+    program = Path(__file__).parent.parent / "tiny_net.py"
+    often = "--set=training.checkpoint_minutes=0.0001"  # checkpoints between the epochs' ends, too
+    command = [sys.executable, program, "train-coco", *DETECTOR_FLAGS, "--epochs=12", f"--data={records}", often]
+    return subprocess.Popen(
+        [*command, f"--run-dir={run}", "--set=detection.mosaic=0.5"], stderr=subprocess.PIPE, text=True
+    )
+
+
+def last_step(run: Path) -> int:
+    file = run / "metrics.jsonl"
+    found = file.read_text().splitlines() if file.exists() else []
+    return int(json.loads(found[-1])["step"]) if found and found[-1].endswith("}") else 0
+
+
+@pytest.mark.slow
+def test_killed_twice_with_sigkill_it_ends_the_same(scene_records: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for run, step in ((whole, None), (killed, 8), (killed, 23), (killed, None)):  # of 36 steps
+        process = start(run, scene_records)
+        while step and process.poll() is None and last_step(run) < step:
+            time.sleep(0.01)
+        if step:
+            process.kill()
+        _, err = process.communicate()
+        assert process.returncode == (-signal.SIGKILL if step else 0), err
+    assert "going on from step" in (killed / "train.log").read_text()
+    assert lines(killed) == lines(whole)
+    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+
+    ours, theirs = (read_checkpoint(newest_checkpoint(run)).weights for run in (killed, whole))
+    assert [name for name in theirs if (ours[name] != theirs[name]).any()] == []
+
+
+def test_a_loss_that_is_not_finite_names_step_and_images(
+    mnasnet: Callable[..., Any], scene_records: Path, tmp_path: Path
+) -> None:
+    explode = ("--set=optimizer.name=sgd", "--set=optimizer.gradient_clip=0", "--set=schedule.warmup_epochs=0")
+    outcome = mnasnet(
+        "train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={tmp_path / 'run'}", *explode,
+        "--set=optimizer.learning_rate_per_256=1e38",
+    )  # fmt: skip
+    message = error_of(outcome)
+    assert "(epoch 1), on the images 0000" in message
+    assert "no checkpoint was saved before it" in message
+    assert (tmp_path / "run/train.log").exists()
+
+
 def test_eval_says_what_training_said_and_report_the_same(
     mnasnet: Callable[..., Any], scene_records: Path, detector_run: Path, tmp_path: Path
 ) -> None:
@@ -128,26 +180,34 @@ def test_what_cannot_be_evaluated_is_one_line(
     assert "--detections is for detectors" in error_of(mnasnet("eval", "--imagenet-val", "--detections=a.json"))
 
 
-def small_set(root: Path, *, boxes: bool) -> Path:
-    """Records of one training image and one validation image, the latter without boxes if `boxes` is False."""
+def small_set(root: Path) -> Path:
+    """Records of one training image with 200 boxes, and one validation image without any."""
     write_shapes_coco(root / "images", train=1, val=1, size=64, classes=2)
-    if not boxes:
-        annotations = root / "images/annotations/instances_val2017.json"
-        annotations.write_text(json.dumps({**json.loads(annotations.read_text()), "annotations": []}))
+    for split, count in (("train", 200), ("val", 0)):
+        file = root / f"images/annotations/instances_{split}2017.json"
+        content = json.loads(file.read_text())
+        image = content["images"][0]["id"]
+        content["annotations"] = [
+            {"id": number + 1, "image_id": image, "category_id": 1 + 3 * (number % 2), "iscrowd": 0, "area": 36.0,
+             "bbox": [number * 7 % 40, number * 5 % 30, 6 + number % 3, 6]}
+            for number in range(count)
+        ]  # fmt: skip
+        file.write_text(json.dumps(content))
     prepare_coco(root / "images", root / "records", CocoOptions(train_shards=1, val_shards=1, workers=1))
     return root / "records"
 
 
-def test_one_image_and_an_image_without_boxes(mnasnet: Callable[..., Any], tmp_path: Path) -> None:
-    records = small_set(tmp_path, boxes=False)
+def test_one_image_with_200_boxes_and_one_without_any(mnasnet: Callable[..., Any], tmp_path: Path) -> None:
+    records = small_set(tmp_path)
     command = ["train-coco", *DETECTOR_FLAGS, f"--data={records}", f"--run-dir={tmp_path / 'run'}", "--json"]
     assert "has 1 training images, fewer than the batch size 4" in error_of(mnasnet(*command))
     assert not (tmp_path / "run").exists()
-    outcome = mnasnet(*command, "--batch-size=1")
+    outcome = mnasnet(*command, "--batch-size=1", "--epochs=1")
     assert outcome.code == 0, outcome.err
     assert outcome.json["AP"] is None
     assert outcome.json["best_AP"] is None
     assert outcome.json["images"] == 1
+    assert [row["annotations"] for row in outcome.json["per_class"]] == [0, 0]
     json.loads((tmp_path / "run/results.json").read_text(), parse_constant=pytest.fail)
 
 
