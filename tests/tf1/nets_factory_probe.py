@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tf_slim as slim
-from nets import nets_factory
+from nets import nets_factory as factory
 
+from mnasnet_cli.integrations import nets_factory
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.spec import NETS, count_parameters
 
@@ -23,15 +24,19 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "variables.json"
 SIZE, BATCH, STEPS = 96, 8, 12
 
 
-def add_to_the_factory() -> None:
-    """The two map entries that a user adds."""
-    nets_factory.networks_map["mnasnet_b1"] = mnasnet.mnasnet_b1
-    nets_factory.arg_scopes_map["mnasnet_b1"] = mnasnet.training_scope
+def registers() -> None:
+    """One call adds every net, its own names beside slim's; a second one changes nothing."""
+    before = set(factory.networks_map)
+    names = nets_factory.register()
+    assert set(factory.networks_map) == before | set(names) == set(factory.arg_scopes_map)
+    assert nets_factory.register() == names
+    assert {"mnasnet_a1", "mnasnet_b1", "mnasnet_small", "mnasnet_b1_050", "mnasnet_b1_2019"} <= set(names)
+    print(f"register(): {len(names)} nets in slim's nets_factory")
 
 
 def trains() -> None:
     """A training step through ``get_network_fn`` and slim's own train op lowers the loss on a batch."""
-    network = nets_factory.get_network_fn("mnasnet_b1", 1001, weight_decay=1e-5, is_training=True)
+    network = factory.get_network_fn("mnasnet_b1", 1001, weight_decay=1e-5, is_training=True)
     assert network.default_image_size == 224
     random = np.random.RandomState(0)
     with tf.Graph().as_default():
@@ -60,9 +65,9 @@ def evaluates() -> None:
     """``is_training=False`` is deterministic and reuses the weights; ``num_classes=None`` gives the features."""
     with tf.Graph().as_default():
         images = tf1.placeholder(tf.float32, [None, None, None, 3])
-        training = nets_factory.get_network_fn("mnasnet_b1", 1001, is_training=True)
-        inference = nets_factory.get_network_fn("mnasnet_b1", 1001, is_training=False)
-        features = nets_factory.get_network_fn("mnasnet_b1", None, is_training=False)
+        training = factory.get_network_fn("mnasnet_b1", 1001, is_training=True)
+        inference = factory.get_network_fn("mnasnet_b1", 1001, is_training=False)
+        features = factory.get_network_fn("mnasnet_b1", None, is_training=False)
         training(images)
         variables, updates = len(tf1.global_variables()), len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
         logits, _ = inference(images, reuse=True)
@@ -97,7 +102,7 @@ def builds_all() -> None:
 
 if __name__ == "__main__":
     print(f"Python {platform.python_version()}, TensorFlow {tf.__version__}")
-    add_to_the_factory()
+    registers()
     trains()
     evaluates()
     builds_all()

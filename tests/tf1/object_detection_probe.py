@@ -1,0 +1,232 @@
+"""What ``check_object_detection.py`` runs under Python 3.7 and TensorFlow 1.15, the Object Detection API on its path.
+
+Fails with an AssertionError; prints a line for each thing that held. Usage: FOLDER SIZE BATCH, where FOLDER holds
+``records/``, ``label_map.pbtxt`` and ``model.ckpt.*``; writes ``detections.json`` and ``scores.json`` there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from object_detection import inputs, model_hparams, model_lib
+from object_detection.builders import model_builder
+from object_detection.core.standard_fields import DetectionResultFields, InputDataFields
+from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder
+from object_detection.metrics import coco_evaluation, coco_tools
+from object_detection.utils import config_util, label_map_util
+
+from mnasnet_cli.integrations import object_detection
+from mnasnet_cli.nets.detector_spec import API_RETINANET, count_anchors
+from mnasnet_cli.nets.detector_table import detector_parameters, detector_variable_shapes
+from mnasnet_cli.nets.retinanet import retinanet
+from mnasnet_cli.nets.spec import NETS
+
+tf1 = tf.compat.v1
+tf1.logging.set_verbosity(tf1.logging.ERROR)
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "object_detection"
+STEPS = 20
+
+
+def pipeline(net: str) -> dict[str, Any]:
+    """Our pipeline config as the API reads it."""
+    path = CONFIGS / f"ssd_mnasnet_{net}_fpn_shared_box_predictor_640x640_coco17.config"
+    return config_util.get_configs_from_pipeline_file(str(path))
+
+
+def shrink(configs: dict[str, Any], size: int) -> None:
+    resizer = configs["model"].ssd.image_resizer.fixed_shape_resizer
+    resizer.height = resizer.width = size
+
+
+def builds(name: str, net: str) -> None:
+    """``model_builder.build`` makes the detector of the config; its variables are those of our own RetinaNet."""
+    configs = pipeline(net[:2])
+    configs["model"].ssd.feature_extractor.type = name
+    with tf.Graph().as_default():
+        model = model_builder.build(configs["model"], is_training=True)
+        resizer = configs["model"].ssd.image_resizer.fixed_shape_resizer
+        assert (resizer.height, resizer.width) == (640, 640)
+        images, shapes = model.preprocess(tf1.placeholder(tf.float32, [1, 480, 640, 3]))
+        predictions = model.predict(images, shapes)
+        anchors = predictions["anchors"].shape.as_list()[0]
+        assert anchors == predictions["box_encodings"].shape[1] == count_anchors(API_RETINANET) == 51150
+        assert predictions["class_predictions_with_background"].shape.as_list() == [1, 51150, 91]
+        built = {variable.op.name: tuple(variable.shape.as_list()) for variable in tf1.global_variables()}
+        assert built == detector_variable_shapes(NETS[net], API_RETINANET, 90)
+        parameters = sum(int(np.prod(variable.shape)) for variable in tf1.trainable_variables())
+        assert parameters == detector_parameters(NETS[net], API_RETINANET, 90)
+    print(f"{name}: 640 px, {anchors:,} anchors, 90 classes, {parameters:,} parameters, variables as in our detector")
+
+
+def equals_ours(size: int) -> None:
+    """With the same random weights, the API's detector and ours predict the same."""
+    random = np.random.RandomState(0)
+    configs = pipeline("b1")
+    shrink(configs, size)
+    with tf.Graph().as_default():
+        model = model_builder.build(configs["model"], is_training=False)
+        images, shapes = model.preprocess(tf.constant(random.uniform(0, 255, [1, size, size, 3]), tf.float32))
+        theirs = model.predict(images, shapes)
+        ours, _ = retinanet(images, NETS["b1-2019"], API_RETINANET, 90, is_training=False, reuse=True)
+        values = {variable: drawn(random, variable) for variable in tf1.global_variables()}
+        with tf1.Session() as session:
+            session.run(tf1.global_variables_initializer(), {v.initializer.inputs[1]: x for v, x in values.items()})
+            logits, boxes, ours = session.run(
+                [theirs["class_predictions_with_background"][..., 1:], theirs["box_encodings"], ours]
+            )
+    for found, wanted in ((ours.class_logits, logits), (ours.box_deltas, boxes)):
+        difference = np.abs(found - wanted).max() / np.abs(wanted).max()
+        assert difference <= 1e-6, difference
+    print(f"same weights, same logits and box encodings as our detector's at {size} px")
+
+
+def drawn(random: np.random.RandomState, variable: Any) -> np.ndarray:
+    """Random weights that keep the scale of what passes through them."""
+    shape = variable.shape.as_list()
+    if variable.op.name.endswith(("gamma", "moving_variance")):
+        return random.uniform(0.5, 1.5, shape)
+    if len(shape) == 1:
+        return random.normal(0, 0.2, shape)
+    inputs_of = shape[0] * shape[1] * (1 if "depthwise" in variable.op.name else shape[2])
+    return random.normal(0, (2 / inputs_of) ** 0.5, shape)
+
+
+class Watch(tf1.train.SessionRunHook):
+    """Reads the backbone when training starts and the loss of every step."""
+
+    def __init__(self) -> None:
+        self.start: dict[str, np.ndarray] = {}
+        self.losses: list[float] = []
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        backbone = [v for v in tf1.global_variables() if v.op.name.startswith("FeatureExtractor/Mnasnet/")]
+        backbone = [v for v in backbone if "/fpn/" not in v.op.name and not v.op.name.endswith("Momentum")]
+        self.start = dict(zip((v.op.name for v in backbone), session.run(backbone)))
+
+    def before_run(self, context: Any) -> Any:
+        return tf1.train.SessionRunArgs(tf1.get_default_graph().get_tensor_by_name("total_loss:0"))
+
+    def after_run(self, context: Any, values: Any) -> None:
+        self.losses.append(float(values.results))
+
+
+def trains(folder: Path, size: int, batch: int) -> dict[str, Any]:
+    """The API's own training function starts from our checkpoint, and lowers the loss on one batch of our records."""
+    configs = pipeline("b1")
+    shrink(configs, size)
+    config = configs["train_config"]
+    config.fine_tune_checkpoint = str(folder / "model.ckpt")
+    config.batch_size = batch
+    schedule = config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    schedule.warmup_steps, schedule.learning_rate_base = 0, 0.01
+    for reader, split in ((configs["train_input_config"], "train"), (configs["eval_input_config"], "validation")):
+        reader.label_map_path = str(folder / "label_map.pbtxt")
+        reader.tf_record_input_reader.input_path[:] = [str(folder / f"records/{split}-?????-of-?????")]
+
+    def one_batch() -> Any:
+        data = inputs.train_input(config, configs["train_input_config"], configs["model"])
+        return data.take(1).cache().repeat()
+
+    model_fn = model_lib.create_model_fn(
+        lambda is_training, add_summaries=True: model_builder.build(configs["model"], is_training, add_summaries),
+        configs,
+        model_hparams.create_hparams(),
+    )
+    shutil.rmtree(str(folder / "run"), ignore_errors=True)
+    run = tf1.estimator.RunConfig(model_dir=str(folder / "run"), tf_random_seed=1, save_summary_steps=1000)
+    watch = Watch()
+    tf1.estimator.Estimator(model_fn, config=run).train(one_batch, hooks=[watch], steps=STEPS)
+
+    stored = tf.train.load_checkpoint(config.fine_tune_checkpoint)
+    assert watch.start, "no variables of the backbone"
+    for name, value in watch.start.items():
+        np.testing.assert_array_equal(value, stored.get_tensor(name.replace("FeatureExtractor/", "", 1)), name)
+    print(f"training started from our slim-checkpoint: all {len(watch.start)} variables of the backbone")
+    losses = watch.losses
+    assert len(losses) == STEPS
+    assert np.isfinite(losses).all(), losses
+    assert losses[-1] < 0.9 * losses[0], losses
+    print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f} in {STEPS} steps on {batch} images at {size} px")
+    return configs
+
+
+def detects(folder: Path, configs: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Returns (ground truth, detections) for each validation image, as the API's decoder and detector give them."""
+    reader = configs["eval_input_config"]
+    paths = tf1.gfile.Glob(reader.tf_record_input_reader.input_path[0])
+    decoder = TfExampleDecoder(label_map_proto_file=reader.label_map_path)
+    following = tf1.data.make_one_shot_iterator(tf.data.TFRecordDataset(paths).map(decoder.decode)).get_next()
+    model = model_builder.build(configs["model"], is_training=False)
+    images, shapes = model.preprocess(tf.cast(following[InputDataFields.image], tf.float32)[None])
+    found = model.postprocess(model.predict(images, shapes), shapes)
+    pairs = []
+    with tf1.Session() as session:
+        tf1.train.Saver().restore(session, tf.train.latest_checkpoint(str(folder / "run")))
+        while True:
+            try:
+                pairs.append(session.run([following, found]))
+            except tf.errors.OutOfRangeError:
+                return pairs
+
+
+def evaluates(folder: Path, configs: dict[str, Any]) -> None:
+    """The API's evaluator scores what the detector found, with perturbed true boxes added, so that there is a score."""
+    random = np.random.RandomState(0)
+    label_map = label_map_util.load_labelmap(configs["eval_input_config"].label_map_path)
+    categories = label_map_util.convert_label_map_to_categories(label_map, max_num_classes=90)
+    evaluator = coco_evaluation.CocoDetectionEvaluator(categories)
+    rows = []
+    for truth, found in detects(folder, configs):
+        image, height, width = int(truth[InputDataFields.source_id]), *truth[InputDataFields.image].shape[:2]
+        scale = np.array([height, width, height, width], np.float32)
+        true_boxes, classes = (
+            truth[InputDataFields.groundtruth_boxes] * scale,
+            truth[InputDataFields.groundtruth_classes],
+        )
+        evaluator.add_single_ground_truth_image_info(
+            image,
+            {
+                InputDataFields.groundtruth_boxes: true_boxes,
+                InputDataFields.groundtruth_classes: classes,
+                InputDataFields.groundtruth_is_crowd: truth[InputDataFields.groundtruth_is_crowd].astype(np.int64),
+                InputDataFields.groundtruth_area: truth[InputDataFields.groundtruth_area],
+            },
+        )
+        sides = np.tile(true_boxes[:, 2:] - true_boxes[:, :2], 2)
+        near = true_boxes + random.normal(0, 0.08, true_boxes.shape) * sides
+        boxes = np.concatenate([found["detection_boxes"][0] * scale, near]).astype(np.float32)
+        scores = np.concatenate([found["detection_scores"][0], random.uniform(size=len(near))]).astype(np.float32)
+        numbers = np.concatenate([found["detection_classes"][0] + 1, classes]).astype(np.int64)  # + 1: no background
+        evaluator.add_single_detected_image_info(
+            image,
+            {
+                DetectionResultFields.detection_boxes: boxes,
+                DetectionResultFields.detection_scores: scores,
+                DetectionResultFields.detection_classes: numbers,
+            },
+        )
+        known = {category["id"] for category in categories}
+        rows += coco_tools.ExportSingleImageDetectionBoxesToCoco(image, known, boxes, scores, numbers)
+    scores = evaluator.evaluate()
+    (folder / "scores.json").write_text(json.dumps({name: float(value) for name, value in scores.items()}))
+    (folder / "detections.json").write_text(json.dumps(rows, default=float))
+
+
+def main(folder: Path, size: int, batch: int) -> None:
+    object_detection.register()
+    builds("ssd_mnasnet_b1_fpn", "b1-2019")
+    builds("ssd_mnasnet_a1_fpn", "a1-2019")
+    builds("ssd_mnasnet_b1_paper_fpn", "b1")
+    equals_ours(size)
+    configs = trains(folder, size, batch)
+    evaluates(folder, configs)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
