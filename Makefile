@@ -30,9 +30,10 @@ test: $(READY)  ## the tests that take seconds
 test-all: $(READY)  ## all tests, the slow ones too
 	@$(BIN)/python -m pytest -m ""
 
-test-tf1: $(READY)  ## our net and records in the programs they fit, under TensorFlow 1.15 (needs Python 3.7)
+test-tf1: $(READY)  ## our nets and records in the programs they fit, under TensorFlow 1.15 (needs Python 3.7)
 	@$(BIN)/python tests/tf1/check_nets_factory.py
-	@$(BIN)/python tests/tf1/check_example_decoder.py
+	@$(BIN)/python tests/tf1/check_records.py
+	@$(BIN)/python tests/tf1/check_object_detection.py
 
 lint: $(READY)  ## style, formatting, and which module may import which
 	@$(BIN)/ruff check $(SOURCES)
