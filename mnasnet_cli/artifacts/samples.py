@@ -97,7 +97,7 @@ class Samples:
             LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=0),
         }
         records = tf.data.Dataset.from_tensor_slices(paths).interleave(
-            tf.data.TFRecordDataset, cycle_length=min(len(paths), 64), block_length=1, deterministic=True
+            tf.data.TFRecordDataset, cycle_length=min(len(paths), 64), block_length=1
         )
         try:
             for record in records.take(count):

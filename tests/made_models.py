@@ -1,0 +1,79 @@
+"""Checkpoints of nets that no one trained, for tests of what happens to a trained one.
+
+Batch norm's statistics and the classes' biases are random, so that folding them wrong, or mixing classes up, shows.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.config import Config, validate
+from mnasnet_cli.tasks.classification import make_classifier
+from mnasnet_cli.tasks.detection import make_detector
+from mnasnet_cli.training.checkpoint_parts import SavedText
+
+CATEGORIES = {1: "circle", 4: "square", 7: "triangle"}
+
+
+def classifier_config(variant: str = "tiny", image_size: int = 32, **data: Any) -> Config:
+    data = {"image_size": image_size, "antialias": True, **data}
+    return validate({"task": "imagenet", "model": {"variant": variant}, "data": data}, "a test")
+
+
+def detector_config(variant: str = "tiny-backbone", image_size: int = 64, **detection: Any) -> Config:
+    detection = {"family": "lite", "channels": 8, "depth": 1, **detection}
+    data = {"image_size": image_size, "antialias": True}
+    tree = {"task": "coco", "model": {"variant": variant}, "data": data, "detection": detection}
+    return validate(tree, "a test")
+
+
+def make_checkpoint(run: Path, config: Config, labels: list[str], names: list[str] | None = None) -> str:
+    """Writes a checkpoint of step 7 into a run directory and returns its prefix."""
+    detector = config.task == "coco"
+    model = make_detector(config, len(labels)) if detector else make_classifier(config, len(labels))
+    random = np.random.default_rng(0)
+    for name, variable in model.weights.items():
+        value = _random_value(name, variable.numpy(), random)
+        variable.assign(value.astype(np.float32))
+    data = config.data
+    info = {
+        "task": config.task,
+        "variant": config.model.variant,
+        "width": config.model.width,
+        "labels": labels,
+        "names": names or labels,
+        "preprocessing": {
+            "image_size": config.eval_size,
+            "antialias": data.antialias,
+            "mean": list(data.mean),
+            "deviation": list(data.deviation),
+        },
+    }
+    if detector:
+        info["detection"] = config.detection.model_dump(mode="json")
+    else:
+        info["preprocessing"]["crop_fraction"] = data.crop_fraction
+    checkpoint = tf.train.Checkpoint(step=tf.Variable(7, dtype=tf.int64), model=model, info=SavedText(json.dumps(info)))
+    return checkpoint.write(str(run / "checkpoints" / "ckpt-7"))
+
+
+def _random_value(name: str, value: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    kind = name.rpartition("/")[2]
+    if kind == "moving_variance":
+        return random.uniform(0.5, 2.0, value.shape)
+    if kind == "gamma":
+        return random.uniform(0.7, 1.3, value.shape)
+    if kind in ("beta", "moving_mean"):
+        return random.normal(0.0, 0.2, value.shape)
+    if name.endswith("ClassPredictor/biases"):  # so high that there are boxes to look at
+        return random.normal(-1.5, 0.7, value.shape)
+    if "Predictor" in name:  # they start so near 0 that all boxes would have the same score
+        return random.normal(0.0, 0.3, value.shape)
+    if kind == "biases":
+        return random.normal(0.0, 0.2, value.shape)
+    return value
