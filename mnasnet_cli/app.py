@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import os
 import sys
 import textwrap
@@ -29,6 +30,7 @@ COMMANDS = (
     "report",
     "predict",
     "export",
+    "import",
     "inspect",
     "models",
     "doctor",
@@ -50,6 +52,8 @@ class CommandGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
+        if keyword.iskeyword(name):
+            name += "_"
         module = importlib.import_module(f"mnasnet_cli.commands.{name}")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         single.command(cmd_name)(getattr(module, name))

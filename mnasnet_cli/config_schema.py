@@ -8,9 +8,12 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from mnasnet_cli.config_detection import DetectionConfig, check_for_detection
+from mnasnet_cli.config_net import NetConfig
 from mnasnet_cli.config_section import Fraction, Pair, Rate, Section, Share, Triple
 from mnasnet_cli.errors import nearest
-from mnasnet_cli.nets.spec import NETS
+from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec
+
+Interpolation = Literal["bilinear", "bicubic", "tf1-bilinear"]
 
 
 class ModelConfig(Section):
@@ -27,12 +30,19 @@ class ModelConfig(Section):
     zero_init_residual: bool = False
     """Start each residual block as the identity: the scale of its last batch norm is 0."""
 
+    net: NetConfig = NetConfig()
+
     @field_validator("variant")
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in NETS:
             raise ValueError(f"unknown variant {name!r} (known: {', '.join(NETS)}){nearest(name, NETS)}")
         return name
+
+    @property
+    def spec(self) -> NetSpec:
+        """The table of the net, at its width."""
+        return get_spec(self.variant, self.width, self.net.changes)
 
 
 class AugmentConfig(Section):
@@ -78,6 +88,10 @@ class DataConfig(Section):
     """Evaluation: side of the central crop over the image's short side."""
     progressive: Annotated[tuple[Pair, ...], Field(strict=False)] = ()
     """Progressive resizing: pairs of (share of the epochs done, share of image_size); sizes are multiples of 32 px."""
+    stretch: bool = False
+    """Evaluation: crop_fraction of both sides, stretched to a square, instead of a square: what TF-Slim does."""
+    interpolation: Interpolation = "bilinear"
+    """How images are resized. tf1-bilinear samples as TensorFlow 1 did, half a pixel off."""
     antialias: bool = False
     """Smooth before sampling where an image shrinks: better on few pixels, and about 0.4 ms more per image."""
     mean: Triple = (123.675, 116.28, 103.53)

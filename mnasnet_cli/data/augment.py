@@ -39,18 +39,34 @@ def random_crop_window(
     return tf.stack([begin[0], begin[1], size[0], size[1]])
 
 
-def central_crop_window(shape: tf.Tensor, fraction: float) -> tf.Tensor:
-    """The central square [4] int32 as (y, x, height, width), its side `fraction` of the image's short side."""
-    height, width = shape[0], shape[1]
-    side = tf.cast(tf.round(fraction * tf.cast(tf.minimum(height, width), tf.float32)), tf.int32)
-    return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
+def central_crop_window(shape: tf.Tensor, fraction: float, stretch: bool = False) -> tf.Tensor:
+    """The central square [4] int32 as (y, x, height, width), its side `fraction` of the image's short side.
+
+    `stretch`: no square, but `fraction` of either side, which the resizing after it will stretch.
+    """
+    sides = shape[:2] if stretch else tf.fill([2], tf.minimum(shape[0], shape[1]))
+    inner = tf.cast(tf.round(fraction * tf.cast(sides, tf.float32)), tf.int32)
+    return tf.concat([(shape[:2] - inner) // 2, inner], 0)
 
 
-def decode_crop_resize(image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool = False) -> tf.Tensor:
+def resize(image: tf.Tensor, size: int, antialias: bool = False, interpolation: str = "bilinear") -> tf.Tensor:
+    """An image or a batch […, H, W, 3] as float32 […, size, size, 3]; see `config_schema.Interpolation`."""
+    if interpolation == "tf1-bilinear":
+        batch = image if image.shape.rank == 4 else image[tf.newaxis]
+        resized = tf.raw_ops.ResizeBilinear(
+            images=batch, size=[size, size], align_corners=False, half_pixel_centers=False
+        )
+        return resized if image.shape.rank == 4 else resized[0]
+    return tf.image.resize(image, [size, size], method=interpolation, antialias=antialias)
+
+
+def decode_crop_resize(
+    image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool = False, interpolation: str = "bilinear"
+) -> tf.Tensor:
     """Decodes just `window` of a JPEG (or any of an image that only calls itself one), resized to [size, size, 3].
 
     A window of at least twice the size is decoded at half the scale by the JPEG's own transform, which is faster than
-    full decoding and smooths before bilinear sampling would skip pixels.
+    full decoding and smooths before bilinear sampling would skip pixels; not where TensorFlow 1 is to be imitated.
     """
 
     def fused(ratio: int) -> tf.Tensor:
@@ -63,6 +79,8 @@ def decode_crop_resize(image_bytes: tf.Tensor, window: tf.Tensor, size: int, ant
         return tf.slice(image, [window[0], window[1], 0], [window[2], window[3], 3])
 
     def jpeg() -> tf.Tensor:
+        if interpolation.startswith("tf1"):
+            return fused(1)
         least = tf.minimum(window[2], window[3])
         return tf.cond(
             least >= 4 * size,
@@ -71,8 +89,7 @@ def decode_crop_resize(image_bytes: tf.Tensor, window: tf.Tensor, size: int, ant
         )
 
     crop = tf.cond(tf.io.is_jpeg(image_bytes), jpeg, whole)
-    image = tf.image.resize(crop, [size, size], method="bilinear", antialias=antialias)
-    return tf.ensure_shape(image, [size, size, 3])
+    return tf.ensure_shape(resize(crop, size, antialias, interpolation), [size, size, 3])
 
 
 def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:

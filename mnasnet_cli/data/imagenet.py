@@ -72,12 +72,12 @@ class ImagenetRecords(RecordFolder):
     def _train_example(
         self, record: tf.Tensor, position: tf.Tensor, seed: tf.Tensor, size: int
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        options = self.config.data.augment
+        data, options = self.config.data, self.config.data.augment
         example = parse_imagenet_example(record)
         seed = augment.fold(seed, position)
         shape = augment.image_shape(example["image_bytes"])
         window = augment.random_crop_window(shape, augment.fold(seed, 0), options.crop_area, options.crop_ratio)
-        image = augment.decode_crop_resize(example["image_bytes"], window, size, self.config.data.antialias)
+        image = augment.decode_crop_resize(example["image_bytes"], window, size, data.antialias, data.interpolation)
         if options.flip:
             image = augment.random_flip(image, augment.fold(seed, 1))
         if options.color_jitter:
@@ -110,15 +110,24 @@ class ImagenetRecords(RecordFolder):
     def _eval_example(self, record: tf.Tensor, position: tf.Tensor, size: int) -> ClassificationBatch:
         example = parse_imagenet_example(record)
         data = self.config.data
-        image = eval_image(example["image_bytes"], size, data.crop_fraction, data.antialias)
+        image = eval_image(
+            example["image_bytes"], size, data.crop_fraction, data.antialias, data.interpolation, data.stretch
+        )
         label = class_index(example["label"], self.info.classes)
         return ClassificationBatch(image, label, position, label, tf.constant(0.0))
 
 
-def eval_image(image_bytes: tf.Tensor, size: int, crop_fraction: float, antialias: bool = False) -> tf.Tensor:
+def eval_image(
+    image_bytes: tf.Tensor,
+    size: int,
+    crop_fraction: float,
+    antialias: bool = False,
+    interpolation: str = "bilinear",
+    stretch: bool = False,
+) -> tf.Tensor:
     """An encoded image as evaluation sees it: the central crop, [size, size, 3] float32 in [0, 255]."""
-    window = augment.central_crop_window(augment.image_shape(image_bytes), crop_fraction)
-    return augment.decode_crop_resize(image_bytes, window, size, antialias)
+    window = augment.central_crop_window(augment.image_shape(image_bytes), crop_fraction, stretch)
+    return augment.decode_crop_resize(image_bytes, window, size, antialias, interpolation)
 
 
 def class_index(label: tf.Tensor, classes: int) -> tf.Tensor:

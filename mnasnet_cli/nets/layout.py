@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Mapping
 
 _CHOICES = {
     "activation": ("relu", "relu6"),
@@ -48,6 +48,7 @@ class Dialect:
       batch_norm_decay: share of the old moving statistics that a step keeps.
       batch_norm_epsilon: added to the variance.
       stem_scales: the width multiplier also scales the stem.
+      unscaled_stages: so many stages, from the first on, are as wide as the table has them at every multiplier.
       head_scaling: "fixed" leaves the head as the table has it; "widen" scales it by multipliers over 1.
       fpn_from_head: the detector's stride-32 features come from the head convolution, not the last block.
     """
@@ -59,6 +60,7 @@ class Dialect:
     batch_norm_decay: float = 0.99
     batch_norm_epsilon: float = 1e-3
     stem_scales: bool = True
+    unscaled_stages: int = 0
     head_scaling: str = "fixed"
     fpn_from_head: bool = False
 
@@ -143,7 +145,7 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 def scale(spec: NetSpec, width: float) -> NetSpec:
     """Returns ``spec`` at a width multiplier; ValueError where it is scaled already or ``width`` is no size.
 
-    Every stage scales; stem and head as the dialect says. Width 1.0 leaves even widths that are no multiple
+    Stages, stem and head scale as the dialect says. Width 1.0 leaves even widths that are no multiple
     of 8 (d1 has 36) as the table has them.
     """
     if not (isinstance(width, (int, float)) and math.isfinite(width) and width > 0):
@@ -152,11 +154,27 @@ def scale(spec: NetSpec, width: float) -> NetSpec:
         return spec
     if spec.width != 1.0:
         raise ValueError(f"{spec.name} is at width {spec.width} already; scale the unscaled table")
-    stages = tuple(dataclasses.replace(stage, channels=round_channels(stage.channels * width)) for stage in spec.stages)
+    kept = spec.dialect.unscaled_stages
+    stages = spec.stages[:kept] + tuple(
+        dataclasses.replace(stage, channels=round_channels(stage.channels * width)) for stage in spec.stages[kept:]
+    )
     stem = round_channels(spec.stem * width) if spec.dialect.stem_scales else spec.stem
     widen = spec.dialect.head_scaling == "widen" and width > 1
     head = round_channels(spec.head * width) if widen else spec.head
     return dataclasses.replace(spec, stem=stem, stages=stages, head=head, width=float(width))
+
+
+def adapt(spec: NetSpec, changes: Mapping[str, Any]) -> NetSpec:
+    """Returns ``spec`` as another implementation has it: ``changes`` are fields of its dialect, by name.
+
+    One more is ``first_skip``: whether the first row may have a residual connection. Width multipliers come after.
+    """
+    fields = dict(changes)
+    first_skip = fields.pop("first_skip", None)
+    if first_skip is not None:
+        first, *rest = spec.stages
+        spec = dataclasses.replace(spec, stages=(dataclasses.replace(first, skip=first_skip), *rest))
+    return dataclasses.replace(spec, dialect=dataclasses.replace(spec.dialect, **fields)) if fields else spec
 
 
 def _block(stage: StageSpec, first: bool, in_channels: int, dialect: Dialect) -> dict[str, Any]:

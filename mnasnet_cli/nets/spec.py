@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from typing import Iterator
+from typing import Any, Iterator, Mapping
 
 from mnasnet_cli.nets.layout import (
     BlockSpec,
     Dialect,
     NetSpec,
     StageSpec,
+    adapt,
     block_specs,
     feature_taps,
     layer_names,
@@ -68,7 +69,7 @@ SMALL = NetSpec(
     stem=8,  # 224 -> 112
     stages=(
         # The TPU code takes this block's input for 16 channels wide (the stem has 8), so it leaves the skip
-        # out; timm, with the same table, adds it.
+        # out; timm, with the same table, adds it (``first_skip``).
         StageSpec(repeats=1, kernel=3, stride=1, expand=1, channels=8, skip=False),  # 112
         StageSpec(repeats=1, kernel=3, stride=2, expand=3, channels=16),  # 112 -> 56
         StageSpec(repeats=2, kernel=3, stride=2, expand=6, channels=16),  # 56 -> 28
@@ -108,13 +109,16 @@ NETS: dict[str, NetSpec] = {
 }
 
 
-def get_spec(name: str, width: float = 1.0) -> NetSpec:
-    """Returns a net by its name, at a width multiplier; ValueError names the known ones and the nearest."""
+def get_spec(name: str, width: float = 1.0, changes: Mapping[str, Any] | None = None) -> NetSpec:
+    """Returns a net by its name, at a width multiplier; ValueError names the known ones and the nearest.
+
+    ``changes`` are what another implementation does otherwise, as ``adapt`` takes them.
+    """
     if name not in NETS:
         close = difflib.get_close_matches(name, NETS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown variant {name!r}: known are {', '.join(NETS)}{hint}")
-    return scale(NETS[name], width)
+    return scale(adapt(NETS[name], changes or {}), width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +209,7 @@ __all__ = [
     "NetSpec",
     "Published",
     "StageSpec",
+    "adapt",
     "block_specs",
     "convolutions",
     "count_parameters",

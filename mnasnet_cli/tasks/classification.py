@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim
-from mnasnet_cli.nets.spec import get_spec, scale
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
 from mnasnet_cli.tasks.task import Evaluation
 from mnasnet_cli.variables import SlimModule
@@ -61,21 +60,7 @@ class ClassificationTask:
         return make_classifier(self.config, len(self.labels))
 
     def model_info(self) -> dict[str, Any]:
-        data = self.config.data
-        return {
-            "task": "imagenet",
-            "variant": self.config.model.variant,
-            "width": self.config.model.width,
-            "labels": self.labels,
-            "names": self.names,
-            "preprocessing": {
-                "image_size": self.config.eval_size,
-                "crop_fraction": data.crop_fraction,
-                "antialias": data.antialias,
-                "mean": list(data.mean),
-                "deviation": list(data.deviation),
-            },
-        }
+        return classifier_info(self.config, self.labels, self.names)
 
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
@@ -151,10 +136,31 @@ class ClassificationTask:
         return tf.cast(images, tf.bfloat16) if weights is not None and _is_bfloat16(weights) else images
 
 
+def classifier_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """What the checkpoints of a classifier say of it; see `Task.model_info`."""
+    data = config.data
+    return {
+        "task": "imagenet",
+        "variant": config.model.variant,
+        "width": config.model.width,
+        "net": config.model.net.changes,
+        "labels": list(labels),
+        "names": list(names),
+        "preprocessing": {
+            "image_size": config.eval_size,
+            "crop_fraction": data.crop_fraction,
+            "stretch": data.stretch,
+            "interpolation": data.interpolation,
+            "antialias": data.antialias,
+            "mean": list(data.mean),
+            "deviation": list(data.deviation),
+        },
+    }
+
+
 def make_classifier(config: Config, num_classes: int) -> SlimModule:
     """The net of a configuration, called as `model(images, is_training=…, seed=…)`, giving logits [N, C] float32."""
-    options = config.model
-    spec = scale(get_spec(options.variant), options.width)
+    options, spec = config.model, config.model.spec
 
     def net(images: tf.Tensor, is_training: bool, seed: tf.Tensor | None = None) -> tf.Tensor:
         scope = mnasnet.training_scope(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.retinanet import Predictions, retinanet
 from mnasnet_cli.nets.slim_compat import slim
-from mnasnet_cli.nets.spec import get_spec, scale
 from mnasnet_cli.tasks.detection_results import as_detections, detected_truth, make_truth
 from mnasnet_cli.tasks.detection_start import detector_start
 from mnasnet_cli.tasks.losses import anchor_focal_loss, ciou_loss, giou_loss, huber_loss
@@ -76,21 +75,7 @@ class DetectionTask:
         return make_detector(self.config, len(self.labels))
 
     def model_info(self) -> dict[str, Any]:
-        data = self.config.data
-        return {
-            "task": "coco",
-            "variant": self.config.model.variant,
-            "width": self.config.model.width,
-            "labels": self.labels,
-            "names": self.names,
-            "detection": self.options.model_dump(mode="json"),
-            "preprocessing": {
-                "image_size": self.config.eval_size,
-                "antialias": data.antialias,
-                "mean": list(data.mean),
-                "deviation": list(data.deviation),
-            },
-        }
+        return detector_info(self.config, self.labels, self.names)
 
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
@@ -206,11 +191,33 @@ class DetectionTask:
         return total, tf.reduce_sum(tf.cast(matched, tf.float32), axis=1)
 
 
+def detector_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """What the checkpoints of a detector say of it; see `Task.model_info`."""
+    data, options = config.data, config.detection
+    assert options is not None
+    return {
+        "task": "coco",
+        "variant": config.model.variant,
+        "width": config.model.width,
+        "net": config.model.net.changes,
+        "labels": list(labels),
+        "names": list(names),
+        "detection": options.model_dump(mode="json"),
+        "preprocessing": {
+            "image_size": config.eval_size,
+            "interpolation": data.interpolation,
+            "antialias": data.antialias,
+            "mean": list(data.mean),
+            "deviation": list(data.deviation),
+        },
+    }
+
+
 def make_detector(config: Config, num_classes: int) -> SlimModule:
     """The net of a configuration, called as `model(images, is_training=…)`, giving float32 `Predictions`."""
     options = config.detection
     assert options is not None
-    spec = scale(get_spec(config.model.variant), config.model.width)
+    spec = config.model.spec
 
     def net(images: tf.Tensor, is_training: bool) -> Predictions:
         scope = mnasnet.training_scope(

@@ -40,7 +40,7 @@ def config_of(contents: CheckpointContents, *, image_size: int | None = None, ba
         data["image_size"] = image_size
     tree = {
         "task": info["task"],
-        "model": {"variant": info["variant"], "width": info["width"]},
+        "model": {"variant": info["variant"], "width": info["width"], "net": info.get("net") or {}},
         "data": data,
         "training": {"eval_batch_size": batch_size},
         "detection": info.get("detection"),

@@ -1,0 +1,76 @@
+"""`mnasnet import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, SetOption, VariantOption, WidthOption
+from mnasnet_cli.errors import ConfigError
+
+
+def import_(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A .pth or .safetensors file, or a TensorFlow checkpoint.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, for the checkpoint.")],
+    variant: VariantOption = None,
+    width: WidthOption = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The classes, as labels.txt of records has them; default: ImageNet's or COCO's.",
+        ),
+    ] = None,
+    image_size: ImageSizeOption = None,
+    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
+    assignments: SetOption = None,
+    json_output: JsonFlag = False,
+) -> None:
+    """Bring weights of torchvision, timm, the TPU code or TF-Slim into a checkpoint that every command takes.
+
+    Which of them it is shows in the tensors' names. The preprocessing that belongs to the weights comes with them;
+    --set changes it, or the net's details, such as --set model.net.padding=same.
+    """
+    if variant is None:
+        raise ConfigError("say which net the weights are of: --variant, and --width unless it is 1")
+    from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
+
+    imported = read_foreign(
+        source,
+        variant,
+        width or 1.0,
+        labels_file=labels,
+        image_size=image_size,
+        assignments=assignments or (),
+        ema=ema,
+    )
+    prefix = write_checkpoint(imported, out)
+    info = imported.info
+    result: dict[str, Any] = {
+        "model": str(out),
+        "checkpoint": prefix,
+        "kind": imported.kind.name,
+        "variant": info["variant"],
+        "width": info["width"],
+        "classes": len(info["labels"]),
+        "net": info["net"],
+        "preprocessing": info["preprocessing"],
+        "source": info["source"],
+    }
+    if json_output:
+        console.emit_json(result)
+        return
+    left_out = info["source"]["outputs"] - len(info["labels"])
+    details = {**info["net"], **info["preprocessing"]}
+    rows = [
+        ("source", imported.kind.title + (", averaged weights" if info["source"]["averaged"] else "")),
+        ("net", f"{info['variant']} at width {info['width']:g}"),
+        ("classes", f"{len(info['labels'])}" + (f" ({left_out} outputs stand for none)" if left_out else "")),
+        *((key.replace("_", " "), value) for key, value in details.items()),
+    ]
+    console.print_table(f"{out}: weights from {source}", ["", "value"], rows)

@@ -1,0 +1,53 @@
+"""Imports what `torch_models.py` wrote, and compares logits; then exports it back, and compares every tensor.
+
+python tests/peers/check_torch.py FOLDER      # our Python
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.tasks.classification import make_classifier
+from mnasnet_cli.training.checkpoints import read_checkpoint
+from mnasnet_cli.training.saved import config_of, load_weights
+from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
+
+TOLERANCE = 5e-5  # of the largest logit
+
+
+def compare(folder: Path, name: str, variant: str, width: float) -> float:
+    """The largest difference of the logits at any size, relative to the largest logit."""
+    changes = ["model.net.padding=same", "model.net.batch_norm_epsilon=1e-3"] if name.endswith("-same") else []
+    imported = read_foreign(str(folder / f"{name}.safetensors"), variant, width, assignments=changes)
+    with tempfile.TemporaryDirectory() as temporary:
+        contents = read_checkpoint(write_checkpoint(imported, Path(temporary) / "model"))
+    model = make_classifier(config_of(contents), len(contents.info["labels"]))
+    load_weights(model, contents)
+    run = tf.function(lambda images: model(images, is_training=False), autograph=False)
+    images, theirs = np.load(folder / "images.npz"), np.load(folder / f"{name}.npz")
+    worst = 0.0
+    for key in images.files:
+        expected = theirs[key.replace("images", "logits")]
+        found = run(tf.constant(images[key])).numpy()
+        worst = max(worst, float(np.abs(found - expected).max() / np.abs(expected).max()))
+    return worst
+
+
+def main(folder: Path) -> int:
+    """Prints a line for each model; returns the exit code."""
+    failed = 0
+    for name, (library, variant, width) in json.loads((folder / "models.json").read_text()).items():
+        difference = compare(folder, name, variant, width)
+        failed += difference > TOLERANCE
+        print(f"{library} {name}: logits differ by {difference:.1e} of the largest (at most {TOLERANCE})", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
