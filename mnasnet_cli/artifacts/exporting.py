@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mnasnet_cli.artifacts import onnx
+from mnasnet_cli.artifacts.calibration import calm_images, in_batches, layer_peaks
 from mnasnet_cli.artifacts.entrances import enter
 from mnasnet_cli.artifacts.frozen import write_frozen
+from mnasnet_cli.artifacts.functions import DETECTOR_OUTPUTS
 from mnasnet_cli.artifacts.loaded import LoadedModel
 from mnasnet_cli.artifacts.manifest import Manifest
-from mnasnet_cli.artifacts.parity import TOLERANCES, Comparison, Outputs, Predict, compare, worst
+from mnasnet_cli.artifacts.parity import TOLERANCES, Comparison, Predict, compare, joined
 from mnasnet_cli.artifacts.run_checkpoint import CheckpointRunner
 from mnasnet_cli.artifacts.runner import open_model
 from mnasnet_cli.artifacts.runner_base import size_of
@@ -30,7 +33,7 @@ from mnasnet_cli.console import duration, say
 from mnasnet_cli.errors import CheckFailed
 
 PARITY_IMAGES = {"classifier": 64, "detector": 16}
-CALIBRATION_IMAGES = 300
+CALIBRATION_IMAGES = {"classifier": 300, "detector": 100}
 # Images that go through the entrances with preprocessing inside: each may need a graph of its own size.
 ENTRANCE_IMAGES = 2
 _BATCH = 8  # images that are held as floats at a time
@@ -59,21 +62,18 @@ class Job:
     encoded: list[bytes]
     """The images that the artifacts are checked on."""
     calibration_images: int
+    """How many are looked at."""
 
-    def tensors(self) -> Iterator[np.ndarray]:
+    def tensors(self) -> Iterable[np.ndarray]:
         """The images as the net sees them, in batches [N, S, S, 3]."""
-        batch: list[np.ndarray] = []
-        for tensor in self.samples.tensors(self.encoded):
-            batch.append(tensor)
-            if len(batch) == _BATCH:
-                yield np.stack(batch)
-                batch = []
-        if batch:
-            yield np.stack(batch)
+        return in_batches(self.samples.tensors(self.encoded), _BATCH)
 
     def calibration(self) -> Callable[[], Iterator[np.ndarray]]:
+        """What gives the images that integers are calibrated on, as the net sees them [S, S, 3]."""
         images = self.samples.calibration_images(self.calibration_images)
-        return lambda: self.samples.tensors(images)
+        peaks = layer_peaks(self.loaded, in_batches(self.samples.tensors(images), _BATCH))
+        chosen = [image for image, kept in zip(images, calm_images(peaks), strict=True) if kept]
+        return lambda: self.samples.tensors(chosen)
 
 
 WRITERS: dict[str, Callable[[Job, Path], Written]] = {
@@ -96,7 +96,7 @@ def export_model(
     image_size: int | None = None,
     ema: bool = True,
     parity_images: int | None = None,
-    calibration_images: int = CALIBRATION_IMAGES,
+    calibration_images: int | None = None,
 ) -> list[Outcome]:
     """Writes a checkpoint in several formats, each into the folder of its name below `out`.
 
@@ -109,6 +109,7 @@ def export_model(
       image_size: side of the net's input, px; None: as it was evaluated.
       ema: take the averaged weights where there are any.
       parity_images: to check on; None: 64, of a detector 16.
+      calibration_images: that integers take their scales from; None: 300, of a detector 100.
 
     Raises:
       CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as that can be known.
@@ -120,6 +121,7 @@ def export_model(
     if "tflite-int8" in formats:
         samples.calibration_images(0)
     count = parity_images or PARITY_IMAGES[runner.kind]
+    calibration_images = calibration_images or CALIBRATION_IMAGES[runner.kind]
     job = Job(runner.loaded, runner.predict_tensors, samples, samples.encoded(count), calibration_images)
     outcomes = []
     for form in dict.fromkeys(formats):
@@ -176,10 +178,16 @@ def _check(job: Job, form: str, written: Written) -> Comparison:
         predict = slim_predictor(job.loaded, written.path)
     else:
         predict = open_model(str(written.path)).predict_tensors
-    comparisons = [compare(predict(tensors), job.reference(tensors), form) for tensors in job.tensors()]
-    for outputs, tensors in enter(form, written, job.samples, job.encoded[:ENTRANCE_IMAGES]):
-        comparisons.append(compare(outputs, job.reference(tensors), form))
-    return worst(comparisons)
+    names = ("logits",) if job.loaded.kind == "classifier" else DETECTOR_OUTPUTS
+    got, wanted = [], []
+    for outputs, tensors in chain(
+        ((predict(tensors), tensors) for tensors in job.tensors()),
+        enter(form, written, job.samples, job.encoded[:ENTRANCE_IMAGES]),
+    ):
+        reference = job.reference(tensors)
+        got.append({name: outputs[name] for name in names})
+        wanted.append({name: reference[name] for name in names})
+    return compare(joined(got), joined(wanted), form)
 
 
 def _size(written: Written, folder: Path) -> int:
@@ -206,6 +214,3 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
         )
         for outcome in outcomes
     ]
-
-
-__all__ = ["CALIBRATION_IMAGES", "WRITERS", "Outcome", "Outputs", "export_model", "raise_for_faults", "rows_of"]

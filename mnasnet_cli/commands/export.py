@@ -50,8 +50,13 @@ def export(
         typer.Option(metavar="N", min=1, help="Images to check every artifact on; default: 64, of a detector 16."),
     ] = None,
     calibration_images: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Training images that tflite-int8 takes its scales from.")
-    ] = 300,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Training images that tflite-int8 is calibrated on; default: 300, of a detector 100.",
+        ),
+    ] = None,
     ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
     best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
     json_output: JsonFlag = False,

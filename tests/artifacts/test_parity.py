@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnasnet_cli.artifacts.parity import Comparison, compare, worst
+from mnasnet_cli.artifacts.parity import compare, joined
 
 
 def _boxes(boxes, scores, classes):
@@ -65,7 +65,15 @@ def test_boxes_that_no_one_looks_at_do_not_count():
     assert comparison.fault("tflite-int8", "detector") == ""
 
 
-def test_several_comparisons_as_one():
-    first = Comparison(images=3, difference=0.1, relative=0.2, agreement=1.0, counted=3)
-    second = Comparison(images=1, difference=0.3, relative=0.1, agreement=0.0, counted=1)
-    assert worst([first, second]) == Comparison(images=4, difference=0.3, relative=0.2, agreement=0.75, counted=4)
+def test_integers_may_differ_on_some_images():
+    wanted = {"logits": np.tile([10.0, 0.0], (20, 1))}
+    got = {"logits": wanted["logits"].copy()}
+    got["logits"][0, 0] = 90.0
+    comparison = compare(got, wanted, "tflite-int8")
+    assert (comparison.difference, comparison.relative) == (80.0, 0.0)
+    assert compare(got, wanted, "tflite-fp16").relative == 8.0
+
+
+def test_batches_are_joined():
+    parts = [{"logits": np.ones((2, 3))}, {"logits": np.zeros((1, 3))}]
+    assert joined(parts)["logits"].shape == (3, 3)
