@@ -44,8 +44,8 @@ def layer_peaks(loaded: LoadedModel, batches: Iterable[np.ndarray]) -> np.ndarra
         (classify if loaded.kind == "classifier" else predict_heads)(loaded.model, tensors, variables)
         watched = [operation.outputs[0] for operation in graph.get_operations() if _is_watched(operation)]
         peaks = tf.stack([tf.reduce_max(tf.abs(net), range(1, net.shape.rank)) for net in watched], axis=1)
-        with tf.compat.v1.Session(graph=graph) as session:
-            return np.concatenate([session.run(peaks, {tensors: batch}) for batch in batches])
+    session = tf.compat.v1.Session(graph=graph)  # not a default one: making the batches takes TensorFlow, too
+    return np.concatenate([session.run(peaks, {tensors: batch}) for batch in batches])
 
 
 def _is_watched(operation: tf.Operation) -> bool:
