@@ -25,6 +25,7 @@ from mnasnet_cli.artifacts.runner import open_model
 from mnasnet_cli.artifacts.runner_base import size_of
 from mnasnet_cli.artifacts.samples import Samples
 from mnasnet_cli.artifacts.saved_model import write_saved_model
+from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.slim_checkpoint import slim_predictor, write_slim_checkpoint
 from mnasnet_cli.artifacts.staging import staged_folder
 from mnasnet_cli.artifacts.tflite import write_tflite, write_tflite_fp16
@@ -177,7 +178,8 @@ def _check(job: Job, form: str, written: Written) -> Comparison:
     if form == "slim-checkpoint":
         predict = slim_predictor(job.loaded, written.path)
     else:
-        predict = open_model(str(written.path)).predict_tensors
+        with silenced():  # LiteRT tells what it runs on
+            predict = open_model(str(written.path)).predict_tensors
     names = ("logits",) if job.loaded.kind == "classifier" else DETECTOR_OUTPUTS
     got, wanted = [], []
     for outputs, tensors in chain(
