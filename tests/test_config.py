@@ -123,6 +123,7 @@ def test_progressive_sizes_are_multiples_of_32() -> None:
         ("training.seed=-1", "training.seed: should be greater than or equal to 0, found -1"),
         ("training.seed=2147483648", "training.seed: should be less than 2147483648"),
         ("training.accumulate_steps=3", "batch_size 256 is not a multiple of accumulate_steps 3"),
+        ("training.batch_parts=3", "256 images at a time can't be split into 3 equal batch_parts"),
         ("data.augment.crop_area=[0.9, 0.1]", "crop_area [0.9, 0.1] must be two rising numbers in (0, 1]"),
         ("data.progressive=[[0.5, 1]]", "progressive must start at 0.0"),
         ("data.image_size=8", "data.image_size: should be greater than or equal to 16, found 8"),

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mnasnet_cli.console import progress
 from mnasnet_cli.tasks.task import Evaluation, Task
 from mnasnet_cli.training.distribution import Processes, share_of
+from mnasnet_cli.training.parts import split_batch
 from mnasnet_cli.variables import SlimModule
 
 
@@ -26,8 +27,12 @@ class Evaluator:
         self._processes = Processes(self._strategy)
         self._batch_size = batch_size
 
+        parts = task.config.training.batch_parts
+        parts = parts if batch_size % parts == 0 else 1
+
         def outputs(batch: Any) -> dict[str, tf.Tensor]:
-            return task.eval_outputs(model, batch, weights)
+            found = [task.eval_outputs(model, part, weights) for part in split_batch(batch, parts)]
+            return {name: tf.concat([part[name] for part in found], 0) for name in found[0]}
 
         self._outputs: Callable[[Any], Any] = tf.function(
             lambda batch: self._strategy.run(outputs, args=(batch,)), autograph=False, reduce_retracing=True

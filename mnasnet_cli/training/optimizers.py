@@ -8,15 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from mnasnet_cli.config import OptimizerConfig
+from mnasnet_cli.training.muon import muon_scale, orthogonalize
 
 Slots = dict[str, Any]
 Rule = Callable[[Any, tf.Tensor, Slots, tf.Tensor, tf.Tensor], None]
-
-# Newton-Schulz coefficients and steps of Muon (Jordan et al. 2024): singular values end in about [0.7, 1.2].
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-NEWTON_SCHULZ_STEPS = 5
-# Gives Muon's update AdamW's usual root mean square: one learning rate serves both (Liu et al., arXiv 2502.16982).
-MUON_SCALE = 0.2
 
 
 class Optimizer(tf.Module):
@@ -49,34 +44,47 @@ class Optimizer(tf.Module):
           rate: [] float32, the learning rate.
           step: [] int64, updates done so far.
         """
-        extended = tf.distribute.get_strategy().extended
+        # All weights in one function, for Muon takes its matrices together. It could belong to any of them.
+        tf.distribute.get_strategy().extended.update(
+            next(iter(weights.values())),
+            lambda _, gradients: self._update(weights, gradients, rate, step),
+            args=(dict(gradients),),
+            group=True,
+        )
+
+    def _update(
+        self, weights: Mapping[str, Any], gradients: Mapping[str, tf.Tensor], rate: tf.Tensor, step: tf.Tensor
+    ) -> None:
+        """Updates the weights of one replica: each variable stands for the copy that is there."""
+        matrices: dict[str, tf.Tensor] = {}
         for name, weight in weights.items():
+            gradient = gradients[name]
+            if name in self._regularized and self._options.weight_decay:
+                gradient = self._decay(weight, gradient, rate)
             slots = {slot: variables[name] for slot, variables in self.slots.items() if name in variables}
-            rule, decays = self._rules[name], name in self._regularized
-
-            def update(
-                variable: Any,
-                gradient: tf.Tensor,
-                slots: Slots = slots,
-                rule: Rule = rule,
-                decays: bool = decays,
-            ) -> None:
-                if decays and self._options.weight_decay:
-                    gradient = self._decay(variable, gradient, rate)
-                rule(variable, gradient, slots, rate, step)
-
-            extended.update(weight, update, args=(gradients[name],), group=True)
+            rule = self._rules[name]
+            if rule is None:
+                matrices[name] = self._look_ahead(gradient, slots["momentum"])
+            else:
+                rule(weight, gradient, slots, rate, step)
+        for name, direction in zip(matrices, orthogonalize(list(matrices.values())), strict=True):
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=weights[name].handle,
+                alpha=rate * muon_scale(direction.shape),
+                delta=tf.reshape(direction, weights[name].shape),
+            )
 
     def _decay(self, variable: Any, gradient: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         weight_decay = self._options.weight_decay
         if self._options.name in ("adamw", "muon"):
-            variable.assign_sub(rate * weight_decay * variable)
+            variable.assign((1.0 - rate * weight_decay) * variable)
             return gradient
         return gradient + weight_decay * variable
 
-    def _rule(self, name: str, weight: tf.Variable) -> Rule:
+    def _rule(self, name: str, weight: tf.Variable) -> Rule | None:
+        """How the weight is updated by itself; None for Muon, which updates matrices together."""
         if self._options.name == "muon":
-            return self._muon if _is_matrix(name, weight) else self._adam
+            return None if _is_matrix(name, weight) else self._adam
         return {"rmsprop": self._rmsprop, "sgd": self._sgd, "adamw": self._adam}[self._options.name]
 
     def _slot_names(self, name: str) -> dict[str, float]:
@@ -124,27 +132,10 @@ class Optimizer(tf.Module):
             grad=gradient,
         )
 
-    def _muon(self, variable: Any, gradient: tf.Tensor, slots: Slots, rate: tf.Tensor, step: tf.Tensor) -> None:
-        """Momentum, orthogonalised: every direction of the matrix moves by the same amount (Jordan et al. 2024)."""
-        momentum = slots["momentum"]
+    def _look_ahead(self, gradient: tf.Tensor, momentum: Any) -> tf.Tensor:
+        """Updates a matrix's momentum; returns where Nesterov's goes, [inputs, outputs]."""
         average = momentum.assign(self._options.momentum * momentum + gradient)
-        looked_ahead = gradient + self._options.momentum * average
-        inputs, outputs = variable.shape[-2:]
-        direction = orthogonalize(tf.reshape(looked_ahead, [inputs, outputs]))
-        scale = MUON_SCALE * max(inputs, outputs) ** 0.5
-        variable.assign_sub(rate * scale * tf.reshape(direction, variable.shape))
-
-
-def orthogonalize(matrix: tf.Tensor) -> tf.Tensor:
-    """About the nearest (semi-)orthogonal matrix to `matrix` [m, n], by Newton-Schulz iteration."""
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else tf.transpose(matrix)
-    x /= tf.norm(x) + 1e-7
-    a, b, c = NEWTON_SCHULZ
-    for _ in range(NEWTON_SCHULZ_STEPS):
-        square = tf.matmul(x, x, transpose_b=True)
-        x = a * x + tf.matmul(b * square + c * tf.matmul(square, square), x)
-    return x if wide else tf.transpose(x)
+        return tf.reshape(gradient + self._options.momentum * average, momentum.shape[-2:])
 
 
 def _is_matrix(name: str, weight: tf.Variable) -> bool:

@@ -26,6 +26,7 @@ from mnasnet_cli.training.cluster import PeerLost, read_cluster, start_again
 from mnasnet_cli.training.distribution import Processes, check_batch_size, make_strategy
 from mnasnet_cli.training.failures import NotFinite, clear_errors
 from mnasnet_cli.training.loop import Trainer
+from mnasnet_cli.training.parts import share_cores
 from mnasnet_cli.training.rendezvous import meet
 from mnasnet_cli.training.run_directory import RunDirectory, recorded_init
 from mnasnet_cli.training.signals import StopRequest
@@ -53,6 +54,7 @@ def train(
         checkpoint yet, unless its loss became infinite or NaN.
       Stopped: SIGTERM arrived, and a checkpoint was saved.
     """
+    share_cores(config.training.batch_parts)
     cluster = read_cluster()
     task = make_task(config, data_dir)
     # Asked for before the directory is made: missing or too few records must leave nothing behind.
@@ -63,7 +65,8 @@ def train(
     if cluster.several:
         meet(cluster, _digest(config, data["fingerprint"]))
     strategy = make_strategy()
-    check_batch_size(strategy, config.training.batch_size // config.training.accumulate_steps)
+    at_once = config.training.accumulate_steps * config.training.batch_parts
+    check_batch_size(strategy, config.training.batch_size // at_once)
     processes = Processes(strategy)
     with processes.together("opened"):
         run = RunDirectory(run_dir, config, data, fresh=fresh, writer=processes.chief, init=init)

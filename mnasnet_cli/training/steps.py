@@ -11,6 +11,7 @@ from mnasnet_cli.tasks.task import Task
 from mnasnet_cli.training.distribution import mean_statistics
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
+from mnasnet_cli.training.parts import mean_loss
 from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
 
 MAX_STEPS = 100  # of one call
@@ -122,7 +123,13 @@ class TrainSteps:
         )
         variables = [self._model.weights[name] for name in self._names]
         with tf.GradientTape() as tape:
-            loss = self._task.train_loss(self._model, batch, seed, self._working_weights())
+            working = self._working_weights()
+            loss = mean_loss(
+                lambda part, part_seed: self._task.train_loss(self._model, part, part_seed, working),
+                batch,
+                seed,
+                self._config.training.batch_parts,
+            )
             loss /= context.num_replicas_in_sync
         gradients = tape.gradient(loss, variables)
         if context.num_replicas_in_sync > 1:

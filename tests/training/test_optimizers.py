@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mnasnet_cli.config import OptimizerConfig
-from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm, orthogonalize
+from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
 
 RATE = 0.1
 GRADIENTS = [np.array([1.0, -2.0]), np.array([0.5, 0.5]), np.array([-1.0, 3.0])]
@@ -71,15 +71,6 @@ def test_sgd_decays_through_the_gradient() -> None:
     options = OptimizerConfig(name="sgd", weight_decay=0.3)
     assert run(options, regularized=True) == pytest.approx(sgd(False, decay=0.3), rel=1e-5)
     assert run(options, regularized=False) == pytest.approx(sgd(False), rel=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (4, 12), (12, 4)])
-def test_orthogonalize_makes_all_singular_values_about_one(shape: tuple[int, int]) -> None:
-    matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    values = np.linalg.svd(orthogonalize(tf.constant(matrix)).numpy(), compute_uv=False)
-    assert values.min() > 0.3
-    assert values.max() < 1.3
-    assert np.isfinite(orthogonalize(tf.zeros(shape)).numpy()).all()
 
 
 def test_muon_takes_1x1_convolutions_and_leaves_the_rest_to_adam() -> None:

@@ -105,6 +105,14 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int) -> None:
     assert found.weights == pytest.approx(expected.weights, rel=1e-5)
 
 
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_parts_side_by_side_have_the_gradient_of_the_whole_batch(accumulated: int) -> None:
+    found = run("training.batch_parts=2", f"training.accumulate_steps={accumulated}")
+    expected = by_hand()
+    assert found.losses == pytest.approx(expected.losses, rel=1e-5)
+    assert found.weights == pytest.approx(expected.weights, rel=1e-5)
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 def test_clipping_comes_after_accumulation(parts: int) -> None:
     settings = ["optimizer.gradient_clip=1.0", f"training.accumulate_steps={parts}"]
