@@ -8,10 +8,11 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from mnasnet_cli.config_detection import DetectionConfig, check_for_detection
+from mnasnet_cli.config_finetune import FinetuneConfig
 from mnasnet_cli.config_net import NetConfig
 from mnasnet_cli.config_section import Fraction, Pair, Rate, Section, Share, Triple
 from mnasnet_cli.errors import nearest
-from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec
+from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec, layer_names
 
 Interpolation = Literal["bilinear", "bicubic", "tf1-bilinear"]
 
@@ -190,6 +191,7 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig = TrainingConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
     detection: DetectionConfig | None = None
     """Of the task coco only."""
 
@@ -206,6 +208,11 @@ class Config(Section):
             raise ValueError("the section 'detection' is for detectors (task: coco), not for classifiers")
         if self.task == "coco":
             check_for_detection(self.model_dump(), Config().model_dump())
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_part_exists(self) -> Config:
+        self.finetune.check_layers(layer_names(NETS[self.model.variant]))
         return self
 
     @model_validator(mode="after")

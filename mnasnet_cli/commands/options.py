@@ -67,4 +67,12 @@ FreshFlag = Annotated[bool, typer.Option("--fresh", help="Begin anew; an older r
 PrecisionOption = Annotated[
     str | None, typer.Option("--precision", metavar="float32|bfloat16", help="Type of the computation.")
 ]
+FreezeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--freeze",
+        metavar="PART",
+        help="Keep a part of the net as it begins: stem, layer_N (the layers up to it) or backbone.",
+    ),
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]

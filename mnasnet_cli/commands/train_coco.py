@@ -11,6 +11,7 @@ from mnasnet_cli.commands.options import (
     ConfigOption,
     DataOption,
     EpochsOption,
+    FreezeOption,
     FreshFlag,
     ImageSizeOption,
     JsonFlag,
@@ -41,6 +42,7 @@ def train_coco(
         str | None,
         typer.Option(metavar="MODEL", help="Start from all of this detector; other classes get a new predictor."),
     ] = None,
+    freeze: FreezeOption = None,
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
@@ -59,6 +61,7 @@ def train_coco(
         "training.batch_size": batch_size,
         "training.precision": precision,
         "training.seed": seed,
+        "finetune.freeze": freeze,
     }
     settings, run_dir = resolve_run(
         "coco",

@@ -11,6 +11,7 @@ from mnasnet_cli.commands.options import (
     ConfigOption,
     DataOption,
     EpochsOption,
+    FreezeOption,
     FreshFlag,
     ImageSizeOption,
     JsonFlag,
@@ -36,6 +37,7 @@ def train_imagenet(
         str | None,
         typer.Option(metavar="MODEL", help="Start from this model's weights; other classes get a new head."),
     ] = None,
+    freeze: FreezeOption = None,
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
@@ -52,6 +54,7 @@ def train_imagenet(
         "training.batch_size": batch_size,
         "training.precision": precision,
         "training.seed": seed,
+        "finetune.freeze": freeze,
     }
     settings, run_dir = resolve_run(
         "imagenet",

@@ -19,7 +19,7 @@ from mnasnet_cli.metrics.accuracy import summarize_accuracy
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
-from mnasnet_cli.tasks.task import Evaluation
+from mnasnet_cli.tasks.task import Evaluation, Weights
 from mnasnet_cli.variables import SlimModule
 
 CLASSIFIER_SCOPE = "Conv2d_1c_1x1"
@@ -75,15 +75,14 @@ class ClassificationTask:
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         return self.records.train_batches(epoch, image_size, skip_examples, share)
 
+    def forward(self, model: SlimModule, batch: ClassificationBatch, weights: Weights, **mode: Any) -> tf.Tensor:
+        return model(self._normalize(batch.images, weights), variables=weights, **mode)
+
     def train_loss(
-        self,
-        model: SlimModule,
-        batch: ClassificationBatch,
-        seed: tf.Tensor,
-        weights: Mapping[str, Any] | None,
+        self, model: SlimModule, batch: ClassificationBatch, seed: tf.Tensor, weights: Weights, **mode: Any
     ) -> tf.Tensor:
         smoothing = self.config.training.label_smoothing
-        logits = model(self._normalize(batch.images, weights), is_training=True, seed=seed, variables=weights)
+        logits = self.forward(model, batch, weights, is_training=True, seed=seed, **mode)
         loss = smoothed_cross_entropy(logits, batch.labels, smoothing)
         if self.config.data.augment.mixup or self.config.data.augment.cutmix:
             mixed = smoothed_cross_entropy(logits, batch.mixed_labels, smoothing)
@@ -105,11 +104,8 @@ class ClassificationTask:
     def eval_batches(self, share: Share) -> tf.data.Dataset:
         return self.records.eval_batches(self.config.eval_size, share)
 
-    def eval_outputs(
-        self, model: SlimModule, batch: ClassificationBatch, weights: Mapping[str, Any] | None
-    ) -> dict[str, tf.Tensor]:
-        logits = model(self._normalize(batch.images, weights), is_training=False, variables=weights)
-        logits = tf.cast(logits, tf.float32)
+    def eval_outputs(self, model: SlimModule, batch: ClassificationBatch, weights: Weights) -> dict[str, tf.Tensor]:
+        logits = tf.cast(self.forward(model, batch, weights, is_training=False), tf.float32)
         return {
             "positions": batch.positions,
             "labels": batch.labels,
@@ -130,7 +126,7 @@ class ClassificationTask:
         outputs = {name: values[real] for name, values in outputs.items()}
         return Evaluation(summarize_accuracy(outputs, self.labels, self.names), outputs)
 
-    def _normalize(self, images: tf.Tensor, weights: Mapping[str, Any] | None) -> tf.Tensor:
+    def _normalize(self, images: tf.Tensor, weights: Weights) -> tf.Tensor:
         data = self.config.data
         images = (images - tf.constant(data.mean)) / tf.constant(data.deviation)
         return tf.cast(images, tf.bfloat16) if weights is not None and _is_bfloat16(weights) else images
@@ -159,13 +155,22 @@ def classifier_info(config: Config, labels: Sequence[str], names: Sequence[str])
 
 
 def make_classifier(config: Config, num_classes: int) -> SlimModule:
-    """The net of a configuration, called as `model(images, is_training=…, seed=…)`, giving logits [N, C] float32."""
+    """The net of a configuration, called as `model(images, is_training=…, seed=…)`, giving logits [N, C] float32.
+
+    `batch_norm_decay` goes before the configuration's; `frozen_until` is that of `mnasnet_base`.
+    """
     options, spec = config.model, config.model.spec
 
-    def net(images: tf.Tensor, is_training: bool, seed: tf.Tensor | None = None) -> tf.Tensor:
+    def net(
+        images: tf.Tensor,
+        is_training: bool,
+        seed: tf.Tensor | None = None,
+        frozen_until: str | None = None,
+        batch_norm_decay: Any = None,
+    ) -> tf.Tensor:
         scope = mnasnet.training_scope(
             is_training=is_training,
-            batch_norm_decay=options.batch_norm_decay,
+            batch_norm_decay=options.batch_norm_decay if batch_norm_decay is None else batch_norm_decay,
             updates_collections=None,
         )
         with slim.arg_scope(scope):
@@ -177,6 +182,7 @@ def make_classifier(config: Config, num_classes: int) -> SlimModule:
                 dropout_keep_prob=None if options.dropout is None else 1.0 - options.dropout,
                 dropout_fn=None if seed is None else _seeded_dropout(seed),
                 zero_init_residual=options.zero_init_residual,
+                frozen_until=frozen_until,
             )
         return tf.cast(logits, tf.float32)
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config import Config
+from mnasnet_cli.config import Config, DetectionConfig
 from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.geometry import boxes as geometry
+from mnasnet_cli.geometry.nms import Detections as Found
 from mnasnet_cli.geometry.nms import detect
 from mnasnet_cli.metrics import coco_map
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
@@ -25,7 +26,7 @@ from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.tasks.detection_results import as_detections, detected_truth, make_truth
 from mnasnet_cli.tasks.detection_start import detector_start
 from mnasnet_cli.tasks.losses import anchor_focal_loss, ciou_loss, giou_loss, huber_loss
-from mnasnet_cli.tasks.task import Evaluation
+from mnasnet_cli.tasks.task import Evaluation, Weights
 from mnasnet_cli.variables import SlimModule
 
 
@@ -86,10 +87,10 @@ class DetectionTask:
         return self.records.train_batches(epoch, image_size, skip_examples, share)
 
     def train_loss(
-        self, model: SlimModule, batch: DetectionBatch, seed: tf.Tensor, weights: Mapping[str, Any] | None
+        self, model: SlimModule, batch: DetectionBatch, seed: tf.Tensor, weights: Weights, **mode: Any
     ) -> tf.Tensor:
         """Focal and box loss over the number of matched anchors in the batch (arXiv 1708.02002, section 4.1)."""
-        losses, matched = self.losses(self._predict(model, batch, weights, is_training=True), batch)
+        losses, matched = self.losses(self.forward(model, batch, weights, is_training=True, **mode), batch)
         return tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched))
 
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
@@ -112,22 +113,9 @@ class DetectionTask:
     def eval_batches(self, share: Share) -> tf.data.Dataset:
         return self.records.eval_batches(self.config.eval_size, share)
 
-    def eval_outputs(
-        self, model: SlimModule, batch: DetectionBatch, weights: Mapping[str, Any] | None
-    ) -> dict[str, tf.Tensor]:
-        predictions = self._predict(model, batch, weights, is_training=False)
-        size, options = int(batch.images.shape[1]), self.options
-        found = detect(
-            predictions.class_logits,
-            predictions.box_deltas,
-            anchors_of(size).boxes,
-            level_counts=anchors_of(size).level_counts,
-            image_size=(size, size),
-            candidates=options.candidates,
-            iou_threshold=options.nms_iou,
-            score_threshold=options.score_threshold,
-            max_detections=options.max_detections,
-        )
+    def eval_outputs(self, model: SlimModule, batch: DetectionBatch, weights: Weights) -> dict[str, tf.Tensor]:
+        predictions = self.forward(model, batch, weights, is_training=False)
+        found = find_boxes(predictions, int(batch.images.shape[1]), self.options)
         losses, matched = self.losses(predictions, batch)
         return {
             "positions": batch.positions,
@@ -156,20 +144,20 @@ class DetectionTask:
         shown = self.detections(detected_truth(self.truth, outputs, self.records.info.category_ids))
         coco_map.self_check(self.truth, shown)
         evaluation = coco_map.evaluate_detections(self.truth, self.detections(outputs))
-        return Evaluation({**evaluation.summary(), "loss": loss}, outputs)
+        known = self.records.info.images_in_both_splits
+        also = {"images_trained_on": known} if known else {}  # so that no one takes memory for skill
+        return Evaluation({**evaluation.summary(), "loss": loss, **also}, outputs)
 
     def detections(self, outputs: Mapping[str, np.ndarray]) -> Detections:
         """The boxes of `eval_outputs` in px of the original images, with the data set's category ids."""
         return as_detections(outputs, self.records.info.category_ids, str(self.records.directory))
 
-    def _predict(
-        self, model: SlimModule, batch: DetectionBatch, weights: Mapping[str, Any] | None, *, is_training: bool
-    ) -> Predictions:
+    def forward(self, model: SlimModule, batch: DetectionBatch, weights: Weights, **mode: Any) -> Predictions:
         data = self.config.data
         images = (batch.images - tf.constant(data.mean)) / tf.constant(data.deviation)
         if weights is not None and any(weight.dtype == tf.bfloat16 for weight in weights.values()):
             images = tf.cast(images, tf.bfloat16)
-        return model(images, is_training=is_training, variables=weights)
+        return model(images, variables=weights, **mode)
 
     def losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss of each image [N], not yet divided by the number of its matched anchors [N] float32."""
@@ -189,6 +177,21 @@ class DetectionTask:
         boxes = tf.math.unsorted_segment_sum(box, rows[:, 0], tf.shape(matched)[0])
         total = tf.reduce_sum(focal, axis=1) + options.box_weight * boxes
         return total, tf.reduce_sum(tf.cast(matched, tf.float32), axis=1)
+
+
+def find_boxes(predictions: Predictions, size: int, options: DetectionConfig) -> Found:
+    """The boxes that a net's predictions for images of size × size px amount to, in px of those."""
+    return detect(
+        predictions.class_logits,
+        predictions.box_deltas,
+        anchors_of(size).boxes,
+        level_counts=anchors_of(size).level_counts,
+        image_size=(size, size),
+        candidates=options.candidates,
+        iou_threshold=options.nms_iou,
+        score_threshold=options.score_threshold,
+        max_detections=options.max_detections,
+    )
 
 
 def detector_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
@@ -219,10 +222,12 @@ def make_detector(config: Config, num_classes: int) -> SlimModule:
     assert options is not None
     spec = config.model.spec
 
-    def net(images: tf.Tensor, is_training: bool) -> Predictions:
+    def net(
+        images: tf.Tensor, is_training: bool, frozen_until: str | None = None, batch_norm_decay: Any = None
+    ) -> Predictions:
         scope = mnasnet.training_scope(
             is_training=is_training,
-            batch_norm_decay=config.model.batch_norm_decay,
+            batch_norm_decay=config.model.batch_norm_decay if batch_norm_decay is None else batch_norm_decay,
             updates_collections=None,
         )
         with slim.arg_scope(scope):
@@ -234,6 +239,7 @@ def make_detector(config: Config, num_classes: int) -> SlimModule:
                 is_training=is_training,
                 freeze_backbone_norm=options.freeze_backbone_norm,
                 zero_init_residual=config.model.zero_init_residual,
+                frozen_until=frozen_until,
             )
         return Predictions(*(tf.cast(values, tf.float32) for values in predictions))
 

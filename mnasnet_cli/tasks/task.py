@@ -13,6 +13,9 @@ from mnasnet_cli.config import Config
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.variables import SlimModule
 
+Weights = Mapping[str, Any] | None
+"""Tensors or variables by name that stand in for a model's own; None: its own."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -58,10 +61,11 @@ class Task(Protocol):
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset: ...
 
-    def train_loss(
-        self, model: SlimModule, batch: Any, seed: tf.Tensor, weights: Mapping[str, Any] | None
-    ) -> tf.Tensor:
-        """Mean loss [] float32 of a batch, in training mode; `seed` is an int32 [2] for dropout."""
+    def forward(self, model: SlimModule, batch: Any, weights: Weights, **mode: Any) -> Any:
+        """The net's outputs for a batch; `mode` are `is_training` and what else the net takes besides images."""
+
+    def train_loss(self, model: SlimModule, batch: Any, seed: tf.Tensor, weights: Weights, **mode: Any) -> tf.Tensor:
+        """Mean loss [] float32 of a batch, in training mode; `seed` is an int32 [2] for dropout, `mode` as above."""
 
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         """Names of the images at places [first, first + count) of an epoch's order."""
@@ -74,7 +78,7 @@ class Task(Protocol):
 
     def eval_batches(self, share: Share) -> tf.data.Dataset: ...
 
-    def eval_outputs(self, model: SlimModule, batch: Any, weights: Mapping[str, Any] | None) -> dict[str, tf.Tensor]:
+    def eval_outputs(self, model: SlimModule, batch: Any, weights: Weights) -> dict[str, tf.Tensor]:
         """Per-example results of a batch, first axis N; padding is marked so that `summarize` leaves it out."""
 
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:

@@ -22,8 +22,10 @@ from mnasnet_cli.training.distribution import Processes, share_of
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.evaluation import Evaluator
 from mnasnet_cli.training.events import EventLog
-from mnasnet_cli.training.failures import NotFinite
+from mnasnet_cli.training.failures import NotFinite, not_finite
+from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.recalibration import Recalibration
 from mnasnet_cli.training.run_directory import RunDirectory, read_metrics
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.steps import MAX_STEPS, Outcome, TrainSteps
@@ -44,10 +46,14 @@ class Trainer:
         self.model = task.make_model()
         for name, value in initial_weights.items():
             self.model.weights[name].assign(value)
-        self.optimizer = Optimizer(self.config.optimizer, self.model.trainable, self.model.regularized)
+        self.steps_per_epoch = task.steps_per_epoch
+        self.total_steps = self.steps_per_epoch * self.config.training.epochs
+        self.plan = FinetunePlan(self.config, self.model.trainable, self.steps_per_epoch)
+        self.optimizer = Optimizer(self.config.optimizer, self.model.trainable, self.model.regularized, self.plan)
         self.average = MovingAverage(self.model.weights) if self.config.training.ema_decay else None
-        self.steps = TrainSteps(task, self.model, self.optimizer, self.average)
+        self.steps = TrainSteps(task, self.model, self.optimizer, self.average, self.plan)
         averaged = self.average.weights if self.average else None
+        self.recalibrate = Recalibration(task, self.model, averaged)
         self.evaluator = Evaluator(task, self.model, averaged, batch_size=self.config.training.eval_batch_size)
         self.checkpoints = Checkpoints(
             run.path,
@@ -58,8 +64,6 @@ class Trainer:
             keep=self.config.training.keep_checkpoints,
             chief=self.processes.chief,
         )
-        self.steps_per_epoch = task.steps_per_epoch
-        self.total_steps = self.steps_per_epoch * self.config.training.epochs
         self._call_steps = 1
         self._losses: list[float] = []  # of the steps since the last line of metrics
         self.evaluation: Evaluation | None = None
@@ -137,6 +141,7 @@ class Trainer:
                 tf.constant([self._learning_rate(s) for s in steps], tf.float32),
                 tf.constant([schedules.ema_decay(limit, s) for s in steps], tf.float32),
                 tf.constant([self.stop.requested, save, self._call_steps], tf.float32),
+                self.plan.frozen_until(step // self.steps_per_epoch),
             )
             taken = int(outcome.done)
         if not math.isfinite(float(outcome.last_loss)):
@@ -150,22 +155,7 @@ class Trainer:
         return outcome, taken
 
     def _not_finite(self, step: int, what: str) -> NotFinite:
-        epoch, position = divmod(step, self.steps_per_epoch)
-        batch_size = self.config.training.batch_size
-        names = self.task.train_names(epoch, position * batch_size, batch_size)
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        kept = self.checkpoints.kept_step
-        before = "no checkpoint was saved before it"
-        if kept is not None:
-            before = (
-                f"the checkpoint of step {kept:,} is from before it (--run-dir NEW --init {self.run.path} goes on from "
-                "there with other settings)"
-            )
-        return NotFinite(
-            f"{what} at step {step:,} (epoch {epoch + 1}), on the images {shown}; {before}. A lower learning rate "
-            "(--set optimizer.learning_rate_per_256=…) or gradient clipping (--set optimizer.gradient_clip=1.0) often "
-            "helps"
-        )
+        return not_finite(self.task, step, what, kept_step=self.checkpoints.kept_step, run_dir=self.run.path)
 
     def _log_training(self, step: int) -> None:
         loss = math.fsum(self._losses) / len(self._losses)
@@ -185,6 +175,9 @@ class Trainer:
         """Evaluates where that is due, then saves: a checkpoint never lacks the metrics of its step."""
         epoch, every = step // self.steps_per_epoch, self.config.training.eval_every_epochs
         if step == self.total_steps or (every and epoch % every == 0):
+            if self.config.finetune.recalibrate_batches:
+                with self.clock.running():  # on the first batches of the epoch, whichever steps this process took
+                    self.recalibrate(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
             self._evaluate(step)
         self._save(step)
 

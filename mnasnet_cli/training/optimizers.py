@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from mnasnet_cli.config import OptimizerConfig
+from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.muon import muon_scale, orthogonalize
 
 Slots = dict[str, Any]
@@ -21,10 +22,17 @@ class Optimizer(tf.Module):
       slots: slot name → weight name → variable of the weight's shape.
     """
 
-    def __init__(self, options: OptimizerConfig, weights: Mapping[str, tf.Variable], regularized: frozenset[str]):
+    def __init__(
+        self,
+        options: OptimizerConfig,
+        weights: Mapping[str, tf.Variable],
+        regularized: frozenset[str],
+        plan: FinetunePlan | None = None,
+    ):
         super().__init__()
         self._options = options
         self._regularized = regularized
+        self._plan = plan
         self._rules = {name: self._rule(name, weight) for name, weight in weights.items()}
         slots: dict[str, dict[str, tf.Variable]] = {}
         for name, weight in weights.items():
@@ -36,10 +44,10 @@ class Optimizer(tf.Module):
     def apply(
         self, weights: Mapping[str, tf.Variable], gradients: Mapping[str, Any], rate: tf.Tensor, step: tf.Tensor
     ) -> None:
-        """Updates every weight, in cross-replica context.
+        """Updates weights, in cross-replica context.
 
         Args:
-          weights: those that the optimizer was made for. It keeps none: a checkpoint would find them here first.
+          weights: of those that the optimizer was made for. It keeps none: a checkpoint would find them here first.
           gradients: weight name → gradient, already summed over the replicas.
           rate: [] float32, the learning rate.
           step: [] int64, updates done so far.
@@ -57,20 +65,25 @@ class Optimizer(tf.Module):
     ) -> None:
         """Updates the weights of one replica: each variable stands for the copy that is there."""
         matrices: dict[str, tf.Tensor] = {}
+        rates: dict[str, tf.Tensor] = {}
         for name, weight in weights.items():
-            gradient = gradients[name]
+            gradient, own_step = gradients[name], step
+            rates[name] = rate
+            if self._plan is not None:
+                rates[name] = self._plan.rate_factor(name) * rate
+                own_step = step - self._plan.first_step(name)  # Adam's bias correction counts a weight's own updates
             if name in self._regularized and self._options.weight_decay:
-                gradient = self._decay(weight, gradient, rate)
+                gradient = self._decay(weight, gradient, rates[name])
             slots = {slot: variables[name] for slot, variables in self.slots.items() if name in variables}
             rule = self._rules[name]
             if rule is None:
                 matrices[name] = self._look_ahead(gradient, slots["momentum"])
             else:
-                rule(weight, gradient, slots, rate, step)
+                rule(weight, gradient, slots, rates[name], own_step)
         for name, direction in zip(matrices, orthogonalize(list(matrices.values())), strict=True):
             tf.raw_ops.ResourceApplyGradientDescent(
                 var=weights[name].handle,
-                alpha=rate * muon_scale(direction.shape),
+                alpha=rates[name] * muon_scale(direction.shape),
                 delta=tf.reshape(direction, weights[name].shape),
             )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mnasnet_cli import __version__
 from mnasnet_cli.config import Config
-from mnasnet_cli.errors import CheckpointError, MnasnetError
+from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.tasks.task import Task
@@ -61,6 +61,7 @@ def train(
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
     _ = task.steps_per_epoch, task.eval_examples, task.model_info()
     init = init or (None if fresh else recorded_init(run_dir))
+    _check_start(config, run_dir, init, fresh=fresh)
     initial = _initial_weights(task, init) if init else {}
     if cluster.several:
         meet(cluster, _digest(config, data["fingerprint"]))
@@ -96,6 +97,17 @@ def train_or_start_again(
         return train(config, data_dir, run_dir, fresh=fresh, init=init)
     except PeerLost as error:
         start_again(error, time.monotonic() - began)
+
+
+def _check_start(config: Config, run_dir: Path, init: str | None, *, fresh: bool) -> None:
+    """Raises ConfigError where a part is to be kept as it begins, and that is at random."""
+    goes_on = not fresh and list_checkpoints(run_dir / CHECKPOINT_FOLDER)
+    if config.finetune.freeze and not init and not goes_on:
+        flag = "--backbone MODEL or --init MODEL" if config.task == "coco" else "--init MODEL"
+        raise ConfigError(
+            f"finetune.freeze keeps {config.finetune.freeze} as it begins, which is at random without {flag}; name a "
+            "trained model, or choose a recipe that trains the whole net (--config quick)"
+        )
 
 
 def _digest(config: Config, fingerprint: str) -> str:

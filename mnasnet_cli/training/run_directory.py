@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from mnasnet_cli.config import Config
+from mnasnet_cli.config import Config, validate
 from mnasnet_cli.console import say, warn
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.files import append_whole, write_atomically
@@ -93,7 +93,8 @@ class RunDirectory:
         write_atomically(self.path / ENVIRONMENT_FILE, json.dumps(environment, indent=2))
 
     def _check_same(self, config: Config, data: Mapping[str, str]) -> None:
-        before = read_config(self.path) or {}
+        # As a version without a setting of today's computed: with that setting's default.
+        before = validate(read_config(self.path) or {}, str(self.path / CONFIG_FILE)).model_dump(mode="json")
         # Where a schedule or the sizes look ahead to the last epoch, its number changes what is computed on the way.
         ahead = config.schedule.name == "cosine" or bool(config.data.progressive)
         free = FREE_TO_CHANGE if ahead else (*FREE_TO_CHANGE, "training.epochs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -10,6 +11,7 @@ from mnasnet_cli.config import Config
 from mnasnet_cli.tasks.task import Task
 from mnasnet_cli.training.distribution import mean_statistics
 from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
 from mnasnet_cli.training.parts import mean_loss
 from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
@@ -39,14 +41,21 @@ class TrainSteps:
         model: SlimModule,
         optimizer: Optimizer,
         average: MovingAverage | None,
+        plan: FinetunePlan,
     ):
         self._task, self._model, self._optimizer, self._average = task, model, optimizer, average
+        self._plan = plan
         self._config: Config = task.config
         self._strategy = tf.distribute.get_strategy()
-        self._names = list(model.trainable)
 
     def __call__(
-        self, iterator: Any, first: tf.Tensor, rates: tf.Tensor, decays: tf.Tensor, votes: tf.Tensor
+        self,
+        iterator: Any,
+        first: tf.Tensor,
+        rates: tf.Tensor,
+        decays: tf.Tensor,
+        votes: tf.Tensor,
+        frozen_until: str | None = None,
     ) -> Outcome:
         """Takes len(rates) steps, at most MAX_STEPS.
 
@@ -56,27 +65,35 @@ class TrainSteps:
           rates: [n] float32, the learning rate of each step.
           decays: [n] float32, the moving average's decay at each step.
           votes: [k] float32, what this process has to say on what all must do alike.
+          frozen_until: the layers up to this one stay as they are.
         """
         # Always of one length: each other one would be another graph, and half a minute more until the first step.
         count = len(rates)
-        padding = [[0, MAX_STEPS - count]]
-        return self._take(iterator, first, tf.constant(count), tf.pad(rates, padding), tf.pad(decays, padding), votes)
+        rates, decays = (tf.pad(values, [[0, MAX_STEPS - count]]) for values in (rates, decays))
+        return self._take(iterator, first, tf.constant(count), rates, decays, votes, frozen_until)
 
     @tf.function(autograph=False)
     def _take(
-        self, iterator: Any, first: tf.Tensor, count: tf.Tensor, rates: tf.Tensor, decays: tf.Tensor, votes: tf.Tensor
+        self,
+        iterator: Any,
+        first: tf.Tensor,
+        count: tf.Tensor,
+        rates: tf.Tensor,
+        decays: tf.Tensor,
+        votes: tf.Tensor,
+        frozen_until: str | None,
     ) -> Outcome:
-        """`count` steps, in one graph for each size of image."""
+        """`count` steps, in one graph for each size of image and set of frozen weights."""
+        names = self._plan.trained(self._model.trainable, frozen_until)
+        weights = {name: self._model.weights[name] for name in names}
 
         def condition(done: tf.Tensor, losses: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
             return (done < count) & tf.math.is_finite(last)
 
         def body(done: tf.Tensor, losses: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             step = first + tf.cast(done, tf.int64)
-            loss, gradients = self._gradients(iterator, step)
-            self._optimizer.apply(
-                self._model.trainable, dict(zip(self._names, gradients, strict=True)), rates[done], step
-            )
+            loss, gradients = self._gradients(iterator, step, weights, frozen_until)
+            self._optimizer.apply(weights, dict(zip(weights, gradients, strict=True)), rates[done], step)
             if self._average is not None:
                 self._average.update(self._model.weights, decays[done])
             # Each loss by itself: how steps are grouped into calls depends on the time, and must not show in a mean.
@@ -85,17 +102,22 @@ class TrainSteps:
         done, losses, last = tf.while_loop(condition, body, [0, tf.zeros_like(rates), 0.0])
         return Outcome(done, losses, last, self._mean(votes))
 
-    def _gradients(self, iterator: Any, step: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
-        """Loss and gradients of the whole batch: the mean over its parts and over the replicas."""
+    def _gradients(
+        self, iterator: Any, step: tf.Tensor, weights: Mapping[str, tf.Variable], frozen_until: str | None
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """Loss and its gradients by `weights`, of the whole batch: the mean over its parts and over the replicas."""
         parts = self._config.training.accumulate_steps
 
         def part(index: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
-            return self._strategy.run(self._replica_gradients, args=(next(iterator), step, index))
+            return self._strategy.run(
+                lambda batch, step, index: self._replica_gradients(batch, step, index, weights, frozen_until),
+                args=(next(iterator), step, index),
+            )
 
         if parts == 1:
             loss, gradients = part(tf.constant(0))
         else:
-            zeros = [tf.zeros(self._model.weights[name].shape) for name in self._names]
+            zeros = [tf.zeros(weight.shape) for weight in weights.values()]
 
             def add(index: tf.Tensor, loss: tf.Tensor, *sums: tf.Tensor) -> Any:
                 part_loss, part_gradients = part(index)
@@ -114,24 +136,33 @@ class TrainSteps:
             gradients = clip_by_global_norm(local, self._config.optimizer.gradient_clip)
         return loss, gradients
 
-    def _replica_gradients(self, batch: Any, step: tf.Tensor, part: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _replica_gradients(
+        self,
+        batch: Any,
+        step: tf.Tensor,
+        part: tf.Tensor,
+        weights: Mapping[str, tf.Variable],
+        frozen_until: str | None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group
         seed = tf.stack([tf.cast(self._config.training.seed, tf.int32), tf.cast(step, tf.int32)])
         seed = tf.random.experimental.stateless_fold_in(
             seed, tf.cast(part, tf.int32) * 65_536 + tf.cast(replica, tf.int32)
         )
-        variables = [self._model.weights[name] for name in self._names]
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            for weight in weights.values():  # and no others: nothing is computed for gradients that nobody wants
+                tape.watch(weight)
+            mode = {} if frozen_until is None else {"frozen_until": frozen_until}
             working = self._working_weights()
             loss = mean_loss(
-                lambda part, part_seed: self._task.train_loss(self._model, part, part_seed, working),
+                lambda part, part_seed: self._task.train_loss(self._model, part, part_seed, working, **mode),
                 batch,
                 seed,
                 self._config.training.batch_parts,
             )
             loss /= context.num_replicas_in_sync
-        gradients = tape.gradient(loss, variables)
+        gradients = tape.gradient(loss, list(weights.values()))
         if context.num_replicas_in_sync > 1:
             loss, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, *gradients])
         return loss, gradients

@@ -87,6 +87,24 @@ def test_ends_anywhere_in_an_epoch_and_goes_on(
     assert_same(run, trained_run)
 
 
+def test_staged_finetuning_goes_on_too(
+    mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
+) -> None:
+    staged = ["--freeze=layer_3", "--set=finetune.freeze_epochs=1", "--set=finetune.layer_decay=0.8"]
+    staged += ["--set=finetune.recalibrate_batches=2", f"--init={trained_run}", "--epochs=2"]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    command = ["train-imagenet", *FLAGS, f"--data={shape_records}", *staged]
+    assert mnasnet(*command, f"--run-dir={whole}").code == 0
+    # Within the frozen epoch; after its evaluation, which changed statistics that were not saved; after the release.
+    for where, count in (("_call", 3), ("_save", 1), ("_call", 9), ("_save", 1)):
+        with pytest.MonkeyPatch.context() as patch:
+            die_at(patch, where, count)
+            with pytest.raises(Killed):
+                mnasnet(*command, f"--run-dir={run}")
+    assert mnasnet(*command, f"--run-dir={run}").code == 0
+    assert_same(run, whole)
+
+
 def test_steps_and_logs_do_not_depend_on_how_calls_are_grouped(
     mnasnet: Callable[..., Any], shape_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

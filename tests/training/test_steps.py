@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -11,7 +10,9 @@ import pytest
 import tensorflow as tf
 
 from mnasnet_cli.config import Config, load_config
+from mnasnet_cli.tasks.task import Weights
 from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.steps import Outcome, TrainSteps, working_copy
 from mnasnet_cli.variables import SlimModule
@@ -30,7 +31,7 @@ class LinearTask:
     def __init__(self, config: Config):
         self.config = config
 
-    def train_loss(self, model: Any, batch: Batch, seed: tf.Tensor, weights: Mapping[str, Any] | None) -> tf.Tensor:
+    def train_loss(self, model: Any, batch: Batch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
         return tf.reduce_mean((model(batch.x, variables=weights) - batch.y) ** 2)
 
 
@@ -53,7 +54,8 @@ def run(*assignments: str, calls: tuple[int, ...] = (STEPS,), poison: int | None
     model.build(tf.TensorSpec([1, 3], tf.float32))
     optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
     average = MovingAverage(model.weights)
-    steps = TrainSteps(LinearTask(config), model, optimizer, average)  # type: ignore[arg-type]
+    plan = FinetunePlan(config, model.trainable, STEPS)
+    steps = TrainSteps(LinearTask(config), model, optimizer, average, plan)  # type: ignore[arg-type]
     x, y = examples()
     if poison is not None:
         x[poison] = np.inf

@@ -1,0 +1,47 @@
+"""The section of a configuration that says how a net that begins with trained weights is trained further."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from mnasnet_cli.config_section import Section
+from mnasnet_cli.errors import nearest
+
+STEM, BACKBONE = "stem", "backbone"
+
+
+class FinetuneConfig(Section):
+    """What is trained of a net that begins with trained weights, and how much."""
+
+    freeze: str | None = None
+    """The part that stays as it begins: stem, layer_N (the layers up to it) or backbone; null trains everything."""
+    freeze_epochs: Annotated[int, Field(ge=1)] | None = None
+    """Epochs after which the frozen part is trained as well; it stays frozen where null."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Learning rate of a layer over that of the layer above it; the classifier or the heads have the whole rate."""
+    recalibrate_batches: Annotated[int, Field(ge=0)] = 0
+    """Before an evaluation, batch norm's statistics become the mean over so many training batches; 0: moving ones."""
+
+    @model_validator(mode="after")
+    def _staged(self) -> FinetuneConfig:
+        if self.freeze_epochs is not None and self.freeze is None:
+            raise ValueError(
+                f"freeze_epochs {self.freeze_epochs} says when a part is released, but freeze names none; name one, or "
+                "set both to null"
+            )
+        return self
+
+    def frozen_in(self, epoch: int) -> bool:
+        """Whether the part is frozen in an epoch (0-based)."""
+        return self.freeze is not None and (self.freeze_epochs is None or epoch < self.freeze_epochs)
+
+    def check_layers(self, layers: list[str]) -> None:
+        """Raises ValueError where `freeze` names no part of a net with these layers, from the stem to the head."""
+        if self.freeze not in (None, STEM, BACKBONE, *layers):
+            known = (STEM, BACKBONE, *layers)
+            raise ValueError(
+                f"finetune.freeze: the net has no part called {self.freeze!r}; expected {STEM}, {BACKBONE} or "
+                f"{layers[0]} … {layers[-1]}{nearest(str(self.freeze), known)}"
+            )

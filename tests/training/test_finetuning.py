@@ -1,0 +1,223 @@
+"""Frozen parts, layer-wise learning rates, and statistics that are measured anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_net import DETECTOR_FLAGS, FLAGS
+
+from mnasnet_cli.config import Config, OptimizerConfig, load_config
+from mnasnet_cli.nets.slim_compat import slim
+from mnasnet_cli.nets.spec import NETS, get_spec, layer_names
+from mnasnet_cli.training.finetuning import FinetunePlan, layer_number
+from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.recalibration import Recalibration
+from mnasnet_cli.variables import SlimModule
+
+# A net of three blocks: stem, layer_2 … layer_4, head convolution layer_5, classifier.
+LAYERS = {
+    "Mnasnet/Conv/weights": 1,
+    "Mnasnet/Conv/BatchNorm/gamma": 1,
+    "Mnasnet/sep_conv/depthwise/depthwise_weights": 2,
+    "Mnasnet/mb_conv/expand/weights": 3,
+    "FeatureExtractor/Mnasnet/mb_conv_1/project/weights": 4,
+    "Mnasnet/Conv_1/weights": 5,
+    "Mnasnet/Conv2d_1c_1x1/biases": 6,
+    "FeatureExtractor/Mnasnet/fpn/projection_1/weights": 6,
+    "WeightSharedConvolutionalBoxPredictor/BoxPredictor/weights": 6,
+}
+
+
+def make_config(*assignments: str) -> Config:
+    return load_config("quick", assignments=["model.variant=tiny", *assignments])
+
+
+def weights_of(run: Path, *, ema: bool = True) -> dict[str, np.ndarray]:
+    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+
+    return read_checkpoint(newest_checkpoint(run), ema=ema).weights
+
+
+@pytest.mark.usefixtures("tiny_net")
+def test_layers_of_weights() -> None:
+    assert {name: layer_number(name, get_spec("tiny")) for name in LAYERS} == LAYERS
+
+
+def test_every_layer_of_every_net_has_weights(repo: Path) -> None:
+    shapes = json.loads((repo / "tests/golden/variables.json").read_text())
+    for name, spec in NETS.items():
+        found = [layer_number(weight, spec) for weight in shapes[name]]
+        assert found == sorted(found), name  # they stand in the order in which they are made
+        assert set(found) == set(range(1, len(layer_names(spec)) + 2))
+
+
+@pytest.mark.usefixtures("tiny_net")
+def test_plan() -> None:
+    plan = FinetunePlan(make_config("finetune.layer_decay=0.5"), LAYERS, 10)
+    assert [plan.frozen_until(epoch) for epoch in range(2)] == [None, None]
+    assert [plan.rate_factor(name) for name in LAYERS] == [0.5 ** (6 - layer) for layer in LAYERS.values()]
+    assert plan.trained(LAYERS, None) == list(LAYERS)
+    assert {plan.first_step(name) for name in LAYERS} == {0}
+    for part, until, last in (("stem", "layer_1", 1), ("layer_3", "layer_3", 3), ("backbone", "layer_5", 5)):
+        plan = FinetunePlan(make_config(f"finetune.freeze={part}", "finetune.freeze_epochs=2"), LAYERS, 10)
+        assert [plan.frozen_until(epoch) for epoch in range(3)] == [until, until, None]
+        assert plan.trained(LAYERS, until) == [name for name, layer in LAYERS.items() if layer > last]
+        assert plan.trained(LAYERS, None) == list(LAYERS)
+        assert [plan.first_step(name) for name in LAYERS] == [20 * (layer <= last) for layer in LAYERS.values()]
+    plan = FinetunePlan(make_config("finetune.freeze=stem"), LAYERS, 10)
+    assert plan.frozen_until(1000) == "layer_1"
+
+
+@pytest.mark.usefixtures("tiny_net")
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_released_weight_is_updated_as_if_it_began_then(optimizer: Any) -> None:
+    name = "Mnasnet/Conv/weights"
+    plan = FinetunePlan(
+        make_config("finetune.freeze=stem", "finetune.freeze_epochs=2", "finetune.layer_decay=0.5"), [name], 5
+    )
+    options = OptimizerConfig(name=optimizer, weight_decay=0.1)
+
+    def run(plan: FinetunePlan | None, first: int, rate: float) -> np.ndarray:
+        weights = {name: tf.Variable([1.0, -2.0])}
+        rule = Optimizer(options, weights, frozenset([name]), plan)
+        for step in range(3):
+            gradients = {name: tf.constant([0.3, 0.1]) * (step + 1)}
+            rule.apply(weights, gradients, tf.constant(rate), tf.constant(first + step, tf.int64))
+        return weights[name].numpy()
+
+    assert run(plan, 10, 0.1 * 2**5) == pytest.approx(run(None, 0, 0.1), rel=1e-6)
+
+
+def test_frozen_layers_cost_no_gradients(shape_records: Path, tiny_net: None) -> None:
+    from mnasnet_cli.data.pipeline import Share
+    from mnasnet_cli.tasks.classification import ClassificationTask
+    from mnasnet_cli.training.steps import MAX_STEPS, TrainSteps
+
+    config = make_config("data.image_size=32", "training.batch_size=4", "finetune.freeze=backbone")
+    task = ClassificationTask(config, shape_records)
+    model = task.make_model()
+    plan = FinetunePlan(config, model.trainable, 1)
+    steps = TrainSteps(task, model, Optimizer(config.optimizer, model.trainable, model.regularized), None, plan)
+    batches = iter(task.train_batches(0, 32, 0, Share(batch_size=4)))
+    zeros = tf.zeros([MAX_STEPS])
+
+    def backward(frozen_until: str | None) -> int:
+        traced = steps._take.get_concrete_function(
+            batches, tf.constant(0, tf.int64), tf.constant(1), zeros, zeros, zeros, frozen_until
+        )
+        functions = traced.graph.as_graph_def().library.function
+        return sum("Backprop" in node.op or node.op.endswith("Grad") for f in functions for node in f.node_def)
+
+    everything = backward(None)
+    assert 0 < backward("layer_5") < everything / 5
+
+
+def forward_statistics(kernel: np.ndarray, batches: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    outputs = [batch @ kernel for batch in batches]
+    means = np.mean([values.mean((0, 1, 2)) for values in outputs], axis=0)
+    return means, np.mean([values.var((0, 1, 2), ddof=1) for values in outputs], axis=0)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_recalibration_is_the_mean_over_batches_under_the_weights_in_question(averaged: bool) -> None:
+    def net(images: tf.Tensor, is_training: bool, batch_norm_decay: Any = 0.9, frozen_until: Any = None) -> tf.Tensor:
+        with slim.arg_scope(
+            [slim.batch_norm], is_training=is_training, decay=batch_norm_decay, updates_collections=None
+        ):
+            kernel = tf.compat.v1.get_variable("weights", [3, 2], initializer=tf.compat.v1.ones_initializer())
+            return slim.batch_norm(tf.matmul(images, kernel), scale=True, fused=True, scope="BatchNorm")
+
+    model = SlimModule(net)
+    model.build(tf.TensorSpec([4, 2, 2, 3], tf.float32), is_training=False)
+    rng = np.random.default_rng(0)
+    kernels = rng.normal(size=(2, 3, 2)).astype(np.float32)
+    model.weights["weights"].assign(kernels[0])
+    averages = {name: tf.Variable(weight) for name, weight in model.weights.items()} if averaged else None
+    if averages:
+        averages["weights"].assign(kernels[1])
+    batches = [rng.normal(size=(4, 2, 2, 3)).astype(np.float32) for _ in range(4)]
+    task = SimpleNamespace(
+        config=make_config_of_batches(3),
+        forward=lambda model, batch, weights, **mode: model(batch, variables=weights, **mode),
+    )
+    recalibrate = Recalibration(task, model, averages)  # type: ignore[arg-type]
+    for _ in range(2):  # the second time changes nothing: it does not depend on what was there
+        recalibrate(tf.data.Dataset.from_tensor_slices(np.stack(batches)))
+        mean, variance = forward_statistics(kernels[int(averaged)], batches[:3])
+        found = averages or model.weights
+        assert found["BatchNorm/moving_mean"].numpy() == pytest.approx(mean, abs=1e-6)
+        assert found["BatchNorm/moving_variance"].numpy() == pytest.approx(variance, rel=1e-5)
+    if averaged:  # the training goes on with its own
+        assert (model.weights["BatchNorm/moving_mean"].numpy() == 0).all()
+        assert (model.weights["BatchNorm/moving_variance"].numpy() == 1).all()
+
+
+def make_config_of_batches(count: int) -> Config:
+    return load_config("quick", assignments=[f"finetune.recalibrate_batches={count}"])
+
+
+@pytest.mark.usefixtures("tiny_net")
+def test_a_frozen_part_stays_bit_for_bit(
+    mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
+) -> None:
+    run, common = tmp_path / "run", [f"--data={shape_records}", f"--init={trained_run}", "--freeze=layer_3"]
+    settings = ["--epochs=1", "--set=training.accumulate_steps=2", "--set=finetune.recalibrate_batches=2"]
+    outcome = mnasnet("train-imagenet", *FLAGS, *common, *settings, f"--run-dir={run}")
+    assert outcome.code == 0, outcome.err
+    before, spec = weights_of(trained_run), get_spec("tiny")
+    for ema in (True, False):
+        after = weights_of(run, ema=ema)
+        same = {layer_number(name, spec) for name in before if (before[name] == after[name]).all()}
+        changed = {layer_number(name, spec) for name in before if (before[name] != after[name]).any()}
+        assert (same, changed) == ({1, 2, 3}, {4, 5, 6})
+
+
+@pytest.mark.usefixtures("tiny_net")
+def test_a_detectors_backbone_stays(mnasnet: Callable[..., Any], scene_records: Path, tmp_path: Path) -> None:
+    common = ["train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", "--epochs=1"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert mnasnet(*common, f"--run-dir={first}").code == 0
+    extra = ["--freeze=backbone", "--set=finetune.recalibrate_batches=1", "--set=finetune.layer_decay=0.7"]
+    outcome = mnasnet(*common, f"--run-dir={second}", f"--init={first}", *extra)
+    assert outcome.code == 0, outcome.err
+    before, after = weights_of(first), weights_of(second)
+    backbone = [name for name in before if layer_number(name, get_spec("tiny-backbone")) < 5]
+    assert backbone
+    assert all((before[name] == after[name]).all() for name in backbone)
+    assert any((before[name] != after[name]).any() for name in before if name not in backbone)
+
+
+@pytest.mark.usefixtures("tiny_net")
+@pytest.mark.parametrize(
+    ("command", "flags", "arguments", "message"),
+    [
+        ("train-imagenet", FLAGS, ["--freeze=stem"], "stem as it begins, which is at random without --init MODEL"),
+        ("train-coco", DETECTOR_FLAGS, ["--freeze=backbone"], "at random without --backbone MODEL or --init MODEL"),
+        ("train-imagenet", FLAGS, ["--freeze=layer_9"], "expected stem, backbone or layer_1 … layer_5"),
+        ("train-imagenet", FLAGS, ["--set=finetune.freeze_epochs=2"], "but freeze names none"),
+        ("train-imagenet", FLAGS, ["--set=finetune.layer_decay=1.5"], "finetune.layer_decay"),
+    ],
+)  # fmt: skip
+def test_contradictions(
+    mnasnet: Callable[..., Any],
+    shape_records: Path,
+    scene_records: Path,
+    tmp_path: Path,
+    command: str,
+    flags: tuple[str, ...],
+    arguments: list[str],
+    message: str,
+) -> None:
+    data = shape_records if command == "train-imagenet" else scene_records
+    outcome = mnasnet(command, *flags, f"--data={data}", f"--run-dir={tmp_path / 'run'}", *arguments)
+    assert outcome.code == 2, outcome.err
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
