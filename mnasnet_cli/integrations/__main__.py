@@ -17,15 +17,22 @@ USAGE = "usage: python -m mnasnet_cli.integrations PROGRAM [ARGUMENTS]; PROGRAM 
 def register_all() -> list[str]:
     """Registers with each of the two programs that is on the path; returns the names that they know now."""
     names = []
-    if importlib.util.find_spec("nets") is not None:
+    if _is_there("nets.nets_factory"):
         from mnasnet_cli.integrations import nets_factory
 
         names += nets_factory.register()
-    if importlib.util.find_spec("object_detection") is not None:
+    if _is_there("object_detection.builders"):
         from mnasnet_cli.integrations import object_detection
 
         names += object_detection.register()
     return names
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # its package is not there
+        return False
 
 
 def main() -> None:

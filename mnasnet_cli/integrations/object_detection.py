@@ -5,7 +5,7 @@
     object_detection.register()
 
 Afterwards a pipeline's ``feature_extractor { type: "ssd_mnasnet_b1_fpn" }`` is RetinaNet's pyramid on a MnasNet. Needs
-the API on the path (``object_detection``, and slim's folder), from 2020 or later: it must use the package ``tf_slim``.
+the API of 2020 or later on the path (and slim's folder): it must use the package ``tf_slim``.
 
 ``ssd_mnasnet_a1_fpn`` and ``ssd_mnasnet_b1_fpn`` are the nets of the TF-Slim project of 2019 that brought these names
 up (``a1-2019`` and ``b1-2019`` here), so that its checkpoints and pipelines work. The paper's nets are
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 from typing import Any
 
 try:
@@ -40,10 +41,7 @@ _WEIGHT_DECAY = 1e-5
 
 
 class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
-    """A feature pyramid on the MnasNet ``spec``; the classes below set it.
-
-    N images; variables lie under ``FeatureExtractor/Mnasnet``, the pyramid's under ``FeatureExtractor/Mnasnet/fpn``.
-    """
+    """A feature pyramid on the MnasNet ``spec``, which the classes below set. N images."""
 
     spec: NetSpec
 
@@ -87,11 +85,11 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
           ValueError: the lowest level is not among 2 to 5, or above the highest.
         """
         super().__init__(
-            is_training=is_training,
-            depth_multiplier=depth_multiplier,
-            min_depth=min_depth,
-            pad_to_multiple=pad_to_multiple,
-            conv_hyperparams_fn=conv_hyperparams_fn,
+            is_training,
+            depth_multiplier,
+            min_depth,
+            pad_to_multiple,
+            conv_hyperparams_fn,
             reuse_weights=reuse_weights,
             use_explicit_padding=use_explicit_padding,
             use_depthwise=use_depthwise,
@@ -99,9 +97,8 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
             **others,
         )
         if not 2 <= fpn_min_level <= min(5, fpn_max_level):
-            raise ValueError(
-                f"fpn needs 2 <= min_level <= 5 and min_level <= max_level, got {fpn_min_level} and {fpn_max_level}"
-            )
+            found = f"{fpn_min_level} and {fpn_max_level}"
+            raise ValueError(f"fpn needs 2 <= min_level <= 5 and min_level <= max_level, got {found}")
         self._fpn_min_level = fpn_min_level
         self._fpn_max_level = fpn_max_level
         self._additional_layer_depth = additional_layer_depth
@@ -120,6 +117,14 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
             end_points = self._backbone(images, scope)
             with slim.arg_scope(self._conv_hyperparams_fn()), tf1.variable_scope("fpn", reuse=self._reuse_weights):
                 return self._pyramid(end_points)
+
+    def restore_from_classification_checkpoint_fn(self, feature_extractor_scope: str) -> dict[str, Any]:
+        """Returns {name in a classifier's checkpoint: variable} of the backbone.
+
+        Without the pyramid's, which no classifier has, every warning about a variable in the API's log is worth a look.
+        """
+        found = super().restore_from_classification_checkpoint_fn(feature_extractor_scope)
+        return {name: variable for name, variable in found.items() if not name.startswith("Mnasnet/fpn/")}
 
     def _taps(self) -> dict[int, str]:
         """Returns {level: layer} of the pyramid's levels that the backbone has."""
@@ -150,18 +155,16 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
         taps = self._taps()
         top = max(taps)
         channels = max(int(self._additional_layer_depth * self._depth_multiplier), self._min_depth)
-        native = {"use_native_resize_op": True} if self._use_native_resize_op else {}
         features = feature_map_generators.fpn_top_down_feature_maps(
             [(layer, end_points[layer]) for layer in taps.values()],
-            depth=channels,
+            channels,
             use_depthwise=self._use_depthwise,
             use_explicit_padding=self._use_explicit_padding,
-            **native,
+            use_native_resize_op=self._use_native_resize_op,
         )
         levels = [features[f"top_down_{layer}"] for layer in taps.values()]
-        convolve = slim.conv2d
-        if self._use_depthwise:
-            convolve = functools.partial(slim.separable_conv2d, depth_multiplier=1)
+        separable = functools.partial(slim.separable_conv2d, depth_multiplier=1)
+        convolve = separable if self._use_depthwise else slim.conv2d
         for level in range(top + 1, self._fpn_max_level + 1):
             net, padding = levels[-1], "SAME"
             if self._use_explicit_padding:
@@ -227,7 +230,7 @@ def register(builder: Any = None) -> list[str]:
       RuntimeError: the API runs under TensorFlow 2, where it takes Keras extractors only.
     """
     if builder is None:
-        from object_detection.builders import model_builder as builder
+        builder = importlib.import_module("object_detection.builders.model_builder")
     extractors = getattr(builder, "SSD_FEATURE_EXTRACTOR_CLASS_MAP", None)
     if extractors is None:
         raise RuntimeError(

@@ -20,6 +20,7 @@ from pathlib import Path
 from tf1_environment import ROOT, tf1_or_exit
 
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
 
 from data_prep.coco import CocoOptions, prepare_coco
 from data_prep.shapes import write_shapes_coco
@@ -42,27 +43,28 @@ SCORES = {
 }
 
 
-def write_checkpoint(prefix: Path) -> None:
-    """Writes a classifier (b1-2019, 10 classes, drawn at random) as a checkpoint of TF-Slim's."""
-    import tensorflow as tf
+def write_checkpoint(folder: Path) -> Path:
+    """Makes a classifier (b1-2019, 10 classes, drawn at random) and exports it for TF-Slim; returns the prefix."""
+    from made_models import classifier_config, make_checkpoint
 
-    from mnasnet_cli.nets.mnasnet import mnasnet_b1_2019
-    from mnasnet_cli.nets.slim_compat import tf1
+    make_checkpoint(folder / "run", classifier_config("b1-2019", 64), [f"n{number}" for number in range(10)])
+    command = ["export", folder / "run", "--format", "slim-checkpoint", "--out", folder, "--parity-images", "1"]
+    _mnasnet(*command)
+    return folder / "slim-checkpoint" / "model.ckpt"
 
-    with tf.Graph().as_default():
-        tf1.set_random_seed(0)
-        mnasnet_b1_2019(tf1.placeholder(tf.float32, [1, 64, 64, 3]), num_classes=10)
-        with tf1.Session() as session:
-            session.run(tf1.global_variables_initializer())
-            tf1.train.Saver().save(session, str(prefix), write_meta_graph=False)
+
+def _mnasnet(*arguments: object) -> str:
+    """Runs a command; returns what it wrote to standard output."""
+    command = [sys.executable, "-m", "mnasnet_cli", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def same_scores(folder: Path, annotations: Path) -> None:
     """Holds the API's scores against those of `mnasnet report` for the same detections."""
-    command = ["report", str(folder / "detections.json"), str(annotations), "--json"]
-    done = subprocess.run([sys.executable, "-m", "mnasnet_cli", *command], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    ours, theirs = json.loads(done.stdout), json.loads((folder / "scores.json").read_text())
+    ours = json.loads(_mnasnet("report", folder / "detections.json", annotations, "--json"))
+    theirs = json.loads((folder / "scores.json").read_text())
     for name, other in SCORES.items():
         wanted = theirs[f"DetectionBoxes_{other}"]
         found = -1.0 if ours[name] is None else ours[name]
@@ -82,14 +84,16 @@ def main() -> int:
     tf1 = tf1_or_exit()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = arguments.coco
+        source = arguments.coco and arguments.coco.resolve()
         if source is None:
             source = folder / "images"
             write_shapes_coco(source, train=8, val=8, size=160)
         prepare_coco(source, folder / "records", CocoOptions(train_shards=1, val_shards=1, workers=1))
-        write_checkpoint(folder / "model.ckpt")
+        checkpoint = write_checkpoint(folder)
         made = tf1.run_module("mnasnet_cli.integrations.label_map", folder / "records", folder / "label_map.pbtxt")
-        failed = made or tf1.run("object_detection_probe.py", folder, str(arguments.size), str(arguments.batch))
+        failed = made or tf1.run(
+            "object_detection_probe.py", folder, checkpoint, str(arguments.size), str(arguments.batch)
+        )
         if not failed:
             same_scores(folder, source / "annotations/instances_val2017.json")
     return failed

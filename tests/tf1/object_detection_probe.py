@@ -1,7 +1,7 @@
 """What ``check_object_detection.py`` runs under Python 3.7 and TensorFlow 1.15, the Object Detection API on its path.
 
-Fails with an AssertionError; prints a line for each thing that held. Usage: FOLDER SIZE BATCH, where FOLDER holds
-``records/``, ``label_map.pbtxt`` and ``model.ckpt.*``; writes ``detections.json`` and ``scores.json`` there.
+Fails with an AssertionError; prints a line for each thing that held. Usage: FOLDER CHECKPOINT SIZE BATCH, where FOLDER
+holds ``records/`` and ``label_map.pbtxt``; writes ``detections.json`` and ``scores.json`` there.
 """
 
 from __future__ import annotations
@@ -116,12 +116,12 @@ class Watch(tf1.train.SessionRunHook):
         self.losses.append(float(values.results))
 
 
-def trains(folder: Path, size: int, batch: int) -> dict[str, Any]:
+def trains(folder: Path, checkpoint: str, size: int, batch: int) -> dict[str, Any]:
     """The API's own training function starts from our checkpoint, and lowers the loss on one batch of our records."""
     configs = pipeline("b1")
     shrink(configs, size)
     config = configs["train_config"]
-    config.fine_tune_checkpoint = str(folder / "model.ckpt")
+    config.fine_tune_checkpoint = checkpoint
     config.batch_size = batch
     schedule = config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
     schedule.warmup_steps, schedule.learning_rate_base = 0, 0.01
@@ -218,15 +218,15 @@ def evaluates(folder: Path, configs: dict[str, Any]) -> None:
     (folder / "detections.json").write_text(json.dumps(rows, default=float))
 
 
-def main(folder: Path, size: int, batch: int) -> None:
+def main(folder: Path, checkpoint: str, size: int, batch: int) -> None:
     object_detection.register()
     builds("ssd_mnasnet_b1_fpn", "b1-2019")
     builds("ssd_mnasnet_a1_fpn", "a1-2019")
     builds("ssd_mnasnet_b1_paper_fpn", "b1")
     equals_ours(size)
-    configs = trains(folder, size, batch)
+    configs = trains(folder, checkpoint, size, batch)
     evaluates(folder, configs)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
