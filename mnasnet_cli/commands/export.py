@@ -13,10 +13,11 @@ from mnasnet_cli.commands.options import DataOption, JsonFlag
 from mnasnet_cli.errors import CheckpointError
 
 TASKS = ("imagenet", "coco")
+STATE_DICTS = ("torchvision", "timm")
 
 
 class Format(enum.StrEnum):
-    """What a model can be written as; the same as `artifacts.manifest.FORMATS`."""
+    """What a model can be written as: `artifacts.manifest.FORMATS`, and `weights.state_dicts.FORMATS`."""
 
     SAVED_MODEL = "saved-model"
     FROZEN = "frozen"
@@ -25,6 +26,8 @@ class Format(enum.StrEnum):
     TFLITE_INT8 = "tflite-int8"
     ONNX = "onnx"
     SLIM_CHECKPOINT = "slim-checkpoint"
+    TORCHVISION = "torchvision"
+    TIMM = "timm"
 
 
 def export(
@@ -64,15 +67,22 @@ def export(
     """Write a model in the formats of servers and phones, and check each beside the checkpoint.
 
     Images come from the records of --data, and are generated where there are none. What isn't the same model by its
-    format's tolerance is not put in its place, and the exit code is 3 then.
+    format's tolerance is not put in its place, and the exit code is 3 then. torchvision and timm get a state dict,
+    which is read again and compared bit by bit.
     """
-    from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults, rows_of
     from mnasnet_cli.training.checkpoints import read_info
 
     prefix = _find(model, best)
     data = data or _default_data(read_info(prefix).get("task"))
     out = out or _folder_beside(prefix)
-    wanted = [str(form) for form in formats or (Format.SAVED_MODEL, Format.TFLITE)]
+    chosen = formats or [Format.SAVED_MODEL, Format.TFLITE]
+    state_dicts = _export_state_dicts(prefix, out, [form for form in chosen if form in STATE_DICTS], ema)
+    wanted = [str(form) for form in chosen if form not in STATE_DICTS]
+    if not wanted:
+        _show_state_dicts(prefix, out, state_dicts, json_output)
+        return
+    from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults, rows_of
+
     outcomes = export_model(
         prefix,
         out,
@@ -95,13 +105,32 @@ def export(
                 "parity": outcome.comparison.as_dict(),
             }
             for outcome in outcomes
-        ]
+        ] + state_dicts
         console.emit_json({"model": prefix, "out": str(out), "images": where, "artifacts": artifacts})
     else:
         columns = ("format", "MB", "largest difference", "agreement", "images", "file")
         caption = f"Beside the checkpoint, on {where}: differences of logits or scores, agreement of top-1 or of boxes."
         console.print_table(f"Export of {prefix}", columns, rows_of(outcomes), caption=caption)
+        if state_dicts:
+            _show_state_dicts(prefix, out, state_dicts, json_output)
     raise_for_faults(outcomes)
+
+
+def _export_state_dicts(prefix: str, out: Path, forms: list[Format], ema: bool) -> list[dict[str, Any]]:
+    """Writes those formats that other libraries' nets load."""
+    from mnasnet_cli.weights.state_dicts import export_state_dict
+
+    written = [export_state_dict(prefix, out / form, str(form), ema=ema) for form in dict.fromkeys(forms)]
+    return [{**row, "ok": True, "fault": None, "parity": {"identical": True}} for row in written]
+
+
+def _show_state_dicts(prefix: str, out: Path, rows: list[dict[str, Any]], json_output: bool) -> None:
+    if json_output:
+        console.emit_json({"model": prefix, "out": str(out), "images": None, "artifacts": rows})
+        return
+    cells = [(row["format"], row["bytes"] / 1e6, row["path"], row["code"]) for row in rows]
+    caption = "Read again and compared: every tensor is identical."
+    console.print_table(f"State dicts of {prefix}", ("format", "MB", "file", "to load it"), cells, caption=caption)
 
 
 def _find(model: str | None, best: bool) -> str:

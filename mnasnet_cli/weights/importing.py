@@ -27,10 +27,9 @@ from mnasnet_cli.weights.classes import classifier_classes, detector_classes
 from mnasnet_cli.weights.files import find_tensorflow, read_tensors
 from mnasnet_cli.weights.kinds import Kind, find_kind
 from mnasnet_cli.weights.names import LOGITS
-from mnasnet_cli.weights.rules import SCOPE, Rule, find_faults, take
+from mnasnet_cli.weights.rules import COUNTER, SCOPE, Rule, describe_faults, find_faults, take
 
 WIDTHS = (1.0, 0.35, 0.5, 0.75, 1.3, 1.4)  # that someone published weights at
-_COUNTER = ".num_batches_tracked"  # what PyTorch's batch norm keeps beside its statistics
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _fitting(
     source: str, kind: Kind, variant: str, width: float, tensors: Mapping[str, np.ndarray], outputs: int
 ) -> tuple[dict[str, Any], NetSpec, list[Rule]]:
     """The net of the kind that the tensors are of."""
-    found: list[str] | None = None
+    found: list[tuple[str, str]] | None = None
     for changes, spec in kind.specs(variant, width):
         rules = kind.rules(spec, outputs)
         faults = find_faults(rules, _without_counters(rules, tensors))
@@ -142,7 +141,7 @@ def _fitting(
     assert found
     raise CheckpointError(
         f"{source} holds {kind.title}, but not {variant} at width {width:g}{_other_net(kind, tensors)}; "
-        f"{len(found)} tensors don't fit: {'; '.join(found)}"
+        f"{len(found)} tensors don't fit: {describe_faults(found)}"
     )
 
 
@@ -159,7 +158,7 @@ def _other_net(kind: Kind, tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def _outputs(kind: Kind, tensors: Mapping[str, np.ndarray]) -> int:
-    """Outputs of the last layer, a detector's for one anchor with the background; the usual ones where it is missing."""
+    """Outputs of the last layer, a detector's for one anchor with the background; or the usual ones."""
     last = tensors.get(kind.classifier)
     if last is None or last.ndim != 1 or not last.size:
         return 91 if kind.detector else 1000
@@ -168,13 +167,13 @@ def _outputs(kind: Kind, tensors: Mapping[str, np.ndarray]) -> int:
 
 def _without_counters(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Without the counters of batch norms that the net has."""
-    known = {rule.theirs.rpartition(".")[0] + _COUNTER for rule in rules if rule.theirs.endswith(".running_mean")}
+    known = {rule.theirs.rpartition(".")[0] + COUNTER for rule in rules if rule.theirs.endswith(".running_mean")}
     return {name: tensor for name, tensor in tensors.items() if name not in known}
 
 
 def _take_counters(tensors: Mapping[str, np.ndarray]) -> int | dict[str, int] | None:
     """What PyTorch counted: one number where all batch norms say the same, and the way back needs no more."""
-    counters = {name: int(tensor) for name, tensor in tensors.items() if name.endswith(_COUNTER) and not tensor.shape}
+    counters = {name: int(tensor) for name, tensor in tensors.items() if name.endswith(COUNTER) and not tensor.shape}
     norms = sum(name.endswith(".running_mean") for name in tensors)
     values = set(counters.values())
     return (values.pop() if len(values) == 1 and len(counters) == norms else counters) if counters else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ import numpy as np
 from mnasnet_cli.nets.spec import ConvShape
 
 SCOPE = "Mnasnet"
+COUNTER = ".num_batches_tracked"  # what PyTorch's batch norm keeps beside its statistics
 
 # How a tensor's axes lie elsewhere: theirs are ours in this order. A dense layer's kernel has no positions, so that its
 # two axes of size 1 are left out.
@@ -107,22 +109,34 @@ def layer_rules(
     return rules
 
 
-def find_faults(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> list[str]:
-    """What keeps tensors from being those of the rules: names that lack or are too many, shapes, numbers."""
+def find_faults(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
+    """(name, what is wrong): what keeps tensors from being those of the rules, in names, shapes or numbers."""
     wanted = {rule.theirs: rule.their_shape for rule in rules}
-    faults = [f"{name} is missing" for name in wanted if name not in tensors]
-    faults += [f"{name} is not in the net" for name in tensors if name not in wanted]
+    faults = [(name, "missing") for name in wanted if name not in tensors]
+    faults += [(name, "not in the net") for name in tensors if name not in wanted]
     for name, shape in wanted.items():
         tensor = tensors.get(name)
         if tensor is None:
             continue
         if tensor.shape != shape:
-            faults.append(f"{name} has shape {list(tensor.shape)} instead of {list(shape)}")
+            faults.append((name, f"shape {list(tensor.shape)} instead of {list(shape)}"))
         elif tensor.dtype.kind != "f":
-            faults.append(f"{name} holds {tensor.dtype} instead of floating point numbers")
+            faults.append((name, f"{tensor.dtype} instead of floating point numbers"))
         elif not np.isfinite(tensor).all():
-            faults.append(f"{name} holds numbers that are not finite")
+            faults.append((name, "numbers that are not finite"))
     return faults
+
+
+def describe_faults(faults: Iterable[tuple[str, str]]) -> str:
+    """All of them in one line; parts of a layer with the same fault stand together, as in `bn1.{weight,bias}`."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, problem in faults:
+        layer, part = re.fullmatch(r"(.*[./])?([^./]*)", name).groups("")  # type: ignore[union-attr]
+        groups.setdefault((layer, problem), []).append(part)
+    named = []
+    for (layer, problem), parts in groups.items():
+        named.append(f"{layer}{parts[0] if len(parts) == 1 else '{' + ','.join(parts) + '}'}: {problem}")
+    return "; ".join(named)
 
 
 def take(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,8 +2,9 @@
 
     python tests/peers/torch_models.py OUT      # a Python with torch, torchvision, timm and safetensors
 
-For `check_torch.py`. Weights and batch norm's statistics are drawn at random, so that nothing is left at the values that
-hide a mistake; their spread keeps the activations of every layer near 1.
+For `check_torch.py`. Weights and batch norm's statistics are drawn at random, so that nothing is left at the values
+that hide a mistake; their spread keeps activations moderate, as those of trained nets are: where they grow into
+the thousands, squeeze-excite's gates are steps, and PyTorch itself differs between float32 and float64.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def randomize(model: nn.Module, seed: int) -> None:
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             fan_in = module.weight[0].numel()
-            module.weight.data.normal_(0.0, (2.0 / fan_in) ** 0.5, generator=generator)
+            module.weight.data.normal_(0.0, fan_in**-0.5, generator=generator)
             if module.bias is not None:
                 module.bias.data.normal_(0.0, 0.2, generator=generator)
         elif isinstance(module, nn.BatchNorm2d):

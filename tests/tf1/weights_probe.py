@@ -1,4 +1,4 @@
-"""What ``check_weights.py`` runs under Python 3.7 and TensorFlow 1.15: the nets of others, with weights drawn at random.
+"""What ``check_weights.py`` runs under Python 3.7 and TensorFlow 1.15: the nets of others, with random weights.
 
 Usage: OUT KIND FOLDER. Writes a checkpoint ``OUT/NAME/model.ckpt`` for each net, ``images.npz`` and its outputs
 (``outputs.npz``). KIND is "tpu", FOLDER then a checkout of tensorflow/tpu; or "port" or "detector", with one of
@@ -62,13 +62,12 @@ def run(out: Path, build: Callable[[Any], dict[str, Any]], images: dict[str, np.
         tf1.train.Saver(saved).save(session, str(out / "model.ckpt"), write_meta_graph=False)
     np.savez(str(out / "outputs.npz"), **outputs)
     (out / "about.json").write_text(json.dumps({"trainable": trainable}))
-    print("{}: {:,} trainable parameters".format(out.name, trainable), flush=True)
+    print(f"{out.name}: {trainable:,} trainable parameters", flush=True)
 
 
 def tpu_nets(out: Path, folder: Path, images: dict[str, np.ndarray]) -> None:
     for part in ("efficientnet", "mnasnet"):
         sys.path.insert(0, str(folder / "models" / "official" / part))
-    sys.modules["lars_optimizer"] = types.ModuleType("lars_optimizer")  # for training, and not in the checkout
     models = importlib.import_module("mnasnet_models")
     for name in ("a1", "b1", "small"):
 
