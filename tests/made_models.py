@@ -73,7 +73,7 @@ def _random_value(name: str, value: np.ndarray, random: np.random.Generator) -> 
     if name.endswith("ClassPredictor/biases"):  # so high that there are boxes to look at
         return random.normal(-1.5, 0.7, value.shape)
     if "Predictor" in name:  # they start so near 0 that all boxes would have the same score
-        return random.normal(0.0, 0.3, value.shape)
+        return random.normal(0.0, 0.06, value.shape)
     if kind == "biases":
         return random.normal(0.0, 0.2, value.shape)
     return value

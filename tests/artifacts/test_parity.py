@@ -36,7 +36,7 @@ def test_logits_that_differ():
 def test_another_class_is_a_fault():
     comparison = compare({"logits": np.array([[0.9, 1.0]])}, {"logits": np.array([[1.0, 0.9]])}, "tflite-int8")
     assert comparison.agreement == 0.0
-    assert comparison.fault("tflite-int8", "classifier") == "top-1 agrees for 0.0% (85% is asked)"
+    assert comparison.fault("tflite-int8", "classifier") == "top-1 agrees for 0.0% (75% is asked)"
 
 
 def test_infinite_logits_are_a_fault():
