@@ -34,6 +34,7 @@ test-tf1: $(READY)  ## our nets and records in the programs they fit, under Tens
 	@$(BIN)/python tests/tf1/check_nets_factory.py
 	@$(BIN)/python tests/tf1/check_records.py
 	@$(BIN)/python tests/tf1/check_object_detection.py
+	@$(BIN)/python tests/tf1/check_frozen.py
 
 lint: $(READY)  ## style, formatting, and which module may import which
 	@$(BIN)/ruff check $(SOURCES)
