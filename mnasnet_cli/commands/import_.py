@@ -10,11 +10,16 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, SetOption, VariantOption, WidthOption
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.weights.sources import fetch, is_published
 
 
 def import_(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A .pth or .safetensors file, or a TensorFlow checkpoint.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A .pth or .safetensors file, a TensorFlow checkpoint, an address, or a name from mnasnet models.",
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, for the checkpoint.")],
     variant: VariantOption = None,
@@ -27,6 +32,10 @@ def import_(
         ),
     ] = None,
     image_size: ImageSizeOption = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option("--sha256", metavar="HEX", help="Checksum of a download; or its first 8 digits or more."),
+    ] = None,
     ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
     assignments: SetOption = None,
     json_output: JsonFlag = False,
@@ -34,21 +43,26 @@ def import_(
     """Bring weights of torchvision, timm, the TPU code or TF-Slim into a checkpoint that every command takes.
 
     Which of them it is shows in the tensors' names. The preprocessing that belongs to the weights comes with them;
-    --set changes it, or the net's details, such as --set model.net.padding=same.
+    --set changes it, or the net's details, such as --set model.net.padding=same. Downloads are kept in
+    ~/.cache/mnasnet, or in $MNASNET_CACHE.
     """
-    if variant is None:
+    if variant is None and not is_published(source):
         raise ConfigError("say which net the weights are of: --variant, and --width unless it is 1")
+    found = fetch(source, sha256=sha256)
     from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
 
+    published = found.published
     imported = read_foreign(
-        source,
-        variant,
-        width or 1.0,
+        found.path,
+        variant or (published.variant if published else ""),
+        width or (published.width if published else 1.0),
         labels_file=labels,
-        image_size=image_size,
+        image_size=image_size or (published.image_size if published else None),
         assignments=assignments or (),
         ema=ema,
     )
+    if found.url is not None:
+        imported.info["source"]["url"] = found.url
     prefix = write_checkpoint(imported, out)
     info = imported.info
     result: dict[str, Any] = {

@@ -16,6 +16,7 @@ class Source:
     """Weights on this machine, and what is known of them where they are published ones."""
 
     path: str
+    url: str | None = None
     published: PublishedWeights | None = None
 
 
@@ -32,7 +33,12 @@ def fetch(source: str, *, sha256: str | None = None) -> Source:
     """
     url, published = _address(source)
     path = Path(source) if url is None else download(url, cache_folder(url), sha256=sha256 or known_sha256(url))
-    return Source(str(unpack(path)) if path.is_file() and is_archive(path) else str(path), published)
+    return Source(str(unpack(path)) if path.is_file() and is_archive(path) else str(path), url, published)
+
+
+def is_published(source: str) -> bool:
+    """Whether a source is among the published weights, whose net is known, or a misspelled name of one."""
+    return _address(source)[1] is not None
 
 
 def _address(source: str) -> tuple[str | None, PublishedWeights | None]:

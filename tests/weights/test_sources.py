@@ -1,5 +1,7 @@
 """From what `mnasnet import` is given to a path."""
 
+# ruff: noqa: F811 - the fixture `server` is imported
+
 from __future__ import annotations
 
 import dataclasses
@@ -7,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from test_archive import write
-from test_download import CONTENT, SHA256, Server, server  # noqa: F401 - a fixture
+from web_server import CONTENT, SHA256, Server, server  # noqa: F401 - a fixture
 
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.weights import registry, sources
 from mnasnet_cli.weights.registry import PublishedWeights, WebFile, find_weights
-from mnasnet_cli.weights.sources import Source, fetch
+from mnasnet_cli.weights.sources import Source, fetch, is_published
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:  # noqa: F811
+def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:
     """Weights in the registry that the server on loopback has."""
     file = WebFile(server.url, SHA256[:8])
     weights = dataclasses.replace(find_weights("torchvision/mnasnet0_5"), name="torchvision/ours", file=file)
@@ -38,17 +40,20 @@ def test_paths_are_left_as_they_are(tmp_path: Path) -> None:
     assert fetch(str(path)) == Source(str(tmp_path / "net.unpacked"))
 
 
-def test_addresses_and_names(server: Server, published: PublishedWeights, cache: Path) -> None:  # noqa: F811
+def test_addresses_and_names(server: Server, published: PublishedWeights, cache: Path) -> None:
     for source in ("torchvision/ours", server.url):
         found = fetch(source)
-        assert found.published == published
+        assert (found.published, found.url) == (published, server.url)
         assert Path(found.path).read_bytes() == CONTENT
         assert Path(found.path).is_relative_to(cache)
     assert len(server.seen) == 1
     assert fetch(f"{server.url}?download=1").published is None
+    assert [is_published(text) for text in ("torchvision/ours", server.url, f"{server.url}?download=1", "net.pth")] == [
+        True, True, False, False
+    ]  # fmt: skip
 
 
-def test_the_published_checksum_is_looked_at(server: Server, published: PublishedWeights, cache: Path) -> None:  # noqa: F811
+def test_the_published_checksum_is_looked_at(server: Server, published: PublishedWeights, cache: Path) -> None:
     server.content = b"something else"
     with pytest.raises(DataError, match=f"expected {SHA256[:8]}"):
         fetch("torchvision/ours")
@@ -57,7 +62,7 @@ def test_the_published_checksum_is_looked_at(server: Server, published: Publishe
         fetch(f"{server.url}?download=1", sha256="00000000")
 
 
-def test_archives_are_unpacked(server: Server, tmp_path: Path, cache: Path) -> None:  # noqa: F811
+def test_archives_are_unpacked(server: Server, tmp_path: Path, cache: Path) -> None:
     server.content = write(tmp_path / "net.tgz", ("net/model.ckpt.index", b"index")).read_bytes()
     found = fetch(server.url.replace("net-1.pth", "net.tgz"))
     assert (Path(found.path) / "net/model.ckpt.index").read_bytes() == b"index"
