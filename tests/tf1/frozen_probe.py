@@ -52,10 +52,10 @@ def frozen_graphs_run(classifier: Path, detector: Path) -> None:
     expected = np.load(str(classifier / "expected.npz"))
     path = classifier / "frozen" / "model.pb"
     logits, probabilities = run_frozen(path, "images", expected["images"], ("logits", "probabilities"))
-    np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
+    np.testing.assert_allclose(logits, expected["logits"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
     (again,) = run_frozen(path, "tensors", expected["tensors"], ("logits",))
-    np.testing.assert_allclose(again, expected["logits"], atol=1e-4)
+    np.testing.assert_allclose(again, expected["logits"], rtol=1e-4, atol=1e-4)
     print(f"frozen classifier: logits differ by up to {np.abs(logits - expected['logits']).max():.1e}")
     expected = np.load(str(detector / "expected.npz"))
     found = run_frozen(detector / "frozen" / "model.pb", "image_tensor", expected["images"], BOXES)
@@ -68,12 +68,12 @@ def checkpoints_restore(classifier: Path, detector: Path) -> None:
     logits = restored(
         classifier, lambda net: mnasnet.mnasnet_b1(net, num_classes=classes, is_training=False)[0], expected["tensors"]
     )
-    np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
+    np.testing.assert_allclose(logits, expected["logits"], rtol=1e-4, atol=1e-4)
     print(f"slim checkpoint of a classifier: logits differ by up to {np.abs(logits - expected['logits']).max():.1e}")
     expected = np.load(str(detector / "expected.npz"))
     lite = dataclasses.replace(get_detector("lite"), channels=16, depth=1)
     heads = restored(detector, lambda net: retinanet(net, get_spec("b1"), lite, 3)[0].class_logits, expected["tensors"])
-    np.testing.assert_allclose(heads, expected["class_logits"], atol=1e-4)
+    np.testing.assert_allclose(heads, expected["class_logits"], rtol=1e-4, atol=1e-4)
     print(f"slim checkpoint of a detector: logits differ by up to {np.abs(heads - expected['class_logits']).max():.1e}")
 
 

@@ -161,12 +161,14 @@ def detects(folder: Path, configs: dict[str, Any]) -> list[tuple[dict[str, Any],
     reader = configs["eval_input_config"]
     paths = tf1.gfile.Glob(reader.tf_record_input_reader.input_path[0])
     decoder = TfExampleDecoder(label_map_proto_file=reader.label_map_path)
-    following = tf1.data.make_one_shot_iterator(tf.data.TFRecordDataset(paths).map(decoder.decode)).get_next()
+    iterator = tf1.data.make_initializable_iterator(tf.data.TFRecordDataset(paths).map(decoder.decode))
+    following = iterator.get_next()
     model = model_builder.build(configs["model"], is_training=False)
     images, shapes = model.preprocess(tf.cast(following[InputDataFields.image], tf.float32)[None])
     found = model.postprocess(model.predict(images, shapes), shapes)
     pairs = []
     with tf1.Session() as session:
+        session.run([iterator.initializer, tf1.tables_initializer()])
         tf1.train.Saver().restore(session, tf.train.latest_checkpoint(str(folder / "run")))
         while True:
             try:
