@@ -121,8 +121,8 @@ def _prediction_log():
     def message(name, /, **fields):
         made = file.message_type.add(name=name)
         for field, (number, kind) in fields.items():
-            text = kind == "string"
-            made.field.add(name=field, number=number, label=1, type=9 if text else 11, type_name="" if text else kind)
+            type_name = {"type": 9} if kind == "string" else {"type": 11, "type_name": kind}
+            made.field.add(name=field, number=number, label=1, **type_name)
         return made
 
     message("ModelSpec", name=(1, "string"), signature_name=(3, "string"))
@@ -279,7 +279,7 @@ def test_silence_takes_native_output_and_gives_it_back(capfd):
 
     with silenced():
         os.write(1, b"chatter\n")
-        print("chatter", file=sys.stderr)
+        os.write(2, b"chatter\n")
     os.write(2, b"heard\n")
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "heard\n")

@@ -50,7 +50,13 @@ def test_boxes_are_looked_for_both_ways_and_in_their_class():
     lost = _boxes([[0, 0, 0.5, 0.5]], [0.9], [1])
     comparison = compare(lost, wanted, "onnx")
     assert comparison.agreement == pytest.approx(2 / 3)  # one of one, and one of two
-    assert comparison.difference == pytest.approx(0.5)
+    assert comparison.difference == 0.0
+    nothing = _boxes(np.zeros((0, 4)), [], [])
+    comparison = compare(nothing, wanted, "onnx")
+    assert (comparison.agreement, comparison.counted) == (0.0, 2)
+    assert comparison.difference == pytest.approx(0.9)  # of the best score
+    weaker = _boxes([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]], [0.9, 0.3], [1, 2])
+    assert compare(weaker, wanted, "onnx").difference == pytest.approx(0.2)
     other_class = _boxes([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]], [0.9, 0.5], [1, 3])
     assert compare(other_class, wanted, "onnx").agreement == 0.5
     moved = _boxes([[0, 0, 0.5, 0.45], [0.5, 0.5, 1, 1]], [0.9, 0.5], [1, 2])  # an overlap of 0.9
