@@ -28,9 +28,11 @@ def preprocess_bytes(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tenso
     size = options.image_size
     if options.crop_fraction is None:
         window = box_augment.whole_window(augment.image_shape(image_bytes))
-        image = box_augment.decode_window(image_bytes, window, size, options.antialias)
+        image = box_augment.decode_window(image_bytes, window, size, options.antialias, options.interpolation)
     else:
-        image = eval_image(image_bytes, size, options.crop_fraction, options.antialias)
+        image = eval_image(
+            image_bytes, size, options.crop_fraction, options.antialias, options.interpolation, options.stretch
+        )
     return normalize(image, options)
 
 
@@ -51,9 +53,9 @@ def preprocess_uint8(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
     """
     size = options.image_size
     if options.crop_fraction is not None:
-        window = augment.central_crop_window(tf.shape(images)[1:], options.crop_fraction)
+        window = augment.central_crop_window(tf.shape(images)[1:], options.crop_fraction, options.stretch)
         images = tf.slice(images, [0, window[0], window[1], 0], [-1, window[2], window[3], 3])
-    images = tf.image.resize(images, [size, size], method=options.interpolation, antialias=options.antialias)
+    images = augment.resize(images, size, options.antialias, options.interpolation)
     return normalize(tf.ensure_shape(images, [None, size, size, 3]), options)
 
 

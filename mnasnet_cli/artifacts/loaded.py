@@ -96,7 +96,8 @@ def _preprocessing(config: Config, kind: Kind) -> Preprocessing:
         antialias=data.antialias,
         mean=data.mean,
         deviation=data.deviation,
-        interpolation=getattr(data, "interpolation", "bilinear"),
+        interpolation=data.interpolation,
+        stretch=data.stretch,
     )
 
 

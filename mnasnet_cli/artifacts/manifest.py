@@ -37,6 +37,8 @@ class Preprocessing:
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
     interpolation: str = "bilinear"
+    stretch: bool = False
+    """Crop that fraction of both sides instead of a square; resizing then stretches it."""
 
 
 @dataclass(frozen=True)

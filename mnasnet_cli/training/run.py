@@ -16,11 +16,13 @@ from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.tasks.task import Task
+from mnasnet_cli.training.adoption import adopt
 from mnasnet_cli.training.checkpoints import (
     CHECKPOINT_FOLDER,
     find_checkpoint,
     list_checkpoints,
     read_checkpoint,
+    read_info,
 )
 from mnasnet_cli.training.cluster import PeerLost, read_cluster, start_again
 from mnasnet_cli.training.distribution import Processes, check_batch_size, make_strategy
@@ -56,11 +58,13 @@ def train(
     """
     share_cores(config.training.batch_parts)
     cluster = read_cluster()
+    init = init or (None if fresh else recorded_init(run_dir))
+    if init:
+        config = adopt(config, init, read_info(find_checkpoint(init)))
     task = make_task(config, data_dir)
     # Asked for before the directory is made: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
     _ = task.steps_per_epoch, task.eval_examples, task.model_info()
-    init = init or (None if fresh else recorded_init(run_dir))
     _check_start(config, run_dir, init, fresh=fresh)
     initial = _initial_weights(task, init) if init else {}
     if cluster.several:
