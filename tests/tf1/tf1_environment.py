@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +99,3 @@ def tf1_or_exit() -> Tf1:
     except subprocess.CalledProcessError as error:
         print(f"cannot set up TensorFlow 1.15: {error}; it needs a package index (see pip's message above)")
         sys.exit(2)
-
-
-def examples_of(paths: Sequence[Path]) -> list[bytes]:
-    """Returns the serialised examples of record files, in order."""
-    from mnasnet_cli.data.schema import read_records
-
-    return [data for path in paths for _, data in read_records(path)]
