@@ -1,7 +1,7 @@
 """Time our lite detector with suppression beside torchvision's RetinaNet on `mnasnet1_0` with heads as cheap as ours.
 
     python benchmarks/detector_inference.py [--image-size 320] [--batch-size 8] [--classes 80] [--variant b1]
-                                            [--peer-channels 32] [--rounds 5] [--compile] [--peer-python PYTHON]
+                                            [--peer-channels 24] [--rounds 5] [--compile] [--peer-python PYTHON]
                                             [--json FILE]
 
 From images in memory to the final boxes, in float32 on every core, in processes of their own that take turns. Both

@@ -48,7 +48,7 @@ def compare(title: str, description: str, batch_size: int, workers: dict[str, Wo
     parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--variant", default="b1")
     parser.add_argument("--classes", type=int, default=80)
-    parser.add_argument("--peer-channels", type=int, default=32, help="of torchvision's pyramid and heads")
+    parser.add_argument("--peer-channels", type=int, default=24, help="of torchvision's pyramid and heads")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well; it compiles for minutes a round")
     arguments = parser.parse_args()
     if arguments.worker:

@@ -1,7 +1,7 @@
 """Time our lite detector's training step beside torchvision's RetinaNet on `mnasnet1_0` with heads as cheap as ours.
 
     python benchmarks/detector_step.py [--image-size 320] [--batch-size 16] [--classes 80] [--variant b1]
-                                       [--peer-channels 32] [--rounds 5] [--compile] [--peer-python PYTHON]
+                                       [--peer-channels 24] [--rounds 5] [--compile] [--peer-python PYTHON]
                                        [--json FILE]
 
 Both sides get the same images and boxes, assign the boxes to anchors in every step, and do forward, backward and update
@@ -34,6 +34,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from mnasnet_cli.config import load_config
     from mnasnet_cli.tasks.detection import DetectionTask, make_detector
+    from mnasnet_cli.training.finetuning import FinetunePlan
     from mnasnet_cli.training.optimizers import Optimizer
     from mnasnet_cli.training.steps import TrainSteps
 
@@ -52,7 +53,8 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     model = make_detector(config, arguments.classes)
     optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
     # The step needs a task for its loss only: no records are read.
-    steps = TrainSteps(DetectionTask(config, Path()), model, optimizer, average=None)
+    plan = FinetunePlan(config, model.trainable, steps_per_epoch=1)
+    steps = TrainSteps(DetectionTask(config, Path()), model, optimizer, average=None, plan=plan)
     batches = iter(batches_of(config, arguments))
     rates, decays = tf.fill([STEPS_PER_CALL], LEARNING_RATE), tf.zeros([STEPS_PER_CALL])
 

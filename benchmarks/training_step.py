@@ -44,6 +44,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from mnasnet_cli.config import load_config
     from mnasnet_cli.tasks.classification import ClassificationTask, make_classifier
+    from mnasnet_cli.training.finetuning import FinetunePlan
     from mnasnet_cli.training.optimizers import Optimizer
     from mnasnet_cli.training.steps import TrainSteps
 
@@ -61,7 +62,8 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     model = make_classifier(config, CLASSES)
     optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
     # The step needs a task for its loss only: no records are read.
-    steps = TrainSteps(ClassificationTask(config, Path()), model, optimizer, average=None)
+    plan = FinetunePlan(config, model.trainable, steps_per_epoch=1)
+    steps = TrainSteps(ClassificationTask(config, Path()), model, optimizer, average=None, plan=plan)
     batches = iter(fixed_batch(size, batch_size))
     rates, decays = tf.fill([STEPS_PER_CALL], LEARNING_RATE), tf.zeros([STEPS_PER_CALL])
 

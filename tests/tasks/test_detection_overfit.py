@@ -15,6 +15,7 @@ from mnasnet_cli.config import load_config
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.training.evaluation import Evaluator
+from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.steps import TrainSteps
 
@@ -52,7 +53,7 @@ def test_eight_images_are_known_by_heart(same_images: Path, steps: int) -> None:
     for batch in epochs[1:]:
         batches = batches.concatenate(tf.data.Dataset.from_tensors(batch))
     iterator = iter(batches.repeat())
-    train = TrainSteps(task, model, optimizer, None)
+    train = TrainSteps(task, model, optimizer, None, FinetunePlan(task.config, model.trainable, 1))
     losses: list[float] = []
     while len(losses) < steps:
         rates = tf.fill([50], 0.004 if len(losses) < steps * 0.7 else 0.0005)
