@@ -24,7 +24,7 @@ def write_slim_checkpoint(loaded: LoadedModel, folder: Path) -> Written:
     values = {**weights, STEP: np.int64(loaded.contents.step)}
     with tf.Graph().as_default():
         variables = [tf.compat.v1.get_variable(name, initializer=value) for name, value in values.items()]
-        saver = tf.compat.v1.train.Saver(variables)
+        saver = tf.compat.v1.train.Saver(variables, save_relative_paths=True)  # the folder will be renamed
         with tf.compat.v1.Session() as session:
             session.run(tf.compat.v1.global_variables_initializer())
             saver.save(session, str(prefix), write_meta_graph=False)  # leaves a `checkpoint` file, too

@@ -1,0 +1,88 @@
+"""`mnasnet export` as a user meets it: results, exit codes, one line for each fault."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from made_models import classifier_config, make_checkpoint
+
+from mnasnet_cli.artifacts.manifest import FORMATS
+from mnasnet_cli.artifacts.parity import TOLERANCES, Tolerance
+from mnasnet_cli.commands.export import Format
+
+pytestmark = pytest.mark.usefixtures("tiny_net")
+
+
+@pytest.fixture
+def run(tmp_path, tiny_net):
+    make_checkpoint(tmp_path / "run", classifier_config(), ["a", "b", "c"])
+    return tmp_path / "run"
+
+
+def test_the_command_offers_every_format():
+    assert tuple(Format) == FORMATS
+
+
+def test_formats_go_beside_the_run_and_the_table_says_how_they_compare(mnasnet, run):
+    outcome = mnasnet("export", run, "--format", "frozen", "--format", "slim-checkpoint", "--parity-images", 2)
+    assert outcome.code == 0, outcome.err
+    assert (run / "export" / "frozen" / "model.pb").is_file()
+    assert (run / "export" / "slim-checkpoint" / "model.ckpt.index").is_file()
+    assert "100.0%" in outcome.out
+    assert "generated images" in outcome.out
+
+
+def test_json_holds_what_the_table_shows(mnasnet, run, tmp_path):
+    outcome = mnasnet("export", run, "--format", "frozen", "--out", tmp_path / "out", "--parity-images", 2, "--json")
+    assert outcome.code == 0, outcome.err
+    (artifact,) = outcome.json["artifacts"]
+    assert artifact["path"] == str(tmp_path / "out" / "frozen" / "model.pb")
+    assert artifact["ok"] is True
+    assert artifact["parity"]["agreement"] == 1.0
+    manifest = json.loads((tmp_path / "out" / "frozen" / "manifest.json").read_text())
+    assert manifest["signature"]["inputs"] == {"images": {"dtype": "uint8", "shape": [None, None, None, 3]}}
+    assert manifest["parity"]["difference"] == artifact["parity"]["difference"]
+
+
+def test_another_model_is_exit_code_3(mnasnet, run, monkeypatch):
+    monkeypatch.setitem(TOLERANCES, "frozen", Tolerance(logits=-1.0, scores=0.0, iou=1.0, agreement=1.0))
+    outcome = mnasnet("export", run, "--format", "frozen", "--parity-images", 2, "--json")
+    assert outcome.code == 3
+    assert "not the same model as the checkpoint, and so not exported: frozen: logits differ" in outcome.err
+    assert outcome.json["artifacts"][0]["ok"] is False
+    assert not (run / "export").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "tflite-int8"], "name a folder of records with --data (`mnasnet prepare-imagenet` makes them)"),
+        (["--format", "frozen", "--data", "nowhere"], "nowhere"),
+        (["--format", "savedmodel"], "is not one of"),
+        (["--format", "frozen", "--out", "run/config.yaml"], "can't be written: not a directory"),
+    ],
+)
+def test_faults_are_one_line_and_leave_nothing(mnasnet, run, monkeypatch, arguments, message):
+    monkeypatch.chdir(run.parent)
+    (run / "config.yaml").write_text("task: imagenet\n")
+    before = sorted(run.iterdir())
+    outcome = mnasnet("export", "run", *arguments)
+    assert outcome.code == 2, outcome.err
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert sorted(run.iterdir()) == before
+
+
+def test_an_artifact_is_no_model_to_export(mnasnet, run):
+    assert mnasnet("export", run, "--format", "frozen", "--parity-images", 1).code == 0
+    outcome = mnasnet("export", run / "export" / "frozen" / "model.pb")
+    assert outcome.code == 2
+    assert "is exported already (frozen); export the run or the checkpoint" in outcome.err
+
+
+def test_without_a_run_it_says_how_to_make_one(mnasnet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = mnasnet("export")
+    assert outcome.code == 2
+    assert "there is no trained run in runs/" in outcome.err
