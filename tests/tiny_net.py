@@ -32,7 +32,7 @@ TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE)}
 # Small in all that costs time; every part of the training that keeps a state is on.
 FLAGS = (
     "--config=quick", "--variant=tiny", "--image-size=32", "--batch-size=16", "--epochs=3", "--set=model.dropout=0.2",
-    "--set=data.augment.mixup=0.2", "--set=data.augment.color_jitter=0.2", "--set=data.shuffle_buffer=50",
+    "--set=data.augment.mixup=0.2", "--set=data.augment.color_jitter=0.2", "--set=data.shuffle_buffer=50", "--set=data.progressive=[]",
     "--set=model.zero_init_residual=false",
 )  # fmt: skip
 
