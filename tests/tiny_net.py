@@ -32,7 +32,7 @@ TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE)}
 # Small in all that costs time; every part of the training that keeps a state is on.
 FLAGS = (
     "--config=quick", "--variant=tiny", "--image-size=32", "--batch-size=16", "--epochs=3", "--set=model.dropout=0.2",
-    "--set=data.augment.mixup=0.2", "--set=data.augment.color_jitter=0.2", "--set=data.shuffle_buffer=50", "--set=data.progressive=[]",
+    "--set=data.augment.mixup=0.2", "--set=data.augment.color_jitter=0.2", "--set=data.shuffle_buffer=50",
     "--set=model.zero_init_residual=false",
 )  # fmt: skip
 
@@ -40,6 +40,7 @@ DETECTOR_FLAGS = (
     "--config=lite", "--variant=tiny-backbone", "--image-size=64", "--batch-size=4", "--epochs=2",
     "--set=training.eval_every_epochs=1", "--set=training.eval_batch_size=4", "--set=detection.channels=8",
     "--set=detection.depth=0", "--set=data.shuffle_buffer=50", "--set=detection.scale_jitter=[0.7,1.5]",
+    "--set=data.progressive=[]",
 )  # fmt: skip
 
 if __name__ == "__main__":
