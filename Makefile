@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := mnasnet_cli data_prep tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-tf1 lint format types check bench clean
+.PHONY: help setup demo test test-all test-tf1 test-peers lint format types check bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ test-tf1: $(READY)  ## our nets and records in the programs they fit, under Tens
 	@$(BIN)/python tests/tf1/check_records.py
 	@$(BIN)/python tests/tf1/check_object_detection.py
 	@$(BIN)/python tests/tf1/check_frozen.py
+
+test-peers: $(READY)  ## imported weights beside the code they are from: make test-peers PEER=python TPU=dir PORT=dir
+	@$(BIN)/python tests/peers/check_torch.py --peer-python $(PEER)
+	@$(BIN)/python tests/tf1/check_weights.py $(if $(TPU),--tpu "$(TPU)") $(if $(PORT),--port "$(PORT)")
 
 lint: $(READY)  ## style, formatting, and which module may import which
 	@$(BIN)/ruff check $(SOURCES)

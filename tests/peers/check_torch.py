@@ -1,11 +1,16 @@
-"""Imports what `torch_models.py` wrote, and compares logits; then exports it back, and compares every tensor.
+"""Imports weights of torchvision's and timm's nets, compares logits, exports them back and compares every tensor.
 
-python tests/peers/check_torch.py FOLDER      # our Python
+    python tests/peers/check_torch.py --peer-python PYTHON [--keep DIR]      # in our Python
+
+PYTHON has torch, torchvision, timm and safetensors; it runs `torch_models.py`. Where it lacks one of them, this says so
+and ends with 0.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -52,16 +57,34 @@ def check_identical(first: Path, second: Path) -> None:
         assert (tensor.dtype, tensor.tobytes()) == (theirs[name].dtype, theirs[name].tobytes()), name
 
 
-def main(folder: Path) -> int:
-    """Prints a line for each model; returns the exit code."""
+def check(folder: Path) -> int:
+    """Prints a line for each model; returns how many failed."""
     failed = 0
     for name, (library, variant, width) in json.loads((folder / "models.json").read_text()).items():
         difference = compare(folder, name, library, variant, width)
         failed += difference > TOLERANCE
         report = f"{library} {name}: exported as it was imported; logits differ by {difference:.1e} of the largest"
         print(f"{report} (at most {TOLERANCE})", flush=True)
-    return 1 if failed else 0
+    return failed
+
+
+def main() -> int:
+    """Runs the checks; returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python with torch, torchvision and timm")
+    parser.add_argument("--keep", type=Path, help="folder for what that Python writes, to be used again")
+    arguments = parser.parse_args()
+    probe = [arguments.peer_python, "-c", "import torch, torchvision, timm, safetensors"]
+    if subprocess.run(probe, capture_output=True).returncode != 0:
+        print(f"skipped: {arguments.peer_python} lacks one of torch, torchvision, timm and safetensors")
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        if not (folder / "models.json").exists():
+            script = Path(__file__).with_name("torch_models.py")
+            subprocess.run([arguments.peer_python, str(script), str(folder)], check=True)
+        return 1 if check(folder) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main())

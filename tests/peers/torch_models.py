@@ -62,7 +62,7 @@ def randomize(model: nn.Module, seed: int) -> None:
 
 
 def main(out: Path) -> None:
-    """Writes NAME.safetensors (one of each library as NAME.pth, too) and NAME.npz; the list of them is models.json."""
+    """Writes NAME.safetensors, NAME.pth and NAME.npz for each model; the list of them, models.json, comes last."""
     out.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     images = {size: random.normal(0.0, 1.0, [IMAGES, 3, size, size]).astype(np.float32) for size in SIZES}
