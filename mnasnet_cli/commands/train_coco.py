@@ -71,5 +71,6 @@ def train_coco(
         flags=flags,
         run_dir=run_dir,
         fresh=fresh,
+        init=backbone or init,
     )
     run_and_show(settings, data, run_dir, fresh=fresh, init=backbone or init, json_output=json_output)

@@ -64,5 +64,6 @@ def train_imagenet(
         flags=flags,
         run_dir=run_dir,
         fresh=fresh,
+        init=init,
     )
     run_and_show(settings, data, run_dir, fresh=fresh, init=init, json_output=json_output)

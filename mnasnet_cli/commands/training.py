@@ -19,21 +19,32 @@ def resolve_run(
     flags: Mapping[str, Any],
     run_dir: Path | None,
     fresh: bool,
+    init: str | None = None,
 ) -> tuple[Config, Path]:
     """The configuration and the directory of a run.
 
     Where the directory already holds a run, and no other --config is asked for, its own configuration is what flags
-    and --set change: the bare command goes on with what was begun.
+    and --set change: the bare command goes on with what was begun. Variant and width are those of `init` unless they
+    are asked for.
     """
     from mnasnet_cli.training.run_directory import read_config
 
-    asked = load_config(config or default_config, task=task, assignments=assignments or (), flags=flags)
+    assignments = [*(_net_of(init) if init else ()), *(assignments or ())]
+    asked = load_config(config or default_config, task=task, assignments=assignments, flags=flags)
     run_dir = run_dir or Path("runs") / f"{task}-{asked.model.variant}"
     before = None if config or fresh else read_config(run_dir)
     if before is not None:
         name = str(run_dir / "config.yaml")
-        asked = load_config(base=before, base_name=name, task=task, assignments=assignments or (), flags=flags)
+        asked = load_config(base=before, base_name=name, task=task, assignments=assignments, flags=flags)
     return asked, run_dir
+
+
+def _net_of(model: str) -> list[str]:
+    """The variant and the width of a trained model, as --set has them."""
+    from mnasnet_cli.training.checkpoints import find_checkpoint, read_info
+
+    info = read_info(find_checkpoint(model))
+    return [f"model.variant={info['variant']}", f"model.width={info['width']}"]
 
 
 def run_and_show(

@@ -65,12 +65,19 @@ class ClassificationTask:
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """All of them; without the classifier where its classes are others."""
+        """All of them; where the classes are others, with a classifier that begins at zero.
+
+        A random one of the usual size would be sure of wrong classes, and would have to unlearn that first.
+        """
         if info["task"] != "imagenet":
             raise CheckpointError(f"{source} holds a detector, but the run is for a classifier")
         if info["labels"] == self.labels:
             return dict(weights)
-        return {name: value for name, value in weights.items() if not is_classifier(name)}
+        classes = len(self.labels)
+        return {
+            name: np.zeros([*value.shape[:-1], classes], np.float32) if is_classifier(name) else value
+            for name, value in weights.items()
+        }
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         return self.records.train_batches(epoch, image_size, skip_examples, share)
