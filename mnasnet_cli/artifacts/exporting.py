@@ -52,6 +52,17 @@ class Outcome:
     fault: str
     """What is over its tolerance, "" where it was put in its place."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "format": self.format,
+            "path": str(self.path),
+            "bytes": self.file_bytes,
+            "ok": not self.fault,
+            "fault": self.fault or None,
+            "parity": self.comparison.as_dict(),
+        }
+
 
 @dataclass(frozen=True)
 class Job:

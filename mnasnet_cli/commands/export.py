@@ -95,17 +95,7 @@ def export(
     )
     where = "generated images" if data is None else f"images of {data}"
     if json_output:
-        artifacts: list[dict[str, Any]] = [
-            {
-                "format": outcome.format,
-                "path": str(outcome.path),
-                "bytes": outcome.file_bytes,
-                "ok": not outcome.fault,
-                "fault": outcome.fault or None,
-                "parity": outcome.comparison.as_dict(),
-            }
-            for outcome in outcomes
-        ] + state_dicts
+        artifacts = [outcome.as_dict() for outcome in outcomes] + state_dicts
         console.emit_json({"model": prefix, "out": str(out), "images": where, "artifacts": artifacts})
     else:
         columns = ("format", "MB", "largest difference", "agreement", "images", "file")
