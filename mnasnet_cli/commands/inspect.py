@@ -172,23 +172,23 @@ def _show_run(found: dict[str, Any]) -> None:
         _show_checkpoint(found["model"], variables=False)
 
 
-def _prefix(path: Path) -> str:
-    return str(path).removesuffix(".index")
-
-
 def _fits_checkpoint(path: Path) -> bool:
-    return Path(f"{_prefix(path)}.index").is_file()
+    # A folder of checkpoints that is no run is what `mnasnet import` makes.
+    return Path(f"{str(path).removesuffix('.index')}.index").is_file() or any(path.glob("checkpoints/*.index"))
 
 
 def _describe_checkpoint(path: Path) -> dict[str, Any]:
+    from mnasnet_cli.training.checkpoints import find_checkpoint
     from mnasnet_cli.training.inspection import describe_checkpoint
 
-    return describe_checkpoint(_prefix(path))
+    return describe_checkpoint(find_checkpoint(str(path)))
 
 
 def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
     keys = ("step", "task", "variant", "width", "classes", "averaged_weights", "values")
-    rows = [*((key, found[key]) for key in keys), *found["preprocessing"].items()]
+    details = [*found["net"].items(), *found["preprocessing"].items()]
+    source = [("source", f"{found['source']['kind']}, {found['source']['file']}")] if found["source"] else []
+    rows = [*((key, found[key]) for key in keys), *source, *details]
     console.print_table(f"Checkpoint {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
     if variables:
         shapes = [(name, "×".join(map(str, shape))) for name, shape in found["variables"].items()]
