@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable
@@ -12,12 +13,17 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import CheckFailed, CheckpointError, DataError
 
-# Chosen so that the whole takes two to three minutes on two busy cores: shapes on noisy backgrounds.
+# Chosen so that the whole takes two to three minutes on two cores: shapes on noisy backgrounds.
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, PIXELS = 6, 200, 40, 96
-CONFIG = "demo"
-PARTS = ("images", "records", "run")  # what a demo folder holds, and all that a new demo removes from it
+TRAIN_SCENES, VAL_SCENES, SCENE_PIXELS = 320, 60, 160
+CONFIG = "demo"  # the name of two recipes, one for each task
+# Enough to see that an artifact is the same model, and few enough not to wait for.
+PARITY_IMAGES, CALIBRATION_IMAGES = 8, 48
+INTEGERS = "tflite-int8"
+# What a demo folder holds, and all that a new demo removes from it.
+PARTS = ("images", "records", "run", "scenes", "scene-records", "detector")
 MARK = "demo.json"
 
 
@@ -27,10 +33,10 @@ def demo(
     ),
     json_output: JsonFlag = False,
 ) -> None:
-    """Go the whole way on generated images, in a few minutes: records, training, evaluation."""
+    """Go the whole way on generated images, in a few minutes: records, both trainings, evaluation, export."""
     began = time.monotonic()
     _clear(out)
-    images, records, run = (out / part for part in PARTS)
+    images, records, run, scenes, scene_records, detector = (out / part for part in PARTS)
     steps: list[tuple[str, str, float]] = []
 
     def step(name: str, command: str, work: Callable[[], Any], describe: Callable[[Any], str]) -> Any:
@@ -47,11 +53,28 @@ def demo(
          lambda: _train(records, run), _last_of_training)  # fmt: skip
     scores = step("evaluation", f"mnasnet eval --imagenet-val {run} --data {records}",
                   lambda: _evaluate(records, run), _accuracy)  # fmt: skip
+    step("scenes", f"drawing scenes of shapes into {scenes}", lambda: _draw_scenes(scenes), _count_scenes)
+    step("scene records", f"mnasnet prepare-coco {scenes} {scene_records} --train-shards 4 --val-shards 2",
+         lambda: _prepare_scenes(scenes, scene_records), _count_records)  # fmt: skip
+    step("detector", f"mnasnet train-coco --config {CONFIG} --backbone {run} --data {scene_records} "
+         f"--run-dir {detector}", lambda: _train_detector(scene_records, detector, run), _last_of_training)  # fmt: skip
+    found = step("its evaluation", f"mnasnet eval --coco-val {detector} --data {scene_records}",
+                 lambda: _evaluate_detector(scene_records, detector), _precision)  # fmt: skip
+    formats, left_out = _formats()
+    artifacts: list[Any] = []
+    for model, data in ((run, records), (detector, scene_records)):
+        artifacts += step("export", f"mnasnet export {model} --data {data}{''.join(f' --format {f}' for f in formats)}",
+                          functools.partial(_export, model, data, formats), _count_artifacts)  # fmt: skip
     seconds = round(time.monotonic() - began, 1)
     if json_output:
         kept = {key: scores[key] for key in ("top1", "top5", "loss", "examples")}
+        kept |= {key: found[key] for key in ("AP", "AP50", "AP75")}
+        kept["artifacts"] = [
+            {"path": str(one.path), "format": one.format, **one.comparison.as_dict()} for one in artifacts
+        ]
         console.emit_json({"out": str(out), "seconds": seconds, **kept})
         return
+    _show_artifacts(artifacts, left_out)
     console.print_table(
         f"Demo in {out}: {console.duration(seconds)}", ("step", "result", "seconds"), steps,
         caption="This shows that everything works here; it says nothing about accuracy on photographs.",
@@ -112,3 +135,91 @@ def _evaluate(records: Path, run: Path) -> dict[str, Any]:
 
 def _accuracy(report: dict[str, Any]) -> str:
     return f"top-1 {report['top1']:.1%} of {report['examples']} images"
+
+
+def _draw_scenes(scenes: Path) -> Path:
+    from data_prep.shapes import write_shapes_coco
+
+    write_shapes_coco(scenes, train=TRAIN_SCENES, val=VAL_SCENES, size=SCENE_PIXELS, classes=CLASSES)
+    return scenes
+
+
+def _count_scenes(scenes: Path) -> str:
+    count = sum(1 for _ in scenes.glob("*2017/*.jpg"))
+    return f"{count:,} scenes of {SCENE_PIXELS} px with up to 5 shapes"
+
+
+def _prepare_scenes(scenes: Path, records: Path) -> dict[str, Any]:
+    from data_prep.coco import CocoOptions, prepare_coco
+
+    return prepare_coco(scenes, records, CocoOptions(train_shards=4, val_shards=2))
+
+
+def _train_detector(records: Path, run: Path, backbone: Path) -> dict[str, Any]:
+    from mnasnet_cli.config import load_config
+    from mnasnet_cli.training.run import train
+
+    return train(load_config(CONFIG, task="coco"), records, run, init=str(backbone))
+
+
+def _evaluate_detector(records: Path, run: Path) -> dict[str, Any]:
+    from mnasnet_cli.artifacts.detector_evaluation import evaluate_detector
+
+    return evaluate_detector(str(run), records)
+
+
+def _precision(report: dict[str, Any]) -> str:
+    return f"AP {report['AP']:.3f}, AP50 {report['AP50']:.3f} on {report['images']} images"
+
+
+def _formats() -> tuple[list[str], str]:
+    """The formats that what is installed can write, and which are left out, "" for none."""
+    from mnasnet_cli.artifacts.manifest import FORMATS
+    from mnasnet_cli.artifacts.onnx import check_converter
+    from mnasnet_cli.errors import EnvironmentProblem
+
+    try:
+        check_converter()
+    except EnvironmentProblem as problem:
+        return [form for form in FORMATS if form != "onnx"], str(problem)
+    return list(FORMATS), ""
+
+
+def _export(model: Path, data: Path, formats: list[str]) -> list[Any]:
+    """Write the formats; where a net of a few hundred steps can't be had in integers, say so and go on."""
+    from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults
+    from mnasnet_cli.training.checkpoints import find_checkpoint
+
+    outcomes: list[Any] = []
+    integers = [form for form in formats if form == INTEGERS]
+    for part in filter(None, ([form for form in formats if form != INTEGERS], integers)):
+        try:
+            written = export_model(
+                find_checkpoint(str(model)),
+                model / "export",
+                part,
+                data=data,
+                parity_images=PARITY_IMAGES,
+                calibration_images=CALIBRATION_IMAGES,
+            )
+            raise_for_faults(written)
+            outcomes += written
+        except (CheckFailed, CheckpointError) as problem:
+            if part != integers:
+                raise
+            console.warn(f"{INTEGERS} is left out: {problem}")
+    return outcomes
+
+
+def _count_artifacts(outcomes: list[Any]) -> str:
+    return f"{len(outcomes)} formats, each the same model as the checkpoint"
+
+
+def _show_artifacts(outcomes: list[Any], left_out: str) -> None:
+    from mnasnet_cli.artifacts.exporting import rows_of
+
+    columns = ("format", "MB", "largest difference", "agreement", "images", "file")
+    caption = "Beside the checkpoints: differences of logits or scores, agreement of top-1 or of boxes."
+    console.print_table(
+        "Exports", columns, rows_of(outcomes), caption=f"{caption} Left out: {left_out}" if left_out else caption
+    )

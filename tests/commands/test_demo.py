@@ -24,15 +24,24 @@ def test_the_whole_way_twice(mnasnet, monkeypatch, tmp_path):
         "CLASSES": 2,
         "TRAIN_PER_CLASS": 16,
         "VAL_PER_CLASS": 4,
-        "CONFIG": str(tmp_path / "c.yaml"),
+        "TRAIN_SCENES": 16,
+        "VAL_SCENES": 4,
+        "PARITY_IMAGES": 2,
+        "_formats": lambda: (["tflite"], ""),
     }.items():
         monkeypatch.setattr(demo, name, value)
-    config = load_config("demo", assignments=("training.epochs=1", "data.image_size=32", "schedule.warmup_epochs=0"))
-    (tmp_path / "c.yaml").write_text(config.to_yaml())
+    short = ("training.epochs=1", "schedule.warmup_epochs=0", "training.batch_size=16")
+
+    def shortened(name: str, task: str):
+        return load_config(name, task=task, assignments=(*short, f"data.image_size={32 if task == 'imagenet' else 64}"))
+
+    monkeypatch.setattr("mnasnet_cli.config.load_config", shortened)
     for _ in range(2):
         result = mnasnet("demo", "--out", tmp_path / "d", "--json")
         assert result.code == 0, result.err
         assert result.json["examples"] == 8
         assert 0 <= result.json["top1"] <= 1
+        assert 0 <= result.json["AP"] <= result.json["AP50"] <= 1
+        assert {one["format"] for one in result.json["artifacts"]} >= {"tflite"}
     table = mnasnet("eval", "--imagenet-val", tmp_path / "d/run", "--data", tmp_path / "d/records", "--json")
     assert table.json["top1"] == result.json["top1"]
