@@ -61,6 +61,8 @@ bench: $(READY)  ## measurements beside other libraries: make bench DATA=photos/
 	$(BIN)/python benchmarks/record_writing.py $(DATA)
 	$(BIN)/python benchmarks/input_pipeline.py $(DATA) --peer-python $(PEER)
 	$(BIN)/python benchmarks/training_step.py --peer-python $(PEER)
+	$(BIN)/python benchmarks/detector_step.py --peer-python $(PEER)
+	$(BIN)/python benchmarks/detector_inference.py --peer-python $(PEER)
 
 clean:  ## remove what building, testing and checking left (not .venv, records or runs)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
