@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
-demo: $(READY)  ## the whole way on generated images: records, training, evaluation
+demo: $(READY)  ## the whole way on generated images: records, both trainings, evaluation, export
 	@$(BIN)/mnasnet demo
 
 test: $(READY)  ## the tests that take seconds
