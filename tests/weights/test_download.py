@@ -114,7 +114,7 @@ def test_another_file_of_its_name_is_left_alone(server: Server, tmp_path: Path) 
 def test_follows_redirections_but_not_to_less_safe_places(server: Server, tmp_path: Path) -> None:
     server.status, server.location = [302], server.url.replace("net-1", "stored/ab12")
     assert download(server.url, tmp_path).name == "net-1.pth"
-    for place in ("ftp://127.0.0.1/net.pth", "file://net.pth"):
+    for place in ("ftp://127.0.0.1/net.pth", "FILE:///net.pth"):
         server.status, server.location = [302], place
         with pytest.raises(EnvironmentProblem, match=r"not followed|not allowed"):
             download(server.url, tmp_path / "other")
@@ -183,7 +183,7 @@ def test_two_at_once(server: Server, tmp_path: Path) -> None:
     ("url", "message"),
     [
         ("ftp://host/net.pth", "expected http:// or https://"),
-        ("file://net.pth", "expected http:// or https://"),
+        ("FILE:///net.pth", "expected http:// or https://"),
         ("https:///net.pth", "expected http:// or https://"),
         ("gs://bucket/a/net.tgz", "https://storage.googleapis.com/bucket/a/net.tgz"),
         ("https://host/", "does not end with a file's name"),
