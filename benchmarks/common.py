@@ -157,11 +157,12 @@ def report(
     before: dict[str, Any],
     conditions: dict[str, Any],
     path: Path | None,
+    peer: Side | None = None,
 ) -> None:
     """Print medians and ratios as a table, and write them as JSON.
 
     The first side is ours. A ratio is the median of the rounds' own ratios, each of which compares neighbours in time.
-    The result is the ratio to the fastest of the others.
+    The result is the ratio to `peer`, by default the fastest of the others.
     """
     ours, others = sides[0], [side for side in sides[1:] if side.rates]
     ratios = {
@@ -176,8 +177,9 @@ def report(
         spread = f"{min(side.rates):.1f}–{max(side.rates):.1f}"
         rows.append([side.name, f"{statistics.median(side.rates):.1f}", spread, beside])
     fastest = max(others, key=lambda side: statistics.median(side.rates))
-    ratio = statistics.median(ratios[fastest.name])
-    _print(title, rows, f"{ratio:.2f}× the fastest peer, {fastest.name} (wanted: at least {wanted:g}×)", before)
+    peer = peer or fastest
+    ratio = statistics.median(ratios[peer.name])
+    _print(title, rows, f"{ratio:.2f}× {peer.name} (wanted: at least {wanted:g}×)", before)
     if path:
         result = {
             "title": title,
@@ -188,6 +190,7 @@ def report(
             "medians": {side.name: statistics.median(side.rates) for side in sides if side.rates},
             "failures": {side.name: side.failure for side in sides if side.failure},
             "ratios": ratios,
+            "peer": peer.name,
             "fastest_peer": fastest.name,
             "ratio": ratio,
             "wanted": wanted,

@@ -177,7 +177,7 @@ class TrainingConfig(Section):
         if self.batch_size // self.accumulate_steps % self.batch_parts:
             raise ValueError(
                 f"{self.batch_size // self.accumulate_steps} images at a time can't be split into "
-                f"{self.batch_parts} equal batch_parts"
+                f"{self.batch_parts} equal batch_parts (--set training.batch_parts=1 leaves them whole)"
             )
         return self
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from mnasnet_cli.config import Config
-from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share
+from mnasnet_cli.data.pipeline import CORES, Share
 from mnasnet_cli.data.schema import DatasetInfo, find_shards, load_dataset_info
 from mnasnet_cli.data.shard_files import COMMANDS
 from mnasnet_cli.data.verification import verify_records
@@ -107,7 +107,7 @@ class RecordFolder:
             tf.data.TFRecordDataset,
             cycle_length=min(16, len(paths)),
             block_length=4,
-            num_parallel_calls=min(PARALLEL_CALLS, len(paths)),
+            num_parallel_calls=min(CORES, len(paths)),
             deterministic=True,
         )
         # Shuffled before decoding: a buffer of decoded images would be ten times as large.

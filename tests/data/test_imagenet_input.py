@@ -149,5 +149,5 @@ def test_the_fingerprint_changes_with_the_size_of_a_shard(shape_records: Path, t
 
 def test_a_batch_larger_than_the_data_set_is_an_error(shape_records: Path) -> None:
     assert records_of(shape_records, "training.batch_size=96").steps_per_epoch == 1
-    with pytest.raises(DataError, match="96 training images, fewer than the batch size 97; lower it with --batch-size"):
-        _ = records_of(shape_records, "training.batch_size=97").steps_per_epoch
+    with pytest.raises(DataError, match="96 training images, fewer than the batch size 98; lower it with --batch-size"):
+        _ = records_of(shape_records, "training.batch_size=98").steps_per_epoch
