@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,10 +111,20 @@ def _load(directory: Path, path: Path) -> DatasetInfo:
 
 
 def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (synsets or category ids, texts) of a labels.txt, class i at i - 1; two empty tuples without the file."""
+    """Return (synsets or category ids, texts) of a labels.txt, class i at i - 1; two empty tuples without the file.
+
+    Both forms are read: ours, "n01440764<TAB>tench", and TF-Slim's, "1:tench", which slim itself writes beside records
+    that it downloaded names for; its line of label 0 is background.
+    """
     if not path.exists():
         return (), ()
-    rows = [line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    numbered = [re.fullmatch(r"(\d+):(.*)", line) for line in lines]
+    if lines and all(numbered):
+        texts = {int(match[1]): match[2] for match in numbered if match}
+        named = tuple(texts[number] for number in sorted(texts) if number > 0)
+        return named, named
+    rows = [line.split("\t", 1) for line in lines]
     return tuple(row[0] for row in rows), tuple(row[-1] for row in rows)
 
 

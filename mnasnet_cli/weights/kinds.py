@@ -81,7 +81,7 @@ def _detector_kind(name: str, marker: str, detector: DetectorSpec) -> Kind:
         name=name,
         title="a detector of the Object Detection API",
         marker=re.compile(f"^FeatureExtractor/Mnasnet/fpn/{marker}$"),
-        variants=("a1-2019", "b1-2019"),
+        variants=tuple(NETS),  # our feature extractors put all of them into that API
         nets=({},),
         rules=_detector_rules(detector),
         classifier="WeightSharedConvolutionalBoxPredictor/ClassPredictor/biases",

@@ -156,6 +156,8 @@ def test_foreign_folder_is_counted_by_scanning(tmp_path: Path) -> None:
     assert schema.load_dataset_info(tmp_path).fingerprint != info.fingerprint
     (tmp_path / "labels.txt").write_text("a\tapple\nb\tbear\n")
     assert schema.load_dataset_info(tmp_path).texts == ("apple", "bear")
+    (tmp_path / "labels.txt").write_text("0:background\n1:apple\n2:bear: brown\n")  # as TF-Slim writes it
+    assert schema.load_dataset_info(tmp_path).texts == ("apple", "bear: brown")
 
 
 def test_damaged_dataset_file(tmp_path: Path) -> None:
