@@ -31,6 +31,7 @@ COMMANDS = (
     "predict",
     "export",
     "import",
+    "benchmark",
     "inspect",
     "models",
     "doctor",

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,18 @@ def describe(folder: Path | None = None) -> dict[str, Any]:
         "tensorflow": _tensorflow(),
     }
     return found | {"mend": to_mend(found)}
+
+
+def host(packages: Iterable[str]) -> dict[str, Any]:
+    """What stands beside a measurement: system, processor, memory, load, and versions of these packages."""
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu(),
+        "memory_gb": _memory()["total"],
+        "load_average": round(os.getloadavg()[0], 2),
+        "versions": {"mnasnet": mnasnet_cli.__version__, "python": platform.python_version()}
+        | {name: version for name in packages if (version := _version(name)) is not None},
+    }
 
 
 def _version(package: str) -> str | None:

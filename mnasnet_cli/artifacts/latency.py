@@ -7,7 +7,7 @@ import multiprocessing
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +31,8 @@ class Subject:
     """Anything that `open_model` takes."""
     image_size: int | None = None
     """None: its own."""
+    resize: bool = False
+    """Give its input that size as it is loaded, which a TFLite file allows, instead of asking for a model of it."""
     batch_size: int = 1
     threads: int = 1
     ema: bool = True
@@ -171,10 +173,9 @@ def _load(subject: Subject) -> tuple[Callable[[], None], dict[str, Any]]:
 
     load_runtime(subject.path)
     before, began = peak_memory(), time.perf_counter()
-    runner = open_model(
-        subject.path, ema=subject.ema, best=subject.best, image_size=subject.image_size, threads=subject.threads
-    )
-    size = runner.image_size
+    wanted = None if subject.resize else subject.image_size
+    runner = open_model(subject.path, ema=subject.ema, best=subject.best, image_size=wanted, threads=subject.threads)
+    size = subject.image_size if subject.resize and subject.image_size else runner.image_size
     images = np.random.default_rng(SEED).normal(size=(subject.batch_size, size, size, 3)).astype(np.float32)
     call = runner.repeated(images)
     about = {
@@ -210,12 +211,3 @@ def peak_memory() -> int:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
-
-
-def file_bytes(path: Path) -> int:
-    """Size of a file, or of all files below a folder."""
-    return sum(file.stat().st_size for file in _files(path))
-
-
-def _files(path: Path) -> Iterator[Path]:
-    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])

@@ -83,12 +83,13 @@ def load_model(prefix: str, *, image_size: int | None = None, ema: bool = True) 
         model=model,
         labels=labels,
         names=tuple(info.get("names") or labels),
-        preprocessing=_preprocessing(config, kind),
+        preprocessing=preprocessing_of(config, kind),
         postprocessing=_postprocessing(config, labels) if kind == "detector" else None,
     )
 
 
-def _preprocessing(config: Config, kind: Kind) -> Preprocessing:
+def preprocessing_of(config: Config, kind: Kind) -> Preprocessing:
+    """From an image to the net's input, as the configuration evaluates it."""
     data = config.data
     return Preprocessing(
         image_size=config.eval_size,

@@ -10,6 +10,7 @@ import numpy as np
 
 from mnasnet_cli.artifacts.manifest import Manifest
 from mnasnet_cli.artifacts.runner_base import BaseRunner, core_count, first_line, one_by_one
+from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem
 
 MAGIC, MAGIC_AT = b"TFL3", 4  # a FlatBuffer's identifier
@@ -33,7 +34,7 @@ class TfliteRunner(BaseRunner):
         return post is not None and post.inside
 
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        self._resize(1)
+        self._resize(1, self.image_size)
         outputs = one_by_one(self._one, images)
         if self.kind == "detector" and not self._boxes_inside:
             return self.boxes_of(outputs)
@@ -41,7 +42,7 @@ class TfliteRunner(BaseRunner):
         return outputs
 
     def repeated(self, images: np.ndarray) -> Callable[[], None]:
-        self._resize(len(images))
+        self._resize(*images.shape[:2])
         self._interpreter.set_tensor(self._input["index"], _quantized(images, self._input))
         return self._interpreter.invoke
 
@@ -53,8 +54,8 @@ class TfliteRunner(BaseRunner):
             for name, details in self._outputs.items()
         }
 
-    def _resize(self, batch_size: int) -> None:
-        shape = [batch_size, self.image_size, self.image_size, 3]
+    def _resize(self, batch_size: int, side: int) -> None:
+        shape = [batch_size, side, side, 3]
         if self._interpreter.get_input_details()[0]["shape"].tolist() == shape:
             return
         try:
@@ -93,8 +94,9 @@ def _load(path: Path, threads: int) -> Any:
         if file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] != MAGIC:
             raise CheckpointError(f"{path} is not a TFLite file")
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        with silenced():  # it tells what it runs on
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a whole TFLite file: {first_line(error)}") from error
     return interpreter

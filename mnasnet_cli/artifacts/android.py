@@ -1,0 +1,220 @@
+"""Timing on a phone: a folder for `adb` and TensorFlow's `benchmark_model`, and its output read back."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.files import write_atomically
+
+MODELS, RESULTS = "models", "results"
+FACTS_FILE, SCRIPT_FILE, DEVICE_FILE = "models.json", "run.sh", "device.txt"
+
+SCRIPT = """\
+#!/bin/sh
+# Times the TFLite files beside this script on an Android phone, in rounds, with TensorFlow's benchmark_model:
+#
+#     ./run.sh                 then, on the computer, mnasnet benchmark --android-results THIS_FOLDER
+#
+# It takes adb, a phone with USB debugging switched on, and the tool, which is not part of this folder: download
+# android_aarch64_benchmark_model (a "native benchmark binary" of https://developers.google.com/edge/litert/models/measurement)
+# as benchmark_model into this folder, or say where it is with BENCHMARK_MODEL=PATH.
+set -eu
+cd "$(dirname "$0")"
+adb=${ADB:-adb}
+tool=${BENCHMARK_MODEL:-./benchmark_model}
+threads=${THREADS:-@THREADS@}
+rounds=${ROUNDS:-@ROUNDS@}
+runs=${RUNS:-@RUNS@}  # of each model in each round
+phone=/data/local/tmp/mnasnet-benchmark
+
+if [ ! -f "$tool" ]; then
+    echo "there is no $tool: see the head of this script for where to get it" >&2
+    exit 2
+fi
+"$adb" wait-for-device
+"$adb" shell "rm -rf $phone && mkdir -p $phone" </dev/null
+"$adb" push "$tool" "$phone/benchmark_model" >/dev/null
+"$adb" shell "chmod 755 $phone/benchmark_model" </dev/null
+for model in models/*.tflite; do
+    "$adb" push "$model" "$phone/" >/dev/null
+done
+rm -rf results
+mkdir results
+for property in ro.product.manufacturer ro.product.model ro.board.platform ro.build.version.release; do
+    echo "$property=$("$adb" shell getprop $property </dev/null | tr -d '\\r')"
+done >results/device.txt
+round=1
+while [ "$round" -le "$rounds" ]; do
+    mkdir "results/round-$round"
+    for model in models/*.tflite; do
+        name=$(basename "$model" .tflite)
+        echo "round $round of $rounds: $name" >&2
+        "$adb" shell "$phone/benchmark_model --graph=$phone/$name.tflite --num_threads=$threads --num_runs=$runs \\
+            --warmup_runs=10 --use_xnnpack=true --report_peak_memory_footprint=true" \\
+            </dev/null >"results/round-$round/$name.txt" 2>&1
+    done
+    round=$((round + 1))
+done
+"$adb" shell "rm -rf $phone" </dev/null
+echo "done; mnasnet benchmark --android-results $(pwd) shows the table" >&2
+"""
+
+
+def write_android_folder(
+    folder: Path, models: Sequence[tuple[Path, Mapping[str, Any]]], *, threads: int, runs: int, rounds: int
+) -> list[Path]:
+    """Writes the TFLite files, what is known of them, and the script that times them; returns the copies.
+
+    Args:
+      folder: is made; what an earlier call left in it is replaced.
+      models: each file with its facts, "name" among them.
+      runs: counted calls of each model in all rounds together.
+
+    Raises:
+      DataError: the folder holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / FACTS_FILE).is_file():
+        raise DataError(f"{folder} holds other files; choose another folder with --android")
+    shutil.rmtree(folder / MODELS, ignore_errors=True)
+    (folder / MODELS).mkdir(parents=True)
+    facts: dict[str, Any] = {}
+    copies = []
+    for source, about in models:
+        name = file_name(str(about["name"]), taken=facts)
+        copies.append(folder / MODELS / f"{name}.tflite")
+        shutil.copyfile(source, copies[-1])
+        facts[name] = {**about, "file_mb": source.stat().st_size / 1e6}
+    script = SCRIPT.replace("@THREADS@", str(threads)).replace("@ROUNDS@", str(rounds))
+    write_atomically(folder / SCRIPT_FILE, script.replace("@RUNS@", str(-(-runs // rounds))))
+    (folder / SCRIPT_FILE).chmod(0o755)
+    write_atomically(folder / FACTS_FILE, json.dumps({"threads": threads, "models": facts}, indent=2) + "\n")
+    return copies
+
+
+def file_name(name: str, taken: Mapping[str, Any]) -> str:
+    """A name that a shell on a phone takes without quotes."""
+    plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.-") or "model"
+    number, unique = 1, plain
+    while unique in taken:
+        number += 1
+        unique = f"{plain}-{number}"
+    return unique
+
+
+def read_android_results(path: Path) -> dict[str, Any]:
+    """What `benchmark_model` said, as rows like those of `latency.Timing.summary`.
+
+    Args:
+      path: the folder of `write_android_folder`, its results, or one file with the output of one or more runs.
+
+    Returns:
+      {"device": {property: value}, "rows": […]}. p90 and p99 are None: the tool prints p5, median and p95 alone, and
+      older releases only the average, which then stands in for the median ("estimate": "average").
+
+    Raises:
+      DataError: nothing there that the tool printed.
+    """
+    if path.is_file():
+        runs = parse_output(path.read_text(encoding="utf-8", errors="replace"))
+        if not runs:
+            raise DataError(f'{path} holds no output of benchmark_model: no line with "Inference (avg)"')
+        return {"device": {}, "rows": [_row(run.get("graph") or path.stem, [run], {}) for run in runs]}
+    root = path.parent if path.name == RESULTS else path
+    files = sorted((root / RESULTS).glob("**/*.txt"))
+    known = _facts(root / FACTS_FILE)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        if file.name != DEVICE_FILE:
+            runs = parse_output(file.read_text(encoding="utf-8", errors="replace"))
+            if not runs:
+                raise DataError(f"{file} holds no result: {_last_line(file)}")
+            found.setdefault(file.stem, []).extend(runs)
+    if not found:
+        raise DataError(f"{root} holds no results; run {root / SCRIPT_FILE} with a phone connected")
+    threads = known.get("threads")
+    rows = [_row(name, runs, known.get("models", {}).get(name, {}), threads) for name, runs in found.items()]
+    return {"device": _device(root / RESULTS / DEVICE_FILE), "rows": rows}
+
+
+def parse_output(text: str) -> list[dict[str, Any]]:
+    """The runs in a text that `benchmark_model` printed, in order; times in microseconds, memory in MB.
+
+    A run ends with the line "Inference timings in us: …". Of the lines "count=… first=… min=…" before it the last one
+    is that of the counted calls.
+    """
+    runs: list[dict[str, Any]] = []
+    run: dict[str, Any] = {}
+    for line in text.splitlines():
+        if match := re.search(r"Graph: \[(.*)\]", line):
+            run = {"graph": Path(match[1]).stem}
+        elif match := re.search(r"\bcount=(\d+)\b.*\bavg=", line):
+            run["counted"] = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.e+]+)", line)}
+        elif match := re.search(r"num_threads: \[?(\d+)|Num threads: \[(\d+)\]", line):
+            run["threads"] = int(match[1] or match[2])
+        elif "timings in us:" in line:
+            values = dict(
+                re.findall(r"(Init|First inference|Warmup|Inference|no stats)(?: \(avg\))?: ([\d.e+]+)", line)
+            )
+            average = values.get("Inference") or values.get("no stats")
+            if average is not None:
+                runs.append({**run, "average_us": float(average), "init_us": float(values.get("Init", "nan"))})
+                run = {}
+        elif runs and (
+            match := re.search(r"peak memory footprint \(MB\)[^:]*: *(?:init=[\d.]+ overall=)?([\d.]+)", line, re.I)
+        ):
+            runs[-1]["peak_memory_mb"] = float(match[1]) or None
+        elif runs and (match := re.search(r"footprint delta .*overall=([\d.]+)", line)):
+            runs[-1]["model_memory_mb"] = float(match[1])
+    return runs
+
+
+def _row(
+    name: str, runs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], threads: int | None = None
+) -> dict[str, Any]:
+    medians = [run.get("counted", {}).get("median", run["average_us"]) / 1e3 for run in runs]
+    averages = [run["average_us"] / 1e3 for run in runs]
+    exact = all("median" in run.get("counted", {}) for run in runs)
+    memory = {key: [run[key] for run in runs if run.get(key)] for key in ("peak_memory_mb", "model_memory_mb")}
+    return {
+        "name": name,
+        **facts,
+        "batch_size": 1,
+        "threads": next((run["threads"] for run in runs if "threads" in run), threads),
+        "p50_ms": statistics.median(medians),
+        "p90_ms": None,
+        "p99_ms": None,
+        "estimate": "median" if exact else "average",
+        "round_medians_ms": medians,
+        "calls": int(sum(run.get("counted", {}).get("count", 0) for run in runs)),
+        "images_per_second": 1e3 / statistics.mean(averages),
+        **{key: max(values) if values else None for key, values in memory.items()},
+        "file_mb": facts.get("file_mb"),
+    }
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read: {error}") from error
+
+
+def _device(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return {key: value.strip() for key, _, value in pairs if key}
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it is empty"

@@ -1,0 +1,118 @@
+"""Measured latencies as a table, as CSV, and as a plot of accuracy over latency."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnasnet_cli.files import write_atomically
+from mnasnet_cli.metrics.plots import new_figure, save_figure
+
+JSON_FILE, CSV_FILE, PLOT_FILE = "latency.json", "latency.csv", "latency.png"
+CSV_COLUMNS = (
+    "name", "variant", "width", "format", "kind", "image_size", "batch_size", "threads", "multiply_adds", "params",
+    "top1", "p50_ms", "p90_ms", "p99_ms", "images_per_second", "peak_memory_mb", "model_memory_mb", "file_mb", "calls",
+    "estimate", "note",
+)  # fmt: skip
+
+Row = Mapping[str, Any]
+
+
+def table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
+    """Column titles and cells; columns that say the same of all rows, or nothing, are left out."""
+    columns: list[tuple[str, list[object]]] = [
+        ("model", [row["name"] for row in rows]),
+        ("format", [row.get("format") for row in rows]),
+        ("input", [f"{row['image_size']} px" if row.get("image_size") else None for row in rows]),
+        ("M multiply-adds", [_millions(row.get("multiply_adds")) for row in rows]),
+        ("published top-1", [f"{row['top1']:.1%}" if row.get("top1") else None for row in rows]),
+        ("p50 ms", [_rounded(row["p50_ms"], 2) for row in rows]),
+        ("p90 ms", [_rounded(row["p90_ms"], 2) for row in rows]),
+        ("p99 ms", [_rounded(row["p99_ms"], 2) for row in rows]),
+        ("rounds' p50", [_spread(row["round_medians_ms"]) for row in rows]),
+        ("images/s", [_rounded(row["images_per_second"], 1) for row in rows]),
+        ("peak MB", [_rounded(row["peak_memory_mb"], 0) for row in rows]),
+        ("file MB", [_rounded(row["file_mb"], 2) for row in rows]),
+    ]
+    kept = [(title, cells) for title, cells in columns if any(cell is not None for cell in cells)]
+    shown = [[cells[index] if cells[index] is not None else "–" for _, cells in kept] for index in range(len(rows))]
+    return [title for title, _ in kept], shown
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """All rows with CSV_COLUMNS; what is unknown is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    writer.writerows([row.get(column) for column in CSV_COLUMNS] for row in rows)
+    return text.getvalue()
+
+
+def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Writes latency.json, latency.csv and, where the multiply-adds are known, latency.png; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = report["models"]
+    write_atomically(folder / JSON_FILE, json.dumps(report, indent=2, default=str) + "\n")
+    write_atomically(folder / CSV_FILE, as_csv(rows))
+    paths = [folder / JSON_FILE, folder / CSV_FILE]
+    if any(row.get("multiply_adds") for row in rows):
+        plot_latency(rows, folder / PLOT_FILE)
+        paths.append(folder / PLOT_FILE)
+    return paths
+
+
+def plot_latency(rows: Sequence[Row], path: Path) -> None:
+    """Draws published accuracy over the measured median latency, and latency over multiply-adds, a line a variant."""
+    figure, (accuracies, costs) = new_figure(1, 2, width=15, height=6)
+    for color, variant in enumerate(dict.fromkeys(row.get("variant") for row in rows)):
+        own = sorted((row for row in rows if row.get("variant") == variant), key=lambda row: row["p50_ms"])
+        known = [row for row in own if row.get("top1")]
+        if known:
+            accuracies.plot(
+                [row["p50_ms"] for row in known],
+                [100 * row["top1"] for row in known],
+                "o-",
+                color=f"C{color}",
+                label=variant,
+            )
+        for row in known:
+            accuracies.annotate(
+                f"×{row['width']:g}",
+                (row["p50_ms"], 100 * row["top1"]),
+                (5, -10),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        counted = [row for row in own if row.get("multiply_adds")]
+        costs.scatter(
+            [row["multiply_adds"] / 1e6 for row in counted],
+            [row["p50_ms"] for row in counted],
+            color=f"C{color}",
+            s=[max(8, (row.get("image_size") or 224) / 6) for row in counted],
+            label=variant,
+        )
+    accuracies.set(xlabel="latency, median [ms]", ylabel="published ImageNet top-1 [%]", title="accuracy over latency")
+    costs.set(xlabel="multiply-adds [M]", ylabel="latency, median [ms]", title="latency over multiply-adds")
+    for axes in (accuracies, costs):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+    if not accuracies.lines:
+        accuracies.text(0.5, 0.5, "no published accuracy for these sizes", ha="center", transform=accuracies.transAxes)
+    save_figure(figure, path)
+
+
+def _millions(count: int | None) -> float | None:
+    return None if count is None else round(count / 1e6, 1)
+
+
+def _rounded(value: float | None, digits: int) -> str | None:
+    return None if value is None else f"{value:,.{digits}f}"
+
+
+def _spread(medians: Sequence[float]) -> str | None:
+    return f"{min(medians):.2f}–{max(medians):.2f}" if len(medians) > 1 else None

@@ -1,0 +1,165 @@
+"""`mnasnet benchmark`."""
+
+from __future__ import annotations
+
+import enum
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
+from mnasnet_cli.errors import ConfigError
+
+PACKAGES = ("ai-edge-litert", "tensorflow", "onnxruntime")
+
+
+class Format(enum.StrEnum):
+    """How the measurements are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+
+
+def benchmark(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL|VARIANT…",
+            help="Runs, checkpoints, exported artifacts, or bare variants such as b1 (random weights, as TFLite).",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of the processor.")] = 1,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images of an inference.")] = 1,
+    image_size: ImageSizeOption = None,
+    width: WidthOption = None,
+    runs: Annotated[int, typer.Option(metavar="N", min=1, help="Counted inferences of each model.")] = 100,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Turns in which the models take theirs.")] = 5,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Bare variants in integers, calibrated on noise, instead of float.")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All variants (or those named) × widths × input sizes, bare.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write latency.json, latency.csv and latency.png here.")
+    ] = None,
+    android: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Measure nothing; write TFLite files and a script that times them on a phone."
+        ),
+    ] = None,
+    android_results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Show what that script brought back: its folder, or a file of benchmark_model."
+        ),
+    ] = None,
+    output_format: Annotated[Format, typer.Option("--format", help="A table, or CSV lines.")] = Format.TABLE,
+    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
+    best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
+    json_output: JsonFlag = False,
+) -> None:
+    """Measure latency, throughput and memory, of several models in turns so that noise meets all of them alike.
+
+    Each model has a process of its own. Preprocessing is not part of the time; nor is, for detectors in integers, what
+    makes boxes of the net's raw heads.
+    """
+    if json_output and output_format is not Format.TABLE:
+        raise ConfigError("--json and --format exclude each other")
+    _check(models, every, android, android_results)
+    if android_results is not None:
+        report = _read_results(android_results)
+    else:
+        from mnasnet_cli.artifacts import bare
+
+        with tempfile.TemporaryDirectory(prefix="mnasnet-") as scratch:
+            options: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "ema": ema, "best": best}
+            options["int8"] = int8
+            subjects = (
+                bare.grid(models or [], width, image_size, Path(scratch), resizable=android is None, **options)
+                if every
+                else [bare.subject(model, width, image_size, Path(scratch), **options) for model in models or []]
+            )
+            if android is not None:
+                _write_android(android, subjects, threads, runs, rounds, json_output)
+                return
+            report = _measure(subjects, runs, rounds)
+    _show(report, output_format, json_output)
+    if out is not None:
+        from mnasnet_cli.artifacts.latency_report import write_report
+
+        paths = write_report(report, out)
+        console.say(f"written: {', '.join(map(str, paths))}")
+
+
+def _check(models: list[str] | None, every: bool, android: Path | None, results: Path | None) -> None:
+    if results is not None and (models or every or android is not None):
+        raise ConfigError("--android-results reads what was measured before; it goes without models and --android")
+    if results is None and not models and not every:
+        raise ConfigError("name at least one model or variant, or --all; see mnasnet benchmark --help")
+
+
+def _measure(subjects: list[Any], runs: int, rounds: int) -> dict[str, Any]:
+    from mnasnet_cli.artifacts.latency import measure
+    from mnasnet_cli.machine import host
+
+    before = host(PACKAGES)  # the load that others make, not ours
+    with console.progress("benchmark", len(subjects) * rounds, unit="measurements") as bar:
+        timings = measure(subjects, runs=runs, rounds=rounds, on_round=bar.update)
+    return {"host": before, "rounds": rounds, "models": [timing.summary() for timing in timings]}
+
+
+def _read_results(path: Path) -> dict[str, Any]:
+    from mnasnet_cli.artifacts.android import read_android_results
+
+    found = read_android_results(path)
+    return {"host": {"device": found["device"]}, "models": found["rows"]}
+
+
+def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, rounds: int, json_output: bool) -> None:
+    from mnasnet_cli.artifacts.android import SCRIPT_FILE, write_android_folder
+
+    for subject in subjects:
+        if not subject.path.endswith(".tflite"):
+            raise ConfigError(
+                f"{subject.name} is no TFLite file; make one with `mnasnet export {subject.name} --format tflite`"
+            )
+    models = [(Path(subject.path), {"name": subject.name, **subject.facts}) for subject in subjects]
+    copies = write_android_folder(folder, models, threads=threads, runs=runs, rounds=rounds)
+    if json_output:
+        console.emit_json({"folder": folder, "script": folder / SCRIPT_FILE, "models": copies})
+    console.say(f"{len(copies)} models in {folder}; connect a phone, run {folder / SCRIPT_FILE}, then "
+                f"`mnasnet benchmark --android-results {folder}`")  # fmt: skip
+
+
+def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> None:
+    from mnasnet_cli.artifacts import latency_report
+
+    if json_output:
+        console.emit_json(report)
+    elif output_format is Format.CSV:
+        console.emit_text(latency_report.as_csv(report["models"]))
+    else:
+        rows = report["models"]
+        columns, cells = latency_report.table(rows)
+        notes = dict.fromkeys(f"{row['name']}: {row['note']}" for row in rows if row.get("note"))
+        caption = "\n".join([_conditions(report), *notes])
+        batch, threads = rows[0]["batch_size"], rows[0]["threads"]
+        title = f"Latency of {batch} image{'s' * (batch > 1)}, {threads or '?'} thread{'s' * (threads != 1)}"
+        console.print_table(title, columns, cells, caption=caption)
+
+
+def _conditions(report: dict[str, Any]) -> str:
+    host = report["host"]
+    if "device" in host:
+        device = host["device"]
+        names = [device.get(f"ro.product.{key}", "") for key in ("manufacturer", "model")]
+        release = device.get("ro.build.version.release")
+        return f"{' '.join(filter(None, names)) or 'a phone'}{f', Android {release}' if release else ''}"
+    versions = ", ".join(f"{name} {version}" for name, version in host["versions"].items())
+    cpu = host["cpu"]
+    return f"{cpu['name']}, {cpu['cores']} cores, load average {host['load_average']} before; {versions}"
