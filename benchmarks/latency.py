@@ -1,0 +1,199 @@
+"""Time one thread of our TFLite files, float and int8, beside torchvision's `mnasnet1_0` under ONNX Runtime.
+
+    python benchmarks/latency.py [--image-size 224] [--variant b1] [--rounds 9] [--runs 40]
+                                 [--peer-python PYTHON] [--json FILE]
+
+Both nets have random weights, which cost what trained ones do. Each side is one process that stays alive; in each round
+every side in turn runs one image `--runs` times, so that what else the machine does meets all of them alike. The net of
+torchvision is exported by `torch.onnx`, its batch norms folded, and runs under ONNX Runtime with every optimization. It
+takes torch, torchvision, onnx and onnxruntime in the interpreter that `--peer-python` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common import import_torch, machine, parser_with_rounds, use_toolkit
+
+WANTED_FLOAT = 1.05  # of torchvision's time, at most
+WANTED_INT8 = 0.5  # of the float file's time, at most
+WARM_UP = 10
+SIDES = {"float": "mnasnet {variant}, TFLite float", "int8": "mnasnet {variant}, TFLite int8",
+         "torchvision": "torchvision mnasnet1_0, ONNX Runtime"}  # fmt: skip
+
+
+def ours(arguments: argparse.Namespace, scratch: Path, *, int8: bool) -> tuple[Callable[[], object], str]:
+    """Convert the variant and return one inference of it."""
+    use_toolkit()
+    import importlib.metadata
+
+    import numpy as np
+
+    from mnasnet_cli.artifacts.bare import convert
+    from mnasnet_cli.artifacts.runner import open_model
+
+    size = arguments.image_size
+    path = convert(arguments.variant, 1.0, size, scratch, int8=int8)
+    runner = open_model(str(path), threads=1)
+    image = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
+    return runner.repeated(image), f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
+
+
+def torchvision_net(arguments: argparse.Namespace, scratch: Path) -> tuple[Callable[[], object], str]:
+    """Export torchvision's net and return one inference of it."""
+    torch, models, onnxruntime = import_torch("torch", "torchvision.models", "onnxruntime")
+    size = arguments.image_size
+    net = models.mnasnet1_0(weights=None, num_classes=1000).eval()
+    image = torch.randn(1, 3, size, size)
+    path = scratch / "mnasnet1_0.onnx"
+    torch.onnx.export(net, (image,), str(path), dynamo=False, opset_version=17, do_constant_folding=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: image.numpy()}
+    return lambda: session.run(None, feed), f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"
+
+
+WORKERS: dict[str, Callable[[argparse.Namespace, Path], tuple[Callable[[], object], str]]] = {
+    "float": lambda arguments, scratch: ours(arguments, scratch, int8=False),
+    "int8": lambda arguments, scratch: ours(arguments, scratch, int8=True),
+    "torchvision": torchvision_net,
+}
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """Be a worker: a line on standard input asks for one round, a line of JSON on standard output answers."""
+    with tempfile.TemporaryDirectory(prefix="mnasnet-") as scratch:
+        call, versions = WORKERS[arguments.worker](arguments, Path(scratch))
+        for _ in range(WARM_UP):
+            call()
+        print(json.dumps({"versions": versions}), flush=True)
+        for _ in sys.stdin:
+            call()  # the first after a pause finds cold caches
+            times = []
+            for _ in range(arguments.runs):
+                began = time.perf_counter()
+                call()
+                times.append((time.perf_counter() - began) * 1e3)
+            print(json.dumps({"ms": times}), flush=True)
+
+
+class Worker:
+    """One side's process."""
+
+    def __init__(self, name: str, python: str, flags: list[str]) -> None:
+        command = [python, sys.argv[0], "--worker", name, *flags]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.name, self.times, self.versions = name, list[list[float]](), ""
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            if line.startswith("{"):
+                return dict(json.loads(line))
+        raise SystemExit(f"{self.name} ended with exit code {self._process.wait()}")
+
+    def wait_until_ready(self) -> None:
+        """Wait until the net is made and warm."""
+        self.versions = self._answer()["versions"]
+
+    def measure(self) -> None:
+        """Run one round."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.times.append(self._answer()["ms"])
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    @property
+    def medians(self) -> list[float]:
+        """Of the rounds, ms."""
+        return [statistics.median(times) for times in self.times]
+
+
+def main() -> None:
+    """Measure, print the table, write JSON."""
+    parser = parser_with_rounds(__doc__ or "", rounds=9)
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--variant", default="b1")
+    parser.add_argument("--runs", type=int, default=40, help="inferences of each side in each round")
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return work(arguments)
+    use_toolkit()
+    before = machine()
+    flags = [f"--image-size={arguments.image_size}", f"--variant={arguments.variant}", f"--runs={arguments.runs}"]
+    workers = [
+        Worker(name, arguments.peer_python if name == "torchvision" else sys.executable, flags) for name in SIDES
+    ]
+    for worker in workers:
+        worker.wait_until_ready()
+    for number in range(1, arguments.rounds + 1):
+        for worker in workers:
+            worker.measure()
+        shown = ", ".join(f"{worker.name} {worker.medians[-1]:.2f} ms" for worker in workers)
+        print(f"round {number} of {arguments.rounds}: {shown}", file=sys.stderr, flush=True)
+    for worker in workers:
+        worker.close()
+    show(workers, arguments, before)
+
+
+def show(workers: list[Worker], arguments: argparse.Namespace, before: dict[str, Any]) -> None:
+    """Print the table; a ratio is the median of the rounds' own ratios, each of neighbours in time."""
+    from mnasnet_cli.console import print_table
+
+    medians = {worker.name: worker.medians for worker in workers}
+
+    def ratio(name: str, other: str) -> float:
+        return statistics.median(a / b for a, b in zip(medians[name], medians[other], strict=True))
+
+    rows = [
+        (
+            SIDES[worker.name].format(variant=arguments.variant),
+            f"{statistics.median(itertools.chain(*worker.times)):.2f}",
+            f"{min(worker.medians):.2f}–{max(worker.medians):.2f}",
+            f"{ratio(worker.name, 'torchvision'):.2f}×",
+        )
+        for worker in workers
+    ]
+    beside, share = ratio("float", "torchvision"), ratio("int8", "float")
+    caption = (
+        f"{before['cpu']}, {before['cores']} cores, load average {before['load_average']} before the first round\n"
+        f"float {beside:.3f}× torchvision (wanted: at most {WANTED_FLOAT}×), int8 {share:.3f}× float (wanted: at most "
+        f"{WANTED_INT8}×)"
+    )
+    title = f"One image of {arguments.image_size} px, one thread"
+    print_table(title, ["side", "ms, median", "rounds", "beside torchvision"], rows, caption=caption)
+    if arguments.json:
+        result = {
+            "title": title,
+            "conditions": {key: getattr(arguments, key) for key in ("image_size", "variant", "runs", "rounds")},
+            "machine": before,
+            "versions": {worker.name: worker.versions for worker in workers},
+            "medians_ms": {name: statistics.median(values) for name, values in medians.items()},
+            "rounds_ms": medians,
+            "float_beside_torchvision": beside,
+            "int8_beside_float": share,
+            "wanted": {"float_beside_torchvision": WANTED_FLOAT, "int8_beside_float": WANTED_INT8},
+        }
+        arguments.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
