@@ -38,6 +38,7 @@ from common import (
 
 WANTED = 2.0
 SHARDS = 8
+SHUFFLED = 1 / 8  # of an epoch fits in the shuffle buffer, which is filled before the first batch; of ImageNet, 1/150
 CORES = os.cpu_count() or 1
 
 
@@ -73,8 +74,10 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     from mnasnet_cli.data.imagenet import ImagenetRecords
     from mnasnet_cli.data.pipeline import Share
 
-    config = load_config("paper", flags={"training.batch_size": arguments.batch_size})
-    records = ImagenetRecords(arguments.scratch / "records", config)
+    flags = {"training.batch_size": arguments.batch_size}
+    whole = ImagenetRecords(arguments.scratch / "records", load_config("paper", flags=flags))
+    flags["data.shuffle_buffer"] = max(1, int(whole.info.splits["train"].examples * SHUFFLED))
+    records = ImagenetRecords(arguments.scratch / "records", load_config("paper", flags=flags))
     numbers = iter(range(1_000_000))
 
     def epoch() -> None:
