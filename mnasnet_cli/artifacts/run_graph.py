@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mnasnet_cli.artifacts.functions import DETECTOR_OUTPUTS
 from mnasnet_cli.artifacts.manifest import Manifest
-from mnasnet_cli.artifacts.runner_base import BaseRunner, first_line, limit_tensorflow, size_of
+from mnasnet_cli.artifacts.runner_base import BaseRunner, first_line, limit_tensorflow, size_of, with_whole_numbers
 from mnasnet_cli.errors import CheckpointError
 
 TENSORS = "tensors"  # the signature of a SavedModel, and the tensor of a graph, that takes preprocessed images
@@ -76,8 +76,4 @@ class FrozenRunner(BaseRunner):
             raise CheckpointError(f"{path} is not a whole frozen graph of this toolkit: {first_line(error)}") from error
 
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = dict(zip(self._names, self._run(images), strict=True))
-        for name in ("detection_classes", "num_detections"):  # floats, as the Object Detection API has them
-            if name in outputs:
-                outputs[name] = outputs[name].astype(np.int32)
-        return outputs
+        return with_whole_numbers(dict(zip(self._names, self._run(images), strict=True)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.artifacts.manifest import Manifest
-from mnasnet_cli.artifacts.runner_base import BaseRunner, core_count, first_line, one_by_one
+from mnasnet_cli.artifacts.runner_base import BaseRunner, core_count, first_line, one_by_one, with_whole_numbers
 from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem
 
 
@@ -36,7 +36,7 @@ class OnnxRunner(BaseRunner):
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self._run(images) if self._any_batch else one_by_one(self._run, images)
         post = self.manifest.postprocessing
-        return self.boxes_of(outputs) if post is not None and not post.inside else outputs
+        return self.boxes_of(outputs) if post is not None and not post.inside else with_whole_numbers(outputs)
 
     def repeated(self, images: np.ndarray) -> Callable[[], None]:
         if len(images) > 1 and not self._any_batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from mnasnet_cli.artifacts.manifest import Manifest
 from mnasnet_cli.artifacts.runner_base import BaseRunner, core_count, first_line, one_by_one
 from mnasnet_cli.artifacts.silence import silenced
+from mnasnet_cli.console import warn
 from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem
 
 MAGIC, MAGIC_AT = b"TFL3", 4  # a FlatBuffer's identifier
@@ -87,18 +89,32 @@ class TfliteRunner(BaseRunner):
 
 def _load(path: Path, threads: int) -> Any:
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import OpResolverType
     except ImportError as error:
         raise EnvironmentProblem("running .tflite files takes LiteRT; `pip install ai-edge-litert`") from error
     with path.open("rb") as file:
         if file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] != MAGIC:
             raise CheckpointError(f"{path} is not a TFLite file")
     try:
-        with silenced():  # it tells what it runs on
-            interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+        return _interpreter(path, threads)
+    except ValueError as error:
         raise CheckpointError(f"{path} is not a whole TFLite file: {first_line(error)}") from error
+    except RuntimeError as error:
+        # XNNPACK refuses some scales of quantized nets that LiteRT's own kernels take.
+        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        with contextlib.suppress(ValueError, RuntimeError):
+            interpreter = _interpreter(path, threads, experimental_op_resolver_type=plain)
+            warn(f"{path} runs without XNNPACK, which can't take it ({first_line(error)}), and slower")
+            return interpreter
+        raise CheckpointError(f"{path} is not a whole TFLite file: {first_line(error)}") from error
+
+
+def _interpreter(path: Path, threads: int, **options: Any) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    with silenced():  # it tells what it runs on
+        interpreter = Interpreter(model_path=str(path), num_threads=threads, **options)
+        interpreter.allocate_tensors()
     return interpreter
 
 

@@ -105,6 +105,12 @@ class BaseRunner:
         return {name: np.asarray(values) for name, values in found.items()}
 
 
+def with_whole_numbers(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The outputs with classes and counts as int32, which are floats where the Object Detection API wants them so."""
+    whole = ("detection_classes", "num_detections")
+    return {name: values.astype(np.int32) if name in whole else values for name, values in outputs.items()}
+
+
 def one_by_one(run: Callable[[np.ndarray], dict[str, np.ndarray]], images: np.ndarray) -> dict[str, np.ndarray]:
     """The outputs for images [N, …] of a function that takes one at a time, [1, …]."""
     parts = [run(images[index : index + 1]) for index in range(len(images))]
