@@ -35,6 +35,7 @@ def detector_config(variant: str = "tiny-backbone", image_size: int = 64, **dete
 def make_checkpoint(run: Path, config: Config, labels: list[str], names: list[str] | None = None) -> str:
     """Writes a checkpoint of step 7 into a run directory and returns its prefix."""
     detector = config.task == "coco"
+    tf.random.set_seed(0)  # kernels come from the net's own initializers
     model = make_detector(config, len(labels)) if detector else make_classifier(config, len(labels))
     random = np.random.default_rng(0)
     for name, variable in model.weights.items():
