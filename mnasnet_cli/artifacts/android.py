@@ -152,8 +152,10 @@ def parse_output(text: str) -> list[dict[str, Any]]:
     runs: list[dict[str, Any]] = []
     run: dict[str, Any] = {}
     for line in text.splitlines():
-        if match := re.search(r"Graph: \[(.*)\]", line):
-            run = {"graph": Path(match[1]).stem}
+        if "STARTING!" in line:
+            run = {}
+        elif match := re.search(r"Graph: \[(.*)\]", line):
+            run["graph"] = Path(match[1]).stem
         elif match := re.search(r"\bcount=(\d+)\b.*\bavg=", line):
             run["counted"] = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.e+]+)", line)}
         elif match := re.search(r"num_threads: \[?(\d+)|Num threads: \[(\d+)\]", line):
