@@ -30,8 +30,11 @@ from mnasnet_cli.data import schema
 from mnasnet_cli.quiet import silence_tensorflow
 
 
-def coco_truth(annotations: Path) -> dict[int, dict[str, Any]]:
-    """Image id → its entry of the annotation file, and its boxes (ymin, xmin, ymax, xmax in px) with what they have."""
+def coco_truth(annotations: Path, *, overshooting: bool = True) -> dict[int, dict[str, Any]]:
+    """Image id → its entry of the annotation file, and its boxes (ymin, xmin, ymax, xmax in px) with what they have.
+
+    `overshooting`: boxes that reach beyond the image, too. We cut them, the API's script leaves them out.
+    """
     content = json.loads(annotations.read_text())
     names = {category["id"]: category["name"] for category in content["categories"]}
     numbers = {category: number for number, category in enumerate(sorted(names), 1)}
@@ -42,6 +45,8 @@ def coco_truth(annotations: Path) -> dict[int, dict[str, Any]]:
     for one in content["annotations"]:
         image = expected[one["image_id"]]
         left, top, wide, high = one["bbox"]
+        if not overshooting and (min(left, top) < 0 or left + wide > image["width"] or top + high > image["height"]):
+            continue
         image["boxes"].append([top, left, top + high, left + wide])
         image["classes"].append(numbers[one["category_id"]])
         image["names"].append(names[one["category_id"]])
@@ -72,7 +77,7 @@ def reads_their_coco(folder: Path, source: Path) -> None:
     import tensorflow as tf
 
     info = schema.load_dataset_info(folder, "coco")
-    left, boxes = coco_truth(source / "annotations/instances_train2017.json"), 0
+    left, boxes = coco_truth(source / "annotations/instances_train2017.json", overshooting=False), 0
     count = len(left)
     for record in tf.data.TFRecordDataset([str(path) for path in schema.find_shards(folder, "train")]):
         found = schema.parse_coco_example(record, names=info.texts)
