@@ -88,25 +88,25 @@ def fold_batch_norms(definition: Any) -> Any:
     uses: dict[str, int] = {}
     for node in definition.node:
         for name in node.input:
-            uses[_node(name)] = uses.get(_node(name), 0) + 1
+            uses[node_name(name)] = uses.get(node_name(name), 0) + 1
     changed: dict[str, Any] = {}
     for norm in definition.node:
         if norm.op != _NORM or norm.attr["is_training"].b:
             continue
-        convolution = nodes[_node(norm.input[0])]
-        statistics = [nodes[_node(name)] for name in norm.input[1:5]]
+        convolution = nodes[node_name(norm.input[0])]
+        statistics = [nodes[node_name(name)] for name in norm.input[1:5]]
         if convolution.op not in _CONVOLUTIONS or any(node.op != "Const" for node in statistics):
             continue
-        kernel = nodes[_node(convolution.input[1])]
+        kernel = nodes[node_name(convolution.input[1])]
         if kernel.op != "Const" or uses[kernel.name] > 1 or uses[convolution.name] > 1:
             continue
-        gamma, beta, mean, variance = (_value(node).astype(np.float64) for node in statistics)
+        gamma, beta, mean, variance = (constant_value(node).astype(np.float64) for node in statistics)
         factor = gamma / np.sqrt(variance + norm.attr["epsilon"].f)
-        weights = _value(kernel)
+        weights = constant_value(kernel)
         # A depthwise kernel is [k, k, C, 1], a full one [k, k, in, C].
         wide = factor[:, np.newaxis] if convolution.op == "DepthwiseConv2dNative" else factor
-        changed[kernel.name] = [_constant(kernel.name, (weights * wide).astype(weights.dtype))]
-        bias = _constant(f"{norm.name}/bias", (beta - mean * factor).astype(weights.dtype))
+        changed[kernel.name] = [constant_node(kernel.name, (weights * wide).astype(weights.dtype))]
+        bias = constant_node(f"{norm.name}/bias", (beta - mean * factor).astype(weights.dtype))
         add = tf.compat.v1.NodeDef(name=norm.name, op="BiasAdd", input=[norm.input[0], bias.name])
         add.attr["T"].CopyFrom(norm.attr["T"])
         changed[norm.name] = [bias, add]
@@ -136,16 +136,18 @@ def strip_defaults(definition: Any) -> Any:
     return stripped
 
 
-def _node(name: str) -> str:
+def node_name(name: str) -> str:
     """The node of an input such as "^control" or "node:1"."""
     return name.lstrip("^").partition(":")[0]
 
 
-def _value(node: Any) -> np.ndarray:
+def constant_value(node: Any) -> np.ndarray:
+    """What a Const node holds."""
     return tf.make_ndarray(node.attr["value"].tensor)
 
 
-def _constant(name: str, value: np.ndarray) -> Any:
+def constant_node(name: str, value: np.ndarray) -> Any:
+    """A Const node."""
     node = tf.compat.v1.NodeDef(name=name, op="Const")
     node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 from mnasnet_cli.artifacts.manifest import FORMATS
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _tiny_nets() -> Iterator[None]:
-    """Makes the tiny variants known to all of these tests."""
+@contextlib.contextmanager
+def tiny_nets() -> Iterator[None]:
+    """Makes the tiny variants known, and unknown again: tests of other folders list the nets."""
     from tiny_net import TINY_NETS
 
     from mnasnet_cli.nets.spec import NETS
@@ -23,23 +24,31 @@ def _tiny_nets() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tiny_nets() -> Iterator[None]:
+    with tiny_nets():
+        yield
+
+
 @pytest.fixture(scope="session")
-def made_classifier(tmp_path_factory: pytest.TempPathFactory, _tiny_nets: None) -> Path:
+def made_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory with a classifier of 4 classes that no one trained, 32 px."""
     from made_models import classifier_config, make_checkpoint
 
     run = tmp_path_factory.mktemp("runs") / "classifier"
-    make_checkpoint(run, classifier_config(), ["a", "b", "c", "d"], ["ant", "bee", "cat", "dog"])
+    with tiny_nets():
+        make_checkpoint(run, classifier_config(), ["a", "b", "c", "d"], ["ant", "bee", "cat", "dog"])
     return run
 
 
 @pytest.fixture(scope="session")
-def made_detector(tmp_path_factory: pytest.TempPathFactory, _tiny_nets: None) -> Path:
+def made_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory with a detector of 3 categories that no one trained, 64 px; it finds boxes all the same."""
     from made_models import CATEGORIES, detector_config, make_checkpoint
 
     run = tmp_path_factory.mktemp("runs") / "detector"
-    make_checkpoint(run, detector_config(), list(map(str, CATEGORIES)), list(CATEGORIES.values()))
+    with tiny_nets():
+        make_checkpoint(run, detector_config(), list(map(str, CATEGORIES)), list(CATEGORIES.values()))
     return run
 
 
@@ -59,8 +68,9 @@ def _export(run: Path, records: Path, out: Path) -> Path:
     from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults
     from mnasnet_cli.training.checkpoints import find_checkpoint
 
-    outcomes = export_model(
-        find_checkpoint(str(run)), out, FORMATS, data=records, parity_images=4, calibration_images=12
-    )
+    with tiny_nets():
+        outcomes = export_model(
+            find_checkpoint(str(run)), out, FORMATS, data=records, parity_images=4, calibration_images=12
+        )
     raise_for_faults(outcomes)
     return out

@@ -120,7 +120,7 @@ def test_a_bad_example_in_a_whole_shard_is_named(
 def test_records_that_dont_fit_are_refused_before_anything_is_made(
     train: Callable[..., Any], records: Path, tmp_path: Path
 ) -> None:
-    assert "96 training images, fewer than the batch size 97" in error_of(train("--batch-size=97"))
+    assert "96 training images, fewer than the batch size 98" in error_of(train("--batch-size=98"))
     (records / "labels.txt").write_text("n1\tone\nn2\ttwo\n")
     assert "4 classes by its dataset.json, but its labels.txt names 2" in error_of(train())
     for shard in records.glob("validation-*"):
