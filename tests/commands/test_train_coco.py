@@ -65,6 +65,7 @@ def test_a_run_has_what_a_classifiers_has(detector_run: Path) -> None:
         assert (detector_run / name).exists(), name
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_and_ends_the_same(
     mnasnet: Callable[..., Any], scene_records: Path, detector_run: Path, tmp_path: Path
 ) -> None:

@@ -191,7 +191,15 @@ def test_a_place_that_cannot_hold_a_run_is_an_error(train: Callable[..., Any], t
     "flags",
     [
         ["--precision=bfloat16"],
-        ["--image-size=64", "--epochs=2", "--set=data.progressive=[[0, 0.5], [0.5, 1]]", "--set=training.ema_decay=0"],
+        pytest.param(
+            [
+                "--image-size=64",
+                "--epochs=2",
+                "--set=data.progressive=[[0, 0.5], [0.5, 1]]",
+                "--set=training.ema_decay=0",
+            ],
+            marks=pytest.mark.slow,
+        ),
         ["--set=data.augment.rand_augment_layers=2", "--set=data.augment.cutmix=1", "--set=data.augment.erasing=0.5"],
     ],
 )

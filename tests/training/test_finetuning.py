@@ -179,6 +179,7 @@ def test_a_frozen_part_stays_bit_for_bit(
         assert (same, changed) == ({1, 2, 3}, {4, 5, 6})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_net")
 def test_a_detectors_backbone_stays(mnasnet: Callable[..., Any], scene_records: Path, tmp_path: Path) -> None:
     common = ["train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", "--epochs=1"]

@@ -87,6 +87,7 @@ def test_ends_anywhere_in_an_epoch_and_goes_on(
     assert_same(run, trained_run)
 
 
+@pytest.mark.slow
 def test_staged_finetuning_goes_on_too(
     mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
 ) -> None:
