@@ -40,6 +40,11 @@ def import_torch(*names: str) -> list[Any]:
         raise SystemExit(TORCH_MISSING.format(name=problem.name or problem, python=sys.executable)) from None
 
 
+def core_count() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_toolkit() -> None:
     """Make the checkout's packages importable from a script in benchmarks/, and keep TensorFlow quiet."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -143,7 +148,7 @@ def machine() -> dict[str, Any]:
     name = re.search(r"^model name\s*: (.+)$", info.read_text() if info.exists() else "", re.MULTILINE)
     return {
         "cpu": name[1] if name else platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": core_count(),
         "python": platform.python_version(),
         "load_average": round(os.getloadavg()[0], 2),
     }

@@ -14,11 +14,10 @@ through `torch.compile`; the faster one counts.
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 import detector_peer as peer
-from common import images_per_second, import_torch, use_toolkit
+from common import core_count, images_per_second, import_torch, use_toolkit
 
 WARM_UP_CALLS = 5
 SCORE, IOU, CANDIDATES, DETECTIONS = 1e-8, 0.6, 1000, 100  # the lite recipe's own
@@ -30,6 +29,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     import tensorflow as tf
 
     from mnasnet_cli.config import load_config
+    from mnasnet_cli.data.augment import normalize
     from mnasnet_cli.tasks.detection import find_boxes, make_detector
 
     size, batch_size = arguments.image_size, arguments.batch_size
@@ -47,7 +47,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
     @tf.function(autograph=False)
     def detect(images: tf.Tensor) -> Any:
-        normal = (images - tf.constant(config.data.mean)) / tf.constant(config.data.deviation)
+        normal = normalize(images, config.data.mean, config.data.deviation)
         return find_boxes(model(normal, is_training=False), size, config.detection)
 
     rate = images_per_second(lambda: detect(images).counts.numpy(), batch_size, WARM_UP_CALLS, arguments.seconds)
@@ -57,7 +57,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 def torchvision_boxes(arguments: argparse.Namespace, *, compiled: bool) -> dict[str, Any]:
     """Measure torchvision's net: channels-last, every core."""
     torch, torchvision = import_torch("torch", "torchvision")
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    torch.set_num_threads(core_count())
     size, batch_size = arguments.image_size, arguments.batch_size
     net = peer.torchvision_detector(
         arguments,

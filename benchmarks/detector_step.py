@@ -14,57 +14,29 @@ apart. With `--compile` its net also goes through `torch.compile`; the faster on
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
 
 import detector_peer as peer
-from common import images_per_second, import_torch, use_toolkit
+from common import core_count, images_per_second, import_torch, use_toolkit
+from our_step import MOMENTUM, WARM_UP_CALLS, settings_of, time_step
 
 LEARNING_RATE = 1e-4  # small: the images are noise, and a loss that isn't finite would end our step
-MOMENTUM, WEIGHT_DECAY = 0.9, 4e-5
+WEIGHT_DECAY = 4e-5
 STEPS_PER_CALL = 2  # the training loop asks for calls of about two seconds
-WARM_UP_CALLS = 3
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the toolkit's training step, the assignment of boxes included."""
     use_toolkit()
-    import tensorflow as tf
-
     from mnasnet_cli.config import load_config
     from mnasnet_cli.tasks.detection import DetectionTask, make_detector
-    from mnasnet_cli.training.finetuning import FinetunePlan
-    from mnasnet_cli.training.optimizers import Optimizer
-    from mnasnet_cli.training.steps import TrainSteps
 
-    size, batch_size = arguments.image_size, arguments.batch_size
-    settings = {
-        "model.variant": arguments.variant,
-        "data.image_size": size,
-        "optimizer.name": "sgd",
-        "optimizer.momentum": MOMENTUM,
-        "optimizer.weight_decay": WEIGHT_DECAY,
-        "optimizer.gradient_clip": 0.0,
-        "training.batch_size": batch_size,
-        "training.ema_decay": 0.0,
-    }
-    config = load_config("lite", task="coco", flags=settings)
+    config = load_config("lite", task="coco", flags=settings_of(arguments, WEIGHT_DECAY))
     model = make_detector(config, arguments.classes)
-    optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
-    # The step needs a task for its loss only: no records are read.
-    plan = FinetunePlan(config, model.trainable, steps_per_epoch=1)
-    steps = TrainSteps(DetectionTask(config, Path()), model, optimizer, average=None, plan=plan)
-    batches = iter(batches_of(config, arguments))
-    rates, decays = tf.fill([STEPS_PER_CALL], LEARNING_RATE), tf.zeros([STEPS_PER_CALL])
-
-    def call() -> None:
-        outcome = steps(batches, tf.constant(0, tf.int64), rates, decays, tf.zeros([1]))
-        if int(outcome.done) != STEPS_PER_CALL:
-            raise SystemExit(f"the loss became {float(outcome.last_loss)}")
-
-    rate = images_per_second(call, STEPS_PER_CALL * batch_size, WARM_UP_CALLS, arguments.seconds)
-    return {"images_per_second": rate, "versions": f"tensorflow {tf.__version__}"}
+    return time_step(
+        DetectionTask, model, config, batches_of(config, arguments),
+        calls_of=STEPS_PER_CALL, rate=LEARNING_RATE, seconds=arguments.seconds,
+    )  # fmt: skip
 
 
 def batches_of(config: Any, arguments: argparse.Namespace) -> Any:
@@ -93,7 +65,7 @@ def batches_of(config: Any, arguments: argparse.Namespace) -> Any:
 def torchvision_step(arguments: argparse.Namespace, *, compiled: bool) -> dict[str, Any]:
     """Measure torchvision's net: channels-last, every core, SGD's fused update."""
     torch, torchvision = import_torch("torch", "torchvision")
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    torch.set_num_threads(core_count())
     size, batch_size = arguments.image_size, arguments.batch_size
     net = peer.torchvision_detector(arguments).train()
     if compiled:

@@ -12,13 +12,12 @@ the faster one counts. torch may live in another virtual environment: `--peer-py
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
 
 from common import (
     Side,
     alternate,
+    core_count,
     images_per_second,
     import_torch,
     machine,
@@ -27,53 +26,27 @@ from common import (
     run_worker,
     use_toolkit,
 )
+from our_step import MOMENTUM, WARM_UP_CALLS, settings_of, time_step
 
 CLASSES = 1000
 WANTED = 1.4
 LEARNING_RATE = 1e-3  # small: the labels are random, and a loss that isn't finite would end our step
-MOMENTUM = 0.9
 WEIGHT_DECAY = 1e-5
 STEPS_PER_CALL = 4  # as the training loop does, which asks for calls of about two seconds
-WARM_UP_CALLS = 3
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the toolkit's training step."""
     use_toolkit()
-    import tensorflow as tf
-
     from mnasnet_cli.config import load_config
     from mnasnet_cli.tasks.classification import ClassificationTask, make_classifier
-    from mnasnet_cli.training.finetuning import FinetunePlan
-    from mnasnet_cli.training.optimizers import Optimizer
-    from mnasnet_cli.training.steps import TrainSteps
 
-    size, batch_size = arguments.image_size, arguments.batch_size
-    settings = {
-        "model.variant": arguments.variant,
-        "data.image_size": size,
-        "optimizer.name": "sgd",
-        "optimizer.momentum": MOMENTUM,
-        "optimizer.weight_decay": WEIGHT_DECAY,
-        "training.batch_size": batch_size,
-        "training.ema_decay": 0.0,
-    }
-    config = load_config("paper", flags=settings)
+    config = load_config("paper", flags=settings_of(arguments, WEIGHT_DECAY))
     model = make_classifier(config, CLASSES)
-    optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
-    # The step needs a task for its loss only: no records are read.
-    plan = FinetunePlan(config, model.trainable, steps_per_epoch=1)
-    steps = TrainSteps(ClassificationTask(config, Path()), model, optimizer, average=None, plan=plan)
-    batches = iter(fixed_batch(size, batch_size))
-    rates, decays = tf.fill([STEPS_PER_CALL], LEARNING_RATE), tf.zeros([STEPS_PER_CALL])
-
-    def call() -> None:
-        outcome = steps(batches, tf.constant(0, tf.int64), rates, decays, tf.constant(False))
-        if int(outcome.done) != STEPS_PER_CALL:
-            raise SystemExit(f"the loss became {float(outcome.last_loss)}")
-
-    rate = images_per_second(call, STEPS_PER_CALL * batch_size, WARM_UP_CALLS, arguments.seconds)
-    return {"images_per_second": rate, "versions": f"tensorflow {tf.__version__}"}
+    return time_step(
+        ClassificationTask, model, config, fixed_batch(arguments.image_size, arguments.batch_size),
+        calls_of=STEPS_PER_CALL, rate=LEARNING_RATE, seconds=arguments.seconds,
+    )  # fmt: skip
 
 
 def fixed_batch(size: int, batch_size: int) -> Any:
@@ -96,7 +69,7 @@ def fixed_batch(size: int, batch_size: int) -> Any:
 def torchvision_step(arguments: argparse.Namespace, *, compiled: bool) -> dict[str, Any]:
     """Measure torchvision's net: channels-last, every core, SGD's fused update."""
     torch, models, torchvision = import_torch("torch", "torchvision.models", "torchvision")
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    torch.set_num_threads(core_count())
     size, batch_size = arguments.image_size, arguments.batch_size
     net = models.mnasnet1_0(weights=None, num_classes=CLASSES).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -38,6 +39,12 @@ class Stopped(MnasnetError):
     """SIGTERM arrived, and a checkpoint was saved before stopping."""
 
     exit_code = 143  # 128 + SIGTERM
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, without the names of graph nodes; its type where it says nothing."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"\{\{.*?\}\}\s*", "", text)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -92,16 +92,20 @@ def _version(package: str) -> str | None:
         return None
 
 
+def core_count() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _cpu() -> dict[str, Any]:
     """Return the processor's name, the cores that this process may use, and the features that matter here."""
     text = _read("/proc/cpuinfo")
     name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*: (.+)$", text, re.MULTILINE)
     present = set(flags[1].split()) if flags else set()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "name": name[1] if name else platform.processor() or platform.machine(),
-        "cores": usable,
+        "cores": core_count(),
         "features": [feature for feature in CPU_FEATURES if feature in present],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,26 +61,21 @@ def shape_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny_net(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_net() -> Iterator[None]:
     """Makes the variants "tiny" and "tiny-backbone" known; see tiny_net.py."""
-    from tiny_net import TINY_NETS
+    from tiny_net import tiny_nets
 
-    from mnasnet_cli.nets.spec import NETS
-
-    for name, spec in TINY_NETS.items():
-        monkeypatch.setitem(NETS, name, spec)
+    with tiny_nets():
+        yield
 
 
 @pytest.fixture(scope="session")
 def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run of the tiny net over 3 epochs: evaluated after each, averaged weights; never change it."""
-    from tiny_net import FLAGS, TINY
-
-    from mnasnet_cli.nets.spec import NETS
+    from tiny_net import FLAGS, tiny_nets
 
     run = tmp_path_factory.mktemp("runs") / "tiny"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(NETS, "tiny", TINY)
+    with tiny_nets():
         from mnasnet_cli.app import app
 
         arguments = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}"]

@@ -5,6 +5,9 @@ As a program (`python tests/tiny_net.py ARGS…`) this is `mnasnet ARGS…` that
 
 from __future__ import annotations
 
+from typing import Any
+from unittest import mock
+
 from mnasnet_cli.nets.spec import NETS, NetSpec, StageSpec
 
 TINY = NetSpec(
@@ -43,8 +46,14 @@ DETECTOR_FLAGS = (
     "--set=data.progressive=[]",
 )  # fmt: skip
 
+
+def tiny_nets() -> Any:
+    """A block in which the tiny variants are known; other tests list the nets, and must not find them."""
+    return mock.patch.dict(NETS, TINY_NETS)
+
+
 if __name__ == "__main__":
-    NETS.update(TINY_NETS)
     from mnasnet_cli.app import main
 
-    main()
+    with tiny_nets():
+        main()

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.artifacts.evaluation import about
-from mnasnet_cli.artifacts.functions import normalize
+from mnasnet_cli.artifacts.evaluation import about, score
 from mnasnet_cli.artifacts.runner import Runner, open_model
-from mnasnet_cli.console import progress
+from mnasnet_cli.data.augment import normalize
 from mnasnet_cli.data.coco import DetectionBatch
-from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.files import write_atomically
 from mnasnet_cli.metrics.coco_files import Detections
@@ -25,7 +23,6 @@ from mnasnet_cli.metrics.detection_plots import plot_evaluation
 from mnasnet_cli.nets.retinanet import Predictions
 from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.tasks.detection_results import results_rows
-from mnasnet_cli.training.failures import clear_errors
 
 
 def evaluate_detector(
@@ -62,13 +59,7 @@ def evaluate_detector(
         raise CheckpointError(f"{model} holds a classifier; score it with `mnasnet eval --imagenet-val`")
     task = DetectionTask(runner.config, data_dir)
     _check_categories(task, runner)
-    found: dict[str, list[np.ndarray]] = {}
-    with clear_errors(task), progress("evaluate", task.eval_examples) as bar:
-        for number, batch in enumerate(task.eval_batches(Share(batch_size)), 1):
-            for name, values in _outputs(runner, task, batch).items():
-                found.setdefault(name, []).append(values)
-            bar.update(min(number * batch_size, task.eval_examples))
-        evaluation = task.summarize({name: np.concatenate(parts) for name, parts in found.items()})
+    evaluation = score(task, batch_size, lambda batch: _outputs(runner, task, batch))
     boxes = task.detections(evaluation.outputs)
     if detections_file is not None:
         detections_file.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +71,8 @@ def evaluate_detector(
 
 def _outputs(runner: Runner, task: DetectionTask, batch: DetectionBatch) -> dict[str, np.ndarray]:
     """What `DetectionTask.eval_outputs` gives, with the boxes of the runner's own program; losses where it has any."""
-    found = runner.predict_tensors(normalize(batch.images, runner.manifest.preprocessing).numpy())
+    options = runner.manifest.preprocessing
+    found = runner.predict_tensors(normalize(batch.images, options.mean, options.deviation).numpy())
     number_of = {category: number for number, category in enumerate(runner.manifest.category_ids, 1)}
     classes = [[number_of.get(category, 0) for category in row] for row in found["detection_classes"].tolist()]
     outputs = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import confusion_matrix
 from mnasnet_cli.metrics.plots import plot_confusion, plot_images
 from mnasnet_cli.tasks.classification import ClassificationTask
-from mnasnet_cli.tasks.task import Evaluation
+from mnasnet_cli.tasks.task import Evaluation, Task
 from mnasnet_cli.training.failures import clear_errors
 
 WORST_IMAGES = 20
@@ -56,16 +57,21 @@ def evaluate_classifier(
     def net(images: tf.Tensor, **_: Any) -> tf.Tensor:
         return tf.constant(runner.predict_tensors(images.numpy())["logits"])
 
-    found: dict[str, list[np.ndarray]] = {}
-    with clear_errors(task), progress("evaluate", task.eval_examples) as bar:
-        for number, batch in enumerate(task.eval_batches(Share(batch_size)), 1):
-            for name, values in task.eval_outputs(net, batch, None).items():  # type: ignore[arg-type]
-                found.setdefault(name, []).append(values.numpy())
-            bar.update(min(number * batch_size, task.eval_examples))
-        evaluation = task.summarize({name: np.concatenate(parts) for name, parts in found.items()})
+    evaluation = score(task, batch_size, lambda batch: task.eval_outputs(net, batch, None))  # type: ignore[arg-type]
     if plots is not None:
         draw_classifier_plots(task, evaluation, plots)
     return {**evaluation.summary, **about(runner, model), "data": str(data_dir)}
+
+
+def score(task: Task, batch_size: int, outputs_of: Callable[[Any], Mapping[str, Any]]) -> Evaluation:
+    """What a task makes of a whole validation split; `outputs_of` answers a batch with what `eval_outputs` would."""
+    found: dict[str, list[np.ndarray]] = {}
+    with clear_errors(task), progress("evaluate", task.eval_examples) as bar:
+        for number, batch in enumerate(task.eval_batches(Share(batch_size)), 1):
+            for name, values in outputs_of(batch).items():
+                found.setdefault(name, []).append(np.asarray(values))
+            bar.update(min(number * batch_size, task.eval_examples))
+        return task.summarize({name: np.concatenate(parts) for name, parts in found.items()})
 
 
 def about(runner: Runner, model: str) -> dict[str, Any]:

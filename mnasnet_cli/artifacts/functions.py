@@ -33,7 +33,16 @@ def preprocess_bytes(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tenso
         image = eval_image(
             image_bytes, size, options.crop_fraction, options.antialias, options.interpolation, options.stretch
         )
-    return normalize(image, options)
+    return augment.normalize(image, options.mean, options.deviation)
+
+
+def compiled_preprocess(options: Preprocessing) -> tf.types.experimental.PolymorphicFunction:
+    """`preprocess_bytes` as a compiled function of the encoded image, string []."""
+    return tf.function(
+        lambda image: preprocess_bytes(image, options),
+        input_signature=[tf.TensorSpec([], tf.string)],
+        autograph=False,
+    )
 
 
 def preprocess_encoded(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tensor:
@@ -56,12 +65,7 @@ def preprocess_uint8(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
         window = augment.central_crop_window(tf.shape(images)[1:], options.crop_fraction, options.stretch)
         images = tf.slice(images, [0, window[0], window[1], 0], [-1, window[2], window[3], 3])
     images = augment.resize(images, size, options.antialias, options.interpolation)
-    return normalize(tf.ensure_shape(images, [None, size, size, 3]), options)
-
-
-def normalize(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
-    """Pixels in [0, 255], float32 […, 3], as the net wants them."""
-    return (images - tf.constant(options.mean)) / tf.constant(options.deviation)
+    return augment.normalize(tf.ensure_shape(images, [None, size, size, 3]), options.mean, options.deviation)
 
 
 def classify(model: SlimModule, tensors: tf.Tensor, variables: Mapping[str, Any] | None = None) -> dict[str, tf.Tensor]:

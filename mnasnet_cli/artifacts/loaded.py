@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from mnasnet_cli import __version__
-from mnasnet_cli.artifacts.manifest import Kind, Manifest, Postprocessing, Preprocessing
+from mnasnet_cli.artifacts.manifest import TASKS, Kind, Manifest, Postprocessing, Preprocessing
 from mnasnet_cli.config import Config
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.geometry import anchors, boxes
@@ -17,7 +17,7 @@ from mnasnet_cli.training.checkpoints import CheckpointContents, read_checkpoint
 from mnasnet_cli.training.saved import config_of, load_weights
 from mnasnet_cli.variables import SlimModule
 
-KINDS: dict[str, Kind] = {"imagenet": "classifier", "coco": "detector"}
+_KINDS = {task: kind for kind, task in TASKS.items()}
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def load_model(prefix: str, *, image_size: int | None = None, ema: bool = True) 
     """
     contents = read_checkpoint(prefix, ema=ema)
     info = contents.info
-    if info.get("task") not in KINDS:
+    if info.get("task") not in _KINDS:
         raise CheckpointError(f"{prefix} was written for the unknown task {info.get('task')!r}")
-    kind = KINDS[info["task"]]
+    kind = _KINDS[info["task"]]
     config = config_of(contents, image_size=image_size)
     labels = tuple(info["labels"])
     model = make_classifier(config, len(labels)) if kind == "classifier" else make_detector(config, len(labels))

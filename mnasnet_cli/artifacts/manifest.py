@@ -19,6 +19,7 @@ MANIFEST_FILE = "manifest.json"
 FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onnx", "slim-checkpoint")
 
 Kind = Literal["classifier", "detector"]
+TASKS: dict[Kind, str] = {"classifier": "imagenet", "detector": "coco"}  # of a configuration, and kinds of records
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.artifacts.functions import classify, predict_heads, select_boxes
 from mnasnet_cli.artifacts.loaded import LoadedModel, load_model
-from mnasnet_cli.artifacts.runner_base import BaseRunner, limit_tensorflow
+from mnasnet_cli.artifacts.run_graph import FunctionRunner
+from mnasnet_cli.artifacts.runner_base import limit_tensorflow
 from mnasnet_cli.config import Config
 from mnasnet_cli.training.checkpoints import find_checkpoint
 
 
-class CheckpointRunner(BaseRunner):
+class CheckpointRunner(FunctionRunner):
     """A checkpoint's net in inference mode."""
 
     def __init__(
@@ -34,18 +34,6 @@ class CheckpointRunner(BaseRunner):
     @property
     def config(self) -> Config:
         return self.loaded.config
-
-    def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: values.numpy() for name, values in self._function(tf.constant(images)).items()}
-
-    def repeated(self, images: np.ndarray) -> Callable[[], None]:
-        tensor = tf.constant(images)
-
-        def call() -> None:
-            for values in self._function(tensor).values():
-                values.numpy()
-
-        return call
 
 
 def _outputs_of(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:

@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from mnasnet_cli.artifacts.functions import DETECTOR_OUTPUTS
 from mnasnet_cli.artifacts.manifest import Manifest
-from mnasnet_cli.artifacts.runner_base import BaseRunner, first_line, limit_tensorflow, size_of, with_whole_numbers
-from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.artifacts.runner_base import BaseRunner, limit_tensorflow, size_of, with_whole_numbers
+from mnasnet_cli.errors import CheckpointError, first_line
 
 TENSORS = "tensors"  # the signature of a SavedModel, and the tensor of a graph, that takes preprocessed images
 
 
-class _GraphRunner(BaseRunner):
+class FunctionRunner(BaseRunner):
     """A function of preprocessed images that gives tensors by name."""
 
     _function: Callable[[tf.Tensor], dict[str, tf.Tensor]]
@@ -36,7 +36,7 @@ class _GraphRunner(BaseRunner):
         return call
 
 
-class SavedModelRunner(_GraphRunner):
+class SavedModelRunner(FunctionRunner):
     """A SavedModel, through its signature for preprocessed images."""
 
     def __init__(self, folder: Path, manifest: Manifest, *, threads: int | None = None) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.artifacts.manifest import Manifest
-from mnasnet_cli.artifacts.runner_base import BaseRunner, core_count, first_line, one_by_one, with_whole_numbers
-from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem
+from mnasnet_cli.artifacts.runner_base import BaseRunner, one_by_one, with_whole_numbers
+from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem, first_line
+from mnasnet_cli.machine import core_count
 
 
 class OnnxRunner(BaseRunner):

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.artifacts.manifest import Manifest
-from mnasnet_cli.artifacts.runner_base import BaseRunner, core_count, first_line, one_by_one
+from mnasnet_cli.artifacts.runner_base import BaseRunner, one_by_one
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.console import warn
-from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem
+from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem, first_line
+from mnasnet_cli.machine import core_count
 
 MAGIC, MAGIC_AT = b"TFL3", 4  # a FlatBuffer's identifier
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.artifacts.manifest import Kind, Manifest
+from mnasnet_cli.artifacts.manifest import TASKS, Kind, Manifest
 from mnasnet_cli.config import Config
 from mnasnet_cli.console import warn
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import DataError, first_line
 
 
 class BaseRunner:
@@ -41,16 +39,9 @@ class BaseRunner:
 
     @cached_property
     def _preprocess(self) -> Callable[[bytes], Any]:
-        import tensorflow as tf
+        from mnasnet_cli.artifacts.functions import compiled_preprocess
 
-        from mnasnet_cli.artifacts.functions import preprocess_bytes
-
-        options = self.manifest.preprocessing
-        return tf.function(
-            lambda encoded: preprocess_bytes(encoded, options),
-            input_signature=[tf.TensorSpec([], tf.string)],
-            autograph=False,
-        )
+        return compiled_preprocess(self.manifest.preprocessing)
 
     def preprocess(self, encoded: bytes) -> np.ndarray:
         import tensorflow as tf
@@ -58,8 +49,7 @@ class BaseRunner:
         try:
             return np.asarray(self._preprocess(encoded))
         except tf.errors.InvalidArgumentError as error:
-            text = (error.message or "it can't be decoded").strip().splitlines()[0]
-            raise DataError(re.sub(r"\{\{.*?\}\}\s*", "", text)) from error
+            raise DataError(first_line(error)) from error
 
     @cached_property
     def config(self) -> Config:
@@ -70,7 +60,7 @@ class BaseRunner:
         manifest = self.manifest
         preprocessing = dataclasses.asdict(manifest.preprocessing)
         info = {
-            "task": "imagenet" if manifest.kind == "classifier" else "coco",
+            "task": TASKS[manifest.kind],
             "variant": manifest.variant,
             "width": manifest.width,
             "preprocessing": {key: value for key, value in preprocessing.items() if value is not None},
@@ -131,18 +121,8 @@ def limit_tensorflow(threads: int | None) -> None:
             warn(f"TensorFlow is already running in this process, with its own number of threads, not {threads}")
 
 
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files below a folder."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size
-
-
-def first_line(error: Exception) -> str:
-    """An error's own words, one line of them."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

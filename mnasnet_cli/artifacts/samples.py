@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.artifacts.functions import preprocess_bytes
+from mnasnet_cli.artifacts.functions import compiled_preprocess
 from mnasnet_cli.artifacts.loaded import LoadedModel
+from mnasnet_cli.artifacts.manifest import TASKS
 from mnasnet_cli.data.record_keys import ENCODED, LABEL
 from mnasnet_cli.data.schema import find_shards, load_dataset_info
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import DataError, first_line
 
-_RECORDS = {"classifier": "imagenet", "detector": "coco"}
 # Records that are looked at for each calibration image that is wanted, to find images of all classes.
 _LOOKED_AT = 20
 
@@ -30,7 +30,7 @@ class Samples:
 
     def __post_init__(self) -> None:
         if self.data is not None:
-            load_dataset_info(self.data, _RECORDS[self.loaded.kind])  # raises where they are none or of another kind
+            load_dataset_info(self.data, TASKS[self.loaded.kind])  # raises where they are none or of another kind
 
     def encoded(self, count: int) -> list[bytes]:
         """Encoded images of the validation split, spread over its shards; of the other where there is no such split."""
@@ -53,7 +53,7 @@ class Samples:
         if self.data is None:
             raise DataError(
                 "tflite-int8 is calibrated on real images, and there are none: name a folder of records with --data "
-                f"(`mnasnet prepare-{_RECORDS[self.loaded.kind]}` makes them), or leave this format out"
+                f"(`mnasnet prepare-{TASKS[self.loaded.kind]}` makes them), or leave this format out"
             )
         splits = load_dataset_info(self.data).splits
         split = "train" if splits.get("train") and splits["train"].examples else "validation"
@@ -81,12 +81,7 @@ class Samples:
 
     @cached_property
     def _preprocess(self) -> tf.types.experimental.PolymorphicFunction:
-        options = self.loaded.preprocessing
-        return tf.function(
-            lambda image: preprocess_bytes(image, options),
-            input_signature=[tf.TensorSpec([], tf.string)],
-            autograph=False,
-        )
+        return compiled_preprocess(self.loaded.preprocessing)
 
     def _read(self, split: str, count: int) -> Iterator[tuple[bytes, int]]:
         """Encoded image and label (0 for detectors) of records taken in turn from all shards."""
@@ -104,8 +99,7 @@ class Samples:
                 parsed = tf.io.parse_single_example(record, keys)
                 yield parsed[ENCODED].numpy(), int(parsed[LABEL].numpy())
         except tf.errors.OpError as error:
-            text = (error.message or type(error).__name__).strip().splitlines()[0]
-            raise DataError(f"the {split} records in {self.data} can't be read: {text}") from error
+            raise DataError(f"the {split} records in {self.data} can't be read: {first_line(error)}") from error
 
 
 def generated_image(number: int, size: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from mnasnet_cli.errors import EnvironmentProblem
+from mnasnet_cli.errors import EnvironmentProblem, first_line
 
 _NO_SPACE = "No space left on device"
 
@@ -87,10 +87,7 @@ def _replace(target: Path, staged: Path) -> None:
 
 
 def _reason(error: tf.errors.OpError) -> str:
-    text = (error.message or type(error).__name__).strip()
-    if _NO_SPACE in text:
-        return _NO_SPACE.lower()
-    return re.sub(r"\{\{.*?\}\}\s*", "", text.splitlines()[0])
+    return _NO_SPACE.lower() if _NO_SPACE in str(error) else first_line(error)
 
 
 def _unwritable(target: Path, reason: str) -> EnvironmentProblem:

@@ -15,7 +15,7 @@ from mnasnet_cli.artifacts.loaded import LoadedModel
 from mnasnet_cli.artifacts.narrow import narrow_bottlenecks
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.written import Written, describe
-from mnasnet_cli.errors import CheckFailed
+from mnasnet_cli.errors import CheckFailed, first_line
 
 FILE = "model.tflite"
 INPUT = "tensors"
@@ -85,8 +85,7 @@ def _convert(converter: Any, function: Any, folder: Path, *, boxes_inside: bool,
         with silenced():
             content = converter.convert()
     except (ValueError, RuntimeError) as error:  # ConverterError is one of the latter
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckFailed(f"TensorFlow's converter can't convert this net: {reason}") from error
+        raise CheckFailed(f"TensorFlow's converter can't convert this net: {first_line(error)}") from error
     path = folder / FILE
     path.write_bytes(content)
     inputs = {INPUT: function.structured_input_signature[0][0]}

@@ -6,6 +6,8 @@ that an example looks the same whichever worker makes it, and again after a resu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as in JPEG
@@ -90,6 +92,11 @@ def decode_crop_resize(
 
     crop = tf.cond(tf.io.is_jpeg(image_bytes), jpeg, whole)
     return tf.ensure_shape(resize(crop, size, antialias, interpolation), [size, size, 3])
+
+
+def normalize(images: tf.Tensor, mean: Sequence[float], deviation: Sequence[float]) -> tf.Tensor:
+    """Pixels in [0, 255], float32 […, 3], as a net wants them: (pixel - mean) / deviation, by colour."""
+    return (images - tf.constant(mean)) / tf.constant(deviation)
 
 
 def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-CORES = os.cpu_count() or 1
+from mnasnet_cli.machine import core_count
+
+CORES = core_count()
 # Examples in the making: more than cores, for one that is done before those ahead of it waits for its turn.
 PARALLEL_CALLS = 4 * CORES
 

@@ -76,6 +76,14 @@ class RecordFolder:
         """A serialised record as its parts, image_bytes and filename among them."""
         raise NotImplementedError
 
+    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
+        """The whole batches of one epoch, without its first `skip_examples` examples."""
+        raise NotImplementedError
+
+    def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
+        """Every validation image once; blank ones at position -1 fill the last batches of all processes."""
+        raise NotImplementedError
+
     def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
         """Names of the training images at these places of an epoch's order: for error messages."""
         wanted = set(positions)

@@ -12,40 +12,29 @@ import tensorflow as tf
 
 from mnasnet_cli.config import Config
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
-from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.data.schema import DatasetInfo
 from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
+from mnasnet_cli.tasks.record_task import RecordTask, model_info
 from mnasnet_cli.tasks.task import Evaluation, Weights
 from mnasnet_cli.variables import SlimModule
 
 CLASSIFIER_SCOPE = "Conv2d_1c_1x1"
 
 
-class ClassificationTask:
+class ClassificationTask(RecordTask):
     """See `tasks.task.Task`."""
 
     metric = "top1"
     scratch_note = ""
 
+    records: ImagenetRecords
+
     def __init__(self, config: Config, data_dir: Path):
-        self.config = config
-        self.records = ImagenetRecords(data_dir, config)
-
-    @property
-    def data_fingerprint(self) -> str:
-        return self.records.fingerprint
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.records.steps_per_epoch
-
-    @property
-    def eval_examples(self) -> int:
-        return self.records.eval_examples
+        super().__init__(config, ImagenetRecords(data_dir, config))
 
     @cached_property
     def labels(self) -> list[str]:
@@ -79,12 +68,6 @@ class ClassificationTask:
             for name, value in weights.items()
         }
 
-    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
-        return self.records.train_batches(epoch, image_size, skip_examples, share)
-
-    def forward(self, model: SlimModule, batch: ClassificationBatch, weights: Weights, **mode: Any) -> tf.Tensor:
-        return model(self._normalize(batch.images, weights), variables=weights, **mode)
-
     def train_loss(
         self, model: SlimModule, batch: ClassificationBatch, seed: tf.Tensor, weights: Weights, **mode: Any
     ) -> tf.Tensor:
@@ -96,20 +79,8 @@ class ClassificationTask:
             loss += batch.mixed_weights * (mixed - loss)
         return tf.reduce_mean(loss)
 
-    def train_names(self, epoch: int, first: int, count: int) -> list[str]:
-        return self.records.train_filenames(epoch, range(first, first + count))
-
-    def verify_records(self, *, images: bool = False) -> None:
-        self.records.verify(images=images)
-
     def sample_images(self, count: int) -> np.ndarray:
-        size = self.config.data.image_size
-        count = min(count, self.config.training.batch_size)  # a small set may have no more
-        batch = next(iter(self.train_batches(0, size, 0, Share(batch_size=count))))
-        return np.clip(batch.images.numpy(), 0, 255).astype(np.uint8)
-
-    def eval_batches(self, share: Share) -> tf.data.Dataset:
-        return self.records.eval_batches(self.config.eval_size, share)
+        return np.clip(self._first_batch(count).images.numpy(), 0, 255).astype(np.uint8)
 
     def eval_outputs(self, model: SlimModule, batch: ClassificationBatch, weights: Weights) -> dict[str, tf.Tensor]:
         logits = tf.cast(self.forward(model, batch, weights, is_training=False), tf.float32)
@@ -123,42 +94,14 @@ class ClassificationTask:
         }
 
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
-        real = outputs["labels"] >= 0
-        if real.sum() != self.eval_examples:
-            self.verify_records()
-            raise DataError(
-                f"{self.records.directory} gave {real.sum()} of its {self.eval_examples} validation images; its "
-                f"records changed while they were read"
-            )
-        outputs = {name: values[real] for name, values in outputs.items()}
+        outputs = self._without_padding(outputs)
         return Evaluation(summarize_accuracy(outputs, self.labels, self.names), outputs)
-
-    def _normalize(self, images: tf.Tensor, weights: Weights) -> tf.Tensor:
-        data = self.config.data
-        images = (images - tf.constant(data.mean)) / tf.constant(data.deviation)
-        return tf.cast(images, tf.bfloat16) if weights is not None and _is_bfloat16(weights) else images
 
 
 def classifier_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """What the checkpoints of a classifier say of it; see `Task.model_info`."""
     data = config.data
-    return {
-        "task": "imagenet",
-        "variant": config.model.variant,
-        "width": config.model.width,
-        "net": config.model.net.changes,
-        "labels": list(labels),
-        "names": list(names),
-        "preprocessing": {
-            "image_size": config.eval_size,
-            "crop_fraction": data.crop_fraction,
-            "stretch": data.stretch,
-            "interpolation": data.interpolation,
-            "antialias": data.antialias,
-            "mean": list(data.mean),
-            "deviation": list(data.deviation),
-        },
-    }
+    return model_info(config, labels, names, {"crop_fraction": data.crop_fraction, "stretch": data.stretch})
 
 
 def make_classifier(config: Config, num_classes: int) -> SlimModule:
@@ -227,7 +170,3 @@ def _seeded_dropout(seed: tf.Tensor) -> Any:
         return tf.nn.experimental.stateless_dropout(net, rate=1.0 - keep_prob, seed=seed, rng_alg="philox")
 
     return dropout
-
-
-def _is_bfloat16(weights: Mapping[str, Any]) -> bool:
-    return any(weight.dtype == tf.bfloat16 for weight in weights.values())

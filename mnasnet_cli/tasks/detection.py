@@ -13,8 +13,6 @@ import tensorflow as tf
 
 from mnasnet_cli.config import Config, DetectionConfig
 from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of
-from mnasnet_cli.data.pipeline import Share
-from mnasnet_cli.errors import DataError
 from mnasnet_cli.geometry import boxes as geometry
 from mnasnet_cli.geometry.nms import Detections as Found
 from mnasnet_cli.geometry.nms import detect
@@ -26,11 +24,12 @@ from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.tasks.detection_results import as_detections, detected_truth, make_truth
 from mnasnet_cli.tasks.detection_start import detector_start
 from mnasnet_cli.tasks.losses import anchor_focal_loss, ciou_loss, giou_loss, huber_loss
+from mnasnet_cli.tasks.record_task import RecordTask, model_info
 from mnasnet_cli.tasks.task import Evaluation, Weights
 from mnasnet_cli.variables import SlimModule
 
 
-class DetectionTask:
+class DetectionTask(RecordTask):
     """See `tasks.task.Task`."""
 
     metric = "AP"
@@ -39,22 +38,12 @@ class DetectionTask:
         "(`mnasnet train-imagenet`)"
     )
 
+    records: CocoRecords
+
     def __init__(self, config: Config, data_dir: Path):
         assert config.detection is not None
-        self.config, self.options = config, config.detection
-        self.records = CocoRecords(data_dir, config)
-
-    @property
-    def data_fingerprint(self) -> str:
-        return self.records.fingerprint
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.records.steps_per_epoch
-
-    @property
-    def eval_examples(self) -> int:
-        return self.records.eval_examples
+        self.options = config.detection
+        super().__init__(config, CocoRecords(data_dir, config))
 
     @cached_property
     def labels(self) -> list[str]:
@@ -83,9 +72,6 @@ class DetectionTask:
     ) -> dict[str, np.ndarray]:
         return detector_start(source, info, weights, self.model_info())
 
-    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
-        return self.records.train_batches(epoch, image_size, skip_examples, share)
-
     def train_loss(
         self, model: SlimModule, batch: DetectionBatch, seed: tf.Tensor, weights: Weights, **mode: Any
     ) -> tf.Tensor:
@@ -93,25 +79,15 @@ class DetectionTask:
         losses, matched = self.losses(self.forward(model, batch, weights, is_training=True, **mode), batch)
         return tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched))
 
-    def train_names(self, epoch: int, first: int, count: int) -> list[str]:
-        return self.records.train_filenames(epoch, range(first, first + count))
-
-    def verify_records(self, *, images: bool = False) -> None:
-        self.records.verify(images=images)
-
     def sample_images(self, count: int) -> np.ndarray:
         """As `Task` has it, with the boxes that are matched, as the anchors were told them."""
         size = self.config.data.image_size
-        count = min(count, self.config.training.batch_size)  # a small set may have no more
-        batch = next(iter(self.train_batches(0, size, 0, Share(batch_size=count))))
+        batch = self._first_batch(count)
         drawn = []
         for image, classes, deltas in zip(batch.images, batch.class_targets, batch.box_targets, strict=True):
             boxes = tf.boolean_mask(geometry.decode(deltas, anchors_of(size).boxes), classes > 0) / size
             drawn.append(tf.image.draw_bounding_boxes(image[tf.newaxis], boxes[tf.newaxis], [[0.0, 255.0, 0.0]])[0])
         return np.clip(np.stack(drawn), 0, 255).astype(np.uint8)
-
-    def eval_batches(self, share: Share) -> tf.data.Dataset:
-        return self.records.eval_batches(self.config.eval_size, share)
 
     def eval_outputs(self, model: SlimModule, batch: DetectionBatch, weights: Weights) -> dict[str, tf.Tensor]:
         predictions = self.forward(model, batch, weights, is_training=False)
@@ -127,14 +103,7 @@ class DetectionTask:
         }
 
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
-        real = outputs["positions"] >= 0
-        if real.sum() != self.eval_examples:
-            self.verify_records()
-            raise DataError(
-                f"{self.records.directory} gave {real.sum()} of its {self.eval_examples} validation images; its "
-                f"records changed while they were read"
-            )
-        outputs = {name: values[real] for name, values in outputs.items()}
+        outputs = self._without_padding(outputs)
         loss = None  # an exported net has none
         if "losses" in outputs:
             matched = outputs["matched"].sum(dtype=np.float64)
@@ -151,13 +120,6 @@ class DetectionTask:
     def detections(self, outputs: Mapping[str, np.ndarray]) -> Detections:
         """The boxes of `eval_outputs` in px of the original images, with the data set's category ids."""
         return as_detections(outputs, self.records.info.category_ids, str(self.records.directory))
-
-    def forward(self, model: SlimModule, batch: DetectionBatch, weights: Weights, **mode: Any) -> Predictions:
-        data = self.config.data
-        images = (batch.images - tf.constant(data.mean)) / tf.constant(data.deviation)
-        if weights is not None and any(weight.dtype == tf.bfloat16 for weight in weights.values()):
-            images = tf.cast(images, tf.bfloat16)
-        return model(images, variables=weights, **mode)
 
     def losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss of each image [N], not yet divided by the number of its matched anchors [N] float32."""
@@ -196,24 +158,8 @@ def find_boxes(predictions: Predictions, size: int, options: DetectionConfig) ->
 
 def detector_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """What the checkpoints of a detector say of it; see `Task.model_info`."""
-    data, options = config.data, config.detection
-    assert options is not None
-    return {
-        "task": "coco",
-        "variant": config.model.variant,
-        "width": config.model.width,
-        "net": config.model.net.changes,
-        "labels": list(labels),
-        "names": list(names),
-        "detection": options.model_dump(mode="json"),
-        "preprocessing": {
-            "image_size": config.eval_size,
-            "interpolation": data.interpolation,
-            "antialias": data.antialias,
-            "mean": list(data.mean),
-            "deviation": list(data.deviation),
-        },
-    }
+    assert config.detection is not None
+    return {**model_info(config, labels, names, {}), "detection": config.detection.model_dump(mode="json")}
 
 
 def make_detector(config: Config, num_classes: int) -> SlimModule:

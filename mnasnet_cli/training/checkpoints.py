@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.console import warn
-from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
+from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
 from mnasnet_cli.training.checkpoint_files import (
     BEST_FOLDER,
     CHECKPOINT_FOLDER,
@@ -235,14 +234,10 @@ def _clear_errors(prefix: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        raise CheckpointError(f"{prefix} is not a whole checkpoint: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{prefix} is not a whole checkpoint: {first_line(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """An error's first line, without the file name that stands beside it and the node that raised it."""
-    text = re.sub(r"\{\{.*?\}\}\s*", "", _first_line(error))
+    """An error's first line, without the file name that stands beside it."""
+    text = first_line(error)
     return "no space left on device" if "No space left on device" in text else text

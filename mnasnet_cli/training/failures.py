@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 
-from mnasnet_cli.errors import DataError, EnvironmentProblem, MnasnetError
+from mnasnet_cli.errors import DataError, EnvironmentProblem, MnasnetError, first_line
 from mnasnet_cli.tasks.task import Task
 from mnasnet_cli.training.cluster import PeerLost
 from mnasnet_cli.training.distribution import is_lost_peer
@@ -49,8 +48,7 @@ def clear_errors(task: Task) -> Iterator[None]:
 
 def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
     """A TensorFlow error as one line that says what to do."""
-    text = (error.message or type(error).__name__).strip().splitlines()[0]
-    text = re.sub(r"\{\{.*?\}\}\s*", "", text)  # names of nodes in the graph
+    text = first_line(error)
     if is_lost_peer(error):
         return PeerLost("another process of the run is gone")
     if "No space left on device" in (error.message or ""):

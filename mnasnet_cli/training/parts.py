@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+
+from mnasnet_cli.machine import core_count
 
 
 def split_batch(batch: Any, parts: int) -> list[Any]:
@@ -34,6 +35,5 @@ def share_cores(parts: int) -> None:
     """
     if parts == 1 or tf.config.list_physical_devices("GPU"):
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(RuntimeError):  # it has started: the parts take longer, but come to the same
-        tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // parts))
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, core_count() // parts))

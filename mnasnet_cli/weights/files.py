@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
+from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
 from mnasnet_cli.training.checkpoint_parts import VALUE
 
 EXPECTED = (
@@ -84,7 +84,7 @@ def _read_tensorflow(prefix: str, ema: bool) -> tuple[dict[str, np.ndarray], boo
         averages = {name: name + _AVERAGE for name in names if name + _AVERAGE in shapes} if ema else {}
         tensors = {name: reader.get_tensor(stored) for name, stored in {**names, **averages}.items()}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        raise CheckpointError(f"{prefix} is not a whole TensorFlow checkpoint: {_first_line(error)}") from error
+        raise CheckpointError(f"{prefix} is not a whole TensorFlow checkpoint: {_short(error)}") from error
     return tensors, bool(averages)
 
 
@@ -115,7 +115,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         with safe_open(path, framework="numpy") as file:
             return {name: _plain(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, TypeError, ValueError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file: {_first_line(error)}") from error
+        raise CheckpointError(f"{path} is not a whole safetensors file: {_short(error)}") from error
 
 
 def _read_torch(path: Path, ema: bool) -> tuple[dict[str, np.ndarray], bool]:
@@ -133,7 +133,7 @@ def _read_torch(path: Path, ema: bool) -> tuple[dict[str, np.ndarray], bool]:
             f"{path} holds more than tensors, or is damaged; nothing of it was run ({_unpickling_reason(error)})"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is not a whole PyTorch file: {_first_line(error)}") from error
+        raise CheckpointError(f"{path} is not a whole PyTorch file: {_short(error)}") from error
     state, averaged = _unwrap(loaded, ema)
     tensors = {}
     for name, value in state.items():
@@ -175,5 +175,5 @@ def _unpickling_reason(error: Exception) -> str:
     return (telling or lines or [type(error).__name__])[0][:200].rstrip(".")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+def _short(error: Exception) -> str:
+    return first_line(error)[:200].rstrip(".")

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tiny_net import tiny_nets
 
 from mnasnet_cli.artifacts.manifest import FORMATS
-
-
-@contextlib.contextmanager
-def tiny_nets() -> Iterator[None]:
-    """Makes the tiny variants known, and unknown again: tests of other folders list the nets."""
-    from tiny_net import TINY_NETS
-
-    from mnasnet_cli.nets.spec import NETS
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, spec in TINY_NETS.items():
-            patch.setitem(NETS, name, spec)
-        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

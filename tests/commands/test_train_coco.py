@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_net import DETECTOR_FLAGS, TINY_NETS
+from tiny_net import DETECTOR_FLAGS, tiny_nets
 from typer.testing import CliRunner
 
 from data_prep.coco import CocoOptions, prepare_coco
@@ -35,12 +35,8 @@ def error_of(outcome: Any) -> str:
 @pytest.fixture(scope="module")
 def detector_run(scene_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run of a tiny detector over 2 epochs; never change it."""
-    from mnasnet_cli.nets.spec import NETS
-
     run = tmp_path_factory.mktemp("runs") / "detector"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, spec in TINY_NETS.items():
-            patch.setitem(NETS, name, spec)
+    with tiny_nets():
         from mnasnet_cli.app import app
 
         arguments = ["train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={run}"]
