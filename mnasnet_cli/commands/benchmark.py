@@ -74,7 +74,7 @@ def benchmark(
     if android_results is not None:
         report = _read_results(android_results)
     else:
-        from mnasnet_cli.artifacts import bare
+        from mnasnet_cli.latency import bare
 
         with tempfile.TemporaryDirectory(prefix="mnasnet-") as scratch:
             options: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "ema": ema, "best": best}
@@ -90,7 +90,7 @@ def benchmark(
             report = _measure(subjects, runs, rounds)
     _show(report, output_format, json_output)
     if out is not None:
-        from mnasnet_cli.artifacts.latency_report import write_report
+        from mnasnet_cli.latency.report import write_report
 
         paths = write_report(report, out)
         console.say(f"written: {', '.join(map(str, paths))}")
@@ -104,7 +104,7 @@ def _check(models: list[str] | None, every: bool, android: Path | None, results:
 
 
 def _measure(subjects: list[Any], runs: int, rounds: int) -> dict[str, Any]:
-    from mnasnet_cli.artifacts.latency import measure
+    from mnasnet_cli.latency.measure import measure
     from mnasnet_cli.machine import host
 
     before = host(PACKAGES)  # the load that others make, not ours
@@ -114,14 +114,14 @@ def _measure(subjects: list[Any], runs: int, rounds: int) -> dict[str, Any]:
 
 
 def _read_results(path: Path) -> dict[str, Any]:
-    from mnasnet_cli.artifacts.android import read_android_results
+    from mnasnet_cli.latency.android import read_android_results
 
     found = read_android_results(path)
     return {"host": {"device": found["device"]}, "models": found["rows"]}
 
 
 def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, rounds: int, json_output: bool) -> None:
-    from mnasnet_cli.artifacts.android import SCRIPT_FILE, write_android_folder
+    from mnasnet_cli.latency.android import SCRIPT_FILE, write_android_folder
 
     for subject in subjects:
         if not subject.path.endswith(".tflite"):
@@ -137,15 +137,15 @@ def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, r
 
 
 def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> None:
-    from mnasnet_cli.artifacts import latency_report
+    from mnasnet_cli.latency.report import as_csv, table
 
     if json_output:
         console.emit_json(report)
     elif output_format is Format.CSV:
-        console.emit_text(latency_report.as_csv(report["models"]))
+        console.emit_text(as_csv(report["models"]))
     else:
         rows = report["models"]
-        columns, cells = latency_report.table(rows)
+        columns, cells = table(rows)
         notes = dict.fromkeys(f"{row['name']}: {row['note']}" for row in rows if row.get("note"))
         caption = "\n".join([_conditions(report), *notes])
         batch, threads = rows[0]["batch_size"], rows[0]["threads"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.artifacts.bare import random_model
 from mnasnet_cli.artifacts.graphs import build_graph
 from mnasnet_cli.artifacts.narrow import _cuts, narrow_bottlenecks
+from mnasnet_cli.latency.bare import random_model
 
 
 def test_cuts_are_multiples_of_the_lanes_and_cover_all_channels():

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mnasnet_cli.artifacts.android import file_name, parse_output, read_android_results
-from mnasnet_cli.artifacts.latency import Subject, Timing
-from mnasnet_cli.artifacts.latency_report import as_csv, table
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.latency.android import file_name, parse_output, read_android_results
+from mnasnet_cli.latency.measure import Subject, Timing
+from mnasnet_cli.latency.report import as_csv, table
 from mnasnet_cli.nets.spec import get_spec, multiply_adds
 
 # As benchmark_model prints it, shortened.
@@ -138,7 +138,7 @@ def test_a_file_of_answers_is_a_table(mnasnet, tmp_path):
 
 
 def test_the_script_times_all_models_in_rounds(mnasnet, tmp_path):
-    from mnasnet_cli.artifacts.android import write_android_folder
+    from mnasnet_cli.latency.android import write_android_folder
 
     (tmp_path / "m.tflite").write_bytes(b"TFL3" * 10)
     folder = tmp_path / "a phone"
@@ -175,7 +175,7 @@ def test_names_on_a_phone_need_no_quotes():
 
 
 def test_a_table_leaves_out_what_nobody_knows(tmp_path: Path):
-    from mnasnet_cli.artifacts.latency_report import write_report
+    from mnasnet_cli.latency.report import write_report
 
     timing = Timing(Subject("x", "x"), {"file_bytes": 1, "image_size": 32}, [[0.001]], 2, 1).summary()
     titles, rows = table([timing])

@@ -12,8 +12,8 @@ import pytest
 from made_models import CATEGORIES, detector_config, make_checkpoint
 from PIL import Image
 
-from mnasnet_cli.artifacts import pictures, video
-from mnasnet_cli.artifacts.pictures import BadPicture, Picture, read_picture, read_pictures
+from mnasnet_cli.prediction import pictures, video
+from mnasnet_cli.prediction.pictures import BadPicture, Picture, read_picture, read_pictures
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 

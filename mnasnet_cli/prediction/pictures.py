@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import IO
 
-from mnasnet_cli.artifacts.video import VIDEO_SUFFIXES, video_frames
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.prediction.video import VIDEO_SUFFIXES, video_frames
 
 STANDARD_INPUT = "-"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})  # any case

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.artifacts.latency import Subject
 from mnasnet_cli.config import validate
 from mnasnet_cli.console import progress
 from mnasnet_cli.errors import CheckpointError, nearest
+from mnasnet_cli.latency.measure import Subject
 from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, multiply_adds
 
 CLASSES = 1000  # ImageNet's

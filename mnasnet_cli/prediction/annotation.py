@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnasnet_cli.artifacts.pictures import Picture
 from mnasnet_cli.files import written_whole
+from mnasnet_cli.prediction.pictures import Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Drawing

@@ -1,0 +1,1 @@
+"""How long models take: measured here or on a phone, and reported."""
