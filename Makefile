@@ -24,8 +24,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## the whole way on generated images: records, both trainings, evaluation, export
 	@$(BIN)/mnasnet demo
 
+# A test uses little more than one core. Those of a file stay together, for they share what takes long to make.
+SIDE_BY_SIDE := -n auto --maxprocesses=4 --dist=loadfile
+
 test: $(READY)  ## the tests that take seconds
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-all: $(READY)  ## all tests, the slow ones too
 	@$(BIN)/python -m pytest -m ""

@@ -94,7 +94,7 @@ class ClassificationTask(RecordTask):
         }
 
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
-        outputs = self._without_padding(outputs)
+        outputs = self._only(outputs["labels"] >= 0, outputs)
         return Evaluation(summarize_accuracy(outputs, self.labels, self.names), outputs)
 
 

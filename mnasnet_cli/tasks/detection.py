@@ -103,7 +103,7 @@ class DetectionTask(RecordTask):
         }
 
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
-        outputs = self._without_padding(outputs)
+        outputs = self._only(outputs["positions"] >= 0, outputs)
         loss = None  # an exported net has none
         if "losses" in outputs:
             matched = outputs["matched"].sum(dtype=np.float64)

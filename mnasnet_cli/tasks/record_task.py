@@ -63,9 +63,8 @@ class RecordTask:
         count = min(count, self.config.training.batch_size)
         return next(iter(self.train_batches(0, self.config.data.image_size, 0, Share(batch_size=count))))
 
-    def _without_padding(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs of real images, those with a position; DataError where some of the split are missing."""
-        real = outputs["positions"] >= 0
+    def _only(self, real: np.ndarray, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs without padding, `real` [N] bool; DataError where they are not as many as the split has."""
         if real.sum() != self.eval_examples:
             self.verify_records()
             raise DataError(
