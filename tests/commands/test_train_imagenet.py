@@ -228,7 +228,8 @@ def test_from_outside_standard_error_holds_progress_only_and_sigterm_saves(shape
     assert json.loads(done.stdout)["steps"] == 6
     assert all(line.startswith(("train: ", "evaluate: ", "epoch ")) for line in done.stderr.splitlines()), done.stderr
     process = subprocess.Popen([*command, "--epochs=500", "--fresh"], stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "run" / "checkpoints").exists() and process.poll() is None:
+    settings = tmp_path / "run" / "config.yaml"  # of the run before, until --fresh has moved that aside
+    while not (settings.exists() and "epochs: 500" in settings.read_text()) and process.poll() is None:
         time.sleep(0.1)
     # A second process on the same folder, also one that would move it aside.
     for flag in ("--epochs=500", "--fresh"):
