@@ -10,6 +10,7 @@ and without them for 91 %, as the checkpoint is.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ import tensorflow as tf
 from mnasnet_cli.artifacts.functions import classify, predict_heads
 from mnasnet_cli.artifacts.graphs import TENSORS, classic_graph
 from mnasnet_cli.artifacts.loaded import LoadedModel
+from mnasnet_cli.artifacts.silent_squeezes import REDUCE
 
 # Share of the images that is left out. What they need beyond the range is cut off, which cost no accuracy.
 LEFT_OUT = 0.1
@@ -34,18 +36,35 @@ def calm_images(peaks: np.ndarray) -> np.ndarray:
     return ~np.isin(np.arange(len(excess)), left_out)
 
 
-def layer_peaks(loaded: LoadedModel, batches: Iterable[np.ndarray]) -> np.ndarray:
-    """The largest absolute value of every image in every layer [N, L], for batches [n, S, S, 3] of the net's input."""
+class Observed(NamedTuple):
+    """What N images did to a net."""
+
+    peaks: np.ndarray
+    """The largest absolute value of every image in each of L layers [N, L]."""
+    squeezes: dict[str, np.ndarray]
+    """What went into the ReLU of each squeeze-excite's bottleneck, by its scope: [N, units]."""
+
+
+def observe(loaded: LoadedModel, batches: Iterable[np.ndarray]) -> Observed:
+    """Runs batches [n, S, S, 3] of the net's input through it."""
     size = loaded.image_size
     graph = tf.Graph()
     with classic_graph(graph):
         variables = {name: tf.constant(value) for name, value in loaded.contents.weights.items()}
         tensors = tf.compat.v1.placeholder(tf.float32, [None, size, size, 3], name=TENSORS)
         (classify if loaded.kind == "classifier" else predict_heads)(loaded.model, tensors, variables)
-        watched = [operation.outputs[0] for operation in graph.get_operations() if _is_watched(operation)]
+        operations = graph.get_operations()
+        watched = [operation.outputs[0] for operation in operations if _is_watched(operation)]
         peaks = tf.stack([tf.reduce_max(tf.abs(net), range(1, net.shape.rank)) for net in watched], axis=1)
+        squeezes = {
+            operation.name.removesuffix("/BiasAdd"): operation.outputs[0][:, 0, 0, :]
+            for operation in operations
+            if operation.name.endswith(f"/{REDUCE}/BiasAdd")
+        }
     session = tf.compat.v1.Session(graph=graph)  # not a default one: making the batches takes TensorFlow, too
-    return np.concatenate([session.run(peaks, {tensors: batch}) for batch in batches])
+    parts = [session.run(Observed(peaks, squeezes), {tensors: batch}) for batch in batches]
+    joined = {scope: np.concatenate([part.squeezes[scope] for part in parts]) for scope in squeezes}
+    return Observed(np.concatenate([part.peaks for part in parts]), joined)
 
 
 def _is_watched(operation: tf.Operation) -> bool:

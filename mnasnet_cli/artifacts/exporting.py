@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.artifacts import onnx
-from mnasnet_cli.artifacts.calibration import calm_images, in_batches, layer_peaks
+from mnasnet_cli.artifacts.calibration import in_batches
 from mnasnet_cli.artifacts.entrances import enter
 from mnasnet_cli.artifacts.frozen import write_frozen
 from mnasnet_cli.artifacts.functions import DETECTOR_OUTPUTS
+from mnasnet_cli.artifacts.integers import write_integers
 from mnasnet_cli.artifacts.loaded import LoadedModel
 from mnasnet_cli.artifacts.manifest import Manifest
 from mnasnet_cli.artifacts.parity import TOLERANCES, Comparison, Predict, compare, joined
@@ -74,18 +75,11 @@ class Job:
     encoded: list[bytes]
     """The images that the artifacts are checked on."""
     calibration_images: int
-    """How many are looked at."""
+    """How many integers take their scales from."""
 
     def tensors(self) -> Iterable[np.ndarray]:
         """The images as the net sees them, in batches [N, S, S, 3]."""
         return in_batches(self.samples.tensors(self.encoded), _BATCH)
-
-    def calibration(self) -> Callable[[], Iterator[np.ndarray]]:
-        """What gives the images that integers are calibrated on, as the net sees them [S, S, 3]."""
-        images = self.samples.calibration_images(self.calibration_images)
-        peaks = layer_peaks(self.loaded, in_batches(self.samples.tensors(images), _BATCH))
-        chosen = [image for image, kept in zip(images, calm_images(peaks), strict=True) if kept]
-        return lambda: self.samples.tensors(chosen)
 
 
 WRITERS: dict[str, Callable[[Job, Path], Written]] = {
@@ -93,7 +87,7 @@ WRITERS: dict[str, Callable[[Job, Path], Written]] = {
     "frozen": lambda job, folder: write_frozen(job.loaded, folder),
     "tflite": lambda job, folder: write_tflite(job.loaded, folder, None),
     "tflite-fp16": lambda job, folder: write_tflite_fp16(job.loaded, folder),
-    "tflite-int8": lambda job, folder: write_tflite(job.loaded, folder, job.calibration()),
+    "tflite-int8": lambda job, folder: write_integers(job.loaded, folder, job.samples, job.calibration_images, _BATCH),
     "onnx": lambda job, folder: onnx.write_onnx(job.loaded, folder),
     "slim-checkpoint": lambda job, folder: write_slim_checkpoint(job.loaded, folder),
 }
@@ -180,6 +174,7 @@ def _manifest(loaded: LoadedModel, form: str, written: Written, folder: Path) ->
         postprocessing=post,
         signature=written.signature,
         versions={**manifest.versions, **written.versions},
+        notes=written.notes,
         files=tuple(files),
     )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli import __version__
@@ -74,18 +77,29 @@ def load_model(prefix: str, *, image_size: int | None = None, ema: bool = True) 
     kind = _KINDS[info["task"]]
     config = config_of(contents, image_size=image_size)
     labels = tuple(info["labels"])
-    model = make_classifier(config, len(labels)) if kind == "classifier" else make_detector(config, len(labels))
-    load_weights(model, contents)
     return LoadedModel(
         contents=contents,
         config=config,
         kind=kind,
-        model=model,
+        model=_make_model(config, contents),
         labels=labels,
         names=tuple(info.get("names") or labels),
         preprocessing=preprocessing_of(config, kind),
         postprocessing=_postprocessing(config, labels) if kind == "detector" else None,
     )
+
+
+def with_weights(loaded: LoadedModel, changed: Mapping[str, np.ndarray]) -> LoadedModel:
+    """The same net with other values for some of its weights, by name; `loaded` stays as it is."""
+    contents = dataclasses.replace(loaded.contents, weights={**loaded.contents.weights, **changed})
+    return dataclasses.replace(loaded, contents=contents, model=_make_model(loaded.config, contents))
+
+
+def _make_model(config: Config, contents: CheckpointContents) -> SlimModule:
+    classes = len(contents.info["labels"])
+    model = make_classifier(config, classes) if config.task == "imagenet" else make_detector(config, classes)
+    load_weights(model, contents)
+    return model
 
 
 def preprocessing_of(config: Config, kind: Kind) -> Preprocessing:

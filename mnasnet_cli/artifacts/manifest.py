@@ -90,6 +90,8 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     """Paths of the artifact's files below the manifest's folder."""
+    notes: tuple[str, ...] = ()
+    """What was changed in the net for this format, in words."""
 
     @property
     def image_size(self) -> int:
@@ -154,7 +156,8 @@ def parse_manifest(text: str) -> Manifest:
         raise ValueError(f"a {kind} with postprocessing {post!r}")
     known = {item.name for item in dataclasses.fields(Manifest)}
     values = {name: value for name, value in tree.items() if name in known}
-    for name in ("labels", "names", "files"):
+    values.setdefault("notes", ())  # older versions wrote none
+    for name in ("labels", "names", "files", "notes"):
         values[name] = tuple(values[name])
     values["preprocessing"] = _section(Preprocessing, tree["preprocessing"])
     values["postprocessing"] = None if post is None else _section(Postprocessing, post)

@@ -20,6 +20,8 @@ class Written:
     """Of a detector: whether it gives boxes, and not raw heads."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries that wrote it, besides TensorFlow."""
+    notes: tuple[str, ...] = ()
+    """Where it is another net than the checkpoint's, in words."""
 
 
 def describe(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mnasnet_cli.artifacts.calibration import calm_images, in_batches, layer_peaks
+from mnasnet_cli.artifacts.calibration import calm_images, in_batches, observe
 from mnasnet_cli.artifacts.loaded import load_model
 from mnasnet_cli.training.checkpoints import find_checkpoint
 
@@ -25,7 +25,7 @@ def test_peaks_are_those_of_every_layer(made_classifier):
     loaded = load_model(find_checkpoint(str(made_classifier)))
     images = np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype(np.float32)
     images[1] *= 100
-    peaks = layer_peaks(loaded, in_batches(images, 2))
+    peaks = observe(loaded, in_batches(images, 2)).peaks
     assert peaks.shape[0] == 3
     assert peaks.shape[1] > 15  # a batch norm and mostly a ReLU for each of 9 convolutions, squeezes, a sum
     assert (peaks[1] > peaks[0]).mean() > 0.9
