@@ -146,7 +146,7 @@ def read_android_results(path: Path) -> dict[str, Any]:
 def parse_output(text: str) -> list[dict[str, Any]]:
     """The runs in a text that `benchmark_model` printed, in order; times in microseconds, memory in MB.
 
-    A run ends with the line "Inference timings in us: …". Of the lines "count=… first=… min=…" before it the last one
+    A run ends with the line "Inference timings in us: …". Of the lines "count=… first=… curr=…" before it the last one
     is that of the counted calls.
     """
     runs: list[dict[str, Any]] = []
@@ -156,8 +156,11 @@ def parse_output(text: str) -> list[dict[str, Any]]:
             run = {}
         elif match := re.search(r"Graph: \[(.*)\]", line):
             run["graph"] = Path(match[1]).stem
-        elif match := re.search(r"\bcount=(\d+)\b.*\bavg=", line):
-            run["counted"] = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.e+]+)", line)}
+        elif "count=" in line and "curr=" in line:
+            counted = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.e+]+)", line)}
+            if "avg" not in counted:  # of a single call, or of equal ones, the tool says no more than the time
+                counted.setdefault("median", counted["curr"])
+            run["counted"] = counted
         elif match := re.search(r"num_threads: \[?(\d+)|Num threads: \[(\d+)\]", line):
             run["threads"] = int(match[1] or match[2])
         elif "timings in us:" in line:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -121,6 +122,11 @@ def test_output_of_all_releases_is_read():
     [old] = parse_output(OLD)
     assert (old["average_us"], old["peak_memory_mb"]) == (210028, 60.5)
     assert parse_output(OLDEST)[0]["average_us"] == 79760.9
+    # One call, and calls that took the same time, as old and as new releases tell them; the warm-up is not meant.
+    for line in ("count=1 curr=12000", "count=3 curr=12000(all same) p5=12000 median=12000 p95=12000"):
+        [equal] = parse_output(re.sub(r"count=20 .*", line, NEW))
+        assert equal["counted"]["median"] == 12000
+        assert equal["counted"]["count"] < 9
     assert parse_output("error: no such file") == []
     assert len(parse_output(NEW + OLD)) == 2
 
