@@ -100,17 +100,26 @@ def test_signatures_of_a_saved_model_are_the_documented_ones(exported_detector):
     assert found["num_detections"].dtype == tf.int32
 
 
-def test_warm_up_requests_are_prediction_logs(exported_classifier):
-    """Read with messages that are declared here as in TensorFlow Serving's .proto files."""
+def test_a_server_can_answer_the_warm_up_requests(exported):
+    """Does what TensorFlow Serving does with the folder; requests are read with messages as its .proto files have."""
     log = _prediction_log()
-    path = exported_classifier / "saved-model" / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    (version,) = (folder for folder in (exported / "saved-model").iterdir() if folder.is_dir())
+    assert int(version.name) == 1
+    records = list(tf.data.TFRecordDataset([str(version / "assets.extra" / "tf_serving_warmup_requests")]))
     sizes = []
-    for record in tf.data.TFRecordDataset([str(path)]):
-        request = log.FromString(record.numpy()).predict_log.request
-        assert request.model_spec.signature_name == "serving_default"
-        images = tf.make_ndarray(request.inputs["image_bytes"])
-        assert tf.io.decode_jpeg(images[0]).shape[-1] == 3
-        sizes.append(len(images))
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta = tf.compat.v1.saved_model.loader.load(session, [tf.saved_model.SERVING], str(version))
+        for record in records:
+            request = log.FromString(record.numpy()).predict_log.request
+            signature = meta.signature_def[request.model_spec.signature_name]
+            assert signature.method_name == "tensorflow/serving/predict"
+            assert {name: tensor.dtype for name, tensor in request.inputs.items()} == {
+                name: tensor.dtype for name, tensor in signature.inputs.items()
+            }
+            feeds = {signature.inputs[name].name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+            found = session.run({name: tensor.name for name, tensor in signature.outputs.items()}, feeds)
+            (size,) = {len(values) for values in [*found.values(), *feeds.values()]}  # REST wants rows of all outputs
+            sizes.append(size)
     assert sizes == [1, 4]
 
 
@@ -135,7 +144,7 @@ def _prediction_log():
     message("PredictLog", request=(1, ".s.PredictRequest"))
     message("PredictionLog", predict_log=(6, ".s.PredictLog"))
     pool = descriptor_pool.Default()
-    pool.Add(file)
+    pool.AddSerializedFile(file.SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("s.PredictionLog"))
 
 
