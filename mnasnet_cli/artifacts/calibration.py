@@ -22,6 +22,8 @@ from mnasnet_cli.artifacts.silent_squeezes import REDUCE
 
 # Share of the images that is left out. What they need beyond the range is cut off, which cost no accuracy.
 LEFT_OUT = 0.1
+# Of all images in a batch: 8 of 224 px, and large ones one by one. A RetinaNet at 640 px takes 1 GB for each.
+BATCH_PIXELS = 8 * 224 * 224
 # Operations behind which the converter quantizes.
 _WATCHED = ("FusedBatchNormV3", "Relu", "Relu6", "AddV2", "BiasAdd")
 
@@ -74,12 +76,12 @@ def _is_watched(operation: tf.Operation) -> bool:
     return net.dtype == tf.float32 and (net.shape.rank or 0) >= 3
 
 
-def in_batches(images: Iterable[np.ndarray], size: int) -> Iterable[np.ndarray]:
-    """Stacks images, `size` at a time; the last batch may be smaller."""
+def in_batches(images: Iterable[np.ndarray], size: int | None = None) -> Iterable[np.ndarray]:
+    """Stacks images [S, S, 3], `size` at a time or as many as memory is meant for; the last batch may be smaller."""
     batch: list[np.ndarray] = []
     for image in images:
         batch.append(image)
-        if len(batch) == size:
+        if len(batch) >= (size or BATCH_PIXELS // (image.shape[0] * image.shape[1])):
             yield np.stack(batch)
             batch = []
     if batch:

@@ -20,7 +20,7 @@ from mnasnet_cli.artifacts.functions import DETECTOR_OUTPUTS
 from mnasnet_cli.artifacts.integers import write_integers
 from mnasnet_cli.artifacts.loaded import LoadedModel
 from mnasnet_cli.artifacts.manifest import Manifest
-from mnasnet_cli.artifacts.parity import TOLERANCES, Comparison, Predict, compare, joined
+from mnasnet_cli.artifacts.parity import COUNTING_SCORE, TOLERANCES, Comparison, Predict, compare, joined
 from mnasnet_cli.artifacts.run_checkpoint import CheckpointRunner
 from mnasnet_cli.artifacts.runner import open_model
 from mnasnet_cli.artifacts.runner_base import size_of
@@ -31,14 +31,13 @@ from mnasnet_cli.artifacts.slim_checkpoint import slim_predictor, write_slim_che
 from mnasnet_cli.artifacts.staging import staged_folder
 from mnasnet_cli.artifacts.tflite import write_tflite, write_tflite_fp16
 from mnasnet_cli.artifacts.written import Written
-from mnasnet_cli.console import duration, say
+from mnasnet_cli.console import duration, say, warn
 from mnasnet_cli.errors import CheckFailed
 
 PARITY_IMAGES = {"classifier": 64, "detector": 16}
 CALIBRATION_IMAGES = {"classifier": 300, "detector": 100}
 # Images that go through the entrances with preprocessing inside: each may need a graph of its own size.
 ENTRANCE_IMAGES = 2
-_BATCH = 8  # images that are held as floats at a time
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Job:
 
     def tensors(self) -> Iterable[np.ndarray]:
         """The images as the net sees them, in batches [N, S, S, 3]."""
-        return in_batches(self.samples.tensors(self.encoded), _BATCH)
+        return in_batches(self.samples.tensors(self.encoded))
 
 
 WRITERS: dict[str, Callable[[Job, Path], Written]] = {
@@ -87,7 +86,7 @@ WRITERS: dict[str, Callable[[Job, Path], Written]] = {
     "frozen": lambda job, folder: write_frozen(job.loaded, folder),
     "tflite": lambda job, folder: write_tflite(job.loaded, folder, None),
     "tflite-fp16": lambda job, folder: write_tflite_fp16(job.loaded, folder),
-    "tflite-int8": lambda job, folder: write_integers(job.loaded, folder, job.samples, job.calibration_images, _BATCH),
+    "tflite-int8": lambda job, folder: write_integers(job.loaded, folder, job.samples, job.calibration_images),
     "onnx": lambda job, folder: onnx.write_onnx(job.loaded, folder),
     "slim-checkpoint": lambda job, folder: write_slim_checkpoint(job.loaded, folder),
 }
@@ -136,6 +135,11 @@ def export_model(
         outcomes.append(outcome)
         state = f"refused: {outcome.fault}" if outcome.fault else f"written to {outcome.path}"
         say(f"{form}: {state} ({duration(time.monotonic() - began)})")
+    if not outcomes[-1].comparison.counted:
+        warn(
+            f"no box of the checkpoint has a score of {COUNTING_SCORE:g} or more on these images, so there were only "
+            "their best scores to compare; is it trained?"
+        )
     return outcomes
 
 
@@ -216,7 +220,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
             outcome.format,
             outcome.file_bytes / 1e6,
             outcome.comparison.difference,
-            None if outcome.comparison.agreement is None else f"{outcome.comparison.agreement:.1%}",
+            "no boxes" if outcome.comparison.agreement is None else f"{outcome.comparison.agreement:.1%}",
             outcome.comparison.images,
             f"refused: {outcome.fault}" if outcome.fault else str(outcome.path),
         )

@@ -11,11 +11,15 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from mnasnet_cli.artifacts.functions import classify, detect_boxes, preprocess_uint8
+from mnasnet_cli.artifacts.functions import classify, detect_boxes, predict_heads, preprocess_uint8
 from mnasnet_cli.artifacts.loaded import LoadedModel
 
 TENSORS = "tensors"
 """Name of the net's input in every graph, float32 [N, S, S, 3]."""
+
+# How to multiply channels by a factor each: plainly, which converters to other formats fold into kernels, or by a
+# depthwise convolution of 1×1, which they leave alone, and which TFLite and ONNX Runtime compute as fast.
+MULTIPLY, SEPARATE = "Mul", "DepthwiseConv2dNative"
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,11 @@ class Graph:
     outputs: Mapping[str, tf.Tensor]
 
 
-def build_graph(loaded: LoadedModel, image_input: str | None) -> Graph:
+def build_graph(loaded: LoadedModel, image_input: str | None, *, heads: bool = False, scaling: str = MULTIPLY) -> Graph:
     """The model from `image_input` (uint8 [N, H, W, 3] of any size), or from TENSORS where that is None.
 
-    With an image input, TENSORS is the name of what preprocessing gives, so programs may feed that instead.
+    With an image input, TENSORS is the name of what preprocessing gives, so programs may feed that instead. With
+    `heads`, a detector ends with its raw heads. `scaling`: see `fold_batch_norms`.
     """
     size = loaded.image_size
     graph = tf.Graph()
@@ -45,12 +50,14 @@ def build_graph(loaded: LoadedModel, image_input: str | None) -> Graph:
             inputs = {image_input: images}
         if loaded.postprocessing is None:
             found = classify(loaded.model, tensors, variables)
+        elif heads:
+            found = predict_heads(loaded.model, tensors, variables)
         else:
             found = detect_boxes(loaded.model, tensors, loaded.postprocessing, variables)
             # The Object Detection API's types: everything is a float.
             found = {name: tf.cast(values, tf.float32) for name, values in found.items()}
         outputs = {name: tf.identity(values, name=name) for name, values in found.items()}
-    definition = fold_batch_norms(_reachable(graph.as_graph_def(), outputs))
+    definition = fold_batch_norms(_reachable(graph.as_graph_def(), outputs), scaling)
     return Graph(_reachable(definition, outputs), inputs, outputs)
 
 
@@ -76,13 +83,13 @@ _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 _NORM = "FusedBatchNormV3"
 
 
-def fold_batch_norms(definition: Any) -> Any:
+def fold_batch_norms(definition: Any, scaling: str = MULTIPLY) -> Any:
     """Batch norm behind a convolution becomes part of its kernel, and a bias.
 
         γ (w ∗ x - μ) / √(σ² + ε) + β  =  (w · f) ∗ x + (β - μ f)    with f = γ / √(σ² + ε)
 
-    A kernel that several layers share (RetinaNet's subnets, where each level has statistics of its own) stays, with
-    its batch norms: it would have to be stored once for each of them.
+    A kernel that several layers share (RetinaNet's subnets, where each level has statistics of its own) stays as it is,
+    or it would have to be stored once for each of them: what it gives is multiplied by f, by the operation `scaling`.
     """
     nodes = {node.name: node for node in definition.node}
     uses: dict[str, int] = {}
@@ -97,23 +104,39 @@ def fold_batch_norms(definition: Any) -> Any:
         statistics = [nodes[node_name(name)] for name in norm.input[1:5]]
         if convolution.op not in _CONVOLUTIONS or any(node.op != "Const" for node in statistics):
             continue
-        kernel = nodes[node_name(convolution.input[1])]
-        if kernel.op != "Const" or uses[kernel.name] > 1 or uses[convolution.name] > 1:
-            continue
         gamma, beta, mean, variance = (constant_value(node).astype(np.float64) for node in statistics)
         factor = gamma / np.sqrt(variance + norm.attr["epsilon"].f)
-        weights = constant_value(kernel)
-        # A depthwise kernel is [k, k, C, 1], a full one [k, k, in, C].
-        wide = factor[:, np.newaxis] if convolution.op == "DepthwiseConv2dNative" else factor
-        changed[kernel.name] = [constant_node(kernel.name, (weights * wide).astype(weights.dtype))]
-        bias = constant_node(f"{norm.name}/bias", (beta - mean * factor).astype(weights.dtype))
-        add = tf.compat.v1.NodeDef(name=norm.name, op="BiasAdd", input=[norm.input[0], bias.name])
+        kernel = nodes[node_name(convolution.input[1])]
+        if kernel.op != "Const" or uses[kernel.name] > 1 or uses[convolution.name] > 1:
+            scaled = _scaled(norm, factor, scaling)
+        else:
+            weights = constant_value(kernel)
+            # A depthwise kernel is [k, k, C, 1], a full one [k, k, in, C].
+            wide = factor[:, np.newaxis] if convolution.op == "DepthwiseConv2dNative" else factor
+            changed[kernel.name] = [constant_node(kernel.name, (weights * wide).astype(weights.dtype))]
+            scaled = []
+        bias = constant_node(f"{norm.name}/bias", (beta - mean * factor).astype(np.float32))
+        source = scaled[-1].name if scaled else norm.input[0]
+        add = tf.compat.v1.NodeDef(name=norm.name, op="BiasAdd", input=[source, bias.name])
         add.attr["T"].CopyFrom(norm.attr["T"])
-        changed[norm.name] = [bias, add]
+        changed[norm.name] = [*scaled, bias, add]
     folded = tf.compat.v1.GraphDef(versions=definition.versions)
     for node in definition.node:
         folded.node.extend(changed.get(node.name, [node]))
     return folded
+
+
+def _scaled(norm: Any, factor: np.ndarray, operation: str) -> list[Any]:
+    """Nodes that multiply what goes into a batch norm [N, H, W, C] by a factor [C]."""
+    depthwise = operation == SEPARATE
+    value = factor.astype(np.float32)
+    constant = constant_node(f"{norm.name}/factor", value.reshape(1, 1, -1, 1) if depthwise else value)
+    scale = tf.compat.v1.NodeDef(name=f"{norm.name}/scaled", op=operation, input=[norm.input[0], constant.name])
+    scale.attr["T"].CopyFrom(norm.attr["T"])
+    if depthwise:
+        scale.attr["strides"].list.i.extend([1, 1, 1, 1])
+        scale.attr["padding"].s = b"VALID"
+    return [constant, scale]
 
 
 def strip_defaults(definition: Any) -> Any:

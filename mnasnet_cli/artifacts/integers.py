@@ -13,10 +13,10 @@ from mnasnet_cli.artifacts.tflite import write_tflite
 from mnasnet_cli.artifacts.written import Written
 
 
-def write_integers(loaded: LoadedModel, folder: Path, samples: Samples, count: int, batch_size: int) -> Written:
+def write_integers(loaded: LoadedModel, folder: Path, samples: Samples, count: int) -> Written:
     """Writes a fully integer `model.tflite`, calibrated on the calm ones of `count` training images."""
     images = samples.calibration_images(count)
-    seen = observe(loaded, in_batches(samples.tensors(images), batch_size))
+    seen = observe(loaded, in_batches(samples.tensors(images)))
     calm = calm_images(seen.peaks)
     awake, notes = awakened(loaded, seen.squeezes, calm)
     chosen = [image for image, kept in zip(images, calm, strict=True) if kept]

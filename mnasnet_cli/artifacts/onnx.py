@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from mnasnet_cli.artifacts.graphs import Graph, build_graph
+from mnasnet_cli.artifacts.graphs import SEPARATE, Graph, build_graph
 from mnasnet_cli.artifacts.loaded import LoadedModel
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.written import Written, describe
@@ -31,7 +31,7 @@ def check_converter() -> None:
 
 def write_onnx(loaded: LoadedModel, folder: Path) -> Written:
     """Writes `model.onnx`: from preprocessed images to the outputs, boxes included; any number of images."""
-    graph = build_graph(loaded, None)
+    graph = build_graph(loaded, None, scaling=SEPARATE)
     path = folder / FILE
     with silenced():
         import tf2onnx

@@ -29,3 +29,12 @@ def test_peaks_are_those_of_every_layer(made_classifier):
     assert peaks.shape[0] == 3
     assert peaks.shape[1] > 15  # a batch norm and mostly a ReLU for each of 9 convolutions, squeezes, a sum
     assert (peaks[1] > peaks[0]).mean() > 0.9
+
+
+def test_batches_are_smaller_for_larger_images():
+    def sizes(side):
+        return [len(batch) for batch in in_batches(np.zeros((10, side, side, 1), np.float32))]
+
+    assert sizes(224) == [8, 2]
+    assert sizes(320) == [3, 3, 3, 1]
+    assert sizes(1024) == [1] * 10

@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from mnasnet_cli.artifacts import exporting, staging
-from mnasnet_cli.artifacts.graphs import build_graph, fold_batch_norms, strip_defaults
+from mnasnet_cli.artifacts.graphs import MULTIPLY, SEPARATE, build_graph, fold_batch_norms, strip_defaults
 from mnasnet_cli.artifacts.loaded import load_model
 from mnasnet_cli.artifacts.manifest import FORMATS, MANIFEST_FILE, read_manifest
 from mnasnet_cli.artifacts.parity import TOLERANCES, Tolerance
@@ -160,11 +160,29 @@ def test_a_frozen_graph_has_folded_its_batch_norms_and_says_only_what_old_releas
     assert {"images", "tensors", "logits", "probabilities"} <= {node.name for node in definition.node}
 
 
-def test_shared_kernels_keep_their_batch_norms(made_detector):
-    graph = build_graph(load_model(find_checkpoint(str(made_detector))), None)
-    kept = [node.name for node in graph.definition.node if node.op == "FusedBatchNormV3"]
-    assert len(kept) == 10  # two subnets with one layer each, five levels
-    assert all("PredictionTower" in name for name in kept)
+@pytest.mark.parametrize("scaling", [MULTIPLY, SEPARATE])
+def test_shared_kernels_are_stored_once(made_detector, scaling):
+    graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=scaling)
+    assert not [node.name for node in graph.definition.node if node.op == "FusedBatchNormV3"]
+    scaled = [node.name for node in graph.definition.node if node.name.endswith("/scaled")]
+    assert len(scaled) == 10  # two subnets with one layer each, five levels
+    assert all("PredictionTower" in name for name in scaled)
+    kernels = [node.name for node in graph.definition.node if node.op == "Const" and "Tower" in node.name]
+    assert sum(name.endswith("weights") and "BatchNorm" not in name for name in kernels) == 4  # depthwise and 1×1
+
+
+def test_converters_leave_shared_kernels_shared(exported_detector):
+    import onnx
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(exported_detector / "tflite" / "model.tflite"))
+    shapes = {item["index"]: item["shape"].tolist() for item in interpreter.get_tensor_details()}
+    kernels = [shapes[op["inputs"][1]] for op in interpreter._get_ops_details() if op["op_name"] == "DEPTHWISE_CONV_2D"]
+    assert sum(shape[1:3] == [1, 1] for shape in kernels) == 10
+    graph = onnx.load(str(exported_detector / "onnx" / "model.onnx")).graph
+    sizes = {item.name: list(item.dims) for item in graph.initializer}
+    kernels = [sizes[node.input[1]] for node in graph.node if node.op_type == "Conv"]
+    assert sum(shape[1:] == [1, 1, 1] for shape in kernels) == 10
 
 
 def test_folding_by_hand():

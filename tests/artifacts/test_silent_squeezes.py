@@ -72,7 +72,7 @@ def test_what_speaks_on_any_image_stays(alive, shape_records):
 
 
 def test_a_silent_net_runs_as_integers_with_xnnpack(silent, shape_records, tmp_path, capsys):
-    written = write_integers(silent, tmp_path, Samples(silent, shape_records), 12, 8)
+    written = write_integers(silent, tmp_path, Samples(silent, shape_records), 12)
     assert len(written.notes) == 1
     manifest = silent.manifest("tflite-int8")
     runner = TfliteRunner(written.path, manifest)
