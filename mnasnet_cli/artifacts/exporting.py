@@ -28,7 +28,7 @@ from mnasnet_cli.artifacts.samples import Samples
 from mnasnet_cli.artifacts.saved_model import write_saved_model
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.slim_checkpoint import slim_predictor, write_slim_checkpoint
-from mnasnet_cli.artifacts.staging import staged_folder
+from mnasnet_cli.artifacts.staging import check_replaceable, staged_folder
 from mnasnet_cli.artifacts.tflite import write_tflite, write_tflite_fp16
 from mnasnet_cli.artifacts.written import Written
 from mnasnet_cli.console import duration, say, warn
@@ -119,6 +119,8 @@ def export_model(
     Raises:
       CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as that can be known.
     """
+    for form in formats:
+        check_replaceable(out / form)
     runner = CheckpointRunner(prefix, ema=ema, image_size=image_size)
     samples = Samples(runner.loaded, data)
     if "onnx" in formats:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from mnasnet_cli.errors import EnvironmentProblem, first_line
+from mnasnet_cli.artifacts.manifest import MANIFEST_FILE
+from mnasnet_cli.errors import DataError, EnvironmentProblem, first_line
 
 _NO_SPACE = "No space left on device"
 
@@ -42,6 +43,14 @@ def staged_folder(target: Path) -> Iterator[Path]:
         raise _unwritable(target, os.strerror(error.errno).lower() if error.errno else str(error)) from error
     except tf.errors.OpError as error:
         raise _unwritable(target, _reason(error)) from error
+
+
+def check_replaceable(target: Path) -> None:
+    """Raises DataError where something else than an export stands at `target`, since that would be removed."""
+    if not target.exists() or (target / MANIFEST_FILE).is_file():
+        return
+    if not target.is_dir() or any(target.iterdir()):
+        raise DataError(f"{target} is in the way and no export (it has no {MANIFEST_FILE}); move it, or choose --out")
 
 
 def _make_parent(folder: Path) -> list[Path]:

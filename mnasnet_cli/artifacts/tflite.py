@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,23 +28,26 @@ def write_tflite(loaded: LoadedModel, folder: Path, calibration: Callable[[], It
     Args:
       calibration: gives images [S, S, 3] as the net sees them, whose values the scales of all tensors are taken from.
     """
-    function = _function(loaded, integer=calibration is not None)
-    converter = _converter(loaded, function)
-    if calibration is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in calibration())
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    return _convert(converter, function, folder, boxes_inside=calibration is None, integer=calibration is not None)
+    integer = calibration is not None
+
+    def configure(converter: Any) -> None:
+        if calibration is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([image[np.newaxis]] for image in calibration())
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+
+    return _convert(_function(loaded, integer=integer), configure, folder, boxes_inside=not integer, integer=integer)
 
 
 def write_tflite_fp16(loaded: LoadedModel, folder: Path) -> Written:
     """Writes `model.tflite` with float16 weights, which most runtimes widen to float32 when they load it."""
-    function = _function(loaded, integer=False)
-    converter = _converter(loaded, function)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-    return _convert(converter, function, folder, boxes_inside=True, integer=False)
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    return _convert(_function(loaded, integer=False), configure, folder, boxes_inside=True, integer=False)
 
 
 def _function(loaded: LoadedModel, *, integer: bool) -> Any:
@@ -83,16 +87,19 @@ def _net(loaded: LoadedModel, *, integer: bool) -> Callable[[tf.Tensor], dict[st
     return graph.prune(f"{TENSORS}:0", {name: f"{name}:0" for name in names})
 
 
-def _converter(loaded: LoadedModel, function: Any) -> Any:
-    return tf.lite.TFLiteConverter.from_concrete_functions([function], loaded.model)
-
-
-def _convert(converter: Any, function: Any, folder: Path, *, boxes_inside: bool, integer: bool) -> Written:
-    try:
-        with silenced():
+def _convert(
+    function: Any, configure: Callable[[Any], None], folder: Path, *, boxes_inside: bool, integer: bool
+) -> Written:
+    # The converter goes by way of a SavedModel. Where it can't write that, on a full disk, it takes another way on its
+    # own, on which names are lost; so it is given one, on the disk that the file goes to.
+    with silenced(), tempfile.TemporaryDirectory(dir=folder) as saved:
+        tf.saved_model.save(tf.Module(), saved, signatures=function)
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+        configure(converter)
+        try:
             content = converter.convert()
-    except (ValueError, RuntimeError) as error:  # ConverterError is one of the latter
-        raise CheckFailed(f"TensorFlow's converter can't convert this net: {first_line(error)}") from error
+        except (ValueError, RuntimeError) as error:  # ConverterError is one of the latter
+            raise CheckFailed(f"TensorFlow's converter can't convert this net: {first_line(error)}") from error
     path = folder / FILE
     path.write_bytes(content)
     inputs = {INPUT: function.structured_input_signature[0][0]}

@@ -264,6 +264,15 @@ def test_a_folder_that_cannot_be_made_is_one_line(made_classifier, tmp_path):
         _export(made_classifier, tmp_path / "file" / "out", "frozen")
 
 
+def test_what_is_no_export_stays(made_classifier, tmp_path):
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "tflite").mkdir()  # is empty
+    (tmp_path / "onnx" / "mine").write_text("")
+    with pytest.raises(DataError, match="is in the way and no export"):
+        _export(made_classifier, tmp_path, "tflite", "onnx")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "onnx", "tflite"]
+
+
 def test_a_full_disk_leaves_nothing(made_classifier, tmp_path, monkeypatch):
     def full(self, data):
         raise OSError(28, "No space left on device")
