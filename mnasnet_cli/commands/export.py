@@ -108,10 +108,17 @@ def export(
 
 def _export_state_dicts(prefix: str, out: Path, forms: list[Format], ema: bool) -> list[dict[str, Any]]:
     """Writes those formats that other libraries' nets load."""
+    from mnasnet_cli.artifacts.staging import check_replaceable, staged_folder
     from mnasnet_cli.weights.state_dicts import export_state_dict
 
-    written = [export_state_dict(prefix, out / form, str(form), ema=ema) for form in dict.fromkeys(forms)]
-    return [{**row, "ok": True, "fault": None, "parity": {"identical": True}} for row in written]
+    rows = []
+    for form in dict.fromkeys(forms):
+        check_replaceable(out / form)
+        with staged_folder(out / form) as folder:
+            row = export_state_dict(prefix, folder, str(form), ema=ema)
+        path = out / form / Path(row["path"]).name
+        rows.append({**row, "path": str(path), "ok": True, "fault": None, "parity": {"identical": True}})
+    return rows
 
 
 def _show_state_dicts(prefix: str, out: Path, rows: list[dict[str, Any]], json_output: bool) -> None:

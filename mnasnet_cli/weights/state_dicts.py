@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
-from mnasnet_cli.files import write_atomically, written_whole
 from mnasnet_cli.nets.layout import NetSpec
 from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.training.checkpoints import CheckpointContents, read_checkpoint
@@ -70,18 +70,18 @@ def export_state_dict(prefix: str, folder: Path, form: str, *, ema: bool = True)
 
     Raises:
       CheckpointError: the library has no such net, or the checkpoint can't be read.
-      EnvironmentProblem: the package that writes the format is not installed, or the disk is full.
+      EnvironmentProblem: the package that writes the format is not installed.
+      OSError: the disk is full; part of it may stand in the folder then.
     """
     contents = read_checkpoint(prefix, ema=ema)
     state = to_state_dict(contents, form)
-    write = _write_torch if form == "torchvision" else _write_safetensors
+    encode = _as_torch if form == "torchvision" else _as_safetensors
     path = folder / ("model.pth" if form == "torchvision" else "model.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as temporary:
-        write(temporary, state)
-        again, _ = read_tensors(str(temporary))
-        if set(again) != set(state.tensors) or any((again[name] != state.tensors[name]).any() for name in again):
-            raise CheckpointError(f"{path} does not read back as it was written; the disk may be damaged")
+    path.write_bytes(encode(state))
+    again, _ = read_tensors(str(path))
+    if set(again) != set(state.tensors) or any((again[name] != state.tensors[name]).any() for name in again):
+        raise CheckpointError(f"{path} does not read back as it was written; the disk may be damaged")
     manifest = {
         "format": form,
         "kind": "classifier",
@@ -92,7 +92,7 @@ def export_state_dict(prefix: str, folder: Path, form: str, *, ema: bool = True)
         "code": state.code,
         "files": [path.name],
     }
-    write_atomically(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return {"format": form, "path": str(path), "bytes": path.stat().st_size, "code": state.code}
 
 
@@ -146,15 +146,15 @@ def _torchvision_code(width: float, labels: list[str]) -> str:
     return f"net = torchvision.models.MNASNet({width!r}{classes}); net.load_state_dict({load})"
 
 
-def _write_safetensors(path: Path, state: StateDict) -> None:
+def _as_safetensors(state: StateDict) -> bytes:
     try:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
     except ModuleNotFoundError as error:
         raise EnvironmentProblem("this needs the package safetensors: `pip install safetensors`") from error
-    save_file(state.tensors, str(path), metadata={"format": "pt"})
+    return bytes(save(state.tensors, metadata={"format": "pt"}))
 
 
-def _write_torch(path: Path, state: StateDict) -> None:
+def _as_torch(state: StateDict) -> bytes:
     """Unlike safetensors, this keeps the version without which torchvision's net loads nothing."""
     try:
         import torch
@@ -162,4 +162,6 @@ def _write_torch(path: Path, state: StateDict) -> None:
         raise EnvironmentProblem("this needs the package torch: `pip install 'mnasnet[import]'`") from error
     tensors = OrderedDict((name, torch.from_numpy(value.copy())) for name, value in state.tensors.items())
     tensors._metadata = OrderedDict({"": {"version": state.version}})  # type: ignore[attr-defined]
-    torch.save(tensors, path)
+    content = io.BytesIO()
+    torch.save(tensors, content)
+    return content.getvalue()
