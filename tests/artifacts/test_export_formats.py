@@ -43,6 +43,7 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
     manifest = read_manifest(exported / ARTIFACTS[form])
     assert manifest.format == form
     assert manifest.step == 7
+    assert manifest.notes == ()
     for name in manifest.files:
         assert (exported / form / name).is_file(), name
     assert manifest.parity["images"] >= 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +11,7 @@ import tensorflow as tf
 from mnasnet_cli.artifacts.calibration import in_batches, observe
 from mnasnet_cli.artifacts.integers import write_integers
 from mnasnet_cli.artifacts.loaded import load_model, with_weights
+from mnasnet_cli.artifacts.manifest import read_manifest
 from mnasnet_cli.artifacts.parity import compare
 from mnasnet_cli.artifacts.run_tflite import TfliteRunner
 from mnasnet_cli.artifacts.samples import Samples
@@ -74,7 +77,9 @@ def test_what_speaks_on_any_image_stays(alive, shape_records):
 def test_a_silent_net_runs_as_integers_with_xnnpack(silent, shape_records, tmp_path, capsys):
     written = write_integers(silent, tmp_path, Samples(silent, shape_records), 12)
     assert len(written.notes) == 1
-    manifest = silent.manifest("tflite-int8")
+    manifest = dataclasses.replace(silent.manifest("tflite-int8"), notes=written.notes)
+    manifest.write(tmp_path)
+    assert read_manifest(written.path).notes == written.notes
     runner = TfliteRunner(written.path, manifest)
     tensors = _tensors(silent, shape_records)
     comparison = compare(runner.predict_tensors(tensors), {"logits": _logits(silent, tensors)}, "tflite-int8")
