@@ -75,9 +75,9 @@ def _function(loaded: LoadedModel, *, integer: bool) -> Any:
 def _net(loaded: LoadedModel, *, integer: bool) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The logits of a classifier or the raw heads of a detector, from a graph that was prepared for the converter.
 
-    In float, wide bottlenecks are cut, which is faster (see `narrow`), and the kernels that a RetinaNet's levels share
-    are stored once: 45 MB instead of 121 at 256 channels, in the same time. In integers, a step between a kernel and
-    its batch norm would be one more rounding.
+    In float, wide bottlenecks are cut, which is faster (see `narrow`), and the large kernels that a RetinaNet's levels
+    share are stored once: 45 MB instead of 121 at 256 channels, in the same time. In integers, a step between a kernel
+    and its batch norm would be one more rounding.
     """
     definition = build_graph(loaded, None, heads=True, scaling=MULTIPLY if integer else SEPARATE).definition
     if loaded.kind == "classifier" and not integer:

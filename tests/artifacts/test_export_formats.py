@@ -11,14 +11,16 @@ import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from mnasnet_cli.artifacts import exporting, staging
+from mnasnet_cli.artifacts import exporting, graphs, staging
 from mnasnet_cli.artifacts.graphs import MULTIPLY, SEPARATE, build_graph, fold_batch_norms, strip_defaults
 from mnasnet_cli.artifacts.loaded import load_model
 from mnasnet_cli.artifacts.manifest import FORMATS, MANIFEST_FILE, read_manifest
+from mnasnet_cli.artifacts.onnx import write_onnx
 from mnasnet_cli.artifacts.parity import TOLERANCES, Tolerance
 from mnasnet_cli.artifacts.runner import open_model
 from mnasnet_cli.artifacts.samples import Samples, generated_image
 from mnasnet_cli.artifacts.silence import silenced
+from mnasnet_cli.artifacts.tflite import write_tflite
 from mnasnet_cli.errors import DataError, EnvironmentProblem
 from mnasnet_cli.training.checkpoints import find_checkpoint
 
@@ -162,28 +164,36 @@ def test_a_frozen_graph_has_folded_its_batch_norms_and_says_only_what_old_releas
 
 
 @pytest.mark.parametrize("scaling", [MULTIPLY, SEPARATE])
-def test_shared_kernels_are_stored_once(made_detector, scaling):
+def test_shared_kernels_are_stored_once(made_detector, scaling, monkeypatch):
+    monkeypatch.setattr(graphs, "WORTH_SHARING", 0)
     graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=scaling)
     assert not [node.name for node in graph.definition.node if node.op == "FusedBatchNormV3"]
-    scaled = [node.name for node in graph.definition.node if node.name.endswith("/scaled")]
+    scaled = [node for node in graph.definition.node if node.name.endswith("/scaled")]
     assert len(scaled) == 10  # two subnets with one layer each, five levels
-    assert all("PredictionTower" in name for name in scaled)
+    assert all("PredictionTower" in node.name and node.op == scaling for node in scaled)
     kernels = [node.name for node in graph.definition.node if node.op == "Const" and "Tower" in node.name]
     assert sum(name.endswith("weights") and "BatchNorm" not in name for name in kernels) == 4  # depthwise and 1×1
 
 
-def test_converters_leave_shared_kernels_shared(exported_detector):
+def test_converters_leave_large_shared_kernels_shared(made_detector, tmp_path, monkeypatch):
     import onnx
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(exported_detector / "tflite" / "model.tflite"))
+    monkeypatch.setattr(graphs, "WORTH_SHARING", 0)
+    loaded = load_model(find_checkpoint(str(made_detector)))
+    interpreter = Interpreter(model_path=str(write_tflite(loaded, tmp_path, None).path))
     shapes = {item["index"]: item["shape"].tolist() for item in interpreter.get_tensor_details()}
     kernels = [shapes[op["inputs"][1]] for op in interpreter._get_ops_details() if op["op_name"] == "DEPTHWISE_CONV_2D"]
     assert sum(shape[1:3] == [1, 1] for shape in kernels) == 10
-    graph = onnx.load(str(exported_detector / "onnx" / "model.onnx")).graph
+    graph = onnx.load(str(write_onnx(loaded, tmp_path).path)).graph
     sizes = {item.name: list(item.dims) for item in graph.initializer}
     kernels = [sizes[node.input[1]] for node in graph.node if node.op_type == "Conv"]
     assert sum(shape[1:] == [1, 1, 1] for shape in kernels) == 10
+
+
+def test_small_shared_kernels_are_copied(made_detector):
+    graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=SEPARATE)
+    assert {node.op for node in graph.definition.node if node.name.endswith("/scaled")} == {MULTIPLY}
 
 
 def test_folding_by_hand():
