@@ -20,8 +20,8 @@ TENSORS = "tensors"
 # How to multiply channels by a factor each: plainly, which converters to other formats fold into kernels, or by a
 # depthwise convolution of 1×1, which they leave alone, and which TFLite and ONNX Runtime compute as fast.
 MULTIPLY, SEPARATE = "Mul", "DepthwiseConv2dNative"
-# From how many bytes on a kernel is shared, and not copied by converters. Copies save an operation: the small kernels of
-# the lite family gain 3 % of its time at 320 px, for 0.6 MB. RetinaNet's would take 76 MB, and gain nothing.
+# From how many bytes on a kernel is shared, and not copied by converters. Copies save an operation: those of the lite
+# family's small kernels save 3 % of its time at 320 px, for 0.6 MB. RetinaNet's would take 76 MB, and save nothing.
 WORTH_SHARING = 2**18
 
 
