@@ -23,6 +23,14 @@ _NOT_FOR_DETECTORS = (
     "training.label_smoothing",
 )
 
+_NET_FIELDS = {
+    "channels": "channels",
+    "depth": "depth",
+    "kernel": "kernel",
+    "pyramid_norm": "fpn_norm",
+    "pyramid_activation": "fpn_activation",
+}  # by the names of the configuration, what of a DetectorSpec it can change
+
 
 class DetectionConfig(Section):
     """What a detector has besides its backbone, and how it learns."""
@@ -33,6 +41,8 @@ class DetectionConfig(Section):
     """Of the pyramid and the subnets; the family's own where null (256, lite 96)."""
     depth: Annotated[int, Field(ge=0, le=8)] | None = None
     """Convolutions in a subnet before its predictor; the family's own where null (4, lite 2)."""
+    kernel: Annotated[int, Field(ge=3, le=7)] | None = None
+    """Size of the subnets' convolutions, an odd number; the family's own where null (3, lite 5)."""
     pyramid_norm: bool | None = None
     """Whether the pyramid's convolutions have batch norm, or a bias; the family's own where null (batch norm)."""
     pyramid_activation: Literal["relu", "relu6"] | None = None
@@ -73,6 +83,8 @@ class DetectionConfig(Section):
     def _ranges(self) -> DetectionConfig:
         if self.negative_iou > self.positive_iou:
             raise ValueError(f"negative_iou {self.negative_iou:g} must not exceed positive_iou {self.positive_iou:g}")
+        if self.kernel is not None and self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, got {self.kernel}")
         low, high = self.scale_jitter
         if not 0.1 <= low <= high <= 10.0:
             raise ValueError(f"scale_jitter {[low, high]} must be two rising numbers in 0.1 to 10")
@@ -81,14 +93,13 @@ class DetectionConfig(Section):
     @property
     def spec(self) -> DetectorSpec:
         """The net that is built on the backbone."""
-        given = {
-            "channels": self.channels,
-            "depth": self.depth,
-            "fpn_norm": self.pyramid_norm,
-            "fpn_activation": self.pyramid_activation,
-        }
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        given = {field: getattr(self, name) for name, field in _NET_FIELDS.items()}
+        changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
         return dataclasses.replace(get_detector(self.family), **changes)
+
+    def with_net(self) -> DetectionConfig:
+        """The same with every size of the net written out: a family's sizes may change, a checkpoint's net may not."""
+        return self.model_copy(update={name: getattr(self.spec, field) for name, field in _NET_FIELDS.items()})
 
 
 def check_for_detection(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -52,6 +52,7 @@ def test_the_detector_recipe_is_that_of_2019() -> None:
     [
         ("detection.famly=lite", "unknown key 'detection.famly'; did you mean 'detection.family'?"),
         ("detection.family=lit", "must be 'retinanet' or 'lite', found 'lit'; did you mean 'lite'?"),
+        ("detection.kernel=4", "kernel must be odd, got 4"),
         ("detection.negative_iou=0.7", "negative_iou 0.7 must not exceed positive_iou 0.5"),
         ("detection.scale_jitter=[2, 1]", "scale_jitter [2.0, 1.0] must be two rising numbers"),
         ("data.augment.mixup=0.2", "data.augment.mixup is not for detectors (it is 0.2)"),
@@ -63,6 +64,15 @@ def test_what_a_detector_is_not_configured_with(assignment: str, message: str) -
     with pytest.raises(ConfigError) as caught:
         load_config("lite", task="coco", assignments=[assignment])
     assert message in str(caught.value)
+
+
+def test_a_detector_says_every_size_of_its_net() -> None:
+    config = load_config("lite", task="coco", assignments=["detection.channels=64", "detection.kernel=3"]).detection
+    assert config is not None
+    written = config.with_net()
+    assert (written.channels, written.depth, written.kernel) == (64, 2, 3)
+    assert (written.pyramid_norm, written.pyramid_activation) == (True, "relu6")
+    assert written.spec == config.spec
 
 
 def test_a_classifier_has_no_detection_section() -> None:

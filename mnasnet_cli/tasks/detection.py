@@ -159,7 +159,7 @@ def find_boxes(predictions: Predictions, size: int, options: DetectionConfig) ->
 def detector_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """What the checkpoints of a detector say of it; see `Task.model_info`."""
     assert config.detection is not None
-    return {**model_info(config, labels, names, {}), "detection": config.detection.model_dump(mode="json")}
+    return {**model_info(config, labels, names, {}), "detection": config.detection.with_net().model_dump(mode="json")}
 
 
 def make_detector(config: Config, num_classes: int) -> SlimModule:

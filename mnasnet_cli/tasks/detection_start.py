@@ -43,10 +43,10 @@ def detector_start(
     else:
         theirs = DetectionConfig(**info["detection"]).spec
         if theirs != ours:
-            raise CheckpointError(
-                f"{source} holds another detector ({theirs.name}, {theirs.channels} channels, depth {theirs.depth}) "
-                f"than the run is for ({ours.name}, {ours.channels}, {ours.depth})"
-            )
+            sizes = [
+                f"{it.name}, {it.channels} channels, depth {it.depth}, kernel {it.kernel}" for it in (theirs, ours)
+            ]
+            raise CheckpointError(f"{source} holds another detector ({sizes[0]}) than the run is for ({sizes[1]})")
         same = info["labels"] == wanted["labels"]
         found = {name: name for name in shapes if same or not name.startswith(CLASS_PREDICTOR)}
     faults = [name for name in found.values() if name not in weights]
