@@ -1,4 +1,4 @@
-"""Wide bottlenecks in parts: the same net, and only where the pattern fits."""
+"""Bottlenecks in parts and whole vectors: the same net, and only where the pattern fits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def test_cuts_are_multiples_of_the_lanes_and_cover_all_channels():
     assert _cuts((5, 5, 480, 1), 20 * 1024) == [0, 160, 320, 480]
     assert _cuts((5, 5, 1152, 1), 24 * 1024) == [0, 224, 448, 704, 928, 1152]
     assert _cuts((3, 3, 96, 1), 20 * 1024) == [0, 96]
-    assert _cuts((5, 5, 40, 1), 100) == [0, 40]  # fewer than two times the lanes are never cut
+    assert _cuts((5, 5, 48, 1), 100) == [0, 48]  # fewer than two times the lanes are never cut
+    assert _cuts((5, 5, 120, 1), 20 * 1024) == [0, 128]  # whole vectors
 
 
 @pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019", "small"])
