@@ -14,7 +14,9 @@ LABELS_FILE = "labels.txt"
 COMMANDS = {"imagenet": "prepare-imagenet", "coco": "prepare-coco"}  # by kind of records
 JOURNAL_PATTERN = "unfinished-part-*-of-*.jsonl"  # what a writer has done so far; gone once dataset.json is there
 
-_SHARD = re.compile(r"(?P<split>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})$")
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})$")
+# Before the number, the Object Detection API's scripts write "coco_train.record", "pet_faces_val.record", ….
+_FOREIGN_STEM = re.compile(r"(?:\w+_)?(?P<split>train|val|validation)\.(?:tf)?record$")
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -23,9 +25,19 @@ def shard_name(split: str, index: int, count: int) -> str:
 
 
 def split_name(name: str) -> str | None:
-    """Return the split of a shard's file name, None where the name is no shard's."""
+    """Return the split of a shard's file name, None where the name is no shard's.
+
+    The split of "coco_val.record-00000-of-00050", as the Object Detection API's scripts name theirs, is "validation".
+    """
     match = _SHARD.match(name)
-    return match["split"] if match else None
+    return _split(match["stem"]) if match else None
+
+
+def _split(stem: str) -> str:
+    foreign = _FOREIGN_STEM.match(stem)
+    if not foreign:
+        return stem
+    return "validation" if foreign["split"] == "val" else foreign["split"]
 
 
 def shard_groups(directory: Path) -> dict[tuple[str, int], list[Path]]:
@@ -33,7 +45,7 @@ def shard_groups(directory: Path) -> dict[tuple[str, int], list[Path]]:
     groups: dict[tuple[str, int], list[Path]] = {}
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         if match := _SHARD.match(path.name):
-            groups.setdefault((match["split"], int(match["count"])), []).append(path)
+            groups.setdefault((_split(match["stem"]), int(match["count"])), []).append(path)
     return groups
 
 
@@ -56,13 +68,14 @@ def find_shards(directory: Path, split: str, kind: str | None = None) -> list[Pa
         raise DataError(f"{directory} holds two sets of {split} shards ({counts}); remove one of them")
     [(count, paths)] = groups.items()
     names = {path.name for path in paths}
-    missing = [index for index in range(count) if shard_name(split, index, count) not in names]
+    stems = sorted({match["stem"] for name in names if (match := _SHARD.match(name))})
+    if len(stems) > 1:
+        raise DataError(f"{directory} holds two sets of {split} shards ({' and '.join(stems)}); remove one of them")
+    missing = [name for index in range(count) if (name := shard_name(stems[0], index, count)) not in names]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(
-            f"shard {shard_name(split, missing[0], count)}{more} is missing in {directory};"
-            f" make it with `{command} --resume`"
-        )
+        remedy = f"make it with `{command} --resume`" if stems[0] == split else "copy it from where the records are"
+        raise DataError(f"shard {missing[0]}{more} is missing in {directory}; {remedy}")
     return paths
 
 

@@ -135,6 +135,20 @@ def test_find_shards_says_what_is_missing(tmp_path: Path) -> None:
         schema.find_shards(tmp_path, "train")
 
 
+def test_the_object_detection_apis_names_are_shards(tmp_path: Path) -> None:
+    train = [write(tmp_path / f"coco_train.record-{index:05d}-of-00002", [ONE]) for index in range(2)]
+    val = [write(tmp_path / "pet_faces_val.record-00000-of-00001", [ONE])]
+    assert schema.find_shards(tmp_path, "train") == train
+    assert schema.find_shards(tmp_path, "validation") == val
+    assert schema.split_name("imagenette-train.tfrecord-00000-of-00001") not in ("train", "validation")  # other keys
+    train[1].unlink()
+    with pytest.raises(DataError, match=r"shard coco_train\.record-00001-of-00002 is missing .*copy it"):
+        schema.find_shards(tmp_path, "train")
+    write(tmp_path / schema.shard_name("train", 1, 2), [ONE])
+    with pytest.raises(DataError, match=r"two sets of train shards \(coco_train\.record and train\)"):
+        schema.find_shards(tmp_path, "train")
+
+
 def test_unfinished_records_are_no_records(tmp_path: Path) -> None:
     write(tmp_path / "train-00000-of-00001", [ONE])
     (tmp_path / "unfinished-part-00001-of-00001.jsonl").write_text("{}\n")
