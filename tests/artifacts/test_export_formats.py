@@ -22,6 +22,7 @@ from mnasnet_cli.artifacts.samples import Samples, generated_image
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.tflite import write_tflite
 from mnasnet_cli.errors import DataError, EnvironmentProblem
+from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.training.checkpoints import find_checkpoint
 
 ARTIFACTS = {
@@ -45,7 +46,8 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
     manifest = read_manifest(exported / ARTIFACTS[form])
     assert manifest.format == form
     assert manifest.step == 7
-    assert manifest.notes == ()
+    widened = (manifest.kind, form) == ("detector", "slim-checkpoint")  # by the API's slots
+    assert [note.startswith("the class predictor has 8 outputs") for note in manifest.notes] == [True] * widened
     for name in manifest.files:
         assert (exported / form / name).is_file(), name
     assert manifest.parity["images"] >= 4
@@ -241,8 +243,20 @@ def test_a_slim_checkpoint_holds_the_weights_under_their_names(exported_detector
         "WeightSharedConvolutionalBoxPredictor",
         "global_step",
     }
+    ids, anchors = loaded.postprocessing.category_ids, loaded.config.detection.spec.anchors
+    prior = np.float32(loaded.config.detection.spec.class_bias)
     for name, value in loaded.contents.weights.items():
-        np.testing.assert_array_equal(reader.get_tensor(name), value)
+        stored = reader.get_tensor(name)
+        if stored.shape != value.shape:  # the API's slots: a background, and every id up to the largest
+            assert "/ClassPredictor/" in name
+            by_slot = stored.reshape(*value.shape[:-1], anchors, max(ids) + 1)
+            empty = np.delete(by_slot, ids, axis=-1)
+            np.testing.assert_array_equal(empty, prior if name.endswith("/biases") else 0)
+            stored = by_slot[..., list(ids)].reshape(value.shape)
+        np.testing.assert_array_equal(stored, value)
+    assert reader.get_tensor(f"{HEADS_SCOPE}/ClassPredictor/biases").shape == (anchors * (max(ids) + 1),)
+    [note] = json.loads((exported_detector / "slim-checkpoint" / MANIFEST_FILE).read_text())["notes"]
+    assert f"num_classes {max(ids)}" in note
     assert tf.train.latest_checkpoint(str(exported_detector / "slim-checkpoint")).endswith("model.ckpt")
 
 

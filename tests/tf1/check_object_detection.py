@@ -53,6 +53,54 @@ def write_checkpoint(folder: Path) -> Path:
     return folder / "slim-checkpoint" / "model.ckpt"
 
 
+def write_detector(folder: Path, source: Path, size: int) -> None:
+    """Exports a detector (b1-2019, COCO's 80 classes, drawn at random), with what it finds on a few real images."""
+    import numpy as np
+    import tensorflow as tf
+    from made_models import detector_config, make_checkpoint
+
+    from mnasnet_cli.artifacts.run_checkpoint import CheckpointRunner
+    from mnasnet_cli.training.checkpoints import read_checkpoint
+    from mnasnet_cli.weights.classes import COCO, known_classes
+    from mnasnet_cli.weights.importing import Imported
+    from mnasnet_cli.weights.importing import write_checkpoint as write_imported
+    from mnasnet_cli.weights.kinds import KINDS
+
+    config = detector_config("b1-2019", size, family="retinanet", channels=256, depth=4)
+    data = config.data.model_copy(update={"mean": (127.5,) * 3, "deviation": (127.5,) * 3})  # the API's own
+    config = config.model_copy(update={"data": data})
+    contents = read_checkpoint(make_checkpoint(folder / "drawn", config, known_classes(COCO)[0]))
+    # 256 channels add up: without this nearly all scores would be 1.0, and the order of the boxes up to chance.
+    small = {name: value * 0.05 for name, value in contents.weights.items() if name.endswith("Predictor/weights")}
+    (kind,) = (kind for kind in KINDS if kind.name == "object-detection")
+    imported = Imported(kind, config, contents.info, {**contents.weights, **small})
+    prefix = write_imported(imported, folder / "detector")
+    out = folder / "detector-export"
+    _mnasnet("export", prefix, "--format", "slim-checkpoint", "--out", out, "--parity-images", "1")
+    files = sorted((source / "val2017").iterdir())[:4]
+    images = [tf.io.decode_jpeg(file.read_bytes(), channels=3) for file in files]
+    pixels = np.stack([tf.image.resize(image, [size, size]).numpy() for image in images])
+    runner, tensors = CheckpointRunner(prefix), np.float32(pixels / 127.5 - 1)
+    ids = list(map(int, contents.info["labels"]))
+    np.savez(folder / "found.npz", pixels=pixels, ids=ids, **runner.predict_tensors(tensors))
+    names = ("--variant", "b1-2019", "--image-size", size)
+    _mnasnet("import", out / "slim-checkpoint" / "model.ckpt", folder / "detector-again", *names)
+    same_weights(prefix, str(folder / "detector-again" / "checkpoints" / "ckpt-0"))
+
+
+def same_weights(one: str, other: str) -> None:
+    """Holds that two of our checkpoints have the same weights, bit for bit."""
+    import numpy as np
+
+    from mnasnet_cli.training.checkpoints import read_checkpoint
+
+    ours, again = read_checkpoint(one).weights, read_checkpoint(other).weights
+    assert ours.keys() == again.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(again[name], value, name)
+    print(f"a detector's slim-checkpoint, imported again: all {len(ours)} tensors as they were, bit for bit")
+
+
 def _mnasnet(*arguments: object) -> str:
     """Runs a command; returns what it wrote to standard output."""
     command = [sys.executable, "-m", "mnasnet_cli", *map(str, arguments)]
@@ -90,6 +138,7 @@ def main() -> int:
             write_shapes_coco(source, train=8, val=8, size=160)
         prepare_coco(source, folder / "records", CocoOptions(train_shards=1, val_shards=1, workers=1))
         checkpoint = write_checkpoint(folder)
+        write_detector(folder, source, arguments.size)
         made = tf1.run_module("mnasnet_cli.integrations.label_map", folder / "records", folder / "label_map.pbtxt")
         failed = made or tf1.run(
             "object_detection_probe.py", folder, checkpoint, str(arguments.size), str(arguments.batch)
