@@ -47,8 +47,6 @@ class DetectionConfig(Section):
     """Whether the pyramid's convolutions have batch norm, or a bias; the family's own where null (batch norm)."""
     pyramid_activation: Literal["relu", "relu6"] | None = None
     """After the pyramid's convolutions; the family's own where null (relu6)."""
-    freeze_backbone_norm: bool = False
-    """The backbone's batch norm keeps the statistics that it came with."""
     assign: Literal["iou", "atss"] = "iou"
     """Which anchors learn a box: those over an overlap, or ATSS (Zhang et al., arXiv 1912.02424)."""
     positive_iou: Fraction = 0.5

@@ -19,6 +19,8 @@ class FinetuneConfig(Section):
     """The part that stays as it begins: stem, layer_N (the layers up to it) or backbone; null trains everything."""
     freeze_epochs: Annotated[int, Field(ge=1)] | None = None
     """Epochs after which the frozen part is trained as well; it stays frozen where null."""
+    freeze_norm: bool = False
+    """The backbone's batch norm uses and keeps the statistics that it begins with, in what is trained, too."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Learning rate of a layer over that of the layer above it; the classifier or the heads have the whole rate."""
     recalibrate_batches: Annotated[int, Field(ge=0)] = 0

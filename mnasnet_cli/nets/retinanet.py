@@ -47,7 +47,6 @@ def retinanet(
     num_classes: int,
     is_training: Any = None,
     reuse: Any = None,
-    freeze_backbone_norm: bool = False,
     use_explicit_padding: bool = False,
     zero_init_residual: bool = False,
     frozen_until: str | None = None,
@@ -61,7 +60,6 @@ def retinanet(
       num_classes: K, without background.
       is_training: batch norm in training mode; None takes the scope's word, else False.
       reuse: of the variables, as in ``tf.compat.v1.variable_scope``.
-      freeze_backbone_norm: the backbone's batch norm uses and keeps its moving statistics, even in training.
       use_explicit_padding: as in ``mnasnet_base``, and in the pyramid.
       zero_init_residual: as in ``mnasnet_base``.
       frozen_until: as in ``mnasnet_base``, of the backbone.
@@ -81,7 +79,7 @@ def retinanet(
         _, end_points = mnasnet_base(
             images,
             backbone,
-            is_training=False if freeze_backbone_norm else is_training,
+            is_training=is_training,
             final_endpoint=taps[max(taps)],
             use_explicit_padding=use_explicit_padding,
             zero_init_residual=zero_init_residual,

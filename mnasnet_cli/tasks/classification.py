@@ -132,7 +132,7 @@ def make_classifier(config: Config, num_classes: int) -> SlimModule:
                 dropout_keep_prob=None if options.dropout is None else 1.0 - options.dropout,
                 dropout_fn=None if seed is None else _seeded_dropout(seed),
                 zero_init_residual=options.zero_init_residual,
-                frozen_until=frozen_until,
+                frozen_until=config.norm_frozen_until(frozen_until),
             )
         return tf.cast(logits, tf.float32)
 

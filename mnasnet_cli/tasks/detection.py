@@ -183,9 +183,8 @@ def make_detector(config: Config, num_classes: int) -> SlimModule:
                 options.spec,
                 num_classes,
                 is_training=is_training,
-                freeze_backbone_norm=options.freeze_backbone_norm,
                 zero_init_residual=config.model.zero_init_residual,
-                frozen_until=frozen_until,
+                frozen_until=config.norm_frozen_until(frozen_until),
             )
         return Predictions(*(tf.cast(values, tf.float32) for values in predictions))
 

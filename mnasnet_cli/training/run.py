@@ -106,11 +106,13 @@ def train_or_start_again(
 def _check_start(config: Config, run_dir: Path, init: str | None, *, fresh: bool) -> None:
     """Raises ConfigError where a part is to be kept as it begins, and that is at random."""
     goes_on = not fresh and list_checkpoints(run_dir / CHECKPOINT_FOLDER)
-    if config.finetune.freeze and not init and not goes_on:
+    options = config.finetune
+    kept = f"freeze keeps {options.freeze}" if options.freeze else "freeze_norm keeps batch norm"
+    if (options.freeze or options.freeze_norm) and not init and not goes_on:
         flag = "--backbone MODEL or --init MODEL" if config.task == "coco" else "--init MODEL"
         raise ConfigError(
-            f"finetune.freeze keeps {config.finetune.freeze} as it begins, which is at random without {flag}; name a "
-            "trained model, or choose a recipe that trains the whole net (--config quick)"
+            f"finetune.{kept} as it begins, which is at random without {flag}; name a trained model, or choose "
+            "a recipe that trains the whole net (--config quick)"
         )
 
 

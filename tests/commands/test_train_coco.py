@@ -256,7 +256,7 @@ def test_a_classifier_is_what_a_detector_starts_from(
     outcome = mnasnet(
         "train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={detector}", f"--backbone={classifier}",
         "--epochs=1", "--set=optimizer.learning_rate_per_256=0", "--set=optimizer.weight_decay=0",
-        "--set=detection.freeze_backbone_norm=true",
+        "--set=finetune.freeze_norm=true",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert "from scratch" not in outcome.err

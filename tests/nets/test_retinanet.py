@@ -192,7 +192,7 @@ def test_training_and_inference(run, images, detector):
 
 
 def test_frozen_backbone_norm(graph, images):
-    retinanet(images, TINY, MINI, 3, is_training=True, freeze_backbone_norm=True)
+    retinanet(images, TINY, MINI, 3, is_training=True, frozen_until="layer_5")
     updated = {op.name for op in tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)}
     assert len(updated) == 2 * (2 + 12)
     assert not [name for name in updated if "/mb_conv" in name or "/Conv/" in name]

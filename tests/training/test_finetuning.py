@@ -19,7 +19,7 @@ from mnasnet_cli.nets.spec import NETS, get_spec, layer_names
 from mnasnet_cli.training.finetuning import FinetunePlan, layer_number
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.recalibration import Recalibration
-from mnasnet_cli.variables import SlimModule
+from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
 
 # A net of three blocks: stem, layer_2 … layer_4, head convolution layer_5, classifier.
 LAYERS = {
@@ -179,6 +179,20 @@ def test_a_frozen_part_stays_bit_for_bit(
         assert (same, changed) == ({1, 2, 3}, {4, 5, 6})
 
 
+@pytest.mark.usefixtures("tiny_net")
+def test_batch_norm_keeps_its_statistics_while_everything_is_trained(
+    mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
+) -> None:
+    run, common = tmp_path / "run", [f"--data={shape_records}", f"--init={trained_run}", "--epochs=1"]
+    outcome = mnasnet("train-imagenet", *FLAGS, *common, "--set=finetune.freeze_norm=true", f"--run-dir={run}")
+    assert outcome.code == 0, outcome.err
+    before = weights_of(trained_run)
+    for ema in (True, False):
+        after = weights_of(run, ema=ema)
+        same = {name for name in before if (before[name] == after[name]).all()}
+        assert same == {name for name in before if name.endswith(MOVING_STATISTICS)}
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_net")
 def test_a_detectors_backbone_stays(mnasnet: Callable[..., Any], scene_records: Path, tmp_path: Path) -> None:
@@ -200,6 +214,7 @@ def test_a_detectors_backbone_stays(mnasnet: Callable[..., Any], scene_records: 
     ("command", "flags", "arguments", "message"),
     [
         ("train-imagenet", FLAGS, ["--freeze=stem"], "stem as it begins, which is at random without --init MODEL"),
+        ("train-imagenet", FLAGS, ["--set=finetune.freeze_norm=true"], "freeze_norm keeps batch norm as it begins"),
         ("train-coco", DETECTOR_FLAGS, ["--freeze=backbone"], "at random without --backbone MODEL or --init MODEL"),
         ("train-imagenet", FLAGS, ["--freeze=layer_9"], "expected stem, backbone or layer_1 … layer_5"),
         ("train-imagenet", FLAGS, ["--set=finetune.freeze_epochs=2"], "but freeze names none"),
