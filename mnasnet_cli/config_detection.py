@@ -38,9 +38,9 @@ class DetectionConfig(Section):
     family: Literal["retinanet", "lite"] = "retinanet"
     """retinanet: full convolutions, made for 640 px. lite: depthwise-separable ones, for 320 px, phones and CPUs."""
     channels: Annotated[int, Field(ge=8)] | None = None
-    """Of the pyramid and the subnets; the family's own where null (256, lite 96)."""
+    """Of the pyramid and the subnets; the family's own where null (256, lite 128)."""
     depth: Annotated[int, Field(ge=0, le=8)] | None = None
-    """Convolutions in a subnet before its predictor; the family's own where null (4, lite 2)."""
+    """Convolutions in a subnet before its predictor; the family's own where null (4, lite 1)."""
     kernel: Annotated[int, Field(ge=3, le=7)] | None = None
     """Size of the subnets' convolutions, an odd number; the family's own where null (3, lite 5)."""
     pyramid_norm: bool | None = None

@@ -39,6 +39,10 @@ class FinetuneConfig(Section):
         """Whether the part is frozen in an epoch (0-based)."""
         return self.freeze is not None and (self.freeze_epochs is None or epoch < self.freeze_epochs)
 
+    def norm_frozen_until(self, frozen_until: str | None, layers: list[str]) -> str | None:
+        """The last of the layers whose batch norm keeps its statistics, where those up to one are frozen anyway."""
+        return layers[-1] if self.freeze_norm else frozen_until
+
     def check_layers(self, layers: list[str]) -> None:
         """Raises ValueError where `freeze` names no part of a net with these layers, from the stem to the head."""
         if self.freeze not in (None, STEM, BACKBONE, *layers):

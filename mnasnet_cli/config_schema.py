@@ -245,9 +245,5 @@ class Config(Section):
         full = self.data.image_size
         return full if share == 1.0 else max(32, round(full * share / 32) * 32)
 
-    def norm_frozen_until(self, frozen_until: str | None) -> str | None:
-        """The last layer whose batch norm keeps its statistics, where those up to `frozen_until` are frozen anyway."""
-        return layer_names(NETS[self.model.variant])[-1] if self.finetune.freeze_norm else frozen_until
-
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

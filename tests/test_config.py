@@ -70,7 +70,7 @@ def test_a_detector_says_every_size_of_its_net() -> None:
     config = load_config("lite", task="coco", assignments=["detection.channels=64", "detection.kernel=3"]).detection
     assert config is not None
     written = config.with_net()
-    assert (written.channels, written.depth, written.kernel) == (64, 2, 3)
+    assert (written.channels, written.depth, written.kernel) == (64, 1, 3)
     assert (written.pyramid_norm, written.pyramid_activation) == (True, "relu6")
     assert written.spec == config.spec
 

@@ -95,11 +95,12 @@ class DetectorSpec:
 # The 2019 port's detector, ssd_mnasnet_b1_fpn_shared_box_predictor_640x640_coco17.config, less the unread output.
 RETINANET = DetectorSpec(name="retinanet")
 
-# For 320 px on phones and CPUs. A 5x5 depthwise convolution adds a sixth to a layer of 96 channels that has 3x3.
+# For 320 px on phones and CPUs. Channels gain accuracy and further convolutions don't, in a series of short trainings
+# (docs/results.md); a 5x5 depthwise convolution adds an eighth to a layer of 128 channels that has 3x3.
 LITE = DetectorSpec(
     name="lite",
-    channels=96,
-    depth=2,
+    channels=128,
+    depth=1,
     kernel=5,
     separable=True,
     stddev=0.0,

@@ -17,6 +17,7 @@ from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim
+from mnasnet_cli.nets.spec import layer_names
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
 from mnasnet_cli.tasks.record_task import RecordTask, model_info
 from mnasnet_cli.tasks.task import Evaluation, Weights
@@ -132,7 +133,7 @@ def make_classifier(config: Config, num_classes: int) -> SlimModule:
                 dropout_keep_prob=None if options.dropout is None else 1.0 - options.dropout,
                 dropout_fn=None if seed is None else _seeded_dropout(seed),
                 zero_init_residual=options.zero_init_residual,
-                frozen_until=config.norm_frozen_until(frozen_until),
+                frozen_until=config.finetune.norm_frozen_until(frozen_until, layer_names(spec)),
             )
         return tf.cast(logits, tf.float32)
 

@@ -21,6 +21,7 @@ from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.retinanet import Predictions, retinanet
 from mnasnet_cli.nets.slim_compat import slim
+from mnasnet_cli.nets.spec import layer_names
 from mnasnet_cli.tasks.detection_results import as_detections, detected_truth, make_truth
 from mnasnet_cli.tasks.detection_start import detector_start
 from mnasnet_cli.tasks.losses import anchor_focal_loss, ciou_loss, giou_loss, huber_loss
@@ -184,7 +185,7 @@ def make_detector(config: Config, num_classes: int) -> SlimModule:
                 num_classes,
                 is_training=is_training,
                 zero_init_residual=config.model.zero_init_residual,
-                frozen_until=config.norm_frozen_until(frozen_until),
+                frozen_until=config.finetune.norm_frozen_until(frozen_until, layer_names(spec)),
             )
         return Predictions(*(tf.cast(values, tf.float32) for values in predictions))
 

@@ -109,7 +109,7 @@ def test_multiply_adds():
     # The backbone of b1 at 320 px is 1/7² of its 2² larger picture; heads of 256 channels are twenty times that.
     backbone = detector_multiply_adds(NETS["b1"], dataclasses.replace(LITE, channels=1, depth=0), 1)
     assert 590e6 < backbone < 620e6
-    assert detector_multiply_adds(NETS["b1"], LITE, 1) == pytest.approx(747e6, rel=0.01)
+    assert detector_multiply_adds(NETS["b1"], LITE, 1) == pytest.approx(756e6, rel=0.01)
     assert detector_multiply_adds(NETS["b1"], RETINANET, 90) == pytest.approx(58.6e9, rel=0.01)
     assert detector_multiply_adds(NETS["b1"], LITE, 1, 640) > 3.9 * detector_multiply_adds(NETS["b1"], LITE, 1)
 
