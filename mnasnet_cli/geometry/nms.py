@@ -20,6 +20,7 @@ CANDIDATES = 1000  # a level
 IOU_THRESHOLD = 0.6
 SCORE_THRESHOLD = 1e-8  # as the Object Detection API's configs have it: AP gains from every box
 MAX_DETECTIONS = 100  # an image, over all classes
+_ISLANDS = 10  # a row
 
 
 class Detections(NamedTuple):
@@ -59,7 +60,6 @@ def detect(
     """
     logits, anchor_rows, classes = _best_pairs(class_logits, level_counts, candidates)
     boxes = geometry.decode(tf.gather(box_deltas, anchor_rows, batch_dims=1), tf.gather(anchors, anchor_rows))
-    boxes = geometry.clip(boxes, *image_size)
     return suppress(
         boxes,
         tf.sigmoid(logits),
@@ -81,13 +81,17 @@ def suppress(
     score_threshold: float = SCORE_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
 ) -> Detections:
-    """Greedy suppression per class of boxes [N, C, 4] inside the image, with scores [N, C] and class numbers [N, C]."""
-    # Each class on an island of its own. Float32 resolves 1/128 px at 90 classes × 640 px: no matter for an overlap.
-    island = tf.cast(classes, tf.float32) * (max(image_size) + 1.0)
-    apart = boxes + island[..., tf.newaxis]
+    """Greedy suppression per class of boxes [N, C, 4] px, with scores [N, C] and class numbers [N, C].
+
+    As in the Object Detection API, what two boxes share is measured before they are cut at the image's edges: two that
+    were different become alike where little of them is left. A box that has no area in the image is not listed.
+    """
+    inside = geometry.clip(boxes, *image_size)
+    scores = tf.where(geometry.area(inside) > 0.0, scores, 0.0)
+    apart = _apart(boxes, classes, image_size)
 
     def one_image(row: tuple[tf.Tensor, ...]) -> Detections:
-        apart, boxes, scores, classes = row
+        apart, inside, scores, classes = row
         # The op itself: tf.image.non_max_suppression_padded is another program, ten times slower on a CPU.
         kept, count = tf.raw_ops.NonMaxSuppressionV4(
             boxes=apart,
@@ -98,7 +102,7 @@ def suppress(
             pad_to_max_output_size=True,
         )
         used = tf.sequence_mask(count, max_detections)
-        best = (tf.gather(boxes, kept), tf.gather(scores, kept), tf.gather(classes, kept))
+        best = (tf.gather(inside, kept), tf.gather(scores, kept), tf.gather(classes, kept))
         return Detections(
             tf.where(used[:, tf.newaxis], best[0], 0.0), tf.where(used, best[1], 0.0), tf.where(used, best[2], 0), count
         )
@@ -109,7 +113,21 @@ def suppress(
         tf.TensorSpec((max_detections,), tf.int32),
         tf.TensorSpec((), tf.int32),
     )
-    return tf.map_fn(one_image, (apart, boxes, scores, classes), fn_output_signature=signature)
+    return tf.map_fn(one_image, (apart, inside, scores, classes), fn_output_signature=signature)
+
+
+def _apart(boxes: tf.Tensor, classes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Return boxes [N, C, 4] with each class's moved to an island of its own, so that no two of different classes meet.
+
+    Islands are three images wide, for boxes stick out; what a box has beyond that is cut off. They lie in rows of ten:
+    at 90 classes and 640 px no number grows over 19,200, and float32 still resolves 1/1024 px there.
+    """
+    row, column = (classes - 1) // _ISLANDS, (classes - 1) % _ISLANDS
+    places = []
+    for value, island, side in zip(tf.unstack(boxes, axis=-1), (row, column) * 2, image_size * 2, strict=True):
+        near = tf.minimum(tf.maximum(value, -1.0 * side), 2.0 * side)
+        places.append(near + tf.cast(island, tf.float32) * (3.0 * side + 1.0))
+    return tf.stack(places, axis=-1)
 
 
 def _best_pairs(
