@@ -10,6 +10,9 @@ from mnasnet_cli.training.checkpoints import CHECKPOINT_FOLDER, CheckpointConten
 from mnasnet_cli.training.run_directory import read_config
 from mnasnet_cli.variables import SlimModule
 
+# What a checkpoint's section "detection" may hold from before: settings of its training that have moved since.
+_RETIRED = ("freeze_backbone_norm",)
+
 
 def newest_run(task: str, root: Path = Path("runs")) -> Path:
     """The run of a task that saved a checkpoint last.
@@ -38,12 +41,15 @@ def config_of(contents: CheckpointContents, *, image_size: int | None = None, ba
     data = dict(info["preprocessing"])
     if image_size is not None:
         data["image_size"] = image_size
+    detection = info.get("detection")
+    if detection:
+        detection = {name: value for name, value in detection.items() if name not in _RETIRED}
     tree = {
         "task": info["task"],
         "model": {"variant": info["variant"], "width": info["width"], "net": info.get("net") or {}},
         "data": data,
         "training": {"eval_batch_size": batch_size},
-        "detection": info.get("detection"),
+        "detection": detection,
     }
     return validate(tree, contents.prefix)
 
