@@ -42,13 +42,15 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
         "detection.max_detections": DETECTIONS,
     }
     config = load_config("lite", task="coco", flags=flags)
+    assert config.detection is not None
+    options = config.detection
     model = make_detector(config, arguments.classes)
     images = tf.random.uniform([batch_size, size, size, 3], maxval=255.0)
 
     @tf.function(autograph=False)
     def detect(images: tf.Tensor) -> Any:
         normal = normalize(images, config.data.mean, config.data.deviation)
-        return find_boxes(model(normal, is_training=False), size, config.detection)
+        return find_boxes(model(normal, is_training=False), size, options)
 
     rate = images_per_second(lambda: detect(images).counts.numpy(), batch_size, WARM_UP_CALLS, arguments.seconds)
     return {"images_per_second": rate, "versions": f"tensorflow {tf.__version__}"}

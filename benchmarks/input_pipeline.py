@@ -99,7 +99,7 @@ def dataloader(arguments: argparse.Namespace, *, backend: str) -> dict[str, Any]
     io, datasets = torchvision.io, torchvision.datasets
     size = arguments.image_size
     crop_and_flip = [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()]
-    prefetch = 4
+    prefetch: int | None = 4
     if backend == "ordinary":
         (v1,) = import_torch("torchvision.transforms")
         steps = [v1.RandomResizedCrop(size), v1.RandomHorizontalFlip(), v1.ToTensor()]
