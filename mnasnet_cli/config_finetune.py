@@ -20,7 +20,8 @@ class FinetuneConfig(Section):
     freeze_epochs: Annotated[int, Field(ge=1)] | None = None
     """Epochs after which the frozen part is trained as well; it stays frozen where null."""
     freeze_norm: bool = False
-    """The backbone's batch norm uses and keeps the statistics that it begins with, in what is trained, too."""
+    """The backbone's batch norm uses and keeps the statistics of the weights that it begins with, in what is trained,
+    too; without such weights it has none to keep, and this says nothing."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Learning rate of a layer over that of the layer above it; the classifier or the heads have the whole rate."""
     recalibrate_batches: Annotated[int, Field(ge=0)] = 0

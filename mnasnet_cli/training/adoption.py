@@ -39,5 +39,11 @@ def adopt(config: Config, source: str, info: Mapping[str, Any]) -> Config:
     return validate(tree, source)
 
 
+def begin_at_random(config: Config) -> Config:
+    """The configuration of a run without a model to start from: batch norm has no statistics that it could keep."""
+    finetune = config.finetune.model_copy(update={"freeze_norm": False})
+    return config.model_copy(update={"finetune": finetune})
+
+
 def _warn(source: str, key: str, theirs: Any, ours: Any) -> None:
     warn(f"{source} was trained with {key} {theirs}, but this run has {ours}; leave it out to take that of the weights")

@@ -16,7 +16,7 @@ from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.tasks.task import Task
-from mnasnet_cli.training.adoption import adopt
+from mnasnet_cli.training.adoption import adopt, begin_at_random
 from mnasnet_cli.training.checkpoints import (
     CHECKPOINT_FOLDER,
     find_checkpoint,
@@ -59,8 +59,7 @@ def train(
     share_cores(config.training.batch_parts)
     cluster = read_cluster()
     init = init or (None if fresh else recorded_init(run_dir))
-    if init:
-        config = adopt(config, init, read_info(find_checkpoint(init)))
+    config = adopt(config, init, read_info(find_checkpoint(init))) if init else begin_at_random(config)
     task = make_task(config, data_dir)
     # Asked for before the directory is made: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
@@ -106,13 +105,11 @@ def train_or_start_again(
 def _check_start(config: Config, run_dir: Path, init: str | None, *, fresh: bool) -> None:
     """Raises ConfigError where a part is to be kept as it begins, and that is at random."""
     goes_on = not fresh and list_checkpoints(run_dir / CHECKPOINT_FOLDER)
-    options = config.finetune
-    kept = f"freeze keeps {options.freeze}" if options.freeze else "freeze_norm keeps batch norm"
-    if (options.freeze or options.freeze_norm) and not init and not goes_on:
+    if config.finetune.freeze and not init and not goes_on:
         flag = "--backbone MODEL or --init MODEL" if config.task == "coco" else "--init MODEL"
         raise ConfigError(
-            f"finetune.{kept} as it begins, which is at random without {flag}; name a trained model, or choose "
-            "a recipe that trains the whole net (--config quick)"
+            f"finetune.freeze keeps {config.finetune.freeze} as it begins, which is at random without {flag}; name a "
+            "trained model, or choose a recipe that trains the whole net (--config quick)"
         )
 
 

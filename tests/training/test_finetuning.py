@@ -214,7 +214,6 @@ def test_a_detectors_backbone_stays(mnasnet: Callable[..., Any], scene_records: 
     ("command", "flags", "arguments", "message"),
     [
         ("train-imagenet", FLAGS, ["--freeze=stem"], "stem as it begins, which is at random without --init MODEL"),
-        ("train-imagenet", FLAGS, ["--set=finetune.freeze_norm=true"], "freeze_norm keeps batch norm as it begins"),
         ("train-coco", DETECTOR_FLAGS, ["--freeze=backbone"], "at random without --backbone MODEL or --init MODEL"),
         ("train-imagenet", FLAGS, ["--freeze=layer_9"], "expected stem, backbone or layer_1 … layer_5"),
         ("train-imagenet", FLAGS, ["--set=finetune.freeze_epochs=2"], "but freeze names none"),
