@@ -14,6 +14,8 @@ from mnasnet_cli.artifacts.manifest import TASKS, Kind, Manifest, Postprocessing
 from mnasnet_cli.config import Config
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.geometry import anchors, boxes
+from mnasnet_cli.nets.detector_table import detector_multiply_adds, detector_parameters
+from mnasnet_cli.nets.spec import count_parameters, multiply_adds
 from mnasnet_cli.tasks.classification import make_classifier
 from mnasnet_cli.tasks.detection import make_detector
 from mnasnet_cli.training.checkpoints import CheckpointContents, read_checkpoint
@@ -43,6 +45,7 @@ class LoadedModel:
 
     def manifest(self, form: str = "checkpoint") -> Manifest:
         """What is known of it whatever the format; signature, parity and files are the exporter's to add."""
+        params, multiplications = _cost(self.config, len(self.labels))
         return Manifest(
             format=form,
             kind=self.kind,
@@ -55,6 +58,8 @@ class LoadedModel:
             source=self.contents.prefix,
             step=self.contents.step,
             averaged=self.contents.averaged,
+            params=params,
+            multiply_adds=multiplications,
             versions={"mnasnet": __version__, "tensorflow": tf.__version__},
         )
 
@@ -93,6 +98,15 @@ def with_weights(loaded: LoadedModel, changed: Mapping[str, np.ndarray]) -> Load
     """The same net with other values for some of its weights, by name; `loaded` stays as it is."""
     contents = dataclasses.replace(loaded.contents, weights={**loaded.contents.weights, **changed})
     return dataclasses.replace(loaded, contents=contents, model=_make_model(loaded.config, contents))
+
+
+def _cost(config: Config, classes: int) -> tuple[int, int]:
+    """Parameters, and multiply-adds of one image."""
+    spec, size = config.model.spec, config.eval_size
+    if config.detection is None:
+        return count_parameters(spec, classes), multiply_adds(spec, size, classes)
+    detector = config.detection.spec
+    return detector_parameters(spec, detector, classes), detector_multiply_adds(spec, detector, classes, size)
 
 
 def _make_model(config: Config, contents: CheckpointContents) -> SlimModule:

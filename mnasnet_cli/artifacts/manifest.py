@@ -84,6 +84,10 @@ class Manifest:
     """The checkpoint."""
     step: int
     averaged: bool
+    params: int | None = None
+    """Trainable ones of the net; None: written by an older version."""
+    multiply_adds: int | None = None
+    """Of one image of the net's size."""
     signature: Mapping[str, Any] = field(default_factory=dict)
     """Inputs and outputs: name → {"dtype", "shape"}, and for SavedModels one such pair a signature."""
     parity: Mapping[str, Any] = field(default_factory=dict)

@@ -139,7 +139,7 @@ def _of_image(outputs: Outputs, image: int) -> dict[str, np.ndarray]:
 def _found_again(
     boxes: Mapping[str, np.ndarray], among: Mapping[str, np.ndarray], iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each box that counts, whether `among` has one of its class at its place, and the difference of their scores.
+    """For each box that counts, whether `among` has one of its class there, and the least difference of their scores.
 
     Returns:
       bool [n]; float [n], without meaning where there is none.
@@ -149,8 +149,10 @@ def _found_again(
         return np.zeros(int(counting.sum()), bool), np.zeros(int(counting.sum()))
     overlaps = _iou_matrix(boxes["boxes"][counting], among["boxes"])
     overlaps[boxes["classes"][counting][:, np.newaxis] != among["classes"]] = 0.0
-    apart = np.abs(boxes["scores"][counting] - among["scores"][overlaps.argmax(axis=1)])
-    return overlaps.max(axis=1) >= iou, apart
+    # Several may lie there: boxes that reach beyond the image in different ways are alike once they are cut.
+    there = overlaps >= iou
+    apart = np.abs(boxes["scores"][counting][:, np.newaxis] - among["scores"])
+    return there.any(axis=1), np.where(there, apart, np.inf).min(axis=1)
 
 
 def _iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -117,18 +117,25 @@ def _read_results(path: Path) -> dict[str, Any]:
     from mnasnet_cli.latency.android import read_android_results
 
     found = read_android_results(path)
-    return {"host": {"device": found["device"]}, "models": found["rows"]}
+    for fault in found["failed"]:
+        console.warn(f"{fault['name']}: no result in {fault['file']}: {fault['message']}")
+    return {"host": {"device": found["device"]}, "models": found["rows"], "failed": found["failed"]}
 
 
 def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, rounds: int, json_output: bool) -> None:
+    from mnasnet_cli.artifacts.manifest import read_manifest
     from mnasnet_cli.latency.android import SCRIPT_FILE, write_android_folder
+    from mnasnet_cli.latency.measure import net_facts
 
     for subject in subjects:
         if not subject.path.endswith(".tflite"):
             raise ConfigError(
                 f"{subject.name} is no TFLite file; make one with `mnasnet export {subject.name} --format tflite`"
             )
-    models = [(Path(subject.path), {"name": subject.name, **subject.facts}) for subject in subjects]
+    models = [
+        (Path(subject.path), {"name": subject.name, **net_facts(read_manifest(Path(subject.path))), **subject.facts})
+        for subject in subjects
+    ]
     copies = write_android_folder(folder, models, threads=threads, runs=runs, rounds=rounds)
     if json_output:
         console.emit_json({"folder": folder, "script": folder / SCRIPT_FILE, "models": copies})

@@ -50,19 +50,29 @@ mkdir results
 for property in ro.product.manufacturer ro.product.model ro.board.platform ro.build.version.release; do
     echo "$property=$("$adb" shell getprop $property </dev/null | tr -d '\\r')"
 done >results/device.txt
+failed=""
 round=1
 while [ "$round" -le "$rounds" ]; do
     mkdir "results/round-$round"
     for model in models/*.tflite; do
         name=$(basename "$model" .tflite)
         echo "round $round of $rounds: $name" >&2
-        "$adb" shell "$phone/benchmark_model --graph=$phone/$name.tflite --num_threads=$threads --num_runs=$runs \\
+        # One that fails, such as for want of memory, doesn't keep the others from their turns.
+        if ! "$adb" shell "$phone/benchmark_model --graph=$phone/$name.tflite --num_threads=$threads --num_runs=$runs \\
             --warmup_runs=10 --use_xnnpack=true --report_peak_memory_footprint=true" \\
-            </dev/null >"results/round-$round/$name.txt" 2>&1
+            </dev/null >"results/round-$round/$name.txt" 2>&1; then
+            echo "    it failed: $(tail -n 1 "results/round-$round/$name.txt")" >&2
+            failed="$failed $round/$name"
+        fi
     done
     round=$((round + 1))
 done
-"$adb" shell "rm -rf $phone" </dev/null
+"$adb" shell "rm -rf $phone" </dev/null || true
+if [ -n "$failed" ]; then
+    echo "failed (round/model):$failed; what the tool said is in results/round-*/*.txt" >&2
+    echo "mnasnet benchmark --android-results $(pwd) shows the others" >&2
+    exit 1
+fi
 echo "done; mnasnet benchmark --android-results $(pwd) shows the table" >&2
 """
 
@@ -115,32 +125,39 @@ def read_android_results(path: Path) -> dict[str, Any]:
       path: the folder of `write_android_folder`, its results, or one file with the output of one or more runs.
 
     Returns:
-      {"device": {property: value}, "rows": […]}. p90 and p99 are None: the tool prints p5, median and p95 alone, and
-      older releases only the average, which then stands in for the median ("estimate": "average").
+      {"device": {property: value}, "rows": […], "failed": […]}. Failed are the files without a result,
+      each as {"name", "file", "message"}; a model that never had one has no row. p90 and p99 are None: the tool prints
+      p5, median and p95 alone, and older releases only the average, which then stands in for the median ("estimate":
+      "average").
 
     Raises:
-      DataError: nothing there that the tool printed.
+      DataError: no result there at all.
     """
     if path.is_file():
         runs = parse_output(path.read_text(encoding="utf-8", errors="replace"))
         if not runs:
             raise DataError(f'{path} holds no output of benchmark_model: no line with "Inference (avg)"')
-        return {"device": {}, "rows": [_row(run.get("graph") or path.stem, [run], {}) for run in runs]}
+        return {"device": {}, "failed": [], "rows": [_row(run.get("graph") or path.stem, [run], {}) for run in runs]}
     root = path.parent if path.name == RESULTS else path
     files = sorted((root / RESULTS).glob("**/*.txt"))
     known = _facts(root / FACTS_FILE)
     found: dict[str, list[dict[str, Any]]] = {}
+    failed = []
     for file in files:
         if file.name != DEVICE_FILE:
             runs = parse_output(file.read_text(encoding="utf-8", errors="replace"))
             if not runs:
-                raise DataError(f"{file} holds no result: {_last_line(file)}")
+                name = known.get("models", {}).get(file.stem, {}).get("name", file.stem)
+                failed.append({"name": name, "file": str(file), "message": _last_line(file)})
+                continue
             found.setdefault(file.stem, []).extend(runs)
+    if failed and not found:
+        raise DataError(f"{failed[0]['file']} holds no result: {failed[0]['message']}; nor does any other file there")
     if not found:
         raise DataError(f"{root} holds no results; run {root / SCRIPT_FILE} with a phone connected")
     threads = known.get("threads")
     rows = [_row(name, runs, known.get("models", {}).get(name, {}), threads) for name, runs in found.items()]
-    return {"device": _device(root / RESULTS / DEVICE_FILE), "rows": rows}
+    return {"device": _device(root / RESULTS / DEVICE_FILE), "rows": rows, "failed": failed}
 
 
 def parse_output(text: str) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ def subject(
         if not Path(model).exists() and not Path(f"{model}.index").exists():
             known = ", ".join(NETS)
             raise CheckpointError(f"no model at {model}, and no variant of that name ({known}){nearest(model, NETS)}")
-        return Subject(model, model, image_size, facts=_facts_of_artifact(model), **options)
+        return Subject(model, model, image_size, **options)
     width, size = width or 1.0, image_size or get_spec(model).image_size
     path = convert(model, width, size, scratch, int8=int8)
     name = model if width == 1.0 else f"{model} ×{width:g}"
@@ -120,22 +120,4 @@ def facts(variant: str, width: float, image_size: int, classes: int = CLASSES) -
         "params": count_parameters(spec, classes),
         "top1": published[0].top1 if published else None,
         "source": published[0].source if published else None,
-    }
-
-
-def _facts_of_artifact(model: str) -> dict[str, Any]:
-    """Which net an artifact holds, where its manifest says so; what it cost nobody has published."""
-    from mnasnet_cli.artifacts.manifest import manifest_path, read_manifest
-    from mnasnet_cli.artifacts.runner import recognise
-
-    form, place = recognise(model)
-    if form == "checkpoint" or not manifest_path(place).is_file():
-        return {}
-    manifest = read_manifest(place)
-    if manifest.kind != "classifier" or manifest.variant not in NETS:
-        return {"variant": manifest.variant, "width": manifest.width}
-    return {
-        **facts(manifest.variant, manifest.width, manifest.image_size, len(manifest.labels)),
-        "top1": None,
-        "source": None,
     }

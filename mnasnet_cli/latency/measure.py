@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mnasnet_cli.artifacts.manifest import Manifest
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError
 
 MAX_ALIVE = 6  # models that keep their process between rounds; with more of them, each round starts one anew
@@ -38,7 +39,7 @@ class Subject:
     ema: bool = True
     best: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
-    """What else the report says of it."""
+    """What else the report says of it; goes before what the model says of itself."""
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Timing:
 
     subject: Subject
     about: dict[str, Any] = field(default_factory=dict)
-    """format, kind, image_size, file_bytes, load_seconds, note: see `Runner`."""
+    """format, kind, variant, width, params, multiply_adds, image_size, file_bytes, load_seconds, note: see `Runner`."""
     rounds: list[list[float]] = field(default_factory=list)
     """Seconds of each counted call."""
     peak_bytes: int = 0
@@ -63,8 +64,8 @@ class Timing:
         subject = self.subject
         return {
             "name": subject.name,
-            **subject.facts,
             **{key: value for key, value in self.about.items() if key != "file_bytes"},
+            **subject.facts,
             "batch_size": subject.batch_size,
             "threads": subject.threads,
             "p50_ms": float(p50),
@@ -181,12 +182,18 @@ def _load(subject: Subject) -> tuple[Callable[[], None], dict[str, Any]]:
     about = {
         "format": runner.format,
         "kind": runner.kind,
+        **net_facts(runner.manifest),
         "image_size": size,
         "file_bytes": runner.file_bytes,
         "load_seconds": time.perf_counter() - began,
         "note": runner.timing_note,
     }
     return call, {"about": about, "runtime_bytes": before}
+
+
+def net_facts(manifest: Manifest) -> dict[str, Any]:
+    """What a report says of the net of a model."""
+    return {key: getattr(manifest, key) for key in ("variant", "width", "params", "multiply_adds", "image_size")}
 
 
 def _time(call: Callable[[], None], warm_up: int, calls: int) -> list[float]:

@@ -46,6 +46,8 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
     manifest = read_manifest(exported / ARTIFACTS[form])
     assert manifest.format == form
     assert manifest.step == 7
+    assert manifest.params > 1000
+    assert manifest.multiply_adds > 100_000
     widened = (manifest.kind, form) == ("detector", "slim-checkpoint")  # by the API's slots
     assert [note.startswith("the class predictor has 8 outputs") for note in manifest.notes] == [True] * widened
     for name in manifest.files:

@@ -64,6 +64,13 @@ def test_boxes_are_looked_for_both_ways_and_in_their_class():
     assert compare(moved, wanted, "tflite-int8").agreement == 1.0
 
 
+def test_boxes_that_are_alike_are_told_apart_by_their_scores():
+    same = [[0, 0, 0.5, 0.5]] * 2
+    wanted = _boxes(same, [0.9, 0.4], [1, 1])
+    assert compare(wanted, wanted, "onnx").difference == 0.0
+    assert compare(_boxes(same, [0.9, 0.6], [1, 1]), wanted, "onnx").difference == pytest.approx(0.2)
+
+
 def test_boxes_that_no_one_looks_at_do_not_count():
     wanted = _boxes([[0, 0, 0.5, 0.5]], [0.04], [1])
     comparison = compare(_boxes([[0.5, 0.5, 1, 1]], [0.041], [2]), wanted, "tflite-int8")

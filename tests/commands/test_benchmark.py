@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.latency.android import file_name, parse_output, read_android_results
+from mnasnet_cli.latency.android import file_name, parse_output, read_android_results, write_android_folder
 from mnasnet_cli.latency.measure import Subject, Timing
 from mnasnet_cli.latency.report import as_csv, table
 from mnasnet_cli.nets.spec import get_spec, multiply_adds
@@ -144,8 +144,6 @@ def test_a_file_of_answers_is_a_table(mnasnet, tmp_path):
 
 
 def test_the_script_times_all_models_in_rounds(mnasnet, tmp_path):
-    from mnasnet_cli.latency.android import write_android_folder
-
     (tmp_path / "m.tflite").write_bytes(b"TFL3" * 10)
     folder = tmp_path / "a phone"
     facts = {"multiply_adds": 10_000_000, "variant": "b1", "width": 1.0, "top1": 0.745, "image_size": 224}
@@ -169,10 +167,33 @@ def test_the_script_times_all_models_in_rounds(mnasnet, tmp_path):
     assert sorted(row["name"] for row in report["models"]) == ["b1 ×0.5", "b1 ×0.5", "other"]
     for row in report["models"]:
         assert (row["calls"], row["multiply_adds"], row["round_medians_ms"]) == (40, 10_000_000, [11.891, 11.891])
-    (folder / "results/round-1/other.txt").write_text("CANNOT LINK EXECUTABLE")
-    assert "holds no result: CANNOT LINK EXECUTABLE" in error_of(mnasnet("benchmark", f"--android-results={folder}"))
+    assert report["failed"] == []
     with pytest.raises(DataError, match="holds other files"):
         write_android_folder(tmp_path, models, threads=1, runs=1, rounds=1)
+
+
+def test_a_model_that_fails_leaves_the_others_their_turns(mnasnet, tmp_path):
+    folder, adb = tmp_path / "phone", tmp_path / "adb"
+    (tmp_path / "m.tflite").write_bytes(b"TFL3" * 10)
+    models = [(tmp_path / "m.tflite", {"name": name}) for name in ("bad net", "good")]
+    write_android_folder(folder, models, threads=1, runs=20, rounds=2)
+    adb.write_text(FAKE_ADB.replace("    *--g", "    *--graph=*bad_net*) echo CANNOT LINK; exit 1 ;;\n    *--g"))
+    adb.chmod(0o755)
+    (tmp_path / "answer").write_text(NEW)
+    (folder / "benchmark_model").write_bytes(b"")
+    environment = {**os.environ, "ADB": str(adb), "ANSWER": str(tmp_path / "answer")}
+    ran = subprocess.run([folder / "run.sh"], env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "failed (round/model): 1/bad_net 2/bad_net;" in ran.stderr
+    outcome = mnasnet("benchmark", f"--android-results={folder}", "--json")
+    assert outcome.code == 0, outcome.err
+    assert [row["name"] for row in outcome.json["models"]] == ["good"]
+    assert outcome.json["models"][0]["round_medians_ms"] == [11.891, 11.891]
+    assert [(fault["name"], fault["message"]) for fault in outcome.json["failed"]] == [("bad net", "CANNOT LINK")] * 2
+    assert outcome.err.count("bad net: no result in") == 2
+    for file in folder.glob("results/*/good.txt"):
+        file.unlink()
+    assert "holds no result: CANNOT LINK" in error_of(mnasnet("benchmark", f"--android-results={folder}"))
 
 
 def test_names_on_a_phone_need_no_quotes():
