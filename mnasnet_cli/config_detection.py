@@ -97,7 +97,14 @@ class DetectionConfig(Section):
 
     def with_net(self) -> DetectionConfig:
         """The same with every size of the net written out: a family's sizes may change, a checkpoint's net may not."""
-        return self.model_copy(update={name: getattr(self.spec, field) for name, field in _NET_FIELDS.items()})
+        return self.model_copy(update=self._sizes())
+
+    def net_sizes(self) -> dict[str, Any]:
+        """The family, and every size of the net: channels, depth, kernel and so on."""
+        return {"family": self.family, **self._sizes()}
+
+    def _sizes(self) -> dict[str, Any]:
+        return {name: getattr(self.spec, field) for name, field in _NET_FIELDS.items()}
 
 
 def check_for_detection(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -33,18 +33,20 @@ class Inspector(NamedTuple):
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A record file or a folder of them, a run, or a checkpoint.")],
+    path: Annotated[
+        Path, typer.Argument(help="A record file or a folder of them, a run, a checkpoint, or an exported artifact.")
+    ],
     images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N examples with their labels or boxes.")] = 0,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where --images draws to.")] = Path("inspect.png"),
     json_output: JsonFlag = False,
 ) -> None:
-    """Show what a record file or folder, a run or a checkpoint holds.
+    """Show what a record file or folder, a run, a checkpoint or an exported artifact holds.
 
     With --images N, draw N examples with their labels or boxes into a PNG.
     """
     inspector = find_inspector(path)
     if images and inspector.draw is None:
-        raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
+        raise ConfigError(f"--images draws records, but {path} is no {INSPECTORS[-1].name} ({inspector.name})")
     found = inspector.describe(path)
     if images and inspector.draw:
         found |= {"drawn": inspector.draw(path, images, out), "drawing": str(out)}
@@ -186,7 +188,7 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
 
 def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
     keys = ("step", "task", "variant", "width", "classes", "averaged_weights", "values")
-    details = [*found["net"].items(), *found["preprocessing"].items()]
+    details = [*(found["detection"] or {}).items(), *found["net"].items(), *found["preprocessing"].items()]
     source = [("source", f"{found['source']['kind']}, {found['source']['file']}")] if found["source"] else []
     rows = [*((key, found[key]) for key in keys), *source, *details]
     console.print_table(f"Checkpoint {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
@@ -195,9 +197,51 @@ def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
         console.print_table("Variables", ("name", "shape"), shapes)
 
 
+# --- artifacts ----------------------------------------------------------------------------------------------------
+
+
+def _fits_artifact(path: Path) -> bool:
+    from mnasnet_cli.artifacts.inspection import is_artifact
+
+    return is_artifact(path)
+
+
+def _describe_artifact(path: Path) -> dict[str, Any]:
+    from mnasnet_cli.artifacts.inspection import describe_artifact
+
+    return describe_artifact(path)
+
+
+def _show_artifact(found: dict[str, Any]) -> None:
+    if found["what"] == "export":
+        rows = [(one["format"], one["bytes"] / 1e6, one["image_size"], one["path"]) for one in found["artifacts"]]
+        console.print_table(str(found["path"]), ("format", "MB", "input, px", "path"), rows)
+        return
+    keys = ("format", "kind", "variant", "width", "classes", "source", "step", "averaged")
+    parts = {key: value for key, value in found["parity"].items() if key != "tolerance"}
+    rows = [*((key, found[key]) for key in keys), ("MB", f"{found['bytes'] / 1e6:.2f}")]
+    rows += [*found["preprocessing"].items(), *((f"parity {key}", value) for key, value in parts.items())]
+    rows += [*((f"version of {key}", value) for key, value in found["versions"].items())]
+    rows += [("note", note) for note in found["notes"]]
+    console.print_table(f"Artifact {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
+    # A SavedModel has signatures by their names, other formats have one.
+    signatures = {"": found["signature"]} if "inputs" in found["signature"] else found["signature"]
+    tensors = [
+        (f"{name} {side}".strip(), tensor, about["dtype"], str(about["shape"]))
+        for name, signature in signatures.items() for side in ("inputs", "outputs")
+        for tensor, about in signature[side].items()
+    ]  # fmt: skip
+    console.print_table("Signature", ("", "name", "type", "shape"), tensors)
+    classes = [*zip(found["labels"], found["names"], strict=True)]
+    more = len(classes) - CLASSES_SHOWN
+    caption = f"and {more:,} more: --json lists them" if more > 0 else None
+    console.print_table("Classes", ("class", "name"), classes[:CLASSES_SHOWN], caption=caption)
+
+
 # The first that fits is taken.
 INSPECTORS: tuple[Inspector, ...] = (
     Inspector("run", _fits_run, _describe_run, _show_run),
+    Inspector("exported artifact", _fits_artifact, _describe_artifact, _show_artifact),
     Inspector("checkpoint", _fits_checkpoint, _describe_checkpoint, _show_checkpoint),
     Inspector("record file or folder", _fits_records, _describe_records, _show_records, _draw_records),
 )

@@ -14,6 +14,7 @@ from mnasnet_cli.training.checkpoints import (
     read_checkpoint,
 )
 from mnasnet_cli.training.run_directory import RESULTS_FILE, read_config, read_metrics
+from mnasnet_cli.training.saved import config_of
 
 
 def describe_run(run_dir: Path) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def describe_run(run_dir: Path) -> dict[str, Any]:
     metrics = read_metrics(run_dir)
     results = run_dir / RESULTS_FILE
     found: dict[str, Any] = {
+        "what": "run",
         "kind": "run",
         "path": str(run_dir),
         "config": read_config(run_dir),
@@ -35,10 +37,12 @@ def describe_run(run_dir: Path) -> dict[str, Any]:
 
 
 def describe_checkpoint(prefix: str) -> dict[str, Any]:
-    """Net, step, classes, preprocessing and variables of a checkpoint."""
+    """Net, step, classes, preprocessing and variables of a checkpoint; `detection` is None for classifiers."""
     plain, averaged = read_checkpoint(prefix, ema=False), read_checkpoint(prefix)
     info = plain.info
+    detection = config_of(plain).detection
     return {
+        "what": "checkpoint",
         "kind": "checkpoint",
         "path": prefix,
         "step": plain.step,
@@ -48,6 +52,7 @@ def describe_checkpoint(prefix: str) -> dict[str, Any]:
         "classes": len(info["labels"]),
         "labels": info["labels"],
         "net": info.get("net") or {},
+        "detection": detection.net_sizes() if detection else None,
         "preprocessing": info["preprocessing"],
         "source": info.get("source"),
         "averaged_weights": averaged.averaged,

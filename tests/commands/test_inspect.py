@@ -1,4 +1,4 @@
-"""`mnasnet inspect` on record files and folders, ours and foreign."""
+"""`mnasnet inspect` on record files and folders, ours and foreign, on artifacts and on checkpoints."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image
 from data_prep.coco import CocoOptions, prepare_coco
 from data_prep.imagenet import Options, prepare_imagenet
 from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
+from mnasnet_cli.artifacts.manifest import Manifest, Preprocessing
 from mnasnet_cli.data.tfrecord import encode_example, frame_record
 
 
@@ -135,3 +136,67 @@ def test_other_things(mnasnet: Any, tmp_path: Path) -> None:
     result = mnasnet("inspect", tmp_path / "notes.txt")
     assert result.code == 2
     assert "none of the things that inspect knows" in result.err
+
+
+def write_artifact(folder: Path, form: str) -> Path:
+    """A file that stands for a model, with its manifest."""
+    folder.mkdir(parents=True)
+    (folder / "model.tflite").write_bytes(b"0123456789")
+    Manifest(
+        format=form,
+        kind="classifier",
+        variant="b1",
+        width=0.5,
+        labels=("n1", "n2"),
+        names=("cat", "dog"),
+        preprocessing=Preprocessing(96, 0.875, True, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+        postprocessing=None,
+        source="runs/cats/checkpoints/ckpt-7",
+        step=7,
+        averaged=True,
+        signature={
+            "inputs": {"tensors": {"dtype": "float32", "shape": [None, 96, 96, 3]}},
+            "outputs": {"logits": {"dtype": "float32", "shape": [None, 2]}},
+        },
+        parity={"on": "64 images", "difference": 0.001},
+        versions={"mnasnet": "1"},
+        files=("model.tflite",),
+        notes=("a note",),
+    ).write(folder)
+    return folder / "model.tflite"
+
+
+def test_artifact(mnasnet: Any, tmp_path: Path) -> None:
+    file = write_artifact(tmp_path / "my export" / "tflite", "tflite")
+    for path in (file, file.parent):
+        found = mnasnet("inspect", path, "--json").json
+        assert (found["what"], found["kind"], found["format"]) == ("artifact", "classifier", "tflite")
+        assert (found["bytes"], found["classes"], found["image_size"], found["step"]) == (10, 2, 96, 7)
+    shown = mnasnet("inspect", file)
+    assert shown.code == 0, shown.err
+    for text in ("b1", "ckpt-7", "[None, 96, 96, 3]", "dog", "64 images", "a note"):
+        assert text in shown.out
+    write_artifact(tmp_path / "my export" / "tflite-fp16", "tflite-fp16")
+    found = mnasnet("inspect", tmp_path / "my export", "--json").json
+    assert [one["format"] for one in found["artifacts"]] == ["tflite", "tflite-fp16"]
+    assert "tflite-fp16" in mnasnet("inspect", tmp_path / "my export").out
+    refused = mnasnet("inspect", file, "--images", 2)
+    assert refused.code == 2
+    assert "draws records" in refused.err
+    (file.parent / "manifest.json").unlink()
+    refused = mnasnet("inspect", file, "--json")
+    assert (refused.code, refused.out) == (2, "")
+    assert "manifest.json" in refused.err
+
+
+def test_detectors_checkpoint(mnasnet: Any, tmp_path: Path, tiny_net: None) -> None:
+    from made_models import detector_config, make_checkpoint
+
+    prefix = make_checkpoint(tmp_path / "run", detector_config(kernel=7), ["1", "4"])
+    found = mnasnet("inspect", prefix, "--json").json
+    sizes = {"family": "lite", "channels": 8, "depth": 1, "kernel": 7}
+    assert found["what"] == "checkpoint"
+    assert {key: found["detection"][key] for key in sizes} == sizes
+    shown = mnasnet("inspect", prefix)
+    assert shown.code == 0, shown.err
+    assert re.search(r"channels +│ 8 ", shown.out)
