@@ -41,6 +41,8 @@ def adopt(config: Config, source: str, info: Mapping[str, Any]) -> Config:
 
 def begin_at_random(config: Config) -> Config:
     """The configuration of a run without a model to start from: batch norm has no statistics that it could keep."""
+    if config.finetune.freeze_norm and config.task == "imagenet":  # a detector's task has a note of its own for that
+        warn("this recipe is for trained weights, and the run begins at random; name a trained model with --init MODEL")
     finetune = config.finetune.model_copy(update={"freeze_norm": False})
     return config.model_copy(update={"finetune": finetune})
 
