@@ -84,7 +84,7 @@ def import_(
     rows = [
         ("source", imported.kind.title + (", averaged weights" if info["source"]["averaged"] else "")),
         ("net", f"{info['variant']} at width {info['width']:g}"),
-        ("classes", f"{len(info['labels'])}" + (f" ({left_out} outputs stand for none)" if left_out else "")),
+        ("classes", f"{len(info['labels'])}" + (f" (outputs that stand for none: {left_out})" if left_out else "")),
         *((key.replace("_", " "), value) for key, value in details.items()),
     ]
     console.print_table(f"{out}: weights from {source}", ["", "value"], rows)
