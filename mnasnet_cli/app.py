@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import keyword
 import os
 import sys
@@ -71,6 +72,8 @@ class CommandGroup(TyperGroup):
     ) -> NoReturn:
         """Run the command line `args` and exit with the contract's code."""
         words, debug = _take_debug(sys.argv[1:] if args is None else list(args))
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be in another encoding; a terminal may be, too
+            sys.stdout.reconfigure(errors="backslashreplace")
         if not debug:
             silence_tensorflow()
         extra["standalone_mode"] = False  # exceptions come here instead of being printed by Typer

@@ -25,7 +25,7 @@ def configs_dir() -> Path:
 def shipped_configs(task: str | None = None) -> list[str]:
     """Return the names of the configurations shipped for a task ("imagenet", "coco"), or for all, sorted."""
     tasks = TASKS if task is None else (task,)
-    return sorted(path.stem for each in tasks for path in (configs_dir() / each).glob("*.yaml"))
+    return sorted({path.stem for each in tasks for path in (configs_dir() / each).glob("*.yaml")})
 
 
 def find_config(name_or_path: str, task: str | None = None) -> Path:

@@ -149,3 +149,11 @@ def test_nearest(word, expected):
 
 def test_typer_abort_is_an_interruption():
     assert program.explain(typer.Abort()) == ("aborted", 130)
+
+
+def test_what_the_terminal_cannot_show_is_no_error():
+    code = "from mnasnet_cli.app import main; main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run([sys.executable, "-c", code, "models"], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "a1" in result.stdout
