@@ -214,8 +214,8 @@ def _describe_artifact(path: Path) -> dict[str, Any]:
 
 def _show_artifact(found: dict[str, Any]) -> None:
     if found["what"] == "export":
-        rows = [(one["format"], one["bytes"] / 1e6, one["image_size"], one["path"]) for one in found["artifacts"]]
-        console.print_table(str(found["path"]), ("format", "MB", "input, px", "path"), rows)
+        cells = [(one["format"], one["bytes"] / 1e6, one["image_size"], one["path"]) for one in found["artifacts"]]
+        console.print_table(str(found["path"]), ("format", "MB", "input, px", "path"), cells)
         return
     keys = ("format", "kind", "variant", "width", "classes", "source", "step", "averaged")
     parts = {key: value for key, value in found["parity"].items() if key != "tolerance"}
