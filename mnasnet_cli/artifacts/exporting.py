@@ -32,7 +32,7 @@ from mnasnet_cli.artifacts.staging import check_replaceable, staged_folder
 from mnasnet_cli.artifacts.tflite import write_tflite, write_tflite_fp16
 from mnasnet_cli.artifacts.written import Written
 from mnasnet_cli.console import duration, say, warn
-from mnasnet_cli.errors import CheckFailed
+from mnasnet_cli.errors import CheckFailed, CheckpointError
 
 PARITY_IMAGES = {"classifier": 64, "detector": 16}
 CALIBRATION_IMAGES = {"classifier": 300, "detector": 100}
@@ -48,9 +48,10 @@ class Outcome:
     path: Path
     """Where it lies, or would lie."""
     file_bytes: int
-    comparison: Comparison
+    comparison: Comparison | None
+    """None where it could not be made, or not be run."""
     fault: str
-    """What is over its tolerance, "" where it was put in its place."""
+    """What is over its tolerance, or why there is none; "" where it was put in its place."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -60,7 +61,7 @@ class Outcome:
             "bytes": self.file_bytes,
             "ok": not self.fault,
             "fault": self.fault or None,
-            "parity": self.comparison.as_dict(),
+            "parity": self.comparison.as_dict() if self.comparison else None,
         }
 
 
@@ -105,7 +106,8 @@ def export_model(
 ) -> list[Outcome]:
     """Writes a checkpoint in several formats, each into the folder of its name below `out`.
 
-    One that isn't the same model, by its tolerance (`parity.TOLERANCES`), is not put there.
+    One that isn't the same model, by its tolerance (`parity.TOLERANCES`), is not put there; nor is one that can't be
+    converted, and the others go on.
 
     Args:
       prefix: of the checkpoint.
@@ -137,7 +139,7 @@ def export_model(
         outcomes.append(outcome)
         state = f"refused: {outcome.fault}" if outcome.fault else f"written to {outcome.path}"
         say(f"{form}: {state} ({duration(time.monotonic() - began)})")
-    if not outcomes[-1].comparison.counted:
+    if any(outcome.comparison and not outcome.comparison.counted for outcome in outcomes):
         warn(
             f"no box of the checkpoint has a score of {COUNTING_SCORE:g} or more on these images, so there were only "
             "their best scores to compare; is it trained?"
@@ -162,6 +164,8 @@ def _export(job: Job, form: str, target: Path) -> Outcome:
             dataclasses.replace(manifest, parity=about).write(folder)
     except _Refused:
         pass
+    except (CheckFailed, CheckpointError) as error:  # there are nets that a converter or a runtime doesn't take
+        return Outcome(form, target, 0, None, str(error))
     return outcome
 
 
@@ -210,9 +214,11 @@ def _size(written: Written, folder: Path) -> int:
 
 def raise_for_faults(outcomes: Sequence[Outcome]) -> None:
     """Raises CheckFailed naming the formats that were refused, where there are any."""
-    refused = [f"{outcome.format}: {outcome.fault}" for outcome in outcomes if outcome.fault]
+    refused = [outcome for outcome in outcomes if outcome.fault]
     if refused:
-        raise CheckFailed(f"not the same model as the checkpoint, and so not exported: {'; '.join(refused)}")
+        faults = "; ".join(f"{outcome.format}: {outcome.fault}" for outcome in refused)
+        others = "not the same model as the checkpoint, and so " if all(one.comparison for one in refused) else ""
+        raise CheckFailed(f"{others}not exported: {faults}")
 
 
 def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
@@ -221,10 +227,16 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
         (
             outcome.format,
             outcome.file_bytes / 1e6,
-            outcome.comparison.difference,
-            "no boxes" if outcome.comparison.agreement is None else f"{outcome.comparison.agreement:.1%}",
-            outcome.comparison.images,
+            *_cells(outcome.comparison),
             f"refused: {outcome.fault}" if outcome.fault else str(outcome.path),
         )
         for outcome in outcomes
     ]
+
+
+def _cells(comparison: Comparison | None) -> tuple[Any, ...]:
+    """Largest difference, agreement and images, for a table."""
+    if comparison is None:
+        return None, "n/a", None
+    agreement = "no boxes" if comparison.agreement is None else f"{comparison.agreement:.1%}"
+    return comparison.difference, agreement, comparison.images

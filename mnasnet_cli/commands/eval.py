@@ -9,8 +9,9 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import DataOption, JsonFlag
-from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.errors import CheckFailed, ConfigError, nearest
 
+ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
 MAX_CLASS_ROWS = 20  # of a data set with more classes, the table shows those with the lowest accuracy
 
 
@@ -41,6 +42,12 @@ def eval(
     detections: Annotated[
         Path | None, typer.Option(metavar="OUT.json", help="Write a detector's boxes in COCO's results format.")
     ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=X", help="Exit with code 3 where this number, e.g. top1 or AP50, is below X; repeatable."
+        ),
+    ] = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Score a model on a validation split: accuracies of a classifier, the COCO numbers of a detector."""
@@ -50,6 +57,7 @@ def eval(
         )
     if imagenet_val and detections is not None:
         raise ConfigError("--detections is for detectors, with --coco-val")
+    asked = _parse_required(require or [], coco_val)
     task = "coco" if coco_val else "imagenet"
     if model is None:
         from mnasnet_cli.training.saved import newest_run
@@ -67,7 +75,38 @@ def eval(
         report = evaluate_classifier(model, data, batch_size=batch_size or 64, **options)
     if json_output:
         console.emit_json(report)
-        return
+    else:
+        _show(report, coco_val)
+    missed = [f"{key} is {_number(report[key])}" for key, least in asked.items() if not (report[key] or 0.0) >= least]
+    if missed:
+        raise CheckFailed(f"{', '.join(missed)}; asked for were {', '.join(require or [])}")
+
+
+def _parse_required(assignments: list[str], coco_val: bool) -> dict[str, float]:
+    """Turn ["top1=0.7"] into {"top1": 0.7}; what is no number of the report is a ConfigError."""
+    from mnasnet_cli.metrics.coco_map import NUMBERS
+
+    known = NUMBERS if coco_val else ACCURACIES
+    asked = {}
+    for assignment in assignments:
+        key, _, value = assignment.partition("=")
+        if key not in known:
+            hint = nearest(key, known)
+            raise ConfigError(f"--require {assignment}: no number '{key}' (there are {', '.join(known)}){hint}")
+        try:
+            asked[key] = float(value)
+        except ValueError:
+            raise ConfigError(f"--require is KEY=X with a fraction X, such as {key}=0.7, not '{assignment}'") from None
+        if not 0.0 <= asked[key] <= 1.0:
+            raise ConfigError(f"--require {assignment}: {key} is a fraction in 0 to 1")
+    return asked
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4f}"
+
+
+def _show(report: dict[str, Any], coco_val: bool) -> None:
     weights = "averaged weights" if report["averaged"] else "last weights"
     title = f"{report['model']} on {report['data']}, {report['image_size']} px, {weights}"
     if coco_val:

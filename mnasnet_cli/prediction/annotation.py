@@ -14,12 +14,13 @@ from mnasnet_cli.prediction.pictures import Picture
 if TYPE_CHECKING:
     from PIL.Image import Image as Drawing
 
+MARK = b"drawn by mnasnet predict"  # the comment in our JPEGs: what has it may be drawn again, other files stay
 LEAST_FONT = 12  # px; of large pictures, the 45th part of the longer side
 BACKGROUND, BAR, TEXT = "#202020", "#3b6ea5", "white"
 
 
 class Annotator:
-    """Writes drawn pictures below a folder, each under a name of its own."""
+    """Writes drawn pictures below a folder, each under a name of its own; never over a picture of someone else's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,18 +32,34 @@ class Annotator:
         path.parent.mkdir(parents=True, exist_ok=True)
         drawing = draw_boxes(picture, row["boxes"]) if "boxes" in row else draw_classes(picture, row["predictions"])
         with written_whole(path) as temporary:
-            drawing.save(temporary, "JPEG", quality=92)
+            drawing.save(temporary, "JPEG", quality=92, comment=MARK)
         return path
 
     def _free(self, picture: Picture) -> Path:
-        """A path that this run has not written: two folders may hold pictures of the same name."""
+        """A path that this run has not written, and that holds no picture but a drawing of an earlier run.
+
+        Two folders may hold pictures of the same name, and the folder to write into may be one of those to read.
+        """
         path = self.folder / picture.place.with_name(f"{picture.place.name}.jpg")
         number = 1
-        while path in self._taken:
+        while path in self._taken or not _is_free(path):
             number += 1
             path = self.folder / picture.place.with_name(f"{picture.place.name}-{number}.jpg")
         self._taken.add(path)
         return path
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nothing is there, or a drawing of ours."""
+    from PIL import Image
+
+    if not path.exists():
+        return True
+    try:
+        with Image.open(path) as image:
+            return bool(image.info.get("comment") == MARK)
+    except OSError:
+        return False
 
 
 def draw_boxes(picture: Picture, boxes: Sequence[Mapping[str, Any]]) -> Drawing:

@@ -92,3 +92,15 @@ def test_records_that_lost_some_are_named(
     outcome = evaluate(trained_run, f"--data={cut}")
     assert outcome.code == 2
     assert "validation-00001-of-00002 holds 0 records" in outcome.err.splitlines()[-1]
+
+
+def test_a_missed_accuracy_is_exit_code_3(evaluate: Callable[..., Any], trained_run: Path) -> None:
+    met = evaluate(trained_run, "--require=top1=0", "--require=top5=1", "--json")  # of 4 classes the right one is in 5
+    assert met.code == 0, met.err
+    missed = evaluate(trained_run, "--require=top5=1", "--require=top1=1", "--json")
+    assert missed.code == 3
+    assert missed.json["top1"] == met.json["top1"] < 1
+    assert "error: top1 is 0." in missed.err
+    assert "no number 'top' (there are top1, top5)" in error_of(evaluate(trained_run, "--require=top=1"))
+    assert "not 'top1'" in error_of(evaluate(trained_run, "--require=top1"))
+    assert "in 0 to 1" in error_of(evaluate(trained_run, "--require=top1=70"))

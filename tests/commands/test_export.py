@@ -7,9 +7,11 @@ import json
 import pytest
 from made_models import classifier_config, make_checkpoint
 
+from mnasnet_cli.artifacts.exporting import WRITERS
 from mnasnet_cli.artifacts.manifest import FORMATS
 from mnasnet_cli.artifacts.parity import TOLERANCES, Tolerance
 from mnasnet_cli.commands.export import Format
+from mnasnet_cli.errors import CheckFailed
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
@@ -52,6 +54,21 @@ def test_another_model_is_exit_code_3(mnasnet, run, monkeypatch):
     assert "not the same model as the checkpoint, and so not exported: frozen: logits differ" in outcome.err
     assert outcome.json["artifacts"][0]["ok"] is False
     assert not (run / "export").exists()
+
+
+def test_a_format_that_cannot_be_had_leaves_the_others(mnasnet, run, monkeypatch):
+    def unconvertible(job, folder):
+        raise CheckFailed("the converter can't convert this net")
+
+    monkeypatch.setitem(WRITERS, "tflite", unconvertible)
+    formats = ["--format", "tflite", "--format", "frozen"]
+    outcome = mnasnet("export", run, *formats, "--parity-images", 2, "--json")
+    assert outcome.code == 3, outcome.err
+    assert outcome.err.splitlines()[-1] == "error: not exported: tflite: the converter can't convert this net"
+    assert [(one["format"], one["ok"]) for one in outcome.json["artifacts"]] == [("tflite", False), ("frozen", True)]
+    assert outcome.json["artifacts"][0]["parity"] is None
+    assert [path.name for path in (run / "export").iterdir()] == ["frozen"]
+    assert "refused: the converter" in mnasnet("export", run, *formats, "--parity-images", 2).out
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,17 @@ def test_a_folder_is_classified_drawn_and_its_bad_file_named(mnasnet, trained_ru
     }  # fmt: skip
 
 
+def test_a_drawing_takes_no_other_files_place(mnasnet, trained_run, photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    before = (photos / "a.jpg").read_bytes()
+    for _ in range(2):  # the second time, the drawing of the first is replaced
+        outcome = mnasnet("predict", trained_run, "a.jpg", "--out=.", "--json")
+        assert outcome.code == 0, outcome.err
+        assert [row["drawn"] for row in outcome.json["images"]] == ["a-2.jpg"]
+    assert (photos / "a.jpg").read_bytes() == before
+    assert not (photos / "a-3.jpg").exists()
+
+
 def test_the_formats_say_the_same(mnasnet, trained_run, photos):
     names = [photos / "a.jpg", photos / "b.png"]
     whole = mnasnet("predict", trained_run, *names, "--json").json["images"]
