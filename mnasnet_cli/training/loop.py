@@ -185,11 +185,13 @@ class Trainer:
         self.steps.synchronize()
         with self.clock.running():
             self.evaluation = self.evaluator(self.task.eval_examples)
+        images_per_second = self.task.eval_examples / max(self.clock.last_seconds, 1e-9)
         numbers = {key: value for key, value in self.evaluation.summary.items() if isinstance(value, float)}
         if not math.isfinite(numbers.get("loss", 0.0)):
             raise self._not_finite(step - 1, f"the validation loss is {numbers['loss']}")
         if step not in self._recorded:
-            self._record("validation", step, **numbers)
+            rate = self._learning_rate(step - 1)  # the keys of all lines are the same, but for the metrics
+            self._record("validation", step, **numbers, learning_rate=rate, images_per_second=images_per_second)
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
         shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
         self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.clock.seconds)})")

@@ -44,8 +44,8 @@ def test_a_run_holds_all_that_the_contract_promises(trained_run: Path) -> None:
     assert config["training"]["epochs"] == 3
     lines = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
-        keys = {"step", "epoch", "split", "loss"}
-        keys |= {"learning_rate", "images_per_second"} if line["split"] == "train" else {"top1", "top5"}
+        keys = {"step", "epoch", "split", "loss", "learning_rate", "images_per_second"}
+        keys |= {"top1", "top5"} if line["split"] == "validation" else set()
         assert keys <= line.keys()
     assert [line["epoch"] for line in lines if line["split"] == "validation"] == [1.0, 2.0, 3.0]
     results = json.loads((trained_run / "results.json").read_text())
