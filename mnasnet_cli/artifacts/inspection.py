@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.artifacts.manifest import FORMATS, MANIFEST_FILE, manifest_path, read_manifest
-from mnasnet_cli.artifacts.runner import recognise
+from mnasnet_cli.artifacts.runner import is_run, recognise
 
 
 def is_artifact(path: Path) -> bool:
     """Whether the path is that of an exported model, or of the folder of a whole export."""
-    if path.is_dir() and _formats_in(path):
+    if path.is_dir() and _formats_in(path) and not is_run(path):
         return True
     form, place = recognise(str(path))
     return form != "checkpoint" and (place.exists() or form == "slim-checkpoint")

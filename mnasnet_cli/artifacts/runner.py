@@ -132,7 +132,14 @@ def recognise(path: str) -> tuple[str, Path]:
     return ("slim-checkpoint" if slim else "checkpoint"), prefix
 
 
+def is_run(folder: Path) -> bool:
+    """Whether there are checkpoints in a folder; its exports may lie beside them."""
+    return any((folder / "checkpoints").glob("*.index"))
+
+
 def _recognise_folder(folder: Path) -> tuple[str, Path]:
+    if is_run(folder):
+        return "checkpoint", folder
     if (folder / SAVED_MODEL_FILE).is_file():
         return "saved-model", folder
     versions = [child for child in folder.iterdir() if child.name.isdecimal() and (child / SAVED_MODEL_FILE).is_file()]

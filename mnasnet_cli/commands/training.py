@@ -8,6 +8,7 @@ from typing import Any
 
 from mnasnet_cli import console
 from mnasnet_cli.config import Config, load_config
+from mnasnet_cli.errors import CheckpointError
 
 
 def resolve_run(
@@ -40,8 +41,20 @@ def resolve_run(
 
 
 def _net_of(model: str) -> list[str]:
-    """The variant and the width of a trained model, as --set has them."""
+    """The variant and the width of a trained model, as --set has them.
+
+    Raises:
+      CheckpointError: nothing can be trained from it; an artifact's batch norms are folded into its kernels.
+    """
+    from mnasnet_cli.artifacts.manifest import read_manifest
+    from mnasnet_cli.artifacts.runner import recognise
     from mnasnet_cli.training.checkpoints import find_checkpoint, read_info
+
+    form, place = recognise(model)
+    if form != "checkpoint":
+        folder = place if place.exists() else place.parent  # of a slim checkpoint it is a prefix
+        source = read_manifest(folder).source
+        raise CheckpointError(f"{model} is an exported artifact ({form}); start from what it was made of, {source}")
 
     info = read_info(find_checkpoint(model))
     return [f"model.variant={info['variant']}", f"model.width={info['width']}"]

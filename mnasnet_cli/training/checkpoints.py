@@ -201,12 +201,8 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
       CheckpointError: not a checkpoint of this toolkit, or damaged.
     """
     with _clear_errors(prefix):
-        reader = tf.train.load_checkpoint(prefix)
+        reader = _open(prefix)
         keys = reader.get_variable_to_shape_map()
-        if f"info{VALUE}" not in keys:
-            raise CheckpointError(
-                f"{prefix} was not written by mnasnet; bring foreign weights in with `mnasnet import`"
-            )
         averaged = ema and any(key.startswith("average/weights/") for key in keys)
         root = "average/weights/" if averaged else "model/weights/"
         weights = {
@@ -225,8 +221,15 @@ def read_info(prefix: str) -> dict[str, Any]:
       CheckpointError: not a checkpoint of this toolkit, or damaged.
     """
     with _clear_errors(prefix):
-        info = json.loads(tf.train.load_checkpoint(prefix).get_tensor(f"info{VALUE}"))
+        info = json.loads(_open(prefix).get_tensor(f"info{VALUE}"))
         return {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
+
+
+def _open(prefix: str) -> Any:
+    reader = tf.train.load_checkpoint(prefix)
+    if f"info{VALUE}" not in reader.get_variable_to_shape_map():
+        raise CheckpointError(f"{prefix} was not written by mnasnet; bring foreign weights in with `mnasnet import`")
+    return reader
 
 
 @contextlib.contextmanager

@@ -34,6 +34,14 @@ def test_a_format_is_found_by_any_of_its_paths(exported_classifier, form):
 def test_runs_and_prefixes_are_checkpoints(made_classifier, tmp_path):
     assert recognise(str(made_classifier))[0] == "checkpoint"
     assert recognise(str(tmp_path / "nothing"))[0] == "checkpoint"
+    for form in ("frozen", "tflite"):  # a run whose exports went into its own folder stays a run
+        (tmp_path / "run" / form).mkdir(parents=True)
+        (tmp_path / "run" / form / "manifest.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="holds 2 exports"):
+        recognise(str(tmp_path / "run"))
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "ckpt-3.index").touch()
+    assert recognise(str(tmp_path / "run")) == ("checkpoint", tmp_path / "run")
 
 
 @pytest.mark.parametrize("form", [form for form in PATHS if form != "tflite-int8"])

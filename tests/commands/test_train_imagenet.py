@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from made_models import classifier_config, make_checkpoint
 from tiny_net import FLAGS
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
@@ -115,6 +116,19 @@ def test_init_with_other_classes_gets_a_new_head(
     stem, head = "Mnasnet/Conv/weights", "Mnasnet/Conv2d_1c_1x1/weights"
     assert (after.weights[stem] == before.weights[stem]).all()
     assert (after.weights[head] == 0).all()
+
+
+def test_nothing_is_trained_from_an_artifact(train: Callable[..., Any], tmp_path: Path) -> None:
+    from mnasnet_cli.artifacts.loaded import load_model
+
+    prefix = make_checkpoint(tmp_path / "made", classifier_config(), ["a", "b"])
+    (tmp_path / "tflite").mkdir()
+    (tmp_path / "tflite" / "model.tflite").touch()
+    load_model(prefix).manifest("tflite").write(tmp_path / "tflite")
+    for model in ("tflite", "tflite/model.tflite"):
+        message = error_of(train(f"--init={tmp_path / model}"))
+        assert message.endswith(f"is an exported artifact (tflite); start from what it was made of, {prefix}")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_ended_before_its_first_checkpoint_starts_from_init_again(

@@ -18,6 +18,7 @@ from mnasnet_cli.training.checkpoints import (
     list_checkpoints,
     newest_checkpoint,
     read_checkpoint,
+    read_info,
 )
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer
@@ -192,6 +193,8 @@ def test_a_foreign_or_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
     foreign = tf.train.Checkpoint(x=tf.Variable(1.0)).write(str(tmp_path / "foreign"))
     with pytest.raises(CheckpointError, match="was not written by mnasnet"):
         read_checkpoint(foreign)
+    with pytest.raises(CheckpointError, match="was not written by mnasnet"):
+        read_info(foreign)
     State(tmp_path).save(2)
     cut_data(tmp_path / "checkpoints")
     with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
