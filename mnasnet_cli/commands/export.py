@@ -72,7 +72,7 @@ def export(
     """
     from mnasnet_cli.training.checkpoints import read_info
 
-    prefix = _find(model, best)
+    prefix = _find(model, best, data)
     data = data or _default_data(read_info(prefix).get("task"))
     out = out or _folder_beside(prefix)
     chosen = formats or [Format.SAVED_MODEL, Format.TFLITE]
@@ -130,9 +130,10 @@ def _show_state_dicts(prefix: str, out: Path, rows: list[dict[str, Any]], json_o
     console.print_table(f"State dicts of {prefix}", ("format", "MB", "file", "to load it"), cells, caption=caption)
 
 
-def _find(model: str | None, best: bool) -> str:
-    """The checkpoint to export."""
+def _find(model: str | None, best: bool, data: Path | None) -> str:
+    """The checkpoint to export; where none is named, that of the newest run, of the kind that the records are for."""
     from mnasnet_cli.artifacts.runner import recognise
+    from mnasnet_cli.data.dataset_info import load_dataset_info
     from mnasnet_cli.training.checkpoints import find_checkpoint
     from mnasnet_cli.training.saved import newest_run
 
@@ -142,7 +143,7 @@ def _find(model: str | None, best: bool) -> str:
             raise CheckpointError(f"{model} is exported already ({form}); export the run or the checkpoint it is from")
         return find_checkpoint(model, best=best)
     found = []
-    for task in TASKS:
+    for task in TASKS if data is None else (load_dataset_info(data).kind,):
         try:
             found.append(find_checkpoint(str(newest_run(task)), best=best))
         except CheckpointError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from made_models import classifier_config, make_checkpoint
+from made_models import classifier_config, detector_config, make_checkpoint
 
 from mnasnet_cli.artifacts.exporting import WRITERS
 from mnasnet_cli.artifacts.manifest import FORMATS
@@ -96,6 +96,17 @@ def test_an_artifact_is_no_model_to_export(mnasnet, run):
     outcome = mnasnet("export", run / "export" / "frozen" / "model.pb")
     assert outcome.code == 2
     assert "is exported already (frozen); export the run or the checkpoint" in outcome.err
+
+
+def test_the_newest_run_that_the_records_are_for(mnasnet, tmp_path, monkeypatch, shape_records):
+    monkeypatch.chdir(tmp_path)
+    for task, config in (("imagenet", classifier_config()), ("coco", detector_config())):  # the newest is the detector
+        make_checkpoint(tmp_path / "runs" / task, config, ["1", "2"])
+        (tmp_path / "runs" / task / "config.yaml").write_text(f"task: {task}\n")
+    arguments = ["--format", "frozen", "--parity-images", 1, "--json"]
+    outcome = mnasnet("export", "--data", shape_records, *arguments)
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["model"] == "runs/imagenet/checkpoints/ckpt-7"
 
 
 def test_without_a_run_it_says_how_to_make_one(mnasnet, tmp_path, monkeypatch):
