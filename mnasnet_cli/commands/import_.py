@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,13 +54,15 @@ def import_(
     from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
 
     published = found.published
+    ours = _of_our_export(Path(found.path))
+    size_of_weights = published.image_size if published else ours.pop("image_size", None)
     imported = read_foreign(
         found.path,
         variant or (published.variant if published else ""),
         width or (published.width if published else 1.0),
         labels_file=labels,
-        image_size=image_size or (published.image_size if published else None),
-        assignments=assignments or (),
+        image_size=image_size or size_of_weights,
+        assignments=[*(f"data.{key}={json.dumps(value)}" for key, value in ours.items()), *(assignments or ())],
         ema=ema,
     )
     if found.url is not None:
@@ -88,3 +92,15 @@ def import_(
         *((key.replace("_", " "), value) for key, value in details.items()),
     ]
     console.print_table(f"{out}: weights from {source}", ["", "value"], rows)
+
+
+def _of_our_export(source: Path) -> dict[str, Any]:
+    """How images become the input of a checkpoint that `mnasnet export` wrote: its manifest says so; {} of others."""
+    from mnasnet_cli.artifacts.manifest import manifest_path, read_manifest
+
+    if not manifest_path(source).is_file():
+        return {}
+    manifest = read_manifest(source)
+    if manifest.format != "slim-checkpoint":
+        return {}
+    return {key: value for key, value in dataclasses.asdict(manifest.preprocessing).items() if value is not None}

@@ -63,6 +63,17 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
         assert manifest.names == ("ant", "bee", "cat", "dog")
 
 
+def test_a_slim_checkpoint_comes_back_with_its_preprocessing(exported_classifier, mnasnet, tiny_net, tmp_path):
+    source = exported_classifier / "slim-checkpoint"
+    flags = ("--variant=tiny", "--set=data.interpolation=bicubic", "--json")
+    outcome = mnasnet("import", source, tmp_path / "back", *flags)
+    assert outcome.code == 0, outcome.err
+    back, gone = outcome.json["preprocessing"], read_manifest(source).preprocessing
+    assert (back["image_size"], back["crop_fraction"]) == (gone.image_size, gone.crop_fraction)
+    assert (back["antialias"], back["mean"]) == (True, list(gone.mean))
+    assert back["interpolation"] == "bicubic"
+
+
 def test_nothing_else_is_left(exported):
     assert sorted(path.name for path in exported.iterdir()) == sorted(FORMATS)
 
