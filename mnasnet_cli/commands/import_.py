@@ -54,7 +54,7 @@ def import_(
     from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
 
     published = found.published
-    ours = _of_our_export(Path(found.path))
+    ours = preprocessing_of_export(Path(found.path))
     size_of_weights = published.image_size if published else ours.pop("image_size", None)
     imported = read_foreign(
         found.path,
@@ -94,7 +94,7 @@ def import_(
     console.print_table(f"{out}: weights from {source}", ["", "value"], rows)
 
 
-def _of_our_export(source: Path) -> dict[str, Any]:
+def preprocessing_of_export(source: Path) -> dict[str, Any]:
     """How images become the input of a checkpoint that `mnasnet export` wrote: its manifest says so; {} of others."""
     from mnasnet_cli.artifacts.manifest import manifest_path, read_manifest
 

@@ -21,6 +21,7 @@ from mnasnet_cli.artifacts.runner import open_model
 from mnasnet_cli.artifacts.samples import Samples, generated_image
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.tflite import write_tflite
+from mnasnet_cli.commands.import_ import preprocessing_of_export
 from mnasnet_cli.errors import DataError, EnvironmentProblem
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.training.checkpoints import find_checkpoint
@@ -63,15 +64,12 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
         assert manifest.names == ("ant", "bee", "cat", "dog")
 
 
-def test_a_slim_checkpoint_comes_back_with_its_preprocessing(exported_classifier, mnasnet, tiny_net, tmp_path):
-    source = exported_classifier / "slim-checkpoint"
-    flags = ("--variant=tiny", "--set=data.interpolation=bicubic", "--json")
-    outcome = mnasnet("import", source, tmp_path / "back", *flags)
-    assert outcome.code == 0, outcome.err
-    back, gone = outcome.json["preprocessing"], read_manifest(source).preprocessing
-    assert (back["image_size"], back["crop_fraction"]) == (gone.image_size, gone.crop_fraction)
-    assert (back["antialias"], back["mean"]) == (True, list(gone.mean))
-    assert back["interpolation"] == "bicubic"
+@pytest.mark.parametrize("name", ["", "model.ckpt"])
+def test_a_slim_checkpoint_comes_back_with_its_preprocessing(exported_classifier, name):
+    found = preprocessing_of_export(exported_classifier / "slim-checkpoint" / name)
+    assert (found["image_size"], found["antialias"], found["crop_fraction"]) == (32, True, 0.875)
+    assert preprocessing_of_export(exported_classifier / "frozen" / "model.pb") == {}
+    assert preprocessing_of_export(exported_classifier / "elsewhere") == {}
 
 
 def test_nothing_else_is_left(exported):
