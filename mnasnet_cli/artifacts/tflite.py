@@ -13,7 +13,7 @@ import tensorflow as tf
 from mnasnet_cli.artifacts.functions import CLASSIFIER_OUTPUTS, HEAD_OUTPUTS, select_boxes
 from mnasnet_cli.artifacts.graphs import MULTIPLY, SEPARATE, TENSORS, build_graph
 from mnasnet_cli.artifacts.loaded import LoadedModel
-from mnasnet_cli.artifacts.narrow import narrow_bottlenecks
+from mnasnet_cli.artifacts.narrow import fill_classes, narrow_bottlenecks
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.written import Written, describe
 from mnasnet_cli.errors import CheckFailed, first_line
@@ -75,13 +75,13 @@ def _function(loaded: LoadedModel, *, integer: bool) -> Any:
 def _net(loaded: LoadedModel, *, integer: bool) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The logits of a classifier or the raw heads of a detector, from a graph that was prepared for the converter.
 
-    In float, wide bottlenecks are cut, which is faster (see `narrow`), and the large kernels that a RetinaNet's levels
+    In float, layers get widths that suit the processor (see `narrow`), and the large kernels that a RetinaNet's levels
     share are stored once: 45 MB instead of 121 at 256 channels, in the same time. In integers, a step between a kernel
-    and its batch norm would be one more rounding.
+    and its batch norm would be one more rounding, and so would a sum of parts.
     """
     definition = build_graph(loaded, None, heads=True, scaling=MULTIPLY if integer else SEPARATE).definition
-    if loaded.kind == "classifier" and not integer:
-        definition = narrow_bottlenecks(definition)
+    if not integer:
+        definition = fill_classes(narrow_bottlenecks(definition))
     names = CLASSIFIER_OUTPUTS[:1] if loaded.kind == "classifier" else HEAD_OUTPUTS
     graph = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
     return graph.prune(f"{TENSORS}:0", {name: f"{name}:0" for name in names})

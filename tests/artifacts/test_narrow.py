@@ -1,14 +1,18 @@
-"""Bottlenecks in parts and whole vectors: the same net, and only where the pattern fits."""
+"""Layers in parts and whole vectors: the same net, and only where the pattern fits."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_models import detector_config, make_checkpoint
 
-from mnasnet_cli.artifacts.graphs import build_graph
-from mnasnet_cli.artifacts.narrow import _cuts, narrow_bottlenecks
+from mnasnet_cli.artifacts.functions import HEAD_OUTPUTS
+from mnasnet_cli.artifacts.graphs import build_graph, constant_value
+from mnasnet_cli.artifacts.loaded import load_model
+from mnasnet_cli.artifacts.narrow import _cuts, fill_classes, narrow_bottlenecks
 from mnasnet_cli.latency.bare import random_model
+from mnasnet_cli.training.checkpoints import find_checkpoint
 
 
 def test_cuts_are_multiples_of_the_lanes_and_cover_all_channels():
@@ -23,18 +27,44 @@ def test_cuts_are_multiples_of_the_lanes_and_cover_all_channels():
 def test_a_narrowed_net_says_the_same(variant):
     definition = build_graph(random_model(variant, 0.5, 32), None).definition
     narrowed = narrow_bottlenecks(definition, 6 * 1024)
-    parts = [node.name for node in narrowed.node if node.op == "DepthwiseConv2dNative" and "/part_" in node.name]
+    nodes = {node.name: node for node in narrowed.node}
+    parts = [node for node in narrowed.node if node.op == "DepthwiseConv2dNative" and "/part_" in node.name]
     assert parts
-    for node in narrowed.node:
-        if "/part_" in node.name and node.op == "DepthwiseConv2dNative":
-            kernel = next(other for other in narrowed.node if other.name == node.input[1])
-            assert tf.make_ndarray(kernel.attr["value"].tensor).nbytes <= 6 * 1024 * 1.5
+    assert all(constant_value(nodes[part.input[1]]).nbytes <= 6 * 1024 * 1.5 for part in parts)
     image = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
-    np.testing.assert_allclose(_logits(narrowed, image), _logits(definition, image), rtol=1e-4, atol=1e-3)
+    _assert_same(narrowed, definition, image, ["logits"])
 
 
-def _logits(definition, image):
+def test_a_narrowed_detector_says_the_same(tmp_path):
+    make_checkpoint(tmp_path, detector_config("small"), ["1", "2"], ["ant", "bee"])
+    definition = build_graph(load_model(find_checkpoint(str(tmp_path))), None, heads=True).definition
+    narrowed = narrow_bottlenecks(definition, 6 * 1024)
+    assert any("/part_" in node.name for node in narrowed.node)
+    image = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    _assert_same(narrowed, definition, image, HEAD_OUTPUTS)
+
+
+@pytest.mark.parametrize("variant", ["b1", "a1"])
+def test_classes_are_filled_up_and_dropped_again(variant):
+    definition = build_graph(random_model(variant, 0.35, 32), None).definition
+    filled = fill_classes(definition)
+    nodes = {node.name: node for node in filled.node}
+    (product,) = (node for node in filled.node if node.op == "Conv2D" and node.name.endswith("/filled"))
+    assert constant_value(nodes[product.input[1]]).shape[3] == 1024
+    squeezes = [node.name for node in definition.node if node.op == "Mean"]
+    assert len(squeezes) > 1 or variant == "b1"  # those of squeeze-excite stay as they are
+    image = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
+    _assert_same(filled, definition, image, ["logits", "probabilities"])
+
+
+def _assert_same(definition, expected, image, names):
+    for name, values, wanted in zip(names, _run(definition, image, names), _run(expected, image, names), strict=True):
+        assert values.shape == wanted.shape
+        np.testing.assert_allclose(values, wanted, rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+def _run(definition, image, names):
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(definition, name="")
         with tf.compat.v1.Session(graph=graph) as session:
-            return session.run("logits:0", {"tensors:0": image})
+            return session.run([f"{name}:0" for name in names], {"tensors:0": image})
