@@ -1,12 +1,13 @@
 """Time one thread of our TFLite files, float and int8, beside torchvision's `mnasnet1_0` under ONNX Runtime.
 
-    python benchmarks/latency.py [--image-size 224] [--variant b1] [--rounds 9] [--runs 40]
+    python benchmarks/latency.py [--image-size 224] [--variant b1] [--rounds 100] [--runs 12]
                                  [--peer-python PYTHON] [--json FILE]
 
 Both nets have random weights, which cost what trained ones do. Each side is one process that stays alive; in each round
-every side in turn runs one image `--runs` times, so that what else the machine does meets all of them alike. The net of
-torchvision is exported by `torch.onnx`, its batch norms folded, and runs under ONNX Runtime with every optimization. It
-takes torch, torchvision, onnx and onnxruntime in the interpreter that `--peer-python` names.
+every side runs one image `--runs` times. Turns are short and in random order, so that what else the machine does meets
+all of them alike. The net of torchvision is exported by `torch.onnx`, its batch norms folded, and runs under ONNX
+Runtime with every optimization. It takes torch, torchvision, onnx and onnxruntime in the interpreter that
+`--peer-python` names.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -129,10 +131,10 @@ class Worker:
 
 def main() -> None:
     """Measure, print the table, write JSON."""
-    parser = parser_with_rounds(__doc__ or "", rounds=9)
+    parser = parser_with_rounds(__doc__ or "", rounds=100)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--variant", default="b1")
-    parser.add_argument("--runs", type=int, default=40, help="inferences of each side in each round")
+    parser.add_argument("--runs", type=int, default=12, help="inferences of each side in each round")
     arguments = parser.parse_args()
     if arguments.worker:
         return work(arguments)
@@ -144,11 +146,13 @@ def main() -> None:
     ]
     for worker in workers:
         worker.wait_until_ready()
+    order = random.Random(0)
     for number in range(1, arguments.rounds + 1):
-        for worker in workers:
+        for worker in order.sample(workers, len(workers)):
             worker.measure()
-        shown = ", ".join(f"{worker.name} {worker.medians[-1]:.2f} ms" for worker in workers)
-        print(f"round {number} of {arguments.rounds}: {shown}", file=sys.stderr, flush=True)
+        if number % 10 == 0:
+            shown = ", ".join(f"{worker.name} {worker.medians[-1]:.2f} ms" for worker in workers)
+            print(f"round {number} of {arguments.rounds}: {shown}", file=sys.stderr, flush=True)
     for worker in workers:
         worker.close()
     show(workers, arguments, before)

@@ -28,8 +28,6 @@ def describe_artifact(path: Path) -> dict[str, Any]:
     if inside:
         return {"what": "export", "path": str(path), "artifacts": [describe_artifact(path / form) for form in inside]}
     _, place = recognise(str(path))
-    if not place.exists():  # the prefix of a slim checkpoint
-        place = place.parent
     manifest = read_manifest(place)
     folder = manifest_path(place).parent
     sizes = [(folder / name).stat().st_size for name in manifest.files if (folder / name).is_file()]

@@ -127,7 +127,7 @@ def manifest_path(artifact: Path) -> Path:
 
 
 def read_manifest(artifact: Path) -> Manifest:
-    """The manifest of an artifact, which is a file or a SavedModel's folder.
+    """The manifest of an artifact, which is a file, a SavedModel's folder, or a slim checkpoint's prefix.
 
     Raises:
       CheckpointError: there is none, or it isn't one of ours.

@@ -52,8 +52,7 @@ def _net_of(model: str) -> list[str]:
 
     form, place = recognise(model)
     if form != "checkpoint":
-        folder = place if place.exists() else place.parent  # of a slim checkpoint it is a prefix
-        source = read_manifest(folder).source
+        source = read_manifest(place).source
         raise CheckpointError(f"{model} is an exported artifact ({form}); start from what it was made of, {source}")
 
     info = read_info(find_checkpoint(model))

@@ -11,18 +11,12 @@ import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from mnasnet_cli.artifacts import exporting, graphs, staging
-from mnasnet_cli.artifacts.graphs import MULTIPLY, SEPARATE, build_graph, fold_batch_norms, strip_defaults
 from mnasnet_cli.artifacts.loaded import load_model
 from mnasnet_cli.artifacts.manifest import FORMATS, MANIFEST_FILE, read_manifest
-from mnasnet_cli.artifacts.onnx import write_onnx
-from mnasnet_cli.artifacts.parity import TOLERANCES, Tolerance
+from mnasnet_cli.artifacts.parity import TOLERANCES
 from mnasnet_cli.artifacts.runner import open_model
-from mnasnet_cli.artifacts.samples import Samples, generated_image
-from mnasnet_cli.artifacts.silence import silenced
-from mnasnet_cli.artifacts.tflite import write_tflite
+from mnasnet_cli.artifacts.samples import generated_image
 from mnasnet_cli.commands.import_ import preprocessing_of_export
-from mnasnet_cli.errors import DataError, EnvironmentProblem
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.training.checkpoints import find_checkpoint
 
@@ -176,56 +170,6 @@ def test_a_frozen_graph_has_folded_its_batch_norms_and_says_only_what_old_releas
     assert {"images", "tensors", "logits", "probabilities"} <= {node.name for node in definition.node}
 
 
-@pytest.mark.parametrize("scaling", [MULTIPLY, SEPARATE])
-def test_shared_kernels_are_stored_once(made_detector, scaling, monkeypatch):
-    monkeypatch.setattr(graphs, "WORTH_SHARING", 0)
-    graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=scaling)
-    assert not [node.name for node in graph.definition.node if node.op == "FusedBatchNormV3"]
-    scaled = [node for node in graph.definition.node if node.name.endswith("/scaled")]
-    assert len(scaled) == 10  # two subnets with one layer each, five levels
-    assert all("PredictionTower" in node.name and node.op == scaling for node in scaled)
-    kernels = [node.name for node in graph.definition.node if node.op == "Const" and "Tower" in node.name]
-    assert sum(name.endswith("weights") and "BatchNorm" not in name for name in kernels) == 4  # depthwise and 1×1
-
-
-def test_converters_leave_large_shared_kernels_shared(made_detector, tmp_path, monkeypatch):
-    import onnx
-    from ai_edge_litert.interpreter import Interpreter
-
-    monkeypatch.setattr(graphs, "WORTH_SHARING", 0)
-    loaded = load_model(find_checkpoint(str(made_detector)))
-    interpreter = Interpreter(model_path=str(write_tflite(loaded, tmp_path, None).path))
-    shapes = {item["index"]: item["shape"].tolist() for item in interpreter.get_tensor_details()}
-    kernels = [shapes[op["inputs"][1]] for op in interpreter._get_ops_details() if op["op_name"] == "DEPTHWISE_CONV_2D"]
-    assert sum(shape[1:3] == [1, 1] for shape in kernels) == 10
-    graph = onnx.load(str(write_onnx(loaded, tmp_path).path)).graph
-    sizes = {item.name: list(item.dims) for item in graph.initializer}
-    kernels = [sizes[node.input[1]] for node in graph.node if node.op_type == "Conv"]
-    assert sum(shape[1:] == [1, 1, 1] for shape in kernels) == 10
-
-
-def test_small_shared_kernels_are_copied(made_detector):
-    graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=SEPARATE)
-    assert {node.op for node in graph.definition.node if node.name.endswith("/scaled")} == {MULTIPLY}
-
-
-def test_folding_by_hand():
-    with tf.Graph().as_default() as graph:
-        x = tf.compat.v1.placeholder(tf.float32, [1, 1, 1, 2], name="x")
-        kernel = tf.constant([[[[1.0], [2.0]]]], name="kernel")  # depthwise [1, 1, 2, 1]
-        net = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME")
-        net, _, _ = tf.compat.v1.nn.fused_batch_norm(
-            net, [3.0, 1.0], [0.5, 0.0], mean=[1.0, 0.0], variance=[3.0, 0.0], epsilon=1.0, is_training=False
-        )
-        tf.identity(net, name="y")
-    folded = strip_defaults(fold_batch_norms(graph.as_graph_def()))
-    values = {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in folded.node if node.op == "Const"}
-    # γ / √(σ² + ε) = 3 / 2 and 1 / 1; β - μ f = 0.5 - 1.5 and 0
-    np.testing.assert_allclose(values["kernel"].ravel(), [1.5, 2.0])
-    (bias,) = (value for name, value in values.items() if name.endswith("/bias"))
-    np.testing.assert_allclose(bias, [-1.0, 0.0])
-
-
 @pytest.mark.parametrize("kind", ["classifier", "detector"])
 def test_int8_has_no_floats(request, kind):
     from ai_edge_litert.interpreter import Interpreter
@@ -269,89 +213,3 @@ def test_a_slim_checkpoint_holds_the_weights_under_their_names(exported_detector
     [note] = json.loads((exported_detector / "slim-checkpoint" / MANIFEST_FILE).read_text())["notes"]
     assert f"num_classes {max(ids)}" in note
     assert tf.train.latest_checkpoint(str(exported_detector / "slim-checkpoint")).endswith("model.ckpt")
-
-
-def _export(run, out, *formats, data=None):
-    return exporting.export_model(find_checkpoint(str(run)), out, formats, data=data, parity_images=2)
-
-
-def test_an_artifact_that_is_another_model_is_refused_and_what_was_there_stays(made_classifier, tmp_path, monkeypatch):
-    (good,) = _export(made_classifier, tmp_path / "out", "frozen")
-    assert good.fault == ""
-    before = (tmp_path / "out" / "frozen" / "model.pb").read_bytes()
-    monkeypatch.setitem(TOLERANCES, "frozen", Tolerance(logits=-1.0, scores=0.0, iou=1.0, agreement=1.0))
-    (bad,) = _export(made_classifier, tmp_path / "out", "frozen")
-    assert "is allowed" in bad.fault
-    assert (tmp_path / "out" / "frozen" / "model.pb").read_bytes() == before
-    (elsewhere,) = _export(made_classifier, tmp_path / "new" / "place", "frozen")
-    assert elsewhere.fault
-    assert not (tmp_path / "new").exists()
-
-
-def test_integers_need_real_images(made_detector, tmp_path):
-    with pytest.raises(DataError, match=r"--data \(`mnasnet prepare-coco` makes them\)"):
-        _export(made_detector, tmp_path / "out", "frozen", "tflite-int8")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_that_cannot_be_made_is_one_line(made_classifier, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentProblem, match="can't be written: not a directory; mend that"):
-        _export(made_classifier, tmp_path / "file" / "out", "frozen")
-
-
-def test_what_is_no_export_stays(made_classifier, tmp_path):
-    (tmp_path / "onnx").mkdir()
-    (tmp_path / "tflite").mkdir()  # is empty
-    (tmp_path / "onnx" / "mine").write_text("")
-    with pytest.raises(DataError, match="is in the way and no export"):
-        _export(made_classifier, tmp_path, "tflite", "onnx")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "onnx", "tflite"]
-
-
-def test_a_full_disk_leaves_nothing(made_classifier, tmp_path, monkeypatch):
-    def full(self, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(EnvironmentProblem, match="no space left on device; make room, or choose another folder"):
-        _export(made_classifier, tmp_path / "out", "frozen")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_killed_export_left_is_removed(tmp_path):
-    for name in (".frozen.999999999.tmp", ".frozen.1.tmp"):  # the second is alive
-        (tmp_path / name).mkdir()
-    with staging.staged_folder(tmp_path / "frozen") as folder:
-        (folder / "file").write_text("new")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".frozen.1.tmp", "frozen"]
-
-
-def test_a_failure_from_tensorflow_is_one_line(tmp_path):
-    with pytest.raises(EnvironmentProblem, match="no space left"), staging.staged_folder(tmp_path / "a"):
-        raise tf.errors.ResourceExhaustedError(None, None, "part; No space left on device\nmore")
-    assert not list(tmp_path.iterdir())
-
-
-def test_calibration_takes_each_class_alike(made_classifier, shape_records):
-    samples = Samples(load_model(find_checkpoint(str(made_classifier))), shape_records)
-    images = samples.calibration_images(8)
-    assert len(set(images)) == 8
-    everything = list(samples._read("train", 96))
-    labels = dict(everything)
-    assert sorted(labels[image] for image in images) == [1, 1, 2, 2, 3, 3, 4, 4]
-
-
-def test_generated_images_are_always_the_same():
-    assert generated_image(1, 32) == generated_image(1, 32) != generated_image(2, 32)
-
-
-def test_silence_takes_native_output_and_gives_it_back(capfd):
-    import os
-
-    with silenced():
-        os.write(1, b"chatter\n")
-        os.write(2, b"chatter\n")
-    os.write(2, b"heard\n")
-    captured = capfd.readouterr()
-    assert (captured.out, captured.err) == ("", "heard\n")
