@@ -66,29 +66,6 @@ def _bottleneck(depthwise: Any, stretches: Stretches) -> Bottleneck | None:
     return block if block and stretches.weights(block.expand).shape[:2] == (1, 1) else None
 
 
-def fill_classes(definition: Any) -> Any:
-    """The graph with the classes of a classifier filled up, and those that are too many dropped again; the same."""
-    stretches = Stretches(definition)
-    for mean in (node for node in definition.node if node.op == "Mean"):
-        found = stretches.around(mean, (), ("Conv2D", "BiasAdd", "Squeeze"))
-        if found is None:
-            continue
-        _, product, bias, squeeze = found
-        classes = stretches.weights(product).shape[3]
-        missing = -classes % LANES
-        if classes > LANES and missing:
-            wide = twin(product, "filled", mean.name, np.pad(stretches.weights(product), [(0, 0)] * 3 + [(0, missing)]))
-            wide += twin(bias, "filled", wide[-1].name, np.pad(stretches.weights(bias), (0, missing)))
-            wide += twin(squeeze, "filled", wide[-1].name)
-            begin = constant_node(f"{squeeze.name}/begin", np.zeros(2, np.int32))
-            size = constant_node(f"{squeeze.name}/size", np.array([-1, classes], np.int32))
-            kept = tf.compat.v1.NodeDef(name=squeeze.name, op="Slice", input=[wide[-1].name, begin.name, size.name])
-            kept.attr["T"].CopyFrom(squeeze.attr["T"])
-            kept.attr["Index"].type = tf.int32.as_datatype_enum
-            return replaced(definition, {node.name for node in found[1:]}, [*wide, begin, size, kept])
-    return definition
-
-
 def _cuts(kernel_shape: Sequence[int], cache_bytes: int) -> list[int]:
     """Where the channels of a depthwise kernel [k, k, C, 1] are cut, so that each part fits: from 0 to C or above."""
     height, width, channels = kernel_shape[:3]
@@ -108,11 +85,8 @@ def _cut(block: Bottleneck, stretches: Stretches, cuts: Sequence[int]) -> list[A
         return str(made[-1].name)
 
     def values(node: Any, axis: int) -> np.ndarray:
-        """The weights of a node, filled up with zeros along `axis`, that of the expanded channels."""
-        found = stretches.weights(node)
-        filling = [(0, 0)] * found.ndim
-        filling[axis] = (0, cuts[-1] - found.shape[axis])
-        return np.pad(found, filling)
+        """The weights of a node, filled up along `axis`, that of the expanded channels."""
+        return _filled(stretches.weights(node), axis, cuts[-1])
 
     total = ""
     for part, (start, stop) in enumerate(pairwise(cuts)):
@@ -134,3 +108,35 @@ def _cut(block: Bottleneck, stretches: Stretches, cuts: Sequence[int]) -> list[A
             add.attr["T"].CopyFrom(block.project_bias.attr["T"])
         made.append(add)
     return made
+
+
+def _filled(values: np.ndarray, axis: int, width: int) -> np.ndarray:
+    """`values` with zeros behind them along `axis`, up to `width`."""
+    filling = [(0, 0)] * values.ndim
+    filling[axis] = (0, width - values.shape[axis])
+    return np.pad(values, filling)
+
+
+def fill_classes(definition: Any) -> Any:
+    """The graph with a classifier's classes filled up, and those that are too many dropped again; the same."""
+    stretches = Stretches(definition)
+    for mean in (node for node in definition.node if node.op == "Mean"):
+        found = stretches.around(mean, (), ("Conv2D", "BiasAdd", "Squeeze"))  # a squeeze-excite has no Squeeze
+        if found and (classes := stretches.weights(found[1]).shape[3]) > LANES and classes % LANES:
+            gone = {node.name for node in found[1:]}
+            return replaced(definition, gone, _fill(*found, stretches=stretches, classes=classes))
+    return definition
+
+
+def _fill(mean: Any, product: Any, bias: Any, squeeze: Any, *, stretches: Stretches, classes: int) -> list[Any]:
+    """The nodes that take the place of the layer of the classes; the last has its name."""
+    width = -(-classes // LANES) * LANES
+    made = twin(product, "filled", mean.name, _filled(stretches.weights(product), 3, width))
+    made += twin(bias, "filled", made[-1].name, _filled(stretches.weights(bias), 0, width))
+    made += twin(squeeze, "filled", made[-1].name)
+    begin = constant_node(f"{squeeze.name}/begin", np.zeros(2, np.int32))
+    size = constant_node(f"{squeeze.name}/size", np.array([-1, classes], np.int32))
+    kept = tf.compat.v1.NodeDef(name=squeeze.name, op="Slice", input=[made[-1].name, begin.name, size.name])
+    kept.attr["T"].CopyFrom(squeeze.attr["T"])
+    kept.attr["Index"].type = tf.int32.as_datatype_enum
+    return [*made, begin, size, kept]
