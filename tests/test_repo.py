@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -76,6 +77,19 @@ def test_functions_fit_on_a_screen(repo):
             if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES:
                 long.append(f"{path.relative_to(repo)}:{node.lineno} {node.name}")
     assert not long
+
+
+@pytest.mark.parametrize("pattern", ["tests/tf1/check_*.py", "tests/tf1/tf1_environment.py", "tests/peers/*.py"])
+def test_what_scripts_take_from_the_toolkit_exists(repo, pattern):
+    # They need programs that are not here, so no test runs them.
+    scripts = list(repo.glob(pattern))
+    assert scripts
+    for script in scripts:
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mnasnet_cli"):
+                module = importlib.import_module(str(node.module))
+                missing = [name.name for name in node.names if not hasattr(module, name.name)]
+                assert not missing, f"{script.name} takes {missing} from {node.module}"
 
 
 def test_every_module_has_annotations_from_the_future(repo):

@@ -61,14 +61,16 @@ def check_detector(folder: Path) -> int:
     """Compares raw heads and final boxes, of all 90 categories."""
     import tensorflow as tf
 
-    from mnasnet_cli.artifacts.functions import normalize, predict_heads, select_boxes
+    from mnasnet_cli.artifacts.functions import predict_heads, select_boxes
+    from mnasnet_cli.data.augment import normalize
 
     labels = folder / "labels.txt"
     labels.write_text("".join(f"{number}\tcategory {number}\n" for number in range(1, 91)))
     loaded = load(folder / "b1" / "model.ckpt", "b1-2019", labels_file=labels)
     trainable = json.loads((folder / "b1" / "about.json").read_text())["trainable"]
     theirs, size = np.load(folder / "b1" / "outputs.npz"), loaded.image_size
-    images = normalize(tf.constant(np.load(folder / "images.npz")[str(size)]), loaded.preprocessing)
+    pixels = tf.constant(np.load(folder / "images.npz")[str(size)])
+    images = normalize(pixels, loaded.preprocessing.mean, loaded.preprocessing.deviation)
     heads = predict_heads(loaded.model, images)
     found = select_boxes(heads["class_logits"], heads["box_deltas"], size, loaded.postprocessing)
     worst = {
