@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from mnasnet_cli.training.checkpoint_parts import VALUE, SavedText, checkpoint_k
 from mnasnet_cli.training.distribution import Processes, is_lost_peer
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.scratch import Scratch
 from mnasnet_cli.variables import SlimModule
 
 __all__ = [
@@ -79,11 +78,8 @@ class Checkpoints:
         self._info = info
         self.kept_step: int | None = None
         self._saved: set[tuple[str, int]] = set()
-        if not chief:
-            run_dir = Path(tempfile.mkdtemp(prefix="mnasnet-worker-"))
-            self._scratch: Path | None = run_dir
-        else:
-            self._scratch = None
+        self._scratch = None if chief else Scratch()  # TensorFlow has every process write
+        run_dir = self._scratch.path if self._scratch else run_dir
         self._latest = self._manager(run_dir / CHECKPOINT_FOLDER, keep)
         self._best = self._manager(run_dir / BEST_FOLDER, 1)
 
@@ -177,8 +173,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Removes what a process that is not the chief has saved for nothing."""
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._scratch:
+            self._scratch.remove()
 
 
 @dataclass(frozen=True)
