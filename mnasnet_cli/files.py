@@ -1,12 +1,14 @@
-"""Files that are written whole or not at all, whatever fills or fails."""
+"""Files that are written whole or not at all, whatever fills or fails, and by one process at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from mnasnet_cli.errors import EnvironmentProblem
 
@@ -45,6 +47,15 @@ def append_whole(path: Path, text: str) -> None:
         except OSError as error:
             file.truncate(size)
             raise _unwritable(path, error) from error
+
+
+def try_lock(file: IO[Any]) -> bool:
+    """Locks an open file for this process; False where another has it. The lock ends with the file or the process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:

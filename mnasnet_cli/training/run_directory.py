@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import shutil
 import time
@@ -16,7 +15,7 @@ import yaml
 from mnasnet_cli.config import Config, validate
 from mnasnet_cli.console import say, warn
 from mnasnet_cli.errors import ConfigError, DataError
-from mnasnet_cli.files import append_whole, write_atomically
+from mnasnet_cli.files import append_whole, try_lock, write_atomically
 from mnasnet_cli.training.environment import describe_environment
 
 CONFIG_FILE = "config.yaml"
@@ -224,13 +223,9 @@ def _move_aside(path: Path) -> None:
 def _lock(path: Path) -> TextIO:
     """Keeps a second process from training into the same folder; the lock ends with the process, however it ends."""
     file = open(path / ".lock", "w", encoding="utf-8")  # noqa: SIM115 - held until the run is closed
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not try_lock(file):
         file.close()
-        raise ConfigError(
-            f"another process is training into {path}; wait for it, or choose another --run-dir"
-        ) from None
+        raise ConfigError(f"another process is training into {path}; wait for it, or choose another --run-dir")
     return file
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
 import tempfile
 from pathlib import Path
 from typing import IO
+
+from mnasnet_cli.files import try_lock
 
 PREFIX = "mnasnet-worker-"
 LOCK_FILE = "lock"
@@ -55,9 +56,7 @@ def _lock(folder: Path) -> IO[str] | None:
         file = (folder / LOCK_FILE).open("w")
     except OSError:  # it is gone by now
         return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not try_lock(file):
         file.close()
         return None
     return file

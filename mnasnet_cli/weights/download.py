@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import os
@@ -18,6 +17,7 @@ from typing import IO, Any
 
 from mnasnet_cli.console import progress, say
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
+from mnasnet_cli.files import try_lock
 from mnasnet_cli.weights import web
 from mnasnet_cli.weights.web import is_url
 
@@ -144,10 +144,8 @@ class _Part:
 def _locked(path: Path) -> Iterator[_Part]:
     """Opens a .part file for this process alone; an empty one is not left behind."""
     with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise EnvironmentProblem(f"another process is downloading {path}; wait for it") from None
+        if not try_lock(file):
+            raise EnvironmentProblem(f"another process is downloading {path}; wait for it")
         if not path.exists():  # it has finished between the two lines above: this file is its result
             raise EnvironmentProblem(f"another process has just downloaded {path.stem}; start again")
         part = _Part(path, file)
