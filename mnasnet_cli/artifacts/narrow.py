@@ -123,20 +123,22 @@ def fill_classes(definition: Any) -> Any:
     for mean in (node for node in definition.node if node.op == "Mean"):
         found = stretches.around(mean, (), ("Conv2D", "BiasAdd", "Squeeze"))  # a squeeze-excite has no Squeeze
         if found and (classes := stretches.weights(found[1]).shape[3]) > LANES and classes % LANES:
-            gone = {node.name for node in found[1:]}
-            return replaced(definition, gone, _fill(*found, stretches=stretches, classes=classes))
+            _, product, bias, _ = found
+            return replaced(definition, {product.name, bias.name}, _fill(product, bias, stretches, classes))
     return definition
 
 
-def _fill(mean: Any, product: Any, bias: Any, squeeze: Any, *, stretches: Stretches, classes: int) -> list[Any]:
-    """The nodes that take the place of the layer of the classes; the last has its name."""
+def _fill(product: Any, bias: Any, stretches: Stretches, classes: int) -> list[Any]:
+    """The nodes that take the place of the layer of the classes; the last has its name.
+
+    They end before the Squeeze: what a Slice gives as a file's last word, LiteRT's CompiledModel refuses.
+    """
     width = -(-classes // LANES) * LANES
-    made = twin(product, "filled", mean.name, _filled(stretches.weights(product), 3, width))
+    made = twin(product, "filled", product.input[0], _filled(stretches.weights(product), 3, width))
     made += twin(bias, "filled", made[-1].name, _filled(stretches.weights(bias), 0, width))
-    made += twin(squeeze, "filled", made[-1].name)
-    begin = constant_node(f"{squeeze.name}/begin", np.zeros(2, np.int32))
-    size = constant_node(f"{squeeze.name}/size", np.array([-1, classes], np.int32))
-    kept = tf.compat.v1.NodeDef(name=squeeze.name, op="Slice", input=[made[-1].name, begin.name, size.name])
-    kept.attr["T"].CopyFrom(squeeze.attr["T"])
+    begin = constant_node(f"{bias.name}/begin", np.zeros(4, np.int32))
+    size = constant_node(f"{bias.name}/size", np.array([-1, 1, 1, classes], np.int32))
+    kept = tf.compat.v1.NodeDef(name=bias.name, op="Slice", input=[made[-1].name, begin.name, size.name])
+    kept.attr["T"].CopyFrom(bias.attr["T"])
     kept.attr["Index"].type = tf.int32.as_datatype_enum
     return [*made, begin, size, kept]

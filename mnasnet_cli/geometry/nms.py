@@ -107,13 +107,18 @@ def suppress(
             tf.where(used[:, tf.newaxis], best[0], 0.0), tf.where(used, best[1], 0.0), tf.where(used, best[2], 0), count
         )
 
+    rows = (apart, inside, scores, classes)
+    if boxes.shape[0] == 1:
+        # Without a loop, whose outputs have no fixed place in memory: LiteRT's CompiledModel would give what lay there.
+        found = one_image(tuple(row[0] for row in rows))
+        return Detections(*(part[tf.newaxis] for part in found))
     signature = Detections(
         tf.TensorSpec((max_detections, 4), tf.float32),
         tf.TensorSpec((max_detections,), tf.float32),
         tf.TensorSpec((max_detections,), tf.int32),
         tf.TensorSpec((), tf.int32),
     )
-    return tf.map_fn(one_image, (apart, inside, scores, classes), fn_output_signature=signature)
+    return tf.map_fn(one_image, rows, fn_output_signature=signature)
 
 
 def _apart(boxes: tf.Tensor, classes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
