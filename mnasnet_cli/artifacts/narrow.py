@@ -53,9 +53,10 @@ def narrow_bottlenecks(definition: Any, cache_bytes: int = CACHE_BYTES) -> Any:
             continue
         shape = stretches.weights(node).shape
         cuts = _cuts(shape, cache_bytes)
-        if len(cuts) > 2 or cuts[-1] > shape[2]:
+        ends = _ends(stretches.weights(block.project).shape[3])
+        if len(cuts) > 2 or cuts[-1] > shape[2] or len(ends) > 2:
             gone.update(part.name for part in block)
-            added += _cut(block, stretches, cuts)
+            added += _cut(block, stretches, cuts, ends)
     return replaced(definition, gone, added)
 
 
@@ -75,39 +76,61 @@ def _cuts(kernel_shape: Sequence[int], cache_bytes: int) -> list[int]:
     return [round(part * units / parts) * LANES for part in range(parts)] + [channels]
 
 
-def _cut(block: Bottleneck, stretches: Stretches, cuts: Sequence[int]) -> list[Any]:
+def _ends(width: int) -> list[int]:
+    """Where the outputs of a projection are cut, so that no more lanes idle than must: from 0 to `width`.
+
+    80 outputs are 64, whose kernel has 32 lanes, and 16, whose has 16. In one convolution all would get the latter.
+    """
+    rest = width % LANES
+    return [0, width - rest, width] if width > 2 * LANES and 0 < rest <= VECTOR else [0, width]
+
+
+def _cut(block: Bottleneck, stretches: Stretches, cuts: Sequence[int], ends: Sequence[int]) -> list[Any]:
     """The nodes that take the place of a bottleneck's; the last has its name."""
     made: list[Any] = []
 
-    def copy(node: Any, part: int, source: str, weights: np.ndarray | None = None) -> str:
-        """A node for one part, fed by `source`, with its share of the weights."""
-        made.extend(twin(node, f"part_{part}", source, weights))
+    def copy(node: Any, suffix: str, source: str, weights: np.ndarray | None = None) -> str:
+        """A node of a part, fed by `source`, with its share of the weights."""
+        made.extend(twin(node, suffix, source, weights))
         return str(made[-1].name)
 
     def values(node: Any, axis: int) -> np.ndarray:
         """The weights of a node, filled up along `axis`, that of the expanded channels."""
         return _filled(stretches.weights(node), axis, cuts[-1])
 
-    total = ""
-    for part, (start, stop) in enumerate(pairwise(cuts)):
+    totals = [""] * (len(ends) - 1)
+    for number, (start, stop) in enumerate(pairwise(cuts)):
+        part = f"part_{number}"
         name = copy(block.expand, part, block.expand.input[0], values(block.expand, 3)[..., start:stop])
         name = copy(block.expand_bias, part, name, values(block.expand_bias, 0)[start:stop])
         name = copy(block.expand_relu, part, name)
         name = copy(block.depthwise, part, name, values(block.depthwise, 2)[:, :, start:stop])
         name = copy(block.depthwise_bias, part, name, values(block.depthwise_bias, 0)[start:stop])
-        name = copy(block.depthwise_relu, part, name)
-        name = copy(block.project, part, name, values(block.project, 2)[:, :, start:stop])
-        total_so_far, total = total, f"{block.project_bias.name}/sum_{part}"
-        if stop == cuts[-1]:
-            total = block.project_bias.name
-        add = tf.compat.v1.NodeDef(op="AddV2", name=total, input=[total_so_far, name])
-        if part == 0:
-            add.CopyFrom(block.project_bias)
-            add.name, add.input[0] = total, name
-        else:
-            add.attr["T"].CopyFrom(block.project_bias.attr["T"])
-        made.append(add)
+        hidden = copy(block.depthwise_relu, part, name)
+        for end, (first, last) in enumerate(pairwise(ends)):
+            suffix = f"{part}/end_{end}"
+            name = copy(block.project, suffix, hidden, values(block.project, 2)[:, :, start:stop, first:last])
+            if number == 0:
+                bias = stretches.weights(block.project_bias)[first:last]
+                totals[end] = copy(block.project_bias, suffix, name, bias)
+            else:
+                made.append(_joined(f"{block.project_bias.name}/{suffix}/sum", "AddV2", [totals[end], name], block))
+                totals[end] = str(made[-1].name)
+    if len(totals) > 1:
+        axis = constant_node(f"{block.project_bias.name}/axis", np.array(3, np.int32))
+        whole = _joined("", "ConcatV2", [*totals, axis.name], block)
+        whole.attr["N"].i = len(totals)
+        whole.attr["Tidx"].type = tf.int32.as_datatype_enum
+        made += [axis, whole]
+    made[-1].name = block.project_bias.name
     return made
+
+
+def _joined(name: str, op: str, inputs: Sequence[str], block: Bottleneck) -> Any:
+    """A node that joins what parts of a bottleneck give."""
+    node = tf.compat.v1.NodeDef(name=name, op=op, input=inputs)
+    node.attr["T"].CopyFrom(block.project_bias.attr["T"])
+    return node
 
 
 def _filled(values: np.ndarray, axis: int, width: int) -> np.ndarray:

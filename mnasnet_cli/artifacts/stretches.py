@@ -40,6 +40,14 @@ class Stretches:
         second = [self._nodes[node_name(name)] for each in found for name in each.input[1:]]
         return found if all(constant.op == "Const" for constant in second) else None
 
+    def node(self, name: str) -> Any:
+        """The node of that name."""
+        return self._nodes[name]
+
+    def users(self, node: Any) -> Sequence[Any]:
+        """The nodes that take what `node` gives, each as often as it does."""
+        return self._users.get(node.name, [])
+
     def weights(self, node: Any) -> np.ndarray:
         """The second input of a node of a stretch: a kernel or a bias."""
         return constant_value(self._nodes[node_name(node.input[1])])

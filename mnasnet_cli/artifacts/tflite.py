@@ -14,6 +14,7 @@ from mnasnet_cli.artifacts.functions import CLASSIFIER_OUTPUTS, HEAD_OUTPUTS, se
 from mnasnet_cli.artifacts.graphs import MULTIPLY, SEPARATE, TENSORS, build_graph
 from mnasnet_cli.artifacts.loaded import LoadedModel
 from mnasnet_cli.artifacts.narrow import fill_classes, narrow_bottlenecks
+from mnasnet_cli.artifacts.products import multiply_narrow_projections
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.written import Written, describe
 from mnasnet_cli.errors import CheckFailed, first_line
@@ -81,7 +82,7 @@ def _net(loaded: LoadedModel, *, integer: bool) -> Callable[[tf.Tensor], dict[st
     """
     definition = build_graph(loaded, None, heads=True, scaling=MULTIPLY if integer else SEPARATE).definition
     if not integer:
-        definition = fill_classes(narrow_bottlenecks(definition))
+        definition = multiply_narrow_projections(fill_classes(narrow_bottlenecks(definition)))
     names = CLASSIFIER_OUTPUTS[:1] if loaded.kind == "classifier" else HEAD_OUTPUTS
     graph = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
     return graph.prune(f"{TENSORS}:0", {name: f"{name}:0" for name in names})
