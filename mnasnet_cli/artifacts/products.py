@@ -1,13 +1,15 @@
 """Narrow projections as products of matrices, which fill the processor better than XNNPACK's convolutions do.
 
 For a 1×1 convolution of 17 to 31 outputs XNNPACK takes a kernel of 16 lanes, and takes it twice; for a product of
-matrices one of 32 lanes. A product has no bias, though, and an addition would cost what is won. But between bottlenecks
-everything is linear, so a projection's bias b can wait: residual sums pass it on, and the convolutions that expand the
-next bottlenecks take it into their own, for W(x + b) + c = Wx + (Wb + c). The net stays the same.
+matrices one of 32 lanes. All pixels are one matrix then: row by row, an image of 8 px would fill its tiles of seven
+badly. A product has no bias, though, and an addition would cost what is won. But between bottlenecks everything is
+linear, so a projection's bias b can wait: residual sums pass it on, and the convolutions that expand the next
+bottlenecks take it into their own, for W(x + b) + c = Wx + (Wb + c). The net stays the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,17 +31,24 @@ class Biased(NamedTuple):
 
 def multiply_narrow_projections(definition: Any) -> Any:
     """The graph with its narrow projections as products of matrices where their biases can move; the same net."""
-    for name in [node.name for node in definition.node if node.op == "Conv2D"]:
+    for name, shape in _shapes_of_convolutions(definition).items():
         stretches = Stretches(definition)
         convolution = stretches.node(name)
         if not _is_narrow(convolution, stretches):
             continue
         found = stretches.around(convolution, (), ("BiasAdd",))
         if found is not None:
-            definition = _without_bias(definition, Biased(*found), stretches)
+            definition = _without_bias(definition, Biased(*found), shape, stretches)
         elif all(user.op in _SUMS for user in stretches.users(convolution)):  # a part of a projection
-            definition = replaced(definition, {name}, [_product(convolution, name)])
+            definition = replaced(definition, {name}, _product(convolution, name, shape, stretches))
     return definition
+
+
+def _shapes_of_convolutions(definition: Any) -> dict[str, list[int | None]]:
+    """What each convolution gives: [N, H, W, C] with None for a number of images that is open."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+    return {op.name: op.outputs[0].shape.as_list() for op in graph.get_operations() if op.type == "Conv2D"}
 
 
 def _is_narrow(convolution: Any, stretches: Stretches) -> bool:
@@ -50,13 +59,13 @@ def _is_narrow(convolution: Any, stretches: Stretches) -> bool:
     return shape[:2] == (1, 1) and FEWEST <= shape[3] <= MOST
 
 
-def _without_bias(definition: Any, projection: Biased, stretches: Stretches) -> Any:
+def _without_bias(definition: Any, projection: Biased, shape: Sequence[int | None], stretches: Stretches) -> Any:
     """The graph with a product in the place of a projection, if there is who takes its bias."""
     takers = _takers(projection.bias, stretches)
     if takers is None:
         return definition
     gone = {projection.convolution.name, projection.bias.name}
-    added = [_product(projection.convolution, projection.bias.name)]
+    added = _product(projection.convolution, projection.bias.name, shape, stretches)
     moved = stretches.weights(projection.bias).astype(np.float64)
     for name in {taker.bias.name for taker in takers}:
         ways = [taker for taker in takers if taker.bias.name == name]  # more than one where a sum adds a tensor twice
@@ -94,8 +103,20 @@ def _taker(user: Any, stretches: Stretches) -> list[Biased] | None:
     return [Biased(*found)]
 
 
-def _product(convolution: Any, name: str) -> Any:
-    """The product that gives what the convolution does: [N, H, W, K] × [1, 1, K, C]."""
-    product = tf.compat.v1.NodeDef(name=name, op="BatchMatMulV2", input=convolution.input)
+def _product(convolution: Any, name: str, shape: Sequence[int | None], stretches: Stretches) -> list[Any]:
+    """The nodes that give what the convolution does, of that shape [N, H, W, C]: [N · H · W, K] × [K, C]."""
+    pixels, kernel = convolution.input
+    inputs = stretches.weights(convolution).shape[2]
+    flat = _reshaped(f"{name}/flat", pixels, [1, 1, -1, inputs], convolution)
+    product = tf.compat.v1.NodeDef(name=f"{name}/product", op="BatchMatMulV2", input=[flat[-1].name, kernel])
     product.attr["T"].CopyFrom(convolution.attr["T"])
-    return product
+    return [*flat, product, *_reshaped(name, product.name, [-1, *shape[1:]], convolution)]
+
+
+def _reshaped(name: str, source: str, shape: Sequence[int | None], like: Any) -> list[Any]:
+    """A Reshape, which moves nothing in memory, and the constant that it needs; numbers of the type of `like`."""
+    constant = constant_node(f"{name}/shape", np.array(shape, np.int32))
+    node = tf.compat.v1.NodeDef(name=name, op="Reshape", input=[source, constant.name])
+    node.attr["T"].CopyFrom(like.attr["T"])
+    node.attr["Tshape"].type = tf.int32.as_datatype_enum
+    return [constant, node]
