@@ -67,7 +67,7 @@ def _without_bias(definition: Any, projection: Biased, shape: Sequence[int | Non
     gone = {projection.convolution.name, projection.bias.name}
     added = _product(projection.convolution, projection.bias.name, shape, stretches)
     moved = stretches.weights(projection.bias).astype(np.float64)
-    for name in {taker.bias.name for taker in takers}:
+    for name in dict.fromkeys(taker.bias.name for taker in takers):
         ways = [taker for taker in takers if taker.bias.name == name]  # more than one where a sum adds a tensor twice
         convolution, bias = ways[0]
         kernel = stretches.weights(convolution)[0, 0].astype(np.float64)
