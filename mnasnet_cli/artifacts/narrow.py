@@ -9,7 +9,8 @@ the parts' projections add up to that of the whole, since a projection is a sum 
 A width that is no whole number of vectors (120 = 7.5 × 16 floats) leaves lanes idle in every row, so it is filled
 up with channels of zeros, which nothing reads: a 5×5 bottleneck of 40 and 120 channels at 28 px took 139 µs, with 128
 it takes 125. The same holds for the classes: where a thousand of them don't fill the lanes of matrix products, XNNPACK
-takes a kernel of half as many lanes, which waits for its own sums; with 24 more, it took 12 µs less, of 105.
+takes a kernel of half as many lanes, which waits for its own sums; with 24 more, it took 12 µs less, of 105. And a
+projection to 80 channels is one to 64 and one to 16, so that only the latter gets that kernel.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.artifacts.graphs import constant_node
-from mnasnet_cli.artifacts.stretches import Stretches, replaced, twin
+from mnasnet_cli.artifacts.stretches import Stretches, new_node, replaced, twin
 
 CACHE_BYTES = 20 * 1024  # of filters; the processor that this was measured on has 48 kB, phones 32 to 64
 LANES = 32  # channels that matrix products take at once: parts are multiples of it
@@ -114,23 +115,17 @@ def _cut(block: Bottleneck, stretches: Stretches, cuts: Sequence[int], ends: Seq
                 bias = stretches.weights(block.project_bias)[first:last]
                 totals[end] = copy(block.project_bias, suffix, name, bias)
             else:
-                made.append(_joined(f"{block.project_bias.name}/{suffix}/sum", "AddV2", [totals[end], name], block))
+                sums = [totals[end], name]
+                made.append(new_node(f"{block.project_bias.name}/{suffix}", "AddV2", sums, block.project_bias))
                 totals[end] = str(made[-1].name)
     if len(totals) > 1:
         axis = constant_node(f"{block.project_bias.name}/axis", np.array(3, np.int32))
-        whole = _joined("", "ConcatV2", [*totals, axis.name], block)
+        whole = new_node("", "ConcatV2", [*totals, axis.name], block.project_bias)
         whole.attr["N"].i = len(totals)
         whole.attr["Tidx"].type = tf.int32.as_datatype_enum
         made += [axis, whole]
     made[-1].name = block.project_bias.name
     return made
-
-
-def _joined(name: str, op: str, inputs: Sequence[str], block: Bottleneck) -> Any:
-    """A node that joins what parts of a bottleneck give."""
-    node = tf.compat.v1.NodeDef(name=name, op=op, input=inputs)
-    node.attr["T"].CopyFrom(block.project_bias.attr["T"])
-    return node
 
 
 def _filled(values: np.ndarray, axis: int, width: int) -> np.ndarray:
@@ -161,7 +156,6 @@ def _fill(product: Any, bias: Any, stretches: Stretches, classes: int) -> list[A
     made += twin(bias, "filled", made[-1].name, _filled(stretches.weights(bias), 0, width))
     begin = constant_node(f"{bias.name}/begin", np.zeros(4, np.int32))
     size = constant_node(f"{bias.name}/size", np.array([-1, 1, 1, classes], np.int32))
-    kept = tf.compat.v1.NodeDef(name=bias.name, op="Slice", input=[made[-1].name, begin.name, size.name])
-    kept.attr["T"].CopyFrom(bias.attr["T"])
+    kept = new_node(bias.name, "Slice", [made[-1].name, begin.name, size.name], bias)
     kept.attr["Index"].type = tf.int32.as_datatype_enum
     return [*made, begin, size, kept]

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.artifacts.graphs import constant_node
-from mnasnet_cli.artifacts.stretches import Stretches, replaced
+from mnasnet_cli.artifacts.narrow import LANES, VECTOR
+from mnasnet_cli.artifacts.stretches import Stretches, new_node, replaced
 
-FEWEST, MOST = 17, 31  # outputs, for which the wider kernel costs less than twice the narrower one
 _SUMS = ("Add", "AddV2")
 
 
@@ -52,11 +52,11 @@ def _shapes_of_convolutions(definition: Any) -> dict[str, list[int | None]]:
 
 
 def _is_narrow(convolution: Any, stretches: Stretches) -> bool:
-    """Whether this is a 1×1 convolution of so many outputs, whose kernel is a constant."""
+    """Whether this is a 1×1 convolution of 17 to 31 outputs, whose kernel is a constant."""
     if stretches.around(convolution, (), ()) is None or set(convolution.attr["strides"].list.i) != {1}:
         return False
     shape = stretches.weights(convolution).shape
-    return shape[:2] == (1, 1) and FEWEST <= shape[3] <= MOST
+    return shape[:2] == (1, 1) and VECTOR < shape[3] < LANES
 
 
 def _without_bias(definition: Any, projection: Biased, shape: Sequence[int | None], stretches: Stretches) -> Any:
@@ -84,23 +84,15 @@ def _without_bias(definition: Any, projection: Biased, shape: Sequence[int | Non
 def _takers(node: Any, stretches: Stretches) -> list[Biased] | None:
     """The 1×1 convolutions that `node` reaches through sums alone, each as often as it does; None if others listen."""
     takers: list[Biased] = []
-    users = stretches.users(node)
-    for user in users:
-        if user.op in _SUMS:
-            more = _takers(user, stretches)
+    for user in stretches.users(node):
+        found = stretches.around(user, (), ("BiasAdd",)) if user.op == "Conv2D" else None
+        if found is not None and stretches.weights(user).shape[:2] == (1, 1):
+            takers.append(Biased(*found))
+        elif user.op in _SUMS and (more := _takers(user, stretches)):
+            takers += more
         else:
-            more = _taker(user, stretches)
-        if more is None:
             return None
-        takers += more
     return takers or None
-
-
-def _taker(user: Any, stretches: Stretches) -> list[Biased] | None:
-    found = stretches.around(user, (), ("BiasAdd",)) if user.op == "Conv2D" else None
-    if found is None or stretches.weights(user).shape[:2] != (1, 1):
-        return None
-    return [Biased(*found)]
 
 
 def _product(convolution: Any, name: str, shape: Sequence[int | None], stretches: Stretches) -> list[Any]:
@@ -108,15 +100,13 @@ def _product(convolution: Any, name: str, shape: Sequence[int | None], stretches
     pixels, kernel = convolution.input
     inputs = stretches.weights(convolution).shape[2]
     flat = _reshaped(f"{name}/flat", pixels, [1, 1, -1, inputs], convolution)
-    product = tf.compat.v1.NodeDef(name=f"{name}/product", op="BatchMatMulV2", input=[flat[-1].name, kernel])
-    product.attr["T"].CopyFrom(convolution.attr["T"])
+    product = new_node(f"{name}/product", "BatchMatMulV2", [flat[-1].name, kernel], convolution)
     return [*flat, product, *_reshaped(name, product.name, [-1, *shape[1:]], convolution)]
 
 
 def _reshaped(name: str, source: str, shape: Sequence[int | None], like: Any) -> list[Any]:
     """A Reshape, which moves nothing in memory, and the constant that it needs; numbers of the type of `like`."""
     constant = constant_node(f"{name}/shape", np.array(shape, np.int32))
-    node = tf.compat.v1.NodeDef(name=name, op="Reshape", input=[source, constant.name])
-    node.attr["T"].CopyFrom(like.attr["T"])
+    node = new_node(name, "Reshape", [source, constant.name], like)
     node.attr["Tshape"].type = tf.int32.as_datatype_enum
     return [constant, node]

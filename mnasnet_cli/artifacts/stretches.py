@@ -69,6 +69,13 @@ def twin(node: Any, suffix: str, source: str, weights: np.ndarray | None = None)
     return [constant, copy]
 
 
+def new_node(name: str, op: str, inputs: Sequence[str], like: Any) -> Any:
+    """A node of an operation on numbers of the type that `like` has."""
+    node = tf.compat.v1.NodeDef(name=name, op=op, input=inputs)
+    node.attr["T"].CopyFrom(like.attr["T"])
+    return node
+
+
 def replaced(definition: Any, gone: Collection[str], added: Sequence[Any]) -> Any:
     """The graph without the nodes that are named in `gone`, and with others."""
     changed = tf.compat.v1.GraphDef(versions=definition.versions)
