@@ -1,5 +1,8 @@
-# `make demo` and `make test` need nothing but Python 3.11 or newer with pip: they set up .venv themselves.
-PYTHON ?= python3
+# `make demo` and `make test` need nothing but Python 3.11, 3.12 or 3.13 with pip: they set up .venv themselves.
+# Others have no build of TensorFlow 2.21, so a `python3` that is one of them is passed over.
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
+	$(shell $(python) -c '$(SUITS)' 2>/dev/null && echo $(python))) python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -14,8 +17,8 @@ help:  ## show this list
 setup: $(READY)  ## install everything, in pinned versions, into .venv
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 setup"; exit 2; }
+	@$(PYTHON) -c '$(SUITS)' || { echo "Python 3.11, 3.12 or 3.13 is needed, for TensorFlow 2.21 has no build for others;" \
+		"this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=/path/to/python3.13 setup"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt

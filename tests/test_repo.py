@@ -65,8 +65,19 @@ def test_constraints_pin_versions_and_nothing_else(repo):
         assert name[0].lower() in pinned
 
 
+def test_python_versions_agree(repo):
+    requires = tomllib.loads((repo / "pyproject.toml").read_text())["project"]["requires-python"]
+    first, end = (int(number) for number in re.fullmatch(r">=3\.(\d+),<3\.(\d+)", requires).groups())
+    *others, last = (f"3.{minor}" for minor in range(first, end))
+    text = f"Python {', '.join(others)} or {last}"
+    assert text in (repo / "README.md").read_text()
+    assert text in (repo / "Makefile").read_text()
+    assert f"(3, {first}) <= sys.version_info < (3, {end})" in (repo / "Makefile").read_text()
+
+
 def test_modules_are_short(repo):
-    long = {str(p.relative_to(repo)): n for p in _sources(repo) if (n := len(p.read_text().splitlines())) > MAX_LINES}
+    modules = [*_sources(repo), *(repo / "tests").rglob("*.py"), *(repo / "benchmarks").rglob("*.py")]
+    long = {str(p.relative_to(repo)): n for p in modules if (n := len(p.read_text().splitlines())) > MAX_LINES}
     assert not long
 
 

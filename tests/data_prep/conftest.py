@@ -1,24 +1,56 @@
-"""A small ImageNet-style source for the writers' tests."""
+"""Small sources of both kinds for the writers' tests, as they are and to be changed, and the records of them."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+import coco_cases
+import imagenet_cases
 import pytest
 
-from data_prep.shapes import write_shapes_imagenet
+from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3 classes, 12 training and 4 validation images each."""
-    root = tmp_path_factory.mktemp("shapes")
+def pristine_imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """3 classes, 12 training and 4 validation images each; never change it."""
+    root = tmp_path_factory.mktemp("imagenet")
     write_shapes_imagenet(root, classes=3, train_per_class=12, val_per_class=4, size=32)
     return root
 
 
 @pytest.fixture
-def source(pristine: Path, tmp_path: Path) -> Path:
+def imagenet_source(pristine_imagenet: Path, tmp_path: Path) -> Path:
     """A copy of it that a test may change."""
-    return Path(shutil.copytree(pristine, tmp_path / "source"))
+    return Path(shutil.copytree(pristine_imagenet, tmp_path / "source"))
+
+
+@pytest.fixture(scope="session")
+def imagenet_records(pristine_imagenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its records: 4 training shards, 2 validation shards; never change them."""
+    out = tmp_path_factory.mktemp("imagenet_records") / "records"
+    imagenet_cases.prepare(pristine_imagenet, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def pristine_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 training and 4 validation images with boxes of 3 classes; never change it."""
+    root = tmp_path_factory.mktemp("coco")
+    write_shapes_coco(root, train=20, val=4, size=48, classes=3)
+    return root
+
+
+@pytest.fixture
+def coco_source(pristine_coco: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(pristine_coco, tmp_path / "source"))
+
+
+@pytest.fixture(scope="session")
+def coco_records(pristine_coco: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its records: 3 training shards, 2 validation shards; never change them."""
+    out = tmp_path_factory.mktemp("coco_records") / "records"
+    coco_cases.prepare(pristine_coco, out)
+    return out

@@ -12,14 +12,14 @@ from PIL import Image
 from data_prep.shapes import NAMES, draw_scene, draw_shape, synset, write_shapes_coco, write_shapes_imagenet
 
 
-def test_folder_is_imagenet_style_and_reproducible(pristine: Path, tmp_path: Path) -> None:
-    files = sorted(path.relative_to(pristine) for path in pristine.rglob("*.JPEG"))
+def test_folder_is_imagenet_style_and_reproducible(pristine_imagenet: Path, tmp_path: Path) -> None:
+    files = sorted(path.relative_to(pristine_imagenet) for path in pristine_imagenet.rglob("*.JPEG"))
     assert len(files) == 3 * (12 + 4)
     assert str(files[0]) == "train/n90000001/n90000001_00000.JPEG"
-    assert (pristine / "synset_words.txt").read_text().splitlines()[1] == "n90000002 square"
+    assert (pristine_imagenet / "synset_words.txt").read_text().splitlines()[1] == "n90000002 square"
     write_shapes_imagenet(tmp_path, classes=2, train_per_class=2, val_per_class=0, size=32)
     for path in tmp_path.rglob("*.JPEG"):  # fewer of everything, but those are the same
-        assert path.read_bytes() == (pristine / path.relative_to(tmp_path)).read_bytes()
+        assert path.read_bytes() == (pristine_imagenet / path.relative_to(tmp_path)).read_bytes()
     with pytest.raises(ValueError, match="classes must be 1"):
         write_shapes_imagenet(tmp_path, classes=len(NAMES) + 1)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_a1 import TINY
 
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import tf1
@@ -24,8 +25,6 @@ from mnasnet_cli.nets.spec import (
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "variables.json").read_text())
 FUNCTIONS = {name: getattr(mnasnet, "mnasnet_" + name.replace("-", "_")) for name in NETS}
-# A net of two blocks, squeeze-excite and a skip: what needs no whole net is tested on this one.
-TINY = dataclasses.replace(NETS["a1"], name="tiny", stages=(NETS["a1"].stages[0], NETS["a1"].stages[2]), head=64)
 # Four strides of 2, kernels of 3 and 5, squeeze-excite and skips.
 MINI = dataclasses.replace(NETS["small"], name="mini", stages=NETS["small"].stages[:4], head=64)
 

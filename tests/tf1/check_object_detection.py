@@ -2,10 +2,10 @@
 
     python tests/tf1/check_object_detection.py [--coco DIR] [--size PX] [--batch N]
 
-Makes what it needs on first use (``tf1_environment``). Writes records with our own writer, a checkpoint of a classifier
-for TF-Slim, and runs ``object_detection_probe.py`` on both; then holds the scores that the API's evaluator gave against
-`mnasnet report`'s. ``--coco`` takes a folder laid out as COCO; without it, images are generated. Without Python 3.7 it
-says so and ends with 0.
+Makes what it needs on first use (``tf1_environment``). Writes records with our own writer, checkpoints of a classifier
+and a detector for TF-Slim, and runs ``object_detection_probe.py`` and ``object_detection_training_probe.py`` on them;
+then holds the scores that the API's evaluator gave against `mnasnet report`'s. ``--coco`` takes a folder laid out as
+COCO; without it, images are generated. Without Python 3.7 it says so and ends with 0.
 """
 
 from __future__ import annotations
@@ -140,8 +140,11 @@ def main() -> int:
         checkpoint = write_checkpoint(folder)
         write_detector(folder, source, arguments.size)
         made = tf1.run_module("mnasnet_cli.integrations.label_map", folder / "records", folder / "label_map.pbtxt")
-        failed = made or tf1.run(
-            "object_detection_probe.py", folder, checkpoint, str(arguments.size), str(arguments.batch)
+        size, batch = str(arguments.size), str(arguments.batch)
+        failed = (
+            made
+            or tf1.run("object_detection_probe.py", folder, size)
+            or tf1.run("object_detection_training_probe.py", folder, checkpoint, size, batch)
         )
         if not failed:
             same_scores(folder, source / "annotations/instances_val2017.json")

@@ -1,0 +1,40 @@
+"""Short runs of the COCO writer: annotation files to change before, and records to look at after."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from data_prep.coco import CocoOptions, prepare_coco
+from mnasnet_cli.data import schema
+
+SMALL = CocoOptions(train_shards=3, val_shards=2, workers=1)  # starting one takes a second where TensorFlow is loaded
+Content = dict[str, Any]
+
+
+def prepare(source: Path, out: Path, **options: Any) -> dict[str, Any]:
+    return prepare_coco(source, out, dataclasses.replace(SMALL, **options))
+
+
+def annotations(source: Path, split: str = "train") -> Path:
+    return source / "annotations" / f"instances_{split}2017.json"
+
+
+def change(source: Path, edit: Callable[[Content], object], split: str = "train") -> None:
+    """Edit an annotation file's content in place."""
+    content = json.loads(annotations(source, split).read_text())
+    edit(content)
+    annotations(source, split).write_text(json.dumps(content))
+
+
+def examples(out: Path, split: str = "train") -> dict[int, dict[str, Any]]:
+    """Return the records by image id."""
+    rows = [
+        schema.decode_example(data) for path in schema.find_shards(out, split) for data in schema.read_records(path)
+    ]
+    found = {int(row["image/source_id"][0]): row for row in rows}
+    assert len(found) == len(rows)
+    return found

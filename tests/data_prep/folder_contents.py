@@ -1,0 +1,9 @@
+"""What a folder of records holds, to compare it with another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir())}

@@ -1,0 +1,15 @@
+"""Short runs of the ImageNet writer."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from data_prep.imagenet import Options, prepare_imagenet
+
+SMALL = Options(train_shards=4, val_shards=2, workers=2)
+
+
+def prepare(source: Path, out: Path, **options: Any) -> dict[str, Any]:
+    return prepare_imagenet(source, out, dataclasses.replace(SMALL, **options))

@@ -1,0 +1,11 @@
+"""A net of two blocks, squeeze-excite and a skip: what needs no whole net is tested on this one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mnasnet_cli.nets.spec import NETS
+
+TINY = dataclasses.replace(NETS["a1"], name="tiny", stages=(NETS["a1"].stages[0], NETS["a1"].stages[2]), head=64)
+# Stem; two per block, three with an expansion (1 + 3 blocks); head.
+NORMS = 1 + 2 + 3 * 3 + 1
