@@ -44,11 +44,16 @@ class FinetuneConfig(Section):
         """The last of the layers whose batch norm keeps its statistics, where those up to one are frozen anyway."""
         return layers[-1] if self.freeze_norm else frozen_until
 
-    def check_layers(self, layers: list[str]) -> None:
-        """Raises ValueError where `freeze` names no part of a net with these layers, from the stem to the head."""
+    def check(self, task: str, layers: list[str]) -> None:
+        """Raises ValueError where this doesn't fit a task and a net with these layers, from the stem to the head."""
         if self.freeze not in (None, STEM, BACKBONE, *layers):
             known = (STEM, BACKBONE, *layers)
             raise ValueError(
                 f"finetune.freeze: the net has no part called {self.freeze!r}; expected {STEM}, {BACKBONE} or "
                 f"{layers[0]} … {layers[-1]}{nearest(str(self.freeze), known)}"
+            )
+        if self.freeze_norm and self.recalibrate_batches and task == "imagenet":  # a detector's heads have norms, too
+            raise ValueError(
+                "finetune.freeze_norm keeps the statistics that finetune.recalibrate_batches "
+                f"({self.recalibrate_batches}) measures anew; set the former to false or the latter to 0"
             )

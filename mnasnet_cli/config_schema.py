@@ -211,8 +211,8 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _frozen_part_exists(self) -> Config:
-        self.finetune.check_layers(layer_names(NETS[self.model.variant]))
+    def _finetuning_fits(self) -> Config:
+        self.finetune.check(self.task, layer_names(NETS[self.model.variant]))
         return self
 
     @model_validator(mode="after")

@@ -192,6 +192,13 @@ def test_a_contradiction_names_the_flags() -> None:
         load_config("quick", assignments=["schedule.warmup_epochs=3"], flags={"training.epochs": 1})
 
 
+def test_statistics_are_either_kept_or_measured_anew() -> None:
+    finetune = {"freeze_norm": True, "recalibrate_batches": 8}
+    with pytest.raises(ConfigError, match=r"freeze_norm keeps .*recalibrate_batches .8. measures"):
+        validate({"finetune": finetune}, "here")
+    assert validate({"task": "coco", "finetune": finetune}, "here").finetune.freeze_norm  # its heads measure theirs
+
+
 def test_every_fault_is_named() -> None:
     with pytest.raises(ConfigError, match=r"model.width.*training.epochs"):
         validate({"model": {"width": -1.0}, "training": {"epochs": 0}}, "here")
