@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from outcomes import last_error_of
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.latency.android import file_name, parse_output, read_android_results, write_android_folder
@@ -56,19 +57,13 @@ esac
 """
 
 
-def error_of(outcome):
-    assert outcome.code == 2, outcome.err
-    assert outcome.out == ""
-    return outcome.err.splitlines()[-1]
-
-
 @pytest.mark.slow
 def test_a_bare_variant_and_an_artifact_take_turns(mnasnet, tmp_path):
     made = mnasnet("benchmark", "small", "--width=0.35", "--image-size=32", f"--android={tmp_path / 'phone'}", "--json")
     assert made.code == 0, made.err
     [file] = made.json["models"]
     # The file without its manifest is no model; so the second one is another bare variant.
-    assert "has no manifest.json" in error_of(mnasnet("benchmark", file))
+    assert "has no manifest.json" in last_error_of(mnasnet("benchmark", file))
     flags = ["--width=0.35", "--image-size=32", "--runs=6", "--rounds=3", "--batch-size=2"]
     outcome = mnasnet("benchmark", "small", "a1", *flags, "--json", f"--out={tmp_path / 'out'}")
     assert outcome.code == 0, outcome.err
@@ -97,11 +92,11 @@ def test_the_grid_converts_a_net_once_for_all_sizes(mnasnet):
 
 
 def test_what_cannot_be_measured_is_one_line(mnasnet, tmp_path):
-    assert "name at least one model or variant" in error_of(mnasnet("benchmark"))
-    assert "did you mean 'small'?" in error_of(mnasnet("benchmark", "smal"))
-    assert "--all is for variants" in error_of(mnasnet("benchmark", "--all", "runs/x"))
-    assert "goes without models" in error_of(mnasnet("benchmark", "b1", f"--android-results={tmp_path}"))
-    assert "holds no results; run" in error_of(mnasnet("benchmark", f"--android-results={tmp_path}"))
+    assert "name at least one model or variant" in last_error_of(mnasnet("benchmark"))
+    assert "did you mean 'small'?" in last_error_of(mnasnet("benchmark", "smal"))
+    assert "--all is for variants" in last_error_of(mnasnet("benchmark", "--all", "runs/x"))
+    assert "goes without models" in last_error_of(mnasnet("benchmark", "b1", f"--android-results={tmp_path}"))
+    assert "holds no results; run" in last_error_of(mnasnet("benchmark", f"--android-results={tmp_path}"))
 
 
 def test_percentiles_throughput_and_memory():
@@ -193,7 +188,7 @@ def test_a_model_that_fails_leaves_the_others_their_turns(mnasnet, tmp_path):
     assert outcome.err.count("bad net: no result in") == 2
     for file in folder.glob("results/*/good.txt"):
         file.unlink()
-    assert "holds no result: CANNOT LINK" in error_of(mnasnet("benchmark", f"--android-results={folder}"))
+    assert "holds no result: CANNOT LINK" in last_error_of(mnasnet("benchmark", f"--android-results={folder}"))
 
 
 def test_names_on_a_phone_need_no_quotes():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from outcomes import error_of
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
@@ -20,16 +22,7 @@ def evaluate(mnasnet: Callable[..., Any], shape_records: Path) -> Callable[..., 
     return run
 
 
-def error_of(outcome: Any) -> str:
-    assert outcome.code == 2, outcome.err
-    assert outcome.out == ""
-    [line] = outcome.err.splitlines()
-    return str(line)
-
-
 def test_the_numbers_are_those_of_the_run_whatever_the_batch(evaluate: Callable[..., Any], trained_run: Path) -> None:
-    import json
-
     results = json.loads((trained_run / "results.json").read_text())
     for batch_size in (3, 64):
         outcome = evaluate(trained_run, "--json", f"--batch-size={batch_size}")

@@ -1,0 +1,50 @@
+"""`mnasnet eval --coco-val` on a run of a tiny detector."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcomes import AP_NUMBERS, error_of
+
+pytestmark = pytest.mark.usefixtures("tiny_net")
+
+
+def test_eval_says_what_training_said_and_report_the_same(
+    mnasnet: Callable[..., Any], scene_records: Path, detector_run: Path, tmp_path: Path
+) -> None:
+    results = json.loads((detector_run / "results.json").read_text())
+    found = tmp_path / "found.json"
+    command = ["eval", "--coco-val", detector_run, f"--data={scene_records}"]
+    outcome = mnasnet(*command, "--json", f"--detections={found}", f"--plots={tmp_path / 'plots'}", "--batch-size=3")
+    assert outcome.code == 0, outcome.err
+    defined = [key for key in (*AP_NUMBERS, "AR100", "images", "loss") if results[key] is not None]
+    assert len(defined) >= 6
+    for key in defined:
+        assert outcome.json[key] == pytest.approx(results[key], rel=1e-4, abs=1e-4), key
+    assert len(list((tmp_path / "plots").iterdir())) == 4
+    annotations = scene_records.parent / "images/annotations/instances_val2017.json"
+    again = mnasnet("report", found, annotations, "--json")
+    assert again.code == 0, again.err
+    for key in {*AP_NUMBERS} & {*defined}:  # the file holds boxes to a hundredth of a pixel
+        assert again.json[key] == pytest.approx(outcome.json[key], abs=2e-3), key
+    table = mnasnet(*command, "--best", "--image-size=96")
+    assert table.code == 0, table.err
+    for text in ("AP50", "AR_large", "triangle", "96 px"):
+        assert text in table.out
+
+
+def test_what_cannot_be_evaluated_is_one_line(
+    mnasnet: Callable[..., Any], detector_run: Path, scene_records: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(scene_records, tmp_path / "other"))
+    summary = other / "dataset.json"
+    summary.write_text(summary.read_text().replace('"square"', '"cube"'))
+    message = error_of(mnasnet("eval", "--coco-val", detector_run, f"--data={other}"))
+    assert "they are not the same (such as 4 cube)" in message
+    assert "say what to evaluate on" in error_of(mnasnet("eval", detector_run))
+    assert "--detections is for detectors" in error_of(mnasnet("eval", "--imagenet-val", "--detections=a.json"))

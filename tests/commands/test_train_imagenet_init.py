@@ -1,0 +1,112 @@
+"""`mnasnet train-imagenet --init`: what a training starts from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_models import classifier_config, make_checkpoint
+from outcomes import error_of
+from tiny_net import FLAGS
+
+pytestmark = pytest.mark.usefixtures("tiny_net")
+
+
+def test_init_starts_from_the_averaged_weights(
+    train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path
+) -> None:
+    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+
+    # With a learning rate of 0 the weights stay where they began.
+    outcome = train_imagenet(f"--init={trained_run}", "--epochs=1", "--set=optimizer.learning_rate_per_256=0")
+    assert outcome.code == 0, outcome.err
+    before = read_checkpoint(newest_checkpoint(trained_run))
+    after = read_checkpoint(newest_checkpoint(tmp_path / "run"), ema=False)
+    trained = [name for name in after.weights if "moving_" not in name]
+    assert all((after.weights[name] == before.weights[name]).all() for name in trained)
+
+
+def test_init_with_other_classes_gets_a_new_head(
+    train_imagenet: Callable[..., Any], trained_run: Path, shape_records: Path, tmp_path: Path
+) -> None:
+    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+
+    other = Path(shutil.copytree(shape_records, tmp_path / "other"))
+    (other / "labels.txt").write_text((other / "labels.txt").read_text().replace("n90000004", "n90000099"))
+    flags = ("--epochs=1", "--set=optimizer.learning_rate_per_256=0", f"--data={other}")
+    outcome = train_imagenet(f"--init={trained_run}", *flags)
+    assert outcome.code == 0, outcome.err
+    before = read_checkpoint(newest_checkpoint(trained_run))
+    after = read_checkpoint(newest_checkpoint(tmp_path / "run"), ema=False)
+    assert after.info["labels"][-1] == "n90000099"
+    stem, head = "Mnasnet/Conv/weights", "Mnasnet/Conv2d_1c_1x1/weights"
+    assert (after.weights[stem] == before.weights[stem]).all()
+    assert (after.weights[head] == 0).all()
+
+
+def test_the_net_is_that_of_the_model_it_starts_from(
+    mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
+) -> None:
+    flags = [flag for flag in FLAGS if not flag.startswith("--variant")]
+    outcome = mnasnet(
+        "train-imagenet",
+        *flags,
+        f"--data={shape_records}",
+        f"--run-dir={tmp_path}",
+        f"--init={trained_run}",
+        "--epochs=1",
+    )
+    assert outcome.code == 0, outcome.err  # quick says b1
+    assert json.loads((tmp_path / "results.json").read_text())["variant"] == "tiny"
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_starts_from_init_again(
+    train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnasnet_cli.training import loop, run
+
+    seen = []
+    original = run._initial_weights
+    monkeypatch.setattr(run, "_initial_weights", lambda task, init: (seen.append(init), original(task, init))[1])
+
+    class Killed(BaseException):
+        pass
+
+    def die(*args: Any) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Trainer, "_call", die)
+        patch.setattr(run.RunDirectory, "close", lambda self, keep: self._lock.close())  # a kill doesn't tidy up
+        with pytest.raises(Killed):
+            train_imagenet(f"--init={trained_run}", "--epochs=1")
+    assert train_imagenet("--epochs=1").code == 0
+    assert seen == [str(trained_run)] * 2
+
+
+def test_init_from_another_net_or_from_nothing_is_an_error(
+    train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path
+) -> None:
+    assert "holds tiny at width 1, but the run is for small" in error_of(
+        train_imagenet(f"--init={trained_run}", "--variant=small")
+    )
+    assert "the run is for tiny at width 2" in error_of(train_imagenet(f"--init={trained_run}", "--width=2"))
+    assert "no model at" in error_of(train_imagenet(f"--init={tmp_path / 'nothing'}"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_is_trained_from_an_artifact(train_imagenet: Callable[..., Any], tmp_path: Path) -> None:
+    from mnasnet_cli.artifacts.loaded import load_model
+
+    prefix = make_checkpoint(tmp_path / "made", classifier_config(), ["a", "b"])
+    (tmp_path / "tflite").mkdir()
+    (tmp_path / "tflite" / "model.tflite").touch()
+    load_model(prefix).manifest("tflite").write(tmp_path / "tflite")
+    for model in ("tflite", "tflite/model.tflite"):
+        message = error_of(train_imagenet(f"--init={tmp_path / model}"))
+        assert message.endswith(f"is an exported artifact (tflite); start from what it was made of, {prefix}")
+    assert not (tmp_path / "run").exists()
