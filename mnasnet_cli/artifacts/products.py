@@ -1,10 +1,12 @@
 """Narrow projections as products of matrices, which fill the processor better than XNNPACK's convolutions do.
 
 For a 1×1 convolution of 17 to 31 outputs XNNPACK takes a kernel of 16 lanes, and takes it twice; for a product of
-matrices one of 32 lanes. All pixels are one matrix then: row by row, an image of 8 px would fill its tiles of seven
-badly. A product has no bias, though, and an addition would cost what is won. But between bottlenecks everything is
-linear, so a projection's bias b can wait: residual sums pass it on, and the convolutions that expand the next
-bottlenecks take it into their own, for W(x + b) + c = Wx + (Wb + c). The net stays the same.
+matrices one of 32 lanes. Each row of an image is a matrix then, if it fills that kernel's tiles; where it would fill
+them badly, as 8 pixels do, all pixels are one matrix, although XNNPACK copies what it reshapes for two readers.
+
+A product has no bias, and an addition would cost what is won. But between bottlenecks everything is linear, so a
+projection's bias b can wait: residual sums pass it on, and the convolutions that expand the next bottlenecks take it
+into their own, for W(x + b) + c = Wx + (Wb + c). The net stays the same.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from mnasnet_cli.artifacts.graphs import constant_node
 from mnasnet_cli.artifacts.narrow import LANES, VECTOR
 from mnasnet_cli.artifacts.stretches import Stretches, new_node, replaced
 
+TILE = 7  # rows of a matrix that a product takes at once with AVX-512
+FILLED = 0.95  # of the tiles, at least
 _SUMS = ("Add", "AddV2")
 
 
@@ -96,9 +100,11 @@ def _takers(node: Any, stretches: Stretches) -> list[Biased] | None:
 
 
 def _product(convolution: Any, name: str, shape: Sequence[int | None], stretches: Stretches) -> list[Any]:
-    """The nodes that give what the convolution does, of that shape [N, H, W, C]: [N · H · W, K] × [K, C]."""
+    """The nodes that give what the convolution does, of that shape [N, H, W, C]: by rows, or [N · H · W, K] × [K, C]."""
     pixels, kernel = convolution.input
-    inputs = stretches.weights(convolution).shape[2]
+    inputs, width = stretches.weights(convolution).shape[2], shape[2]
+    if width and width >= FILLED * TILE * -(-width // TILE):
+        return [new_node(name, "BatchMatMulV2", [pixels, kernel], convolution)]
     flat = _reshaped(f"{name}/flat", pixels, [1, 1, -1, inputs], convolution)
     product = new_node(f"{name}/product", "BatchMatMulV2", [flat[-1].name, kernel], convolution)
     return [*flat, product, *_reshaped(name, product.name, [-1, *shape[1:]], convolution)]
