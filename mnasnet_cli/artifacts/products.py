@@ -100,7 +100,7 @@ def _takers(node: Any, stretches: Stretches) -> list[Biased] | None:
 
 
 def _product(convolution: Any, name: str, shape: Sequence[int | None], stretches: Stretches) -> list[Any]:
-    """The nodes that give what the convolution does, of that shape [N, H, W, C]: by rows, or [N · H · W, K] × [K, C]."""
+    """The nodes that give what the convolution does, of that shape [N, H, W, C]."""
     pixels, kernel = convolution.input
     inputs, width = stretches.weights(convolution).shape[2], shape[2]
     if width and width >= FILLED * TILE * -(-width // TILE):
@@ -111,7 +111,7 @@ def _product(convolution: Any, name: str, shape: Sequence[int | None], stretches
 
 
 def _reshaped(name: str, source: str, shape: Sequence[int | None], like: Any) -> list[Any]:
-    """A Reshape, which moves nothing in memory, and the constant that it needs; numbers of the type of `like`."""
+    """A Reshape and the constant that it needs; numbers of the type of `like`."""
     constant = constant_node(f"{name}/shape", np.array(shape, np.int32))
     node = new_node(name, "Reshape", [source, constant.name], like)
     node.attr["Tshape"].type = tf.int32.as_datatype_enum
