@@ -14,6 +14,7 @@ from mnasnet_cli.artifacts.functions import CLASSIFIER_OUTPUTS, HEAD_OUTPUTS, se
 from mnasnet_cli.artifacts.graphs import MULTIPLY, SEPARATE, TENSORS, build_graph
 from mnasnet_cli.artifacts.loaded import LoadedModel
 from mnasnet_cli.artifacts.narrow import fill_classes, narrow_bottlenecks
+from mnasnet_cli.artifacts.numbering import number_from_last_to_first
 from mnasnet_cli.artifacts.products import multiply_narrow_projections
 from mnasnet_cli.artifacts.silence import silenced
 from mnasnet_cli.artifacts.written import Written, describe
@@ -98,7 +99,7 @@ def _convert(
         converter = tf.lite.TFLiteConverter.from_saved_model(saved)
         configure(converter)
         try:
-            content = converter.convert()
+            content = number_from_last_to_first(converter.convert())
         except (ValueError, RuntimeError) as error:  # ConverterError is one of the latter
             raise CheckFailed(f"TensorFlow's converter can't convert this net: {first_line(error)}") from error
     path = folder / FILE
