@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnasnet_cli import __version__, console
-from mnasnet_cli.errors import MnasnetError, nearest
+from mnasnet_cli.errors import MnasnetError, StoppedByUser, nearest
 from mnasnet_cli.quiet import silence_tensorflow
 
 # Each command is the function of the same name (with underscores) in the module of the same name in
@@ -94,8 +94,8 @@ class CommandGroup(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()  # a reader that has gone away shows here rather than at interpreter exit
             return result
-        except KeyboardInterrupt:
-            console.say("interrupted")
+        except (KeyboardInterrupt, StoppedByUser) as stopped:
+            console.say(str(stopped) or "interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
 

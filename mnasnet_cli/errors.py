@@ -41,6 +41,12 @@ class Stopped(MnasnetError):
     exit_code = 143  # 128 + SIGTERM
 
 
+class StoppedByUser(Stopped):
+    """Ctrl-C was pressed, and a checkpoint was saved before stopping."""
+
+    exit_code = 130  # 128 + SIGINT
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, without the names of graph nodes; its type where it says nothing."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.console import duration, progress
-from mnasnet_cli.errors import Stopped
 from mnasnet_cli.metrics.plots import plot_curves
 from mnasnet_cli.tasks.task import Evaluation, Task
 from mnasnet_cli.training import schedules
@@ -26,7 +25,7 @@ from mnasnet_cli.training.failures import NotFinite, not_finite
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.recalibration import Recalibration
-from mnasnet_cli.training.run_directory import RunDirectory, read_metrics
+from mnasnet_cli.training.run_directory import CURVES_FILE, RunDirectory, read_metrics
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.steps import MAX_STEPS, Outcome, TrainSteps
 
@@ -115,7 +114,7 @@ class Trainer:
             elif stop or save:
                 self._save(step)
             if stop:
-                raise Stopped(f"stopped by SIGTERM; the checkpoint of step {step:,} is saved, start again to go on")
+                raise self.stop.outcome(f"the checkpoint of step {step:,} is saved, start again to go on")
         return step
 
     def _batches(self, epoch: int, done: int) -> Any:
@@ -196,7 +195,7 @@ class Trainer:
         shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
         self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.clock.seconds)})")
         if self.processes.chief:
-            plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / "curves.png")
+            plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / CURVES_FILE)
         if numbers.get(self.task.metric, -math.inf) > self.best:
             self.best = numbers[self.task.metric]
             self.checkpoints.save_best(step)  # the weights are finite, or the loss would not be

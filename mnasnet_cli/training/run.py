@@ -54,7 +54,7 @@ def train(
     Raises:
       MnasnetError: every fault that a user can mend. A run that was begun here is removed again where it has no
         checkpoint yet, unless its loss became infinite or NaN.
-      Stopped: SIGTERM arrived, and a checkpoint was saved.
+      Stopped: SIGTERM or Ctrl-C, and a checkpoint was saved.
     """
     share_cores(config.training.batch_parts)
     cluster = read_cluster()

@@ -23,6 +23,9 @@ ENVIRONMENT_FILE = "environment.json"
 METRICS_FILE = "metrics.jsonl"
 RESULTS_FILE = "results.json"
 LOG_FILE = "train.log"
+CURVES_FILE = "curves.png"
+_OWN_FILES = (CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, ".lock")
+_OWN_FOLDERS = ("checkpoints", "best", "events")
 
 # A run may go on with another value of these: they change how far it goes and how it is watched, not what it computes
 # on the way.
@@ -85,8 +88,7 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock is None or self._lock.closed:
             self._lock = _lock(self.path)
-        for left in self.path.glob(".*.tmp"):  # by a process that was killed
-            left.unlink(missing_ok=True)
+        self._clear_unfinished()  # of a process that was killed
         write_atomically(self.path / CONFIG_FILE, config.to_yaml())
         environment = {"data": dict(data), "init": init, **describe_environment()}
         write_atomically(self.path / ENVIRONMENT_FILE, json.dumps(environment, indent=2))
@@ -145,16 +147,24 @@ class RunDirectory:
             write_atomically(self.path / RESULTS_FILE, json.dumps(results, indent=2) + "\n")
 
     def close(self, *, keep: bool = True) -> None:
-        """Releases the run; one that this process began is removed again unless `keep`."""
+        """Releases the run; one that this process began is removed again unless `keep`, and nothing else with it."""
         if self._lock is not None:
             self._lock.close()
         if keep or not self._began:
             return
-        for path in self.path.iterdir() if self.path.is_dir() else ():
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        self._clear_unfinished()
+        for name in _OWN_FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in _OWN_FILES:
+            (self.path / name).unlink(missing_ok=True)
         for folder in self._made:
             with contextlib.suppress(OSError):  # somebody else has put something there
                 folder.rmdir()
+
+    def _clear_unfinished(self) -> None:
+        for name in _OWN_FILES:
+            for left in self.path.glob(f".{name}.*.tmp"):
+                left.unlink(missing_ok=True)
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
@@ -215,6 +225,10 @@ def _visible(path: Path) -> bool:
 
 
 def _move_aside(path: Path) -> None:
+    if Path.cwd().is_relative_to(path.resolve()):
+        raise ConfigError(
+            f"{path} is where this command was started, and --fresh would move that folder aside; start it elsewhere"
+        )
     aside = path.with_name(f"{path.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     path.rename(aside)
     say(f"the old run is kept in {aside}")

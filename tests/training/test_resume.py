@@ -120,8 +120,14 @@ def test_steps_and_logs_do_not_depend_on_how_calls_are_grouped(
     assert_same(tmp_path / "one at a time", tmp_path / "many at a time")
 
 
-def test_sigterm_saves_exits_143_and_the_run_goes_on(
-    mnasnet: Callable[..., Any], shape_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_run_goes_on(
+    mnasnet: Callable[..., Any],
+    shape_records: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
 ) -> None:
     from mnasnet_cli.training import loop
 
@@ -135,14 +141,14 @@ def test_sigterm_saves_exits_143_and_the_run_goes_on(
     def call(self: Any, *args: Any) -> Any:
         calls[0] += 1
         if calls[0] == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             time.sleep(0.1)
         return original(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Trainer, "_call", call)
         outcome = mnasnet(*command, f"--run-dir={stopped}")
-    assert outcome.code == 143, outcome.err
+    assert outcome.code == code, outcome.err
     assert "the checkpoint of step 3 is saved" in outcome.err.splitlines()[-1]
     assert mnasnet(*command, f"--run-dir={stopped}").code == 0
     assert_same(stopped, whole)

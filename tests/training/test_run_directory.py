@@ -48,6 +48,28 @@ def test_a_run_that_came_to_nothing_is_removed_with_the_folders_made_for_it(tmp_
     assert list((tmp_path / "empty").iterdir()) == []
 
 
+def test_what_others_put_there_stays(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / ".git").mkdir(parents=True)
+    (project / ".env").write_text("SECRET=1")
+    (project / ".notes.tmp").write_text("mine")
+    run = open_run(project)
+    (project / "notes.txt").write_text("written while it trained")
+    (project / "checkpoints").mkdir()
+    run.note("hello")
+    run.close(keep=False)
+    assert {path.name for path in project.iterdir()} == {".git", ".env", ".notes.tmp", "notes.txt"}
+
+
+def test_fresh_does_not_move_the_ground_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run" / "checkpoints")
+    for path in (Path(".."), tmp_path / "run"):
+        with pytest.raises(ConfigError, match="is where this command was started"):
+            open_run(path, fresh=True)
+    assert (tmp_path / "run" / "config.yaml").exists()
+
+
 def test_a_run_that_was_there_is_never_removed(tmp_path: Path) -> None:
     begin(tmp_path / "run", checkpoint=False)
     open_run(tmp_path / "run").close(keep=False)
