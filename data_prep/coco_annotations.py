@@ -64,6 +64,8 @@ class AnnotationFile:
         number_of, name = _whole(entry, "id"), entry.get("name") if isinstance(entry, dict) else None
         if number_of is None or not isinstance(name, str):
             raise NotJsonError(f"not COCO's: entry {number} of 'categories' lacks a whole number 'id' or a 'name'")
+        if any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+            raise NotJsonError(f"not COCO's: the name of category {number_of} holds half a surrogate pair")
         if number_of in self.categories:
             raise NotJsonError(f"not COCO's: two categories have the id {number_of}")
         self.categories[number_of] = " ".join(name.split())  # it goes into lines of labels.txt

@@ -149,6 +149,17 @@ def _list_val(lister: _Lister, root: Path, val: Path, labels: Path | None) -> No
     lister.list_flat("validation", val, labels)
 
 
+def _check_class_name(name: str, place: Path) -> None:
+    """Refuse a name that neither labels.txt nor a record can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise DataError(f"the name of class {shown} in {place} is not UTF-8; rename it") from None
+    if len(name.splitlines()) > 1 or "\t" in name:
+        raise DataError(f"the name of class {name!r} in {place} holds a tab or a line break; rename it")
+
+
 class _Lister:
     """Collects tables and classes while splits are listed, train first: its classes are the classes."""
 
@@ -166,6 +177,7 @@ class _Lister:
         first = not self.synsets
         numbers = {synset: number for number, synset in enumerate(self.synsets, 1)}
         for name, files in groups:
+            _check_class_name(name, place)
             if first:
                 self.synsets.append(name)
                 numbers[name] = len(self.synsets)

@@ -36,8 +36,12 @@ class Record(NamedTuple):
 
 
 class Table(Protocol):
-    """The images of one split, numbered 0..n-1, as workers need them. sizes: bytes, by which a change is noticed."""
+    """The images of one split, numbered 0..n-1, as workers need them. base: their folder or archive.
 
+    sizes: bytes, by which a change is noticed.
+    """
+
+    base: str
     sizes: array[int]
 
     def __len__(self) -> int: ...

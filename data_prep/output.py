@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_prep.options import Options
 from mnasnet_cli.data.schema import DATASET_FILE, JOURNAL_PATTERN, SPLITS, shard_groups
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from data_prep.job import Source
 
 
 def check_out(out: Path, options: Options) -> None:
@@ -20,15 +24,40 @@ def check_out(out: Path, options: Options) -> None:
         raise DataError(f"cannot make {out}: {above} is a file")
     if not os.access(above, os.W_OK | os.X_OK):
         raise DataError(f"cannot write to {out}: {above} is read-only")
+    part, parts = options.part
+    finished = (out / DATASET_FILE).exists()
+    if not finished:
+        _check_share(out, parts)
     if options.resume or not out.exists():
         return
-    part, parts = options.part
-    if (out / DATASET_FILE).exists():
+    if finished:
         raise DataError(f"{out} holds finished records; choose another folder, or remove it")
     if journal_path(out, part, parts).exists() or (parts == 1 and any(out.glob(JOURNAL_PATTERN))):
         raise DataError(f"{out} holds unfinished records; go on with --resume, or remove the folder")
     if any(split in SPLITS for split, _ in shard_groups(out)) and not any(out.glob(JOURNAL_PATTERN)):
         raise DataError(f"{out} already holds record shards; choose another folder, or remove them")
+
+
+def _check_share(out: Path, parts: int) -> None:
+    """Refuse to share the work otherwise than it was begun: nobody would join the journals of the two."""
+    for path in sorted(out.glob(JOURNAL_PATTERN)):
+        begun, now = path.stem.rpartition("-of-")[2].lstrip("0"), str(parts)
+        if begun != now:
+            before, here = (f"with --part I/{count}" if count != "1" else "without --part" for count in (begun, now))
+            raise ConfigError(
+                f"the records in {out} were begun {before}, but this run is {here};"
+                f" go on {before} and with --resume, or choose another folder"
+            )
+
+
+def check_apart(out: Path, source: Source) -> None:
+    """Refuse to write among the images: the next run would take the records for a part of the source."""
+    place = out.resolve()
+    if place == source.root.resolve():
+        raise ConfigError(f"{out} is the source itself; choose another folder for the records")
+    for table in source.tables.values():
+        if place.is_relative_to(Path(table.base).resolve()):
+            raise ConfigError(f"{out} lies among the images of {table.base}; choose another folder for the records")
 
 
 def journal_path(out: Path, part: int, parts: int) -> Path:

@@ -9,10 +9,11 @@ from typing import Any
 from data_prep import summary
 from data_prep.job import BadImageError, Job, Source, source_key, write_shard
 from data_prep.options import Options
-from data_prep.output import OutputFolder, check_out, journal_path
+from data_prep.output import OutputFolder, check_apart, check_out, journal_path
 from data_prep.pool import default_workers, run_tasks, stopped_by_sigterm
 from data_prep.shards import (
     Journal,
+    check_journals,
     check_plan,
     is_whole,
     remove_partial,
@@ -38,17 +39,22 @@ def write_records(
     on_progress(done, total) is called with numbers of images, for the first time after the workers have started.
 
     Raises DataError where the source, an image or what `out` holds is at fault; nothing of this run is left then,
-    unless `resume` was asked for. Stopped by SIGTERM or Ctrl-C, whole shards are kept for --resume.
+    unless `resume` was asked for. Raises ConfigError before anything is written where `out` was begun with other
+    options, or lies in the source. Stopped by SIGTERM or Ctrl-C, whole shards are kept for --resume.
     """
     check_out(out, options)
     source = find()
+    check_apart(out, source)
     wanted = {"train": options.train_shards, "validation": options.val_shards}
     counts = {split: min(wanted[split], len(table)) for split, table in source.tables.items()}
     job = Job(source, out, options, counts)
     job.orders = {split: shuffled(len(source.tables[split]), f"{options.seed} {split}") for split in counts}
     plan = _plan(job)
+    finished = (out / DATASET_FILE).exists()
+    if not finished:
+        check_journals(out, plan)
     with OutputFolder(out) as folder, stopped_by_sigterm(STOPPED):
-        if (out / DATASET_FILE).exists():
+        if finished:
             return _mend(job, plan, on_progress)
         return _write(job, plan, folder, on_progress)
 

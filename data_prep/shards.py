@@ -8,15 +8,22 @@ import os
 import random
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mnasnet_cli.data.schema import count_records, frame_record
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.data.schema import JOURNAL_PATTERN, count_records, frame_record
+from mnasnet_cli.errors import ConfigError, DataError
 
 BUFFER_BYTES = 1 << 20
 TEMPORARY = ".partial"  # between a shard's name and the writer's process id
+PLAN_FLAGS = {
+    "train_shards": "--train-shards",
+    "validation_shards": "--val-shards",
+    "seed": "--seed",
+    "max_side": "--max-side",
+}
 
 
 class ShardWriter:
@@ -97,7 +104,7 @@ class Journal:
         self.entries: dict[str, dict[str, Any]] = {}
 
     def load(self) -> None:
-        """Read the journal. Raises DataError where it was made with another plan, saying what differs."""
+        """Read the journal. Raises what `check_plan` does where it was made with another plan."""
         lines = self.path.read_text().split("\n")[:-1]  # a last line without its end was being written when killed
         try:
             stored = json.loads(lines[0])
@@ -119,16 +126,27 @@ class Journal:
             file.write(json.dumps(entry) + "\n")
 
 
+def check_journals(directory: Path, plan: Mapping[str, Any]) -> None:
+    """Raise what `check_plan` does where any part began with another plan: its shards would lie beside others."""
+    for path in sorted(directory.glob(JOURNAL_PATTERN)):
+        with suppress(FileNotFoundError):  # the parts are being joined
+            Journal(path, plan).load()
+
+
 def check_plan(directory: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise DataError where records in `directory` were made from something else than what `now` says."""
-    different = [key for key in now if before.get(key) != now[key]]
-    if different:
-        key = different[0]
-        was = "" if len(str(now[key])) > 20 else f" (was {before.get(key)}, is {now[key]})"
-        raise DataError(
-            f"cannot go on in {directory}: {key.replace('_', ' ')} differs from the run that began there{was};"
-            " use the same, or another folder"
-        )
+    """Raise an error that says what differs where records in `directory` were begun otherwise than `now` says.
+
+    It is a DataError where the source differs, a ConfigError where only flags do.
+    """
+    different = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    began, advice = "from the run that began there", "use the same, or another folder"
+    for key in different:
+        if key not in PLAN_FLAGS:  # this first: of another source, the numbers of shards may differ, too
+            raise DataError(f"cannot go on in {directory}: {key.replace('_', ' ')} differs {began}; {advice}")
+    flags = [f"{PLAN_FLAGS[key]} (was {before.get(key)}, is {now.get(key)})" for key in different]
+    if flags:
+        verb = "differs" if len(flags) == 1 else "differ"
+        raise ConfigError(f"cannot go on in {directory}: {' and '.join(flags)} {verb} {began}; {advice}")
 
 
 def is_whole(path: Path, examples: int, size: int | None = None) -> bool:

@@ -96,11 +96,13 @@ def print_objects(splits: dict[str, dict[str, Any]]) -> None:
 def _say_more(out: Path, result: dict[str, Any], options: Any) -> None:
     splits = result["splits"]
     for name, asked in (("train", options.train_shards), ("validation", options.val_shards)):
-        if name not in splits:
+        if f"{name}_shards" not in result["plan"]:  # `splits` lacks those, too, of which this part has no shard
             console.warn(f"the source has no {name} images")
-        elif splits[name]["shards"] < asked and not result["missing_parts"]:
+        elif result["missing_parts"]:
+            continue  # what is known of a part says little of the whole
+        elif splits[name]["shards"] < asked:
             console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}: there are no more images")
-        if name in splits and splits[name].get("objects", {}).get("boxes") == 0:
+        if splits.get(name, {}).get("objects", {}).get("boxes") == 0:
             console.warn(f"no {name} image has a box")
     if result.get("images_in_both_splits"):
         console.warn(

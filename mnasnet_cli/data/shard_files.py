@@ -58,8 +58,8 @@ def find_shards(directory: Path, split: str, kind: str | None = None) -> list[Pa
     command = f"mnasnet {COMMANDS.get(kind or _kind(directory), COMMANDS['imagenet'])} SOURCE {directory}"
     if not directory.is_dir():
         raise DataError(f"no record folder {directory}; make it with `{command}`")
-    if not (directory / DATASET_FILE).exists() and any(directory.glob(JOURNAL_PATTERN)):
-        raise DataError(f"the records in {directory} are unfinished; finish them with `{command} --resume`")
+    if not (directory / DATASET_FILE).exists() and (journals := sorted(directory.glob(JOURNAL_PATTERN))):
+        raise DataError(f"the records in {directory} are unfinished; finish them with {_go_on(command, journals[0])}")
     groups = {count: paths for (name, count), paths in shard_groups(directory).items() if name == split}
     if not groups:
         raise DataError(f"no {split}-*-of-* records in {directory}; make them with `{command}`")
@@ -77,6 +77,14 @@ def find_shards(directory: Path, split: str, kind: str | None = None) -> list[Pa
         remedy = f"make it with `{command} --resume`" if stems[0] == split else "copy it from where the records are"
         raise DataError(f"shard {missing[0]}{more} is missing in {directory}; {remedy}")
     return paths
+
+
+def _go_on(command: str, journal: Path) -> str:
+    """Return how to finish what a journal is of, for messages."""
+    parts = journal.stem.rpartition("-of-")[2].lstrip("0")
+    if parts == "1":
+        return f"`{command} --resume` and the flags that they were begun with"
+    return f"`{command} --part I/{parts} --resume` for I from 1 to {parts}, and the flags that they were begun with"
 
 
 def _kind(directory: Path) -> str:

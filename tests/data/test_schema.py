@@ -151,8 +151,13 @@ def test_the_object_detection_apis_names_are_shards(tmp_path: Path) -> None:
 
 def test_unfinished_records_are_no_records(tmp_path: Path) -> None:
     write(tmp_path / "train-00000-of-00001", [ONE])
-    (tmp_path / "unfinished-part-00001-of-00001.jsonl").write_text("{}\n")
-    with pytest.raises(DataError, match="unfinished"):
+    journal = tmp_path / "unfinished-part-00001-of-00001.jsonl"
+    journal.write_text("{}\n")
+    with pytest.raises(DataError, match=r"unfinished; .* --resume` and the flags that they were begun with") as caught:
+        schema.load_dataset_info(tmp_path)
+    assert "--part" not in str(caught.value)
+    journal.rename(tmp_path / "unfinished-part-00003-of-00010.jsonl")
+    with pytest.raises(DataError, match=r"unfinished; .* --part I/10 --resume` for I from 1 to 10, and the flags"):
         schema.load_dataset_info(tmp_path)
 
 

@@ -125,6 +125,7 @@ def test_damaged_zips_are_named(pristine_coco: Path, tmp_path: Path) -> None:
         ('{"images": [{"id": 1, "file_name": "a.jpg"}]}', r"image 1 \(a\.jpg\) lacks 'width' or 'height'"),
         ('{"categories": [{"id": 1}]}', "entry 0 of 'categories' lacks"),
         ('{"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}', "two categories have the id 1"),
+        ('{"categories": [{"id": 1, "name": "a\\udcff"}]}', "category 1 holds half a surrogate pair"),
     ],
 )
 def test_what_is_no_annotation_file(mnasnet: Any, coco_source: Path, tmp_path: Path, text: str, message: str) -> None:

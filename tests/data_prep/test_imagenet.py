@@ -18,7 +18,7 @@ from folder_contents import contents
 from imagenet_cases import prepare
 
 from mnasnet_cli.data import schema
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import ConfigError, DataError
 
 
 def test_records_hold_every_image_once(pristine_imagenet: Path, imagenet_records: Path) -> None:
@@ -129,7 +129,7 @@ def test_resume_writes_only_what_is_missing(imagenet_source: Path, imagenet_reco
     assert prepare(imagenet_source, out, resume=True)["kept_shards"] == 4
     assert contents(out) == contents(imagenet_records)
     assert (out / "train-00000-of-00004").stat().st_mtime_ns == kept
-    with pytest.raises(DataError, match="seed differs"):
+    with pytest.raises(ConfigError, match=r"--seed \(was 0, is 4\) differs"):
         prepare(imagenet_source, out, resume=True, seed=4)
     (imagenet_source / "train" / "n90000001" / "n90000001_00000.JPEG").rename(
         imagenet_source / "train" / "n90000001" / "x.JPEG"

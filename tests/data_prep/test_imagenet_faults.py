@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,13 @@ def test_failing_leaves_a_folder_that_was_there_as_it_was(imagenet_source: Path,
     assert schema.load_dataset_info(out).splits["validation"].examples == 11
 
 
+def rename_class(split: Path, name: str = os.fsdecode(b"c\xff")) -> None:
+    try:
+        (split / "n90000001").rename(split / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -84,6 +92,12 @@ def test_failing_leaves_a_folder_that_was_there_as_it_was(imagenet_source: Path,
         (lambda root: (root / "val" / "n90000003").rename(root / "val" / "n1"), "class n1 .* not among the 3 classes"),
         (lambda root: [shutil.rmtree(path) for path in root.glob("train/*")], "no class folders in .*train"),
         (lambda root: [shutil.rmtree(path) for path in root.glob("val/*")], "name the file with its labels"),
+        (lambda root: rename_class(root / "train"), r"the name of class c\\xff in .*source/train is not UTF-8; rename"),
+        (lambda root: rename_class(root / "val"), r"the name of class c\\xff in .*source/val is not UTF-8; rename it"),
+        (
+            lambda root: rename_class(root / "train", "a\tb"),
+            r"the name of class 'a\\tb' in .* holds a tab or a line break",
+        ),
     ],
 )
 def test_sources_at_fault(imagenet_source: Path, tmp_path: Path, change: Any, message: str) -> None:
@@ -91,6 +105,27 @@ def test_sources_at_fault(imagenet_source: Path, tmp_path: Path, change: Any, me
     with pytest.raises(DataError, match=message):
         prepare(imagenet_source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_class_of_a_tar_that_is_not_utf8(imagenet_source: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "inner.tar", "w") as tar:
+        tar.add(imagenet_source / "train" / "n90000001" / "n90000001_00000.JPEG", "a.JPEG")
+    shutil.rmtree(imagenet_source / "train")
+    with tarfile.open(imagenet_source / "ILSVRC2012_img_train.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        tar.add(tmp_path / "inner.tar", os.fsdecode(b"c\xff.tar"))
+    with pytest.raises(DataError, match=r"the name of class c\\xff in .*ILSVRC2012_img_train\.tar is not UTF-8"):
+        prepare(imagenet_source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["", "train", "val/n90000001", "train/records", "link"])
+def test_records_do_not_go_among_the_images(imagenet_source: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "link").symlink_to(imagenet_source)
+    before = sorted(imagenet_source.rglob("*"))
+    with pytest.raises(ConfigError, match=r"(is the source itself|lies among the images of .*); choose another folder"):
+        prepare(imagenet_source, tmp_path / "link" if place == "link" else imagenet_source / place, resume=True)
+    assert sorted(imagenet_source.rglob("*")) == before
+    prepare(imagenet_source, imagenet_source / "records")  # beside them they do no harm
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from data_prep.pool import Report, run_tasks
-from data_prep.shards import Journal, ShardWriter, is_whole, remove_partial, shard_range, shuffled
+from data_prep.shards import Journal, ShardWriter, check_plan, is_whole, remove_partial, shard_range, shuffled
 from mnasnet_cli.data.schema import read_records
-from mnasnet_cli.errors import DataError, EnvironmentProblem
+from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
 
 
 def test_shard_appears_only_when_whole(tmp_path: Path) -> None:
@@ -71,8 +71,20 @@ def test_journal_survives_a_torn_line_and_knows_its_plan(tmp_path: Path) -> None
     again = Journal(path, {"seed": 0, "train_shards": 4})
     again.load()
     assert again.entries == {"a": {"shard": "a", "examples": 3}}
-    with pytest.raises(DataError, match=r"seed differs from the run that began there \(was 0, is 5\)"):
+    with pytest.raises(ConfigError, match=r"--seed \(was 0, is 5\) differs from the run that began"):
         Journal(path, {"seed": 5, "train_shards": 4}).load()
+
+
+def test_plans_differ_in_the_source_or_in_flags(tmp_path: Path) -> None:
+    plan = {"train_shards": 2, "validation_shards": 1, "seed": 0, "list_of_train_images": "a", "list_of_val": "b"}
+    check_plan(tmp_path, plan, dict(plan))
+    flags = r"--train-shards \(was 2, is 100\) and --val-shards \(was 1, is 10\) differ from"
+    with pytest.raises(ConfigError, match=flags):
+        check_plan(tmp_path, plan, plan | {"train_shards": 100, "validation_shards": 10})
+    with pytest.raises(DataError, match="list of train images differs"):  # whatever the number of shards
+        check_plan(tmp_path, plan, plan | {"train_shards": 100, "list_of_train_images": "c"})
+    with pytest.raises(DataError, match="list of val differs"):  # a split that is gone
+        check_plan(tmp_path, plan, {key: value for key, value in plan.items() if "val" not in key})
 
 
 def square(shared: int, task: tuple[int], report: Report) -> int:
