@@ -88,7 +88,7 @@ def predict(
     if json_output:
         about = {"model": model, "format": runner.format, "kind": runner.kind, "image_size": runner.image_size}
         console.emit_json({**about, "images": printer.rows, "failed": failed})
-    elif output_format is Format.TABLE:
+    elif output_format is Format.TABLE and printer.rows:
         printer.table(model)
     if annotator is not None and printer.count:
         console.say(f"{printer.count:,} drawn pictures in {out}")

@@ -5,21 +5,26 @@ from __future__ import annotations
 import glob
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.prediction.video import VIDEO_SUFFIXES, video_frames
 
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
 STANDARD_INPUT = "-"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})  # any case
 ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
-# How the files begin that may come through standard input; what else comes is a list of paths.
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+NOT_A_PICTURE = "not a picture"
+# Every encoded picture has some of these, or isn't UTF-8; NUL divides paths, and the others are no part of their names.
+_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Picture:
     place: PurePath
     """Where a drawing of it goes below the output folder, without its ending."""
     encoded: bytes
-    """A JPEG or PNG, upright."""
+    """A JPEG or PNG, upright, in 8 bits and without transparency."""
     width: int
     height: int
 
@@ -64,19 +69,27 @@ def read_pictures(
 
 def _from_standard_input(stream: IO[bytes], frame_step: int) -> Iterator[Picture | BadPicture]:
     data = stream.read()
-    if data.startswith(_SIGNATURES):
-        yield read_picture("standard input", PurePath("stdin"), data)
-        return
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        yield BadPicture("standard input", "neither a picture nor a list of paths")
+    text = _as_text(data)
+    if text is None:
+        picture = read_picture("standard input", PurePath("stdin"), data)
+        if isinstance(picture, BadPicture) and picture.reason == NOT_A_PICTURE:
+            picture = BadPicture(picture.name, "neither a picture nor a list of paths in UTF-8")
+        yield picture
         return
     names = [name for name in text.split("\0" if "\0" in text else "\n") if name.strip()]
     if not names:
         yield BadPicture("standard input", "empty: expected a picture or a list of paths")
     for name in names:
         yield from _from_path(name.strip("\r\n"), frame_step)
+
+
+def _as_text(data: bytes) -> str | None:
+    """The bytes as a list of paths, whatever its first name begins with; None where they are a file's."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if _CONTROLS.search(text) else text
 
 
 def _from_path(given: str, frame_step: int) -> Iterator[Picture | BadPicture]:
@@ -130,10 +143,13 @@ def _frames(path: Path, place: PurePath, frame_step: int) -> Iterator[Picture]:
 def read_picture(name: str, place: PurePath, data: bytes) -> Picture | BadPicture:
     """An encoded picture of any kind that Pillow reads, turned as its EXIF orientation says.
 
-    An upright JPEG or PNG is passed on as it is, so that it is decoded as the records of an evaluation are; others
-    become PNG. Of an animation, the first frame counts.
+    An upright JPEG or PNG is passed on as it is, so that it is decoded as the records of an evaluation are; others,
+    and those of more than 8 bits or with transparency, become PNG as images become records. Of an animation, the first
+    frame counts.
     """
     from PIL import Image, ImageOps
+
+    from data_prep.jpeg import to_plain
 
     if not data:
         return BadPicture(name, "empty file")
@@ -143,14 +159,21 @@ def read_picture(name: str, place: PurePath, data: bytes) -> Picture | BadPictur
             with Image.open(io.BytesIO(data)) as image:
                 image.load()  # a file that was cut short shows here
                 upright = image.getexif().get(ORIENTATION, 1) in (0, 1)
-                jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")  # others may be CMYK
-                if upright and (jpeg or image.format == "PNG"):
+                if upright and _is_plain(image):
                     return Picture(name, place, data, image.width, image.height)
-                turned = ImageOps.exif_transpose(image).convert("RGB")
+                ImageOps.exif_transpose(image, in_place=True)  # a copy would forget the bits of a TIFF
+                plain = to_plain(image)
                 buffer = io.BytesIO()
-                turned.save(buffer, "PNG", compress_level=1)
-                return Picture(name, place, buffer.getvalue(), turned.width, turned.height)
+                plain.save(buffer, "PNG", compress_level=1)
+                return Picture(name, place, buffer.getvalue(), plain.width, plain.height)
     except Image.UnidentifiedImageError:
-        return BadPicture(name, "not a picture")
+        return BadPicture(name, NOT_A_PICTURE)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         return BadPicture(name, " ".join(str(error).split()) or "damaged")
+
+
+def _is_plain(image: ImageFile) -> bool:
+    """Whether TensorFlow's decoder shows a file as records would: it drops transparency, and takes no CMYK."""
+    if image.format in ("JPEG", "MPO"):
+        return image.mode in ("L", "RGB")
+    return image.format == "PNG" and image.mode in ("L", "RGB", "P") and "transparency" not in image.info

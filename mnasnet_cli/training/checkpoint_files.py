@@ -70,12 +70,20 @@ def newest_checkpoint(run_dir: Path, *, best: bool = False) -> str:
 def find_checkpoint(model: str, *, best: bool = False) -> str:
     """The checkpoint prefix that a MODEL argument means: a run directory's newest (or best) one, or a prefix itself.
 
+    A folder of checkpoints means its newest; with `best`, RUN/checkpoints means its run.
+
     Raises:
       CheckpointError: there is no such checkpoint.
     """
     path = Path(model)
     if path.is_dir():
-        return newest_checkpoint(path, best=best)
+        prefixes = list_checkpoints(path)
+        if not prefixes:
+            return newest_checkpoint(path, best=best)
+        whole = path.absolute()  # "." has no name
+        if best and whole.name == CHECKPOINT_FOLDER:
+            return newest_checkpoint(whole.parent, best=True)
+        return prefixes[-1]
     prefix = model.removesuffix(".index")
     if Path(f"{prefix}.index").is_file():
         return prefix

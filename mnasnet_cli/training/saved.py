@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from mnasnet_cli.config import Config, validate
-from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.console import warn
+from mnasnet_cli.errors import CheckpointError, ConfigError
 from mnasnet_cli.training.checkpoints import CHECKPOINT_FOLDER, CheckpointContents, list_checkpoints
-from mnasnet_cli.training.run_directory import read_config
+from mnasnet_cli.training.run_directory import CONFIG_FILE, read_config
 from mnasnet_cli.variables import SlimModule
 
 # What a checkpoint's section "detection" may hold from before: settings of its training that have moved since.
 _RETIRED = ("freeze_backbone_norm",)
+_left_out: set[Path] = set()  # damaged runs that were named: a command may look for the newest run of each task
 
 
 def newest_run(task: str, root: Path = Path("runs")) -> Path:
-    """The run of a task that saved a checkpoint last.
+    """The run of a task that saved a checkpoint last; one whose configuration is damaged is left out with a warning.
 
     Raises:
       CheckpointError: there is none below `root`.
@@ -23,13 +25,24 @@ def newest_run(task: str, root: Path = Path("runs")) -> Path:
     found = []
     for run in root.iterdir() if root.is_dir() else ():
         prefixes = list_checkpoints(run / CHECKPOINT_FOLDER)
-        if prefixes and (read_config(run) or {}).get("task") == task:
+        if prefixes and _task_of(run) == task:
             found.append((Path(f"{prefixes[-1]}.index").stat().st_mtime, run))
     if not found:
         raise CheckpointError(
             f"there is no trained {task} run in {root}/; train one with `mnasnet train-{task}`, or name a MODEL"
         )
     return max(found)[1]
+
+
+def _task_of(run: Path) -> str | None:
+    try:
+        config = read_config(run)
+    except ConfigError:
+        if run.absolute() not in _left_out:
+            warn(f"{run} is left out: its {CONFIG_FILE} is damaged; to take this run all the same, name it as MODEL")
+        _left_out.add(run.absolute())
+        return None
+    return config.get("task") if config else None
 
 
 def config_of(contents: CheckpointContents, *, image_size: int | None = None, batch_size: int = 64) -> Config:

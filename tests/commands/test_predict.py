@@ -10,9 +10,11 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 from made_models import CATEGORIES, detector_config, make_checkpoint
-from PIL import Image
+from PIL import Image, features
 
+from data_prep.jpeg import prepare_image
 from mnasnet_cli.prediction import pictures, video
+from mnasnet_cli.prediction.annotation import Annotator
 from mnasnet_cli.prediction.pictures import BadPicture, Picture, read_picture, read_pictures
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
@@ -118,10 +120,28 @@ def test_standard_input_is_a_picture_or_a_list_of_paths(photos):
         listed = divider.join([str(photos / "a.jpg"), str(photos / "*.png"), str(photos / "none.jpg"), ""])
         found = list(read_pictures(["-"], stdin=io.BytesIO(listed.encode())))
         assert [type(one) for one in found] == [Picture, Picture, BadPicture]
-    for nothing, words in ((b"", "empty"), (b"\x00\xff\xfe", "neither a picture nor a list")):
+    bad_ones = ((b"", "empty"), (b"\x00\xff\xfe", "neither a picture nor a list"), (data[:900], "truncated"))
+    for nothing, words in bad_ones:
         [bad] = read_pictures(["-"], stdin=io.BytesIO(nothing))
         assert isinstance(bad, BadPicture)
         assert words in bad.reason
+
+
+@pytest.mark.parametrize("name", ["BMW.jpg", "RIFFle.jpg", "GIF8.jpg", "II*.jpg", "größer.jpg"])
+def test_a_list_may_begin_like_a_picture(photos, name, monkeypatch):
+    monkeypatch.chdir(photos)
+    (photos / "a.jpg").rename(name)
+    found = list(read_pictures(["-"], stdin=io.BytesIO(f"{name}\nb.png\n".encode())))
+    assert [picture.name for picture in found] == [name, "b.png"]
+    assert all(isinstance(picture, Picture) for picture in found)
+
+
+@pytest.mark.parametrize("form", ["AVIF", "GIF", "BMP", "WEBP", "PCX", "TIFF"])
+def test_standard_input_takes_the_kinds_that_files_have(form):
+    if form == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    [picture] = read_pictures(["-"], stdin=io.BytesIO(encode(Image.new("RGB", (1, 1)), form)))
+    assert isinstance(picture, Picture), picture
 
 
 def test_what_cannot_be_read_says_why(tmp_path):
@@ -142,13 +162,66 @@ def test_what_cannot_be_read_says_why(tmp_path):
 def test_any_kind_of_picture_becomes_one_that_tensorflow_reads(form, mode):
     import tensorflow as tf
 
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 6), (204, 0, 51)).convert(mode).save(buffer, form)
-    picture = read_picture("x", PurePath("x"), buffer.getvalue())
+    picture = read_picture("x", PurePath("x"), encode(Image.new("RGB", (8, 6), (204, 0, 51)).convert(mode), form))
     assert isinstance(picture, Picture)
     pixels = tf.io.decode_image(picture.encoded, channels=3).numpy()
     assert pixels.shape == (6, 8, 3)
     assert np.abs(pixels.astype(int) - [204, 0, 51]).max() < 12
+
+
+GRAY = np.arange(0, 240, 5, np.uint8).reshape(6, 8)  # no pixel is white
+WIDE = GRAY * np.uint16(256) + GRAY
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_gray_of_sixteen_bits_is_that_of_eight(form, orientation, tmp_path):
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    given = read_picture("x", PurePath("x"), encode(Image.fromarray(WIDE), form, exif=exif))
+    plain = read_picture("y", PurePath("y"), encode(Image.fromarray(GRAY), form, exif=exif))
+    assert np.array_equal(pixels_of(given), pixels_of(plain))
+    assert len(np.unique(pixels_of(given))) == GRAY.size
+    drawn = np.asarray(Image.open(Annotator(tmp_path).write(given, {"boxes": []})))
+    assert np.abs(drawn.astype(int) - pixels_of(plain)).max() < 12
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_transparency_is_laid_on_white_as_in_records(mode):
+    """Below what is transparent lies black, which TensorFlow's decoder would show."""
+    logo = Image.new("RGBA", (8, 6), (0, 0, 0, 0))
+    logo.paste((200, 200, 200, 255), (0, 0, 4, 6))
+    key = {"transparency": (0, 0, 0)} if mode == "RGB" else {}
+    data = encode(logo.convert(mode) if mode != "P" else logo.quantize(), "PNG", **key)
+    pixels = pixels_of(read_picture("x", PurePath("x"), data))
+    assert np.unique(pixels[:, :4]).tolist() == [200]
+    assert np.unique(pixels[:, 4:]).tolist() == [255]
+    record = Image.open(io.BytesIO(prepare_image(data).data)).convert("RGB")
+    assert np.abs(np.asarray(record).astype(int) - pixels).max() < 12
+
+
+@pytest.mark.parametrize(("form", "mode"), [("PNG", "RGB"), ("PNG", "L"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "L")])
+def test_plain_pictures_stay_bit_identical(form, mode):
+    data = encode(Image.fromarray(GRAY).convert(mode), form)
+    assert read_picture("x", PurePath("x"), data).encoded == data
+
+
+def test_no_table_where_nothing_was_read(mnasnet, trained_run, tmp_path):
+    outcome = mnasnet("predict", trained_run, tmp_path / "none.jpg")
+    assert (outcome.code, outcome.out) == (2, "")
+
+
+def encode(image, form, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def pixels_of(picture):
+    import tensorflow as tf
+
+    assert isinstance(picture, Picture), picture
+    return tf.io.decode_image(picture.encoded, channels=3).numpy()
 
 
 def test_a_video_is_its_frames(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.jpeg import BadImage, prepare_image
+from data_prep.jpeg import BadImage, prepare_image, to_plain
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 SMOOTH = np.broadcast_to(np.linspace(0, 255, 60, dtype=np.uint8)[None, :, None], (40, 60, 3)).copy()
@@ -79,6 +79,29 @@ def test_ycck_is_reencoded() -> None:
 def test_transparency_is_laid_on_white() -> None:
     data = encode(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), "PNG")
     assert decode(prepare_image(data).data).min() > 250
+
+
+@pytest.mark.parametrize(("mode", "key", "channels"), [("RGB", (0, 0, 0), 3), ("L", 0, 1)])
+def test_a_transparent_colour_is_laid_on_white(mode: str, key: object, channels: int) -> None:
+    facts = prepare_image(encode(Image.new(mode, (8, 8)), "PNG", transparency=key))
+    assert facts.channels == channels
+    assert decode(facts.data).min() > 250
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_floats_keep_their_range(white: int) -> None:
+    image = to_plain(Image.fromarray(np.linspace(0, white, 64, dtype=np.float32).reshape(8, 8)))
+    assert image.mode == "L"
+    assert np.abs(np.asarray(image).ravel() - np.linspace(0, 255, 64)).max() <= 1
+
+
+def test_packed_twelve_bits_keep_their_range() -> None:
+    # Pillow writes no such TIFF: one row of two pixels, 0xFFF and 0x800.
+    tags = [(256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 122), (277, 1), (278, 1), (279, 3)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + b"\xff\xf8\x00"
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.asarray(to_plain(image)).tolist() == [[255, 128]]
 
 
 def test_sixteen_bit_gray_keeps_its_range() -> None:

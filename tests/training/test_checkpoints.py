@@ -189,6 +189,18 @@ def test_a_model_is_a_run_or_a_prefix_or_an_error(tmp_path: Path) -> None:
         find_checkpoint(str(tmp_path))
 
 
+def test_a_folder_of_checkpoints_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = State(tmp_path / "run")
+    run.save(1, 2)
+    run.checkpoints.save_best(1)
+    assert find_checkpoint(f"{tmp_path}/run/checkpoints") == f"{tmp_path}/run/checkpoints/ckpt-2"
+    best = f"{tmp_path}/run/best/ckpt-1"
+    for folder, asked in (("best", False), ("best", True), ("checkpoints", True)):
+        assert find_checkpoint(f"{tmp_path}/run/{folder}", best=asked) == best
+    monkeypatch.chdir(tmp_path / "run" / "checkpoints")
+    assert Path(find_checkpoint(".", best=True)) == Path(best)
+
+
 def test_a_foreign_or_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
     foreign = tf.train.Checkpoint(x=tf.Variable(1.0)).write(str(tmp_path / "foreign"))
     with pytest.raises(CheckpointError, match="was not written by mnasnet"):
