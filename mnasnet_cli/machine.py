@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -137,7 +138,7 @@ def _tensorflow() -> dict[str, Any]:
     """Import TensorFlow in another process; return its devices and threads, or {"error": why it fails}."""
     try:
         result = subprocess.run(
-            [sys.executable, "-c", _TENSORFLOW_PROBE],
+            [sys.executable, "-P", "-c", _TENSORFLOW_PROBE],  # -P: no modules of the current folder
             capture_output=True,
             text=True,
             timeout=300,
@@ -148,7 +149,10 @@ def _tensorflow() -> dict[str, Any]:
     if result.returncode == 0:
         return dict(json.loads(result.stdout.splitlines()[-1]))
     if result.returncode < 0:
-        return {"error": f"importing it ends the process with signal {-result.returncode}"}
+        # TensorFlow aborts where it notices that AVX is missing; else the processor refuses an instruction.
+        lacking = result.returncode in (-signal.SIGABRT, -signal.SIGILL)
+        reason = "; TensorFlow 2.21 needs a 64-bit processor with AVX" if lacking else ""
+        return {"error": f"importing it ends the process with signal {-result.returncode}{reason}"}
     lines = result.stderr.strip().splitlines()
     return {"error": lines[-1] if lines else f"exit code {result.returncode}"}
 
@@ -161,7 +165,9 @@ def to_mend(found: Mapping[str, Any]) -> list[str]:
         mend.append(f"not installed: {', '.join(missing)}; run `pip install {' '.join(missing)}`")
     problem = found["tensorflow"].get("error")
     if problem and "tensorflow" not in missing:
-        mend.append(f"TensorFlow cannot be used: {problem}; TensorFlow 2.21 needs a 64-bit processor with AVX")
+        mend.append(
+            f"TensorFlow cannot be used: {problem}; `{sys.executable} -P -c 'import tensorflow'` shows all that it says"
+        )
     devices = [device["type"] for device in found["tensorflow"].get("devices", [])]
     if found["nvidia_driver"] and devices and "GPU" not in devices:
         mend.append("an NVIDIA driver is here but TensorFlow sees no GPU; run `pip install 'tensorflow[and-cuda]'`")

@@ -182,6 +182,7 @@ def _manifest(loaded: LoadedModel, form: str, written: Written, folder: Path) ->
     return dataclasses.replace(
         manifest,
         postprocessing=post,
+        net=loaded.contents.info.get("net") or {},
         signature=written.signature,
         versions={**manifest.versions, **written.versions},
         notes=written.notes,

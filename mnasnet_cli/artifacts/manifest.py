@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -88,6 +88,8 @@ class Manifest:
     """Trainable ones of the net; None: written by an older version."""
     multiply_adds: int | None = None
     """Of one image of the net's size."""
+    net: Mapping[str, Any] = field(default_factory=dict)
+    """What it does otherwise than its variant's table, as the section `model.net`."""
     signature: Mapping[str, Any] = field(default_factory=dict)
     """Inputs and outputs: name → {"dtype", "shape"}, and for SavedModels one such pair a signature."""
     parity: Mapping[str, Any] = field(default_factory=dict)
@@ -166,6 +168,24 @@ def parse_manifest(text: str) -> Manifest:
     values["preprocessing"] = _section(Preprocessing, tree["preprocessing"])
     values["postprocessing"] = None if post is None else _section(Postprocessing, post)
     return Manifest(**values)
+
+
+def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What an export of these formats says of its input and its net, for reading its weights back.
+
+    Returns:
+      "preprocessing" (as `Preprocessing`, without what is None) and "net" (section `model.net`); {} where there is no
+      manifest or another program's, since weights can be read without one.
+    """
+    try:
+        tree = json.loads(manifest_path(artifact).read_text(encoding="utf-8"))
+        if tree["format"] not in formats:
+            return {}
+        preprocessing = dataclasses.asdict(_section(Preprocessing, tree["preprocessing"]))
+        net = dict(tree.get("net") or {})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return {"preprocessing": {key: value for key, value in preprocessing.items() if value is not None}, "net": net}
 
 
 def _section(kind: type[Any], tree: Mapping[str, Any]) -> Any:

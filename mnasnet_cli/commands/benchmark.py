@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
+from mnasnet_cli.commands.eval import check_writable
 from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
 from mnasnet_cli.errors import ConfigError
 
@@ -71,6 +72,8 @@ def benchmark(
     if json_output and output_format is not Format.TABLE:
         raise ConfigError("--json and --format exclude each other")
     _check(models, every, android, android_results)
+    _check_bare(models or [], every, {"--width": width is not None, "--int8": int8})
+    check_writable("--out", out, folder=True)
     if android_results is not None:
         report = _read_results(android_results)
     else:
@@ -103,6 +106,17 @@ def _check(models: list[str] | None, every: bool, android: Path | None, results:
         raise ConfigError("name at least one model or variant, or --all; see mnasnet benchmark --help")
 
 
+def _check_bare(models: list[str], every: bool, given: dict[str, bool]) -> None:
+    """Refuses flags that are for bare variants where there is none."""
+    from mnasnet_cli.latency.bare import is_variant
+
+    if every or any(map(is_variant, models)):
+        return
+    why = ", since a model has its own" if models else ""
+    for flag in (flag for flag, is_given in given.items() if is_given):
+        raise ConfigError(f"{flag} is for bare variants such as b1, and none is named; leave it away{why}")
+
+
 def _measure(subjects: list[Any], runs: int, rounds: int) -> dict[str, Any]:
     from mnasnet_cli.latency.measure import measure
     from mnasnet_cli.machine import host
@@ -127,20 +141,33 @@ def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, r
     from mnasnet_cli.latency.android import SCRIPT_FILE, write_android_folder
     from mnasnet_cli.latency.measure import net_facts
 
+    models = []
     for subject in subjects:
-        if not subject.path.endswith(".tflite"):
+        file = _tflite_file(subject)
+        manifest = read_manifest(file)
+        if subject.image_size not in (None, manifest.image_size):
             raise ConfigError(
-                f"{subject.name} is no TFLite file; make one with `mnasnet export {subject.name} --format tflite`"
+                f"{subject.name} was exported for images of {manifest.image_size} px; leave --image-size away, or "
+                f"export it again, with `mnasnet export {manifest.source} --image-size {subject.image_size}`"
             )
-    models = [
-        (Path(subject.path), {"name": subject.name, **net_facts(read_manifest(Path(subject.path))), **subject.facts})
-        for subject in subjects
-    ]
+        models.append((file, {"name": subject.name, **net_facts(manifest), **subject.facts}))
     copies = write_android_folder(folder, models, threads=threads, runs=runs, rounds=rounds)
     if json_output:
         console.emit_json({"folder": folder, "script": folder / SCRIPT_FILE, "models": copies})
     console.say(f"{len(copies)} models in {folder}; connect a phone, run {folder / SCRIPT_FILE}, then "
                 f"`mnasnet benchmark --android-results {folder}`")  # fmt: skip
+
+
+def _tflite_file(subject: Any) -> Path:
+    """The file of a model, in the folder of an export, too; ConfigError for a run or another format."""
+    from mnasnet_cli.artifacts.manifest import read_manifest
+    from mnasnet_cli.artifacts.runner import recognise
+
+    form, place = recognise(subject.path)
+    if form == "tflite":
+        return place
+    source = subject.path if form == "checkpoint" else read_manifest(place).source  # an artifact isn't exported again
+    raise ConfigError(f"{subject.name} is no TFLite file; make one with `mnasnet export {source} --format tflite`")
 
 
 def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,10 +77,11 @@ def export(
     data = data or _default_data(read_info(prefix).get("task"))
     out = out or _folder_beside(prefix)
     chosen = formats or [Format.SAVED_MODEL, Format.TFLITE]
-    state_dicts = _export_state_dicts(prefix, out, [form for form in chosen if form in STATE_DICTS], ema)
+    forms = list(dict.fromkeys(str(form) for form in chosen if form in STATE_DICTS))
     wanted = [str(form) for form in chosen if form not in STATE_DICTS]
+    _check_state_dicts(prefix, out, forms, ema, others=len(set(chosen)) > 1)
     if not wanted:
-        _show_state_dicts(prefix, out, state_dicts, json_output)
+        _show_state_dicts(prefix, out, _export_state_dicts(prefix, out, forms, ema), json_output)
         return
     from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults, rows_of
 
@@ -93,6 +95,7 @@ def export(
         parity_images=parity_images,
         calibration_images=calibration_images,
     )
+    state_dicts = _export_state_dicts(prefix, out, forms, ema)
     where = "generated images" if data is None else f"images of {data}"
     if json_output:
         artifacts = [outcome.as_dict() for outcome in outcomes] + state_dicts
@@ -106,16 +109,29 @@ def export(
     raise_for_faults(outcomes)
 
 
-def _export_state_dicts(prefix: str, out: Path, forms: list[Format], ema: bool) -> list[dict[str, Any]]:
+def _check_state_dicts(prefix: str, out: Path, forms: list[str], ema: bool, *, others: bool) -> None:
+    """Refuses what can't be had before any format is written: unlike a converter, a net's table is quick to ask."""
+    from mnasnet_cli.artifacts.staging import check_replaceable
+    from mnasnet_cli.weights.state_dicts import check_state_dict
+
+    for form in forms:
+        check_replaceable(out / form)
+        try:
+            check_state_dict(prefix, form, ema=ema)
+        except CheckpointError as error:
+            hint = f"; nothing is written, leave --format {form} out for the others" if others else ""
+            raise CheckpointError(f"{error}{hint}") from error
+
+
+def _export_state_dicts(prefix: str, out: Path, forms: list[str], ema: bool) -> list[dict[str, Any]]:
     """Writes those formats that other libraries' nets load."""
-    from mnasnet_cli.artifacts.staging import check_replaceable, staged_folder
+    from mnasnet_cli.artifacts.staging import staged_folder
     from mnasnet_cli.weights.state_dicts import export_state_dict
 
     rows = []
-    for form in dict.fromkeys(forms):
-        check_replaceable(out / form)
+    for form in forms:
         with staged_folder(out / form) as folder:
-            row = export_state_dict(prefix, folder, str(form), ema=ema)
+            row = export_state_dict(prefix, folder, form, ema=ema)
         path = out / form / Path(row["path"]).name
         rows.append({**row, "path": str(path), "ok": True, "fault": None, "parity": {"identical": True}})
     return rows
@@ -169,4 +185,7 @@ def _folder_beside(prefix: str) -> Path:
     from mnasnet_cli.training.checkpoints import BEST_FOLDER, CHECKPOINT_FOLDER
 
     folder = Path(prefix).parent
-    return (folder.parent if folder.name in (BEST_FOLDER, CHECKPOINT_FOLDER) else folder) / "export"
+    whole = Path(os.path.abspath(folder))
+    if whole.name not in (BEST_FOLDER, CHECKPOINT_FOLDER):
+        return folder / "export"
+    return (folder.parent if folder.name == whole.name else whole.parent) / "export"

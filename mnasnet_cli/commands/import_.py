@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,15 +53,17 @@ def import_(
     from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
 
     published = found.published
-    ours = preprocessing_of_export(Path(found.path))
-    size_of_weights = published.image_size if published else ours.pop("image_size", None)
+    preprocessing, net = settings_of_export(Path(found.path))
+    size_of_weights = published.image_size if published else preprocessing.pop("image_size", None)
+    ours = {f"data.{key}": value for key, value in preprocessing.items()}
+    ours |= {f"model.net.{key}": value for key, value in net.items()}
     imported = read_foreign(
         found.path,
         variant or (published.variant if published else ""),
         width or (published.width if published else 1.0),
         labels_file=labels,
         image_size=image_size or size_of_weights,
-        assignments=[*(f"data.{key}={json.dumps(value)}" for key, value in ours.items()), *(assignments or ())],
+        assignments=[*(f"{key}={json.dumps(value)}" for key, value in ours.items()), *(assignments or ())],
         ema=ema,
     )
     if found.url is not None:
@@ -94,13 +95,10 @@ def import_(
     console.print_table(f"{out}: weights from {source}", ["", "value"], rows)
 
 
-def preprocessing_of_export(source: Path) -> dict[str, Any]:
-    """How images become the input of a checkpoint that `mnasnet export` wrote: its manifest says so; {} of others."""
-    from mnasnet_cli.artifacts.manifest import manifest_path, read_manifest
+def settings_of_export(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the manifest beside weights that `mnasnet export` wrote sets in `data` and `model.net`; {} of others."""
+    from mnasnet_cli.artifacts.manifest import read_settings
+    from mnasnet_cli.weights.state_dicts import FORMATS
 
-    if not manifest_path(source).is_file():
-        return {}
-    manifest = read_manifest(source)
-    if manifest.format != "slim-checkpoint":
-        return {}
-    return {key: value for key, value in dataclasses.asdict(manifest.preprocessing).items() if value is not None}
+    settings = read_settings(source, ("slim-checkpoint", *FORMATS))
+    return settings.get("preprocessing", {}), settings.get("net", {})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.eval import print_coco_numbers
+from mnasnet_cli.commands.eval import check_writable, print_coco_numbers
 from mnasnet_cli.commands.options import JsonFlag
 
 
@@ -34,6 +34,10 @@ def report(
     """Score detections from a file: the 12 COCO numbers and AP per class, without TensorFlow."""
     from mnasnet_cli.metrics import report as library
 
+    check_writable("--plots", plots, folder=True)
+    check_writable("--markdown", markdown)
+    if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
     summary = library.report_files(
         detections, annotations, engine=engine, plots=plots, images=images, markdown=markdown
     )

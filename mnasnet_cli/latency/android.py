@@ -6,75 +6,18 @@ import json
 import re
 import shutil
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnasnet_cli.console import say
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.files import write_atomically
+from mnasnet_cli.latency.android_script import SCRIPT
 
 MODELS, RESULTS = "models", "results"
 FACTS_FILE, SCRIPT_FILE, DEVICE_FILE = "models.json", "run.sh", "device.txt"
-
-SCRIPT = """\
-#!/bin/sh
-# Times the TFLite files beside this script on an Android phone, in rounds, with TensorFlow's benchmark_model:
-#
-#     ./run.sh                 then, on the computer, mnasnet benchmark --android-results THIS_FOLDER
-#
-# It takes adb, a phone with USB debugging switched on, and the tool, which is not part of this folder: download
-# android_aarch64_benchmark_model (a "native benchmark binary" of https://developers.google.com/edge/litert/models/measurement)
-# as benchmark_model into this folder, or say where it is with BENCHMARK_MODEL=PATH.
-set -eu
-cd "$(dirname "$0")"
-adb=${ADB:-adb}
-tool=${BENCHMARK_MODEL:-./benchmark_model}
-threads=${THREADS:-@THREADS@}
-rounds=${ROUNDS:-@ROUNDS@}
-runs=${RUNS:-@RUNS@}  # of each model in each round
-phone=/data/local/tmp/mnasnet-benchmark
-
-if [ ! -f "$tool" ]; then
-    echo "there is no $tool: see the head of this script for where to get it" >&2
-    exit 2
-fi
-"$adb" wait-for-device
-"$adb" shell "rm -rf $phone && mkdir -p $phone" </dev/null
-"$adb" push "$tool" "$phone/benchmark_model" >/dev/null
-"$adb" shell "chmod 755 $phone/benchmark_model" </dev/null
-for model in models/*.tflite; do
-    "$adb" push "$model" "$phone/" >/dev/null
-done
-rm -rf results
-mkdir results
-for property in ro.product.manufacturer ro.product.model ro.board.platform ro.build.version.release; do
-    echo "$property=$("$adb" shell getprop $property </dev/null | tr -d '\\r')"
-done >results/device.txt
-failed=""
-round=1
-while [ "$round" -le "$rounds" ]; do
-    mkdir "results/round-$round"
-    for model in models/*.tflite; do
-        name=$(basename "$model" .tflite)
-        echo "round $round of $rounds: $name" >&2
-        # One that fails, such as for want of memory, doesn't keep the others from their turns.
-        if ! "$adb" shell "$phone/benchmark_model --graph=$phone/$name.tflite --num_threads=$threads --num_runs=$runs \\
-            --warmup_runs=10 --use_xnnpack=true --report_peak_memory_footprint=true" \\
-            </dev/null >"results/round-$round/$name.txt" 2>&1; then
-            echo "    it failed: $(tail -n 1 "results/round-$round/$name.txt")" >&2
-            failed="$failed $round/$name"
-        fi
-    done
-    round=$((round + 1))
-done
-"$adb" shell "rm -rf $phone" </dev/null || true
-if [ -n "$failed" ]; then
-    echo "failed (round/model):$failed; what the tool said is in results/round-*/*.txt" >&2
-    echo "mnasnet benchmark --android-results $(pwd) shows the others" >&2
-    exit 1
-fi
-echo "done; mnasnet benchmark --android-results $(pwd) shows the table" >&2
-"""
 
 
 def write_android_folder(
@@ -83,7 +26,7 @@ def write_android_folder(
     """Writes the TFLite files, what is known of them, and the script that times them; returns the copies.
 
     Args:
-      folder: is made; what an earlier call left in it is replaced.
+      folder: is made; what an earlier call left in it is replaced, but for results, which are moved aside.
       models: each file with its facts, "name" among them.
       runs: counted calls of each model in all rounds together.
 
@@ -92,6 +35,7 @@ def write_android_folder(
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / FACTS_FILE).is_file():
         raise DataError(f"{folder} holds other files; choose another folder with --android")
+    _move_results_aside(folder)
     shutil.rmtree(folder / MODELS, ignore_errors=True)
     (folder / MODELS).mkdir(parents=True)
     facts: dict[str, Any] = {}
@@ -106,6 +50,19 @@ def write_android_folder(
     (folder / SCRIPT_FILE).chmod(0o755)
     write_atomically(folder / FACTS_FILE, json.dumps({"threads": threads, "models": facts}, indent=2) + "\n")
     return copies
+
+
+def _move_results_aside(folder: Path) -> None:
+    """Keeps results with the facts of the models that they are of, where the next models' can't be taken for them."""
+    if not _answers(folder):
+        shutil.rmtree(folder / RESULTS, ignore_errors=True)
+        return
+    aside = folder / f"results-{time.strftime('%Y%m%d-%H%M%S')}"
+    aside.mkdir()
+    shutil.copyfile(folder / FACTS_FILE, aside / FACTS_FILE)
+    (folder / RESULTS).rename(aside / RESULTS)
+    say(f"the results of the models before are kept in {aside}; `mnasnet benchmark --android-results {aside}` shows "
+        "them")  # fmt: skip
 
 
 def file_name(name: str, taken: Mapping[str, Any]) -> str:
@@ -139,18 +96,16 @@ def read_android_results(path: Path) -> dict[str, Any]:
             raise DataError(f'{path} holds no output of benchmark_model: no line with "Inference (avg)"')
         return {"device": {}, "failed": [], "rows": [_row(run.get("graph") or path.stem, [run], {}) for run in runs]}
     root = path.parent if path.name == RESULTS else path
-    files = sorted((root / RESULTS).glob("**/*.txt"))
     known = _facts(root / FACTS_FILE)
     found: dict[str, list[dict[str, Any]]] = {}
     failed = []
-    for file in files:
-        if file.name != DEVICE_FILE:
-            runs = parse_output(file.read_text(encoding="utf-8", errors="replace"))
-            if not runs:
-                name = known.get("models", {}).get(file.stem, {}).get("name", file.stem)
-                failed.append({"name": name, "file": str(file), "message": _last_line(file)})
-                continue
-            found.setdefault(file.stem, []).extend(runs)
+    for file in _answers(root):
+        runs = parse_output(file.read_text(encoding="utf-8", errors="replace"))
+        if not runs:
+            name = known.get("models", {}).get(file.stem, {}).get("name", file.stem)
+            failed.append({"name": name, "file": str(file), "message": _last_line(file)})
+            continue
+        found.setdefault(file.stem, []).extend(runs)
     if failed and not found:
         raise DataError(f"{failed[0]['file']} holds no result: {failed[0]['message']}; nor does any other file there")
     if not found:
@@ -158,6 +113,11 @@ def read_android_results(path: Path) -> dict[str, Any]:
     threads = known.get("threads")
     rows = [_row(name, runs, known.get("models", {}).get(name, {}), threads) for name, runs in found.items()]
     return {"device": _device(root / RESULTS / DEVICE_FILE), "rows": rows, "failed": failed}
+
+
+def _answers(root: Path) -> list[Path]:
+    """The files with what the tool printed of a model in a round."""
+    return [file for file in sorted((root / RESULTS).glob("**/*.txt")) if file.name != DEVICE_FILE]
 
 
 def parse_output(text: str) -> list[dict[str, Any]]:

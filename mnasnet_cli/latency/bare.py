@@ -22,17 +22,22 @@ CALIBRATION_IMAGES = 8  # of noise: the scales don't matter to the time
 SOURCE = "random weights"
 
 
+def is_variant(model: str) -> bool:
+    """Whether a MODEL or VARIANT argument means a bare variant: anything that exists under the name is a model."""
+    return model in NETS and not Path(model).exists()
+
+
 def subject(
     model: str, width: float | None, image_size: int | None, scratch: Path, *, int8: bool = False, **options: Any
 ) -> Subject:
     """What a MODEL or VARIANT argument of `mnasnet benchmark` means; a variant is converted into a folder of `scratch`.
 
-    Anything that exists under the name is a model; width and int8 are for variants alone. `options`: of `Subject`.
+    Width and int8 are for variants alone. `options`: of `Subject`.
 
     Raises:
       CheckpointError: neither a model nor a variant.
     """
-    if model not in NETS or Path(model).exists():
+    if not is_variant(model):
         if not Path(model).exists() and not Path(f"{model}.index").exists():
             known = ", ".join(NETS)
             raise CheckpointError(f"no model at {model}, and no variant of that name ({known}){nearest(model, NETS)}")

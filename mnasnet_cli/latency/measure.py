@@ -17,6 +17,7 @@ import numpy as np
 
 from mnasnet_cli.artifacts.manifest import Manifest
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError
+from mnasnet_cli.latency.interrupts import interrupts_kept_back
 
 MAX_ALIVE = 6  # models that keep their process between rounds; with more of them, each round starts one anew
 FIRST_WARM_UP, LATER_WARM_UP = 10, 3  # calls that are not counted, of the first round and of each later one
@@ -99,7 +100,7 @@ def measure(
     calls = -(-runs // rounds)
     with contextlib.ExitStack() as stack:
         for worker in workers:
-            stack.callback(worker.close)
+            stack.push(worker.leave)
         for number in range(rounds):
             for index, (timing, worker) in enumerate(zip(timings, workers, strict=True)):
                 found = worker.measure(FIRST_WARM_UP if number == 0 else LATER_WARM_UP, calls)
@@ -125,9 +126,11 @@ class _Worker:
         if self._pipe is None:
             # Not forked: threads and memory of this process are none of the model's.
             context = multiprocessing.get_context("spawn")
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs, self._subject), daemon=True)
-            self._process.start()
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, self._subject), daemon=True)
+            with interrupts_kept_back():
+                process.start()
+                self._pipe, self._process = ours, process
             theirs.close()
         try:
             self._pipe.send((warm_up, calls))
@@ -149,13 +152,19 @@ class _Worker:
                 self._process.kill()
             self._pipe = None
 
+    def leave(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Closes; where measuring has failed or was interrupted, without waiting for what the process is at."""
+        if kind is not None and self._pipe is not None:
+            self._process.kill()
+        self.close()
+
 
 def _serve(pipe: Connection, subject: Subject) -> None:
     """The body of a worker: loads the model, then answers each request for calls with their times."""
     from mnasnet_cli.quiet import silence_tensorflow
 
     silence_tensorflow()
-    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+    with contextlib.suppress(EOFError, OSError):
         call: Callable[[], None] | None = None
         while True:
             warm_up, calls = pipe.recv()

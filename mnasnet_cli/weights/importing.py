@@ -114,13 +114,19 @@ def write_checkpoint(imported: Imported, out: Path) -> str:
         info=SavedText(json.dumps(imported.info)),
         losses=SavedText("[]"),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    target = out.resolve()
+    exists = target.is_dir()  # then it stays: a shell may be in it, or a disk be mounted there
+    above = target if exists else target.parent
+    above.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=above))
     try:
         folder = temporary / "whole" / CHECKPOINT_FOLDER
         manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1, checkpoint_name="ckpt")
         manager.save(checkpoint_number=0)
-        folder.parent.replace(out)
+        if exists:
+            folder.replace(target / CHECKPOINT_FOLDER)
+        else:
+            folder.parent.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return str(out / CHECKPOINT_FOLDER / "ckpt-0")

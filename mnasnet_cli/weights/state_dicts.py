@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 from collections import OrderedDict
@@ -21,6 +22,8 @@ from mnasnet_cli.weights.kinds import KINDS, TORCH_EPSILON
 from mnasnet_cli.weights.rules import COUNTER, give
 
 FORMATS = ("torchvision", "timm")
+_PACKAGES = {"torchvision": "torch", "timm": "safetensors"}
+_UNSAID = ("padding", "batch_norm_epsilon", "activation")  # a state dict of other ones has the same tensors
 _TIMM_NAMES = {"a1": "semnasnet_{}", "b1": "mnasnet_{}", "small": "mnasnet_small"}
 _TIMM_WIDTHS = {0.5: "050", 0.75: "075", 1.0: "100", 1.4: "140"}
 
@@ -33,6 +36,8 @@ class StateDict:
     version: int
     """Of torchvision's module; the first one leaves stem and first stage unscaled."""
     code: str
+    net: dict[str, Any]
+    """What its tensors don't say and others of the library don't have, as the section `model.net`."""
 
 
 def to_state_dict(contents: CheckpointContents, form: str) -> StateDict:
@@ -49,7 +54,7 @@ def to_state_dict(contents: CheckpointContents, form: str) -> StateDict:
     if variant not in kind.variants:
         raise CheckpointError(f"{contents.prefix} holds {variant}; {form} has {' and '.join(kind.variants)} only")
     spec = get_spec(variant, width, info.get("net"))
-    free = ("padding", "batch_norm_epsilon", "activation") if form == "timm" else ()
+    free = _UNSAID if form == "timm" else ()
     odd: dict[str, Any] = {}
     for version, (_, theirs) in zip((2, 1), kind.specs(variant, width), strict=False):
         differences = _differences(spec, theirs, free)
@@ -57,12 +62,25 @@ def to_state_dict(contents: CheckpointContents, form: str) -> StateDict:
             rules = kind.rules(spec, len(info["labels"]))
             tensors = give(rules, contents.weights)
             code = _timm_code(spec, len(info["labels"])) if form == "timm" else _torchvision_code(width, info["labels"])
-            return StateDict({**tensors, **_counters(contents, list(tensors))}, version, code)
+            dialects = {name: (getattr(spec.dialect, name), getattr(theirs.dialect, name)) for name in _UNSAID}
+            net = {name: ours for name, (ours, usual) in dialects.items() if ours != usual} | (info.get("net") or {})
+            return StateDict({**tensors, **_counters(contents, list(tensors))}, version, code, net)
         odd = odd or differences
     details = ", ".join(f"{name} {ours!r} instead of {theirs!r}" for name, (ours, theirs) in odd.items())
     paddable = form == "torchvision" and set(odd) <= {"padding", "batch_norm_epsilon"}
     other = "; --format timm can say so" if paddable else ""
     raise CheckpointError(f"{form} has no such net: {contents.prefix} has {details}{other}")
+
+
+def check_state_dict(prefix: str, form: str, *, ema: bool = True) -> None:
+    """Refuses what `export_state_dict` would refuse, before anything is written.
+
+    Raises:
+      CheckpointError: the library has no such net, or the checkpoint can't be read.
+      EnvironmentProblem: the package that writes the format is not installed.
+    """
+    to_state_dict(read_checkpoint(prefix, ema=ema), form)
+    _package(_PACKAGES[form])
 
 
 def export_state_dict(prefix: str, folder: Path, form: str, *, ema: bool = True) -> dict[str, Any]:
@@ -90,6 +108,7 @@ def export_state_dict(prefix: str, folder: Path, form: str, *, ema: bool = True)
         "step": contents.step,
         "averaged": contents.averaged,
         "code": state.code,
+        "net": state.net,
         "files": [path.name],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -147,21 +166,23 @@ def _torchvision_code(width: float, labels: list[str]) -> str:
 
 
 def _as_safetensors(state: StateDict) -> bytes:
-    try:
-        from safetensors.numpy import save
-    except ModuleNotFoundError as error:
-        raise EnvironmentProblem("this needs the package safetensors: `pip install safetensors`") from error
-    return bytes(save(state.tensors, metadata={"format": "pt"}))
+    return bytes(_package("safetensors.numpy").save(state.tensors, metadata={"format": "pt"}))
 
 
 def _as_torch(state: StateDict) -> bytes:
     """Unlike safetensors, this keeps the version without which torchvision's net loads nothing."""
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise EnvironmentProblem("this needs the package torch: `pip install 'mnasnet[import]'`") from error
+    torch = _package("torch")
     tensors = OrderedDict((name, torch.from_numpy(value.copy())) for name, value in state.tensors.items())
     tensors._metadata = OrderedDict({"": {"version": state.version}})  # type: ignore[attr-defined]
     content = io.BytesIO()
     torch.save(tensors, content)
     return content.getvalue()
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        what = "mnasnet[import]" if package == "torch" else package
+        raise EnvironmentProblem(f"this needs the package {package}: `pip install '{what}'`") from error

@@ -16,7 +16,7 @@ from mnasnet_cli.artifacts.manifest import FORMATS, MANIFEST_FILE, read_manifest
 from mnasnet_cli.artifacts.parity import TOLERANCES
 from mnasnet_cli.artifacts.runner import open_model
 from mnasnet_cli.artifacts.samples import generated_image
-from mnasnet_cli.commands.import_ import preprocessing_of_export
+from mnasnet_cli.commands.import_ import settings_of_export
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.training.checkpoints import find_checkpoint
 
@@ -60,10 +60,27 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
 
 @pytest.mark.parametrize("name", ["", "model.ckpt"])
 def test_a_slim_checkpoint_comes_back_with_its_preprocessing(exported_classifier, name):
-    found = preprocessing_of_export(exported_classifier / "slim-checkpoint" / name)
+    found, net = settings_of_export(exported_classifier / "slim-checkpoint" / name)
+    assert net == {}
     assert (found["image_size"], found["antialias"], found["crop_fraction"]) == (32, True, 0.875)
-    assert preprocessing_of_export(exported_classifier / "frozen" / "model.pb") == {}
-    assert preprocessing_of_export(exported_classifier / "elsewhere") == {}
+    assert settings_of_export(exported_classifier / "frozen" / "model.pb") == ({}, {})
+    assert settings_of_export(exported_classifier / "elsewhere") == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b'{"manifest_version": 3}',  # of a browser's extension
+        b"[1, 2]",
+        b"\xff\xfe",
+        b'{"format": ["timm"], "preprocessing": {}}',
+        b'{"format": "timm", "preprocessing": {"image_size": 32}}',
+        b'{"format": "timm", "preprocessing": null}',
+    ],
+)
+def test_odd_manifests_beside_weights_say_nothing(tmp_path, manifest):
+    (tmp_path / MANIFEST_FILE).write_bytes(manifest)
+    assert settings_of_export(tmp_path / "model.safetensors") == ({}, {})
 
 
 def test_nothing_else_is_left(exported):

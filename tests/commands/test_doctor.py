@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 import sys
 
 import pytest
@@ -41,12 +42,26 @@ def test_table_where_tensorflow_cannot_be_imported(mnasnet, monkeypatch, tmp_pat
     assert result.code == 0, result.err
     assert "none: ImportError: libsomething.so is missing" in result.out
     assert "TensorFlow cannot be used: ImportError: libsomething.so is missing" in result.out
+    assert "AVX" not in result.out
 
 
-def test_import_that_kills_the_process(monkeypatch, tmp_path):
-    (tmp_path / "tensorflow.py").write_text("import os; os.kill(os.getpid(), 4)\n")
+def test_a_file_in_the_current_folder_does_not_take_the_place_of_a_module(monkeypatch, tmp_path):
+    (tmp_path / "numbers.py").write_text("raise ImportError('mine')\n")
+    monkeypatch.chdir(tmp_path)
+    assert machine._tensorflow()["devices"]
+
+
+@pytest.mark.parametrize(
+    ("number", "is_the_processor"), [(signal.SIGILL, True), (signal.SIGABRT, True), (signal.SIGKILL, False)]
+)
+def test_import_that_kills_the_process(monkeypatch, tmp_path, number, is_the_processor):
+    (tmp_path / "tensorflow.py").write_text(f"import os; os.kill(os.getpid(), {number:d})\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert machine._tensorflow() == {"error": "importing it ends the process with signal 4"}
+    problem = machine._tensorflow()["error"]
+    assert problem.startswith(f"importing it ends the process with signal {number:d}")
+    assert ("needs a 64-bit processor with AVX" in problem) == is_the_processor
+    [line] = machine.to_mend({**HEALTHY, "tensorflow": {"error": problem}})
+    assert line.startswith(f"TensorFlow cannot be used: {problem}; `{sys.executable} -P -c 'import tensorflow'` shows")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_the_table_and_the_plots(evaluate: Callable[..., Any], trained_run: Path
     for text in ("top1", "top5", "loss", "n90000004", "cross"):
         assert text in outcome.out
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"confusion.png", "worst.png"}
+
+
+def test_plots_that_cannot_be_written_are_refused_before_the_work(
+    evaluate: Callable[..., Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    message = error_of(evaluate(trained_run, f"--plots={tmp_path}/file/plots"))
+    assert message.endswith(f"can't be written: {tmp_path}/file is a file; name another place")
+    assert "is a file; name a folder" in error_of(evaluate(trained_run, f"--plots={tmp_path}/file"))
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)  # root may write everywhere
+    assert f"{tmp_path} is read-only" in error_of(evaluate(trained_run, f"--plots={tmp_path}/not/yet"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_newest_run_is_the_default(

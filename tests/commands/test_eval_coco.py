@@ -38,6 +38,19 @@ def test_eval_says_what_training_said_and_report_the_same(
         assert text in table.out
 
 
+def test_a_report_makes_the_folder_of_its_tables_or_refuses_it_first(
+    mnasnet: Callable[..., Any], scene_records: Path, tmp_path: Path
+) -> None:
+    annotations = scene_records.parent / "images/annotations/instances_val2017.json"
+    found = tmp_path / "found.json"
+    found.write_text("[]")
+    assert mnasnet("report", found, annotations, f"--markdown={tmp_path / 'new' / 'tables.md'}").code == 0
+    assert (tmp_path / "new" / "tables.md").is_file()
+    for option in (f"--markdown={found}/tables.md", f"--plots={found}/plots"):
+        message = error_of(mnasnet("report", tmp_path / "nothing.json", annotations, option))
+        assert f"can't be written: {found} is a file" in message
+
+
 def test_what_cannot_be_evaluated_is_one_line(
     mnasnet: Callable[..., Any], detector_run: Path, scene_records: Path, tmp_path: Path
 ) -> None:
@@ -46,5 +59,10 @@ def test_what_cannot_be_evaluated_is_one_line(
     summary.write_text(summary.read_text().replace('"square"', '"cube"'))
     message = error_of(mnasnet("eval", "--coco-val", detector_run, f"--data={other}"))
     assert "they are not the same (such as 4 cube)" in message
+    under_a_file = f"--detections={summary}/found.json"
+    refused = error_of(mnasnet("eval", "--coco-val", detector_run, f"--data={scene_records}", under_a_file))
+    assert f"found.json can't be written: {summary} is a file" in refused
+    refused = error_of(mnasnet("eval", "--coco-val", detector_run, f"--data={scene_records}", f"--detections={other}"))
+    assert "is a folder; name a file" in refused
     assert "say what to evaluate on" in error_of(mnasnet("eval", detector_run))
     assert "--detections is for detectors" in error_of(mnasnet("eval", "--imagenet-val", "--detections=a.json"))

@@ -11,6 +11,7 @@ from mnasnet_cli.artifacts.exporting import WRITERS
 from mnasnet_cli.artifacts.manifest import FORMATS
 from mnasnet_cli.artifacts.parity import TOLERANCES, Tolerance
 from mnasnet_cli.commands.export import Format
+from mnasnet_cli.config import load_config
 from mnasnet_cli.errors import CheckFailed
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
@@ -89,6 +90,33 @@ def test_faults_are_one_line_and_leave_nothing(mnasnet, run, monkeypatch, argume
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert sorted(run.iterdir()) == before
+
+
+def test_a_state_dict_that_cannot_be_had_is_refused_before_anything_is_written(mnasnet, tmp_path):
+    pytest.importorskip("safetensors")
+    config = load_config("quick", assignments=["model.variant=b1", "model.width=0.5", "data.image_size=32"])
+    make_checkpoint(tmp_path / "b1", config, ["a", "b"])
+    asked = ["--format", "timm", "--format", "torchvision", "--format", "frozen", "--parity-images", 1]
+    outcome = mnasnet("export", tmp_path / "b1", *asked)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
+    assert "torchvision has no such net" in outcome.err
+    assert "nothing is written, leave --format torchvision out for the others" in outcome.err
+    assert not (tmp_path / "b1" / "export").exists()
+    refused = mnasnet("export", tmp_path / "b1", "--format", "timm", "--format", "tflite-int8")
+    assert (refused.code, "name a folder of records with --data" in refused.err) == (2, True), refused.err
+    assert not (tmp_path / "b1" / "export").exists()
+    both = mnasnet("export", tmp_path / "b1", "--format", "timm", "--format", "frozen", "--parity-images", 1, "--json")
+    assert both.code == 0, both.err
+    assert [(one["format"], one["ok"]) for one in both.json["artifacts"]] == [("frozen", True), ("timm", True)]
+
+
+@pytest.mark.parametrize("folder", [".", "checkpoints", "checkpoints/inner"])
+def test_the_run_s_folder_is_found_from_inside_it(mnasnet, run, monkeypatch, folder):
+    (run / folder).mkdir(exist_ok=True)
+    monkeypatch.chdir(run / folder)
+    prefix = {".": "checkpoints/ckpt-7", "checkpoints": "ckpt-7"}.get(folder, "../ckpt-7")
+    assert mnasnet("export", prefix, "--format", "frozen", "--parity-images", 1).code == 0
+    assert (run / "export" / "frozen" / "model.pb").is_file()
 
 
 def test_an_artifact_is_no_model_to_export(mnasnet, run):

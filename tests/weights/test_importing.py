@@ -218,32 +218,3 @@ def test_a_package_that_is_missing_is_named(small, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
     with pytest.raises(EnvironmentProblem, match="pip install safetensors"):
         read(small, "small")
-
-
-def test_an_imported_model_is_evaluated_and_exported_back(small, mnasnet, shape_records, tmp_path, monkeypatch):
-    """Through the commands: import, eval on records, inspect, export to the same tensors."""
-    from mnasnet_cli.weights.files import read_tensors
-
-    tensors = state_dict("timm", "small", 1.0, classes=4)
-    write_safetensors(small, tensors)
-    model, labels = tmp_path / "model", shape_records / "labels.txt"
-    options = ["--variant=small", f"--labels={labels}", "--image-size=32", "--json"]
-    outcome = mnasnet("import", small, model, *options)
-    assert outcome.code == 0, outcome.err
-    assert outcome.json["kind"] == "timm"
-    again = mnasnet("import", small, model, *options)
-    assert (again.code, "exists already" in again.err) == (2, True)
-    scores = mnasnet("eval", "--imagenet-val", model, f"--data={shape_records}", "--json")
-    assert scores.code == 0, scores.err
-    assert scores.json["examples"] == 20
-    assert scores.json["image_size"] == 32
-    exported = mnasnet("export", model, "--format=timm", "--json")
-    assert exported.code == 0, exported.err
-    (artifact,) = exported.json["artifacts"]
-    assert artifact["code"].startswith("timm.create_model('mnasnet_small', num_classes=4")
-    found, _ = read_tensors(artifact["path"])
-    assert {name: value.tobytes() for name, value in found.items()} == {
-        name: value.tobytes() for name, value in tensors.items()
-    }
-    refused = mnasnet("export", model, "--format=torchvision")
-    assert (refused.code, "torchvision has b1 only" in refused.err) == (2, True)
