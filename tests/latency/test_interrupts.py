@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
@@ -18,6 +19,14 @@ from mnasnet_cli.latency.measure import Subject, measure
 
 BLOCKED = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
 SUBJECTS = [Subject("one", "one.tflite"), Subject("two", "two.tflite")]
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """A shell's background jobs ignore Ctrl-C, and so would these tests and what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _is_blocked_in_a_new_program() -> bool:

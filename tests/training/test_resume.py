@@ -145,9 +145,13 @@ def test_a_signal_saves_and_the_run_goes_on(
             time.sleep(0.1)
         return original(self, *args)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.Trainer, "_call", call)
-        outcome = mnasnet(*command, f"--run-dir={stopped}")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop.Trainer, "_call", call)
+            outcome = mnasnet(*command, f"--run-dir={stopped}")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert outcome.code == code, outcome.err
     assert "the checkpoint of step 3 is saved" in outcome.err.splitlines()[-1]
     assert mnasnet(*command, f"--run-dir={stopped}").code == 0
