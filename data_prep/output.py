@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.options import Options
-from mnasnet_cli.data.schema import DATASET_FILE, JOURNAL_PATTERN, SPLITS, shard_groups
+from mnasnet_cli.data.schema import DATASET_FILE, JOURNAL_PATTERN, SPLITS, journal_parts, shard_groups
 from mnasnet_cli.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def check_out(out: Path, options: Options) -> None:
 def _check_share(out: Path, parts: int) -> None:
     """Refuse to share the work otherwise than it was begun: nobody would join the journals of the two."""
     for path in sorted(out.glob(JOURNAL_PATTERN)):
-        begun, now = path.stem.rpartition("-of-")[2].lstrip("0"), str(parts)
-        if begun != now:
-            before, here = (f"with --part I/{count}" if count != "1" else "without --part" for count in (begun, now))
+        begun = journal_parts(path)
+        if begun != parts:
+            before, here = (f"with --part I/{count}" if count > 1 else "without --part" for count in (begun, parts))
             raise ConfigError(
                 f"the records in {out} were begun {before}, but this run is {here};"
                 f" go on {before} and with --resume, or choose another folder"

@@ -72,15 +72,10 @@ def tiny_net() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run of the tiny net over 3 epochs: evaluated after each, averaged weights; never change it."""
-    from tiny_net import FLAGS, tiny_nets
+    from tiny_net import FLAGS, train_tiny
 
     run = tmp_path_factory.mktemp("runs") / "tiny"
-    with tiny_nets():
-        from mnasnet_cli.app import app
-
-        arguments = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}"]
-        result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.stderr
+    train_tiny("train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}")
     return run
 
 

@@ -52,6 +52,18 @@ def tiny_nets() -> Any:
     return mock.patch.dict(NETS, TINY_NETS)
 
 
+def train_tiny(*arguments: str) -> str:
+    """Runs a training that must succeed, where no test is running yet; returns what it said on standard error."""
+    from typer.testing import CliRunner
+
+    from mnasnet_cli.app import app
+
+    with tiny_nets():
+        result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.stderr
+    return str(result.stderr)
+
+
 if __name__ == "__main__":
     from mnasnet_cli.app import main
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.eval import check_writable
-from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
+from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption, check_writable
 from mnasnet_cli.errors import ConfigError
 
 PACKAGES = ("ai-edge-litert", "tensorflow", "onnxruntime")

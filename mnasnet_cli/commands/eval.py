@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import DataOption, JsonFlag
-from mnasnet_cli.errors import CheckFailed, ConfigError, EnvironmentProblem, nearest
+from mnasnet_cli.commands.options import DataOption, JsonFlag, check_writable
+from mnasnet_cli.errors import CheckFailed, ConfigError, nearest
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
 MAX_CLASS_ROWS = 20  # of a data set with more classes, the table shows those with the lowest accuracy
@@ -83,21 +82,6 @@ def eval(
     missed = [f"{key} is {_number(report[key])}" for key, least in asked.items() if not (report[key] or 0.0) >= least]
     if missed:
         raise CheckFailed(f"{', '.join(missed)}; asked for were {', '.join(require or [])}")
-
-
-def check_writable(option: str, path: Path | None, *, folder: bool = False) -> None:
-    """Refuse a place that can't be written, before the work whose results would go there."""
-    if path is None:
-        return
-    if os.path.exists(path) and os.path.isdir(path) != folder:
-        found, expected = ("file", "folder") if folder else ("folder", "file")
-        raise ConfigError(f"{option} {path} is a {found}; name a {expected}")
-    places = (path, *path.absolute().parents) if folder else path.absolute().parents
-    above = next(place for place in places if os.path.exists(place))  # False where one may not look
-    if not above.is_dir():
-        raise EnvironmentProblem(f"{option} {path} can't be written: {above} is a file; name another place")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise EnvironmentProblem(f"{option} {path} can't be written: {above} is read-only; name another place")
 
 
 def _parse_required(assignments: list[str], coco_val: bool) -> dict[str, float]:

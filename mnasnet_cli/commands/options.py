@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mnasnet_cli.errors import ConfigError, nearest
+from mnasnet_cli.errors import ConfigError, EnvironmentProblem, nearest
 
 
 def _check_variant(name: str | None) -> str | None:
@@ -76,3 +77,18 @@ FreezeOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]
+
+
+def check_writable(option: str, path: Path | None, *, folder: bool = False) -> None:
+    """Refuse a place that can't be written, before the work whose results would go there."""
+    if path is None:
+        return
+    if os.path.exists(path) and os.path.isdir(path) != folder:
+        found, expected = ("file", "folder") if folder else ("folder", "file")
+        raise ConfigError(f"{option} {path} is a {found}; name a {expected}")
+    places = (path, *path.absolute().parents) if folder else path.absolute().parents
+    above = next(place for place in places if os.path.exists(place))  # False where one may not look
+    if not above.is_dir():
+        raise EnvironmentProblem(f"{option} {path} can't be written: {above} is a file; name another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise EnvironmentProblem(f"{option} {path} can't be written: {above} is read-only; name another place")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.eval import check_writable, print_coco_numbers
-from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.commands.eval import print_coco_numbers
+from mnasnet_cli.commands.options import JsonFlag, check_writable
 
 
 def report(

@@ -32,6 +32,7 @@ from mnasnet_cli.data.shard_files import (
     LABELS_FILE,
     SPLITS,
     find_shards,
+    journal_parts,
     shard_groups,
     shard_name,
     split_name,
@@ -54,8 +55,8 @@ __all__ = [
     "AREA_LIMITS", "CHANNELS", "COLORSPACE", "DATASET_FILE", "ENCODED", "FILENAME", "FORMAT", "HEIGHT",
     "JOURNAL_PATTERN", "LABEL", "LABELS_FILE", "SPLITS", "SYNSET", "TEXT", "WIDTH", "DatasetInfo", "SplitInfo",
     "count_records", "decode_example", "encode_coco_example", "encode_example", "encode_imagenet_example",
-    "find_shards", "frame_record", "load_dataset_info", "parse_coco_example", "parse_imagenet_example", "read_labels",
-    "read_records", "shard_groups", "shard_name", "split_name", "verify_shards",
+    "find_shards", "frame_record", "journal_parts", "load_dataset_info", "parse_coco_example", "parse_imagenet_example",
+    "read_labels", "read_records", "shard_groups", "shard_name", "split_name", "verify_shards",
 ]  # fmt: skip
 
 

@@ -79,10 +79,15 @@ def find_shards(directory: Path, split: str, kind: str | None = None) -> list[Pa
     return paths
 
 
+def journal_parts(journal: Path) -> int:
+    """Return into how many parts the work was divided that a journal is of."""
+    return int(journal.stem.rpartition("-of-")[2])
+
+
 def _go_on(command: str, journal: Path) -> str:
     """Return how to finish what a journal is of, for messages."""
-    parts = journal.stem.rpartition("-of-")[2].lstrip("0")
-    if parts == "1":
+    parts = journal_parts(journal)
+    if parts == 1:
         return f"`{command} --resume` and the flags that they were begun with"
     return f"`{command} --part I/{parts} --resume` for I from 1 to {parts}, and the flags that they were begun with"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from mnasnet_cli.config import Config, validate
@@ -13,7 +14,6 @@ from mnasnet_cli.variables import SlimModule
 
 # What a checkpoint's section "detection" may hold from before: settings of its training that have moved since.
 _RETIRED = ("freeze_backbone_norm",)
-_left_out: set[Path] = set()  # damaged runs that were named: a command may look for the newest run of each task
 
 
 def newest_run(task: str, root: Path = Path("runs")) -> Path:
@@ -38,11 +38,15 @@ def _task_of(run: Path) -> str | None:
     try:
         config = read_config(run)
     except ConfigError:
-        if run.absolute() not in _left_out:
-            warn(f"{run} is left out: its {CONFIG_FILE} is damaged; to take this run all the same, name it as MODEL")
-        _left_out.add(run.absolute())
+        _warn_of(run, Path.cwd())
         return None
     return config.get("task") if config else None
+
+
+@functools.cache  # once: a command may look for the newest run of each task
+def _warn_of(run: Path, below: Path) -> None:
+    """Warns of a damaged run, named as it is from the current folder `below`."""
+    warn(f"{run} is left out: its {CONFIG_FILE} is damaged; to take this run all the same, name it as MODEL")
 
 
 def config_of(contents: CheckpointContents, *, image_size: int | None = None, batch_size: int = 64) -> Config:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_net import DETECTOR_FLAGS, FLAGS, tiny_nets
-from typer.testing import CliRunner
+from tiny_net import DETECTOR_FLAGS, FLAGS, train_tiny
 
 
 @pytest.fixture
@@ -25,11 +24,6 @@ def train_imagenet(mnasnet: Callable[..., Any], shape_records: Path, tmp_path: P
 def detector_run(scene_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run of a tiny detector over 2 epochs; never change it."""
     run = tmp_path_factory.mktemp("runs") / "detector"
-    with tiny_nets():
-        from mnasnet_cli.app import app
-
-        arguments = ["train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={run}"]
-        result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.stderr
-    assert "training a detector from scratch is slow to converge" in result.stderr
+    said = train_tiny("train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={run}")
+    assert "training a detector from scratch is slow to converge" in said
     return run
