@@ -6,10 +6,11 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 SOURCES := mnasnet_cli data_prep tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-torch test-tf1 test-peers lint format types check bench clean
+.PHONY: help setup demo test test-all test-torch test-tf1 test-peers lint format types check docs docs-serve bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,20 @@ types: $(READY)  ## mypy
 	@$(BIN)/mypy
 
 check: lint types test  ## all of the above, as the continuous integration runs it
+
+$(DOCS_READY): $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,docs]' --constraint constraints.txt
+	@touch $@
+
+# The theme warns of a future MkDocs at each start; the version is pinned here.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+
+docs: $(DOCS_READY)  ## build the documentation into build/site; a broken link is an error
+	@$(BIN)/mkdocs build --strict --clean --quiet
+	@echo "open build/site/index.html"
+
+docs-serve: $(DOCS_READY)  ## show the documentation in a browser while you write
+	@$(BIN)/mkdocs serve --strict
 
 # PEER is a Python with torch and torchvision (`pip install 'mnasnet[bench]'`), in an environment of its own or ours.
 PEER ?= $(BIN)/python

@@ -59,7 +59,8 @@ def test_constraints_pin_versions_and_nothing_else(repo):
     assert all(re.fullmatch(r"[\w.-]+==[\w.+]+", line) for line in lines), lines
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
     project = tomllib.loads((repo / "pyproject.toml").read_text())["project"]
-    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    extras = project["optional-dependencies"]
+    for requirement in [*project["dependencies"], *extras["dev"], *extras["docs"]]:
         name = re.match(r"[\w.-]+", requirement)
         assert name, requirement
         assert name[0].lower() in pinned
@@ -110,11 +111,27 @@ def test_every_module_has_annotations_from_the_future(repo):
             assert "from __future__ import annotations" in text, path
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
-def test_links_lead_somewhere(repo, name):
-    page = repo / name
-    for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
-        assert link.startswith("https://") or (page.parent / link).exists(), link
+def _pages(repo):
+    return [*sorted(repo.glob("*.md")), *sorted((repo / "docs").rglob("*.md"))]
+
+
+def _anchors(page):
+    """The anchors of a page's headings, as code hosts and MkDocs make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_somewhere(repo):
+    broken = []
+    for page in _pages(repo):
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            if not link.startswith("https://") and not (target.exists() and (not anchor or anchor in _anchors(target))):
+                broken.append(f"{page.relative_to(repo)}: {link}")
+    assert not broken
 
 
 def test_readme_lists_every_command(repo):
@@ -125,7 +142,7 @@ def test_readme_lists_every_command(repo):
 def test_commands_in_the_texts_exist_with_their_options(repo, mnasnet):
     """Every `mnasnet …` line in a code block names a command, and options that its help shows."""
     helps = {}
-    for page in [repo / "README.md", *sorted((repo / "docs").glob("*.md"))]:
+    for page in _pages(repo):
         text = page.read_text().replace("\\\n", " ")
         for line in re.findall(r"^\s*(?:\$ )?mnasnet ([a-z].*)$", text, re.MULTILINE):
             name = line.split()[0]
