@@ -20,11 +20,6 @@ from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import tf
 
 
-def network_functions() -> dict[str, Callable[..., Any]]:
-    """Returns {name in the factory: slim function}: mnasnet_a1, mnasnet_b1_050, mnasnet_a1_2019, …"""
-    return {name: value for name, value in vars(mnasnet).items() if hasattr(value, "default_image_size")}
-
-
 def register(factory: Any = None, dataset_utils: Any = None) -> list[str]:
     """Adds every net to ``networks_map`` and ``arg_scopes_map``; returns the names. Calling it again changes nothing.
 
@@ -46,12 +41,11 @@ def register(factory: Any = None, dataset_utils: Any = None) -> list[str]:
     if dataset_utils is None:
         with contextlib.suppress(ImportError):  # nets/ alone is enough for the nets
             dataset_utils = importlib.import_module("datasets.dataset_utils")
-    functions = network_functions()
-    factory.networks_map.update(functions)
-    factory.arg_scopes_map.update(dict.fromkeys(functions, mnasnet.training_scope))
+    factory.networks_map.update(mnasnet.networks_map)
+    factory.arg_scopes_map.update(mnasnet.arg_scopes_map)
     if dataset_utils is not None:
         dataset_utils.read_label_file = _reading_our_labels(dataset_utils.read_label_file)
-    return sorted(functions)
+    return sorted(mnasnet.networks_map)
 
 
 def _reading_our_labels(read_label_file: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from mnasnet_cli.nets import layers
-from mnasnet_cli.nets.layout import BlockSpec
-from mnasnet_cli.nets.slim_compat import scoped_arguments, slim, tf, tf1
+from . import layers
+from .layout import BlockSpec
+from .slim_compat import scoped_arguments, slim, tf, tf1
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": tf.nn.relu, "relu6": tf.nn.relu6}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnasnet_cli.nets.slim_compat import tf, tf1
+from .slim_compat import tf, tf1
 
 # Images that one convolution of the filter gradient sums over: with fewer the calls cost, with more the data
 # falls out of the cache. Measured on 2 cores, 5x5 layers of b1 at 224 px (batch 32) and 128 px (batch 64).

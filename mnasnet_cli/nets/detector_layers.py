@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from mnasnet_cli.nets import layers
-from mnasnet_cli.nets.slim_compat import scoped_arguments, slim, tf, tf1
+from . import layers
+from .slim_compat import scoped_arguments, slim, tf, tf1
 
 
 def _unchanged(net: Any, **_: Any) -> Any:

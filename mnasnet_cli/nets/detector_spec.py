@@ -13,7 +13,7 @@ import dataclasses
 import difflib
 import math
 
-from mnasnet_cli.nets.layout import NetSpec, _check, feature_taps
+from .layout import NetSpec, _check, feature_taps
 
 BACKBONE_SCOPE = "FeatureExtractor/Mnasnet"
 PYRAMID_SCOPE = f"{BACKBONE_SCOPE}/fpn"
@@ -96,7 +96,7 @@ class DetectorSpec:
 RETINANET = DetectorSpec(name="retinanet")
 
 # For 320 px on phones and CPUs. Channels gain accuracy and further convolutions don't, in a series of short trainings
-# (docs/results.md); a 5x5 depthwise convolution adds an eighth to a layer of 128 channels that has 3x3.
+# (docs/explanation/results.md); a 5x5 depthwise convolution adds an eighth to a layer of 128 channels that has 3x3.
 LITE = DetectorSpec(
     name="lite",
     channels=128,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Iterator
 
-from mnasnet_cli.nets.detector_spec import (
+from .detector_spec import (
     BACKBONE_SCOPE,
     BOX_SIZE,
     HEADS_SCOPE,
@@ -16,8 +16,8 @@ from mnasnet_cli.nets.detector_spec import (
     pyramid_taps,
     tower_scopes,
 )
-from mnasnet_cli.nets.layout import NetSpec, block_specs, layer_names
-from mnasnet_cli.nets.spec import convolutions, count_parameters, multiply_adds, variable_shapes
+from .layout import NetSpec, block_specs, layer_names
+from .spec import convolutions, count_parameters, multiply_adds, variable_shapes
 
 
 @dataclasses.dataclass(frozen=True)

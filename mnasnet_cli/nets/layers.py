@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from mnasnet_cli.nets.depthwise import depthwise_conv2d
-from mnasnet_cli.nets.slim_compat import scoped_arguments, slim, slim_utils, tf, tf1
+from .depthwise import depthwise_conv2d
+from .slim_compat import scoped_arguments, slim, slim_utils, tf, tf1
 
 
 def conv_initializer() -> Any:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable
 
-from mnasnet_cli.nets import blocks, layers
-from mnasnet_cli.nets.layout import NetSpec, block_specs, layer_names, scale
-from mnasnet_cli.nets.scopes import norm_scope, resolve_training, training_scope
-from mnasnet_cli.nets.slim_compat import scoped_arguments, slim, slim_utils, tf1
-from mnasnet_cli.nets.spec import NETS
+from . import blocks, layers
+from .layout import NetSpec, block_specs, layer_names, scale
+from .scopes import norm_scope, resolve_training, training_scope
+from .slim_compat import scoped_arguments, slim, slim_utils, tf1
+from .spec import NETS
 
 
 def _strides(spec: NetSpec, output_stride: int | None) -> list[tuple[int, int]]:
@@ -107,7 +107,7 @@ def mnasnet_base(
 
     Args:
       images: [N, H, W, 3] float, preprocessed; H and W may be unknown.
-      spec: from ``mnasnet_cli.nets.spec``.
+      spec: from ``spec.get_spec``.
       num_classes: K; None or 0 gives the features before dropout instead of logits.
       is_training: batch norm and dropout in training mode; None takes the scope's word, else False.
       dropout_keep_prob: None takes the scope's, and the spec's without one (0.8; small has no dropout: 1.0).
@@ -177,7 +177,7 @@ def _variant(name: str, width: float = 1.0) -> Callable[..., tuple[Any, dict[str
     return net
 
 
-__all__ = ["mnasnet_base", "training_scope"]  # and the functions below
+__all__ = ["arg_scopes_map", "mnasnet_base", "networks_map", "training_scope"]  # and the functions below
 
 mnasnet_a1 = _variant("a1")
 mnasnet_a1_140 = _variant("a1", 1.4)
@@ -209,3 +209,7 @@ mnasnet_b1_2019_140 = _variant("b1-2019", 1.4)
 mnasnet_b1_2019_075 = _variant("b1-2019", 0.75)
 mnasnet_b1_2019_050 = _variant("b1-2019", 0.5)
 mnasnet_b1_2019_035 = _variant("b1-2019", 0.35)
+
+# What slim's ``nets_factory`` holds under the same names: every function above, and the arg scope that training needs.
+networks_map = {name: value for name, value in list(globals().items()) if hasattr(value, "default_image_size")}
+arg_scopes_map = dict.fromkeys(networks_map, training_scope)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-from mnasnet_cli.nets import detector_layers, layers
-from mnasnet_cli.nets.blocks import ACTIVATIONS
-from mnasnet_cli.nets.detector_spec import (
+from . import detector_layers, layers
+from .blocks import ACTIVATIONS
+from .detector_spec import (
     BOX_SIZE,
     HEADS_SCOPE,
     DetectorSpec,
@@ -22,10 +22,10 @@ from mnasnet_cli.nets.detector_spec import (
     pyramid_taps,
     tower_scopes,
 )
-from mnasnet_cli.nets.layout import NetSpec
-from mnasnet_cli.nets.mnasnet import mnasnet_base
-from mnasnet_cli.nets.scopes import norm_scope, resolve_training
-from mnasnet_cli.nets.slim_compat import slim, tf, tf1
+from .layout import NetSpec
+from .mnasnet import mnasnet_base
+from .scopes import norm_scope, resolve_training
+from .slim_compat import slim, tf, tf1
 
 # Untrained predictors say nearly nothing, so that the first losses are those of the prior and of no offset.
 _PREDICTOR_STDDEV = 0.01
@@ -55,8 +55,8 @@ def retinanet(
 
     Args:
       images: [N, H, W, 3] float, preprocessed; H and W may be unknown. Multiples of 32 halve evenly down to level 5.
-      backbone: the net below, from ``mnasnet_cli.nets.spec``; its dialect sets batch norm and padding of the rest, too.
-      detector: pyramid and heads, from ``mnasnet_cli.nets.detector_spec``.
+      backbone: the net below, from ``spec.get_spec``; its dialect sets batch norm and padding of the rest, too.
+      detector: pyramid and heads, from ``detector_spec.get_detector``.
       num_classes: K, without background.
       is_training: batch norm in training mode; None takes the scope's word, else False.
       reuse: of the variables, as in ``tf.compat.v1.variable_scope``.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnasnet_cli.nets import blocks, layers
-from mnasnet_cli.nets.layout import NetSpec
-from mnasnet_cli.nets.slim_compat import DELAYED_UPDATES, scoped_arguments, slim, tf1
+from . import blocks, layers
+from .layout import NetSpec
+from .slim_compat import DELAYED_UPDATES, scoped_arguments, slim, tf1
 
 
 def training_scope(

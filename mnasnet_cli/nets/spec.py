@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 from typing import Any, Iterator, Mapping
 
-from mnasnet_cli.nets.layout import (
+from .layout import (
     BlockSpec,
     Dialect,
     NetSpec,
@@ -22,7 +22,7 @@ from mnasnet_cli.nets.layout import (
     round_channels,
     scale,
 )
-from mnasnet_cli.nets.published import PUBLISHED, Published
+from .published import PUBLISHED, Published
 
 PAPER = Dialect()
 
