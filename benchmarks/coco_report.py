@@ -42,7 +42,7 @@ FUNCTION = """
 import json, sys
 from pathlib import Path
 from mnasnet_cli.metrics.coco_map import NUMBERS
-from mnasnet_cli.metrics.report import report_files
+from mnasnet_cli.metrics.coco_report import report_files
 summary = report_files(Path(sys.argv[1]), Path(sys.argv[2]))
 print(json.dumps([summary[name] for name in NUMBERS]))
 """

@@ -48,7 +48,7 @@ def core_count() -> int:
 def use_toolkit() -> None:
     """Make the checkout's packages importable from a script in benchmarks/, and keep TensorFlow quiet."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from mnasnet_cli.quiet import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
     silence_tensorflow()
 

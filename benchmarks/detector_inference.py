@@ -28,9 +28,10 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     use_toolkit()
     import tensorflow as tf
 
-    from mnasnet_cli.config import load_config
+    from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.data.augment import normalize
-    from mnasnet_cli.tasks.detection import find_boxes, make_detector
+    from mnasnet_cli.models.detector import make_detector
+    from mnasnet_cli.models.postprocessing import find_boxes
 
     size, batch_size = arguments.image_size, arguments.batch_size
     flags = {

@@ -28,8 +28,9 @@ STEPS_PER_CALL = 2  # the training loop asks for calls of about two seconds
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the toolkit's training step, the assignment of boxes included."""
     use_toolkit()
-    from mnasnet_cli.config import load_config
-    from mnasnet_cli.tasks.detection import DetectionTask, make_detector
+    from mnasnet_cli.config.loading import load_config
+    from mnasnet_cli.models.detector import make_detector
+    from mnasnet_cli.tasks.detection import DetectionTask
 
     config = load_config("lite", task="coco", flags=settings_of(arguments, WEIGHT_DECAY))
     model = make_detector(config, arguments.classes)

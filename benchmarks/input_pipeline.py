@@ -70,7 +70,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     use_toolkit()
     import tensorflow as tf
 
-    from mnasnet_cli.config import load_config
+    from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.data.imagenet import ImagenetRecords
     from mnasnet_cli.data.pipeline import Share
 

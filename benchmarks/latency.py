@@ -41,8 +41,8 @@ def ours(arguments: argparse.Namespace, scratch: Path, *, int8: bool) -> tuple[C
 
     import numpy as np
 
-    from mnasnet_cli.artifacts.runner import open_model
-    from mnasnet_cli.latency.bare import convert
+    from mnasnet_cli.inference.runner import open_model
+    from mnasnet_cli.latency.variants import convert
 
     size = arguments.image_size
     path = convert(arguments.variant, 1.0, size, scratch, int8=int8)

@@ -38,8 +38,9 @@ STEPS_PER_CALL = 4  # as the training loop does, which asks for calls of about t
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the toolkit's training step."""
     use_toolkit()
-    from mnasnet_cli.config import load_config
-    from mnasnet_cli.tasks.classification import ClassificationTask, make_classifier
+    from mnasnet_cli.config.loading import load_config
+    from mnasnet_cli.models.classifier import make_classifier
+    from mnasnet_cli.tasks.classification import ClassificationTask
 
     config = load_config("paper", flags=settings_of(arguments, WEIGHT_DECAY))
     model = make_classifier(config, CLASSES)

@@ -12,8 +12,8 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+from data_prep.archives import data_offset
 from data_prep.jpeg import BadImage
-from data_prep.zips import data_offset
 
 NO_FILE, NOT_REGULAR = -1, -2  # sizes that stand for a missing file, and for a folder or device named like an image
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.options import Options
-from mnasnet_cli.data.schema import DATASET_FILE, JOURNAL_PATTERN, SPLITS, journal_parts, shard_groups
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, SPLITS, journal_parts, shard_groups
 
 if TYPE_CHECKING:
-    from data_prep.job import Source
+    from data_prep.shard_job import Source
 
 
 def check_out(out: Path, options: Options) -> None:

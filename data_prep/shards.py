@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mnasnet_cli.data.schema import JOURNAL_PATTERN, count_records, frame_record
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.records.shards import JOURNAL_PATTERN
+from mnasnet_cli.records.tfrecord import count_records, frame_record
 
 BUFFER_BYTES = 1 << 20
 TEMPORARY = ".partial"  # between a shard's name and the writer's process id

@@ -1,61 +1,19 @@
-"""Sum up shards: counts by class, image sizes and bad files, for a shard's journal line and for dataset.json."""
+"""The content of dataset.json: counts by class, image sizes and bad files, summed up over the shards."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from data_prep.jpeg import ImageFacts
-from mnasnet_cli.data.schema import SPLITS
+from data_prep.shard_job import SIDES, Source
 from mnasnet_cli.errors import DataError
-
-if TYPE_CHECKING:
-    from data_prep.job import Source
+from mnasnet_cli.records.shards import SPLITS
 
 VERSION = 1
-SIDES = ("width", "height")
-
-
-class Facts:
-    """What a worker notes of the images of one shard."""
-
-    def __init__(self) -> None:
-        self.labels: Counter[int] = Counter()
-        self.channels: Counter[int] = Counter()
-        self.sides = {side: [1 << 30, 0, 0] for side in SIDES}  # smallest, largest, sum; px
-        self.reencoded = self.image_bytes = 0
-        self.counts: Counter[str] | None = None
-        self.boxes: Counter[int] = Counter()  # boxes in an image → images
-        self.bad: list[dict[str, str]] = []
-
-    def add(self, labels: Sequence[int], image: ImageFacts, counts: Mapping[str, int] | None = None) -> None:
-        """Note one image."""
-        self.labels.update(labels)
-        if counts is not None:
-            self.counts = self.counts or Counter()
-            self.counts.update(counts)
-            self.boxes[counts["boxes"]] += 1
-        self.channels[image.channels] += 1
-        self.reencoded += image.reencoded
-        self.image_bytes += len(image.data)
-        for value, side in ((image.width, self.sides["width"]), (image.height, self.sides["height"])):
-            if value < side[0]:
-                side[0] = value
-            if value > side[1]:
-                side[1] = value
-            side[2] += value
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
-        objects = {} if self.counts is None else {"counts": dict(self.counts), "boxes": dict(self.boxes)}
-        return {
-            "labels": dict(self.labels), "channels": dict(self.channels), "sides": self.sides,
-            "reencoded": self.reencoded, "image_bytes": self.image_bytes, "bad": self.bad, **objects,
-        }  # fmt: skip
 
 
 def dataset(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:

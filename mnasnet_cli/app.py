@@ -18,26 +18,26 @@ from typer.core import TyperGroup
 
 from mnasnet_cli import __version__, console
 from mnasnet_cli.errors import MnasnetError, StoppedByUser, nearest
-from mnasnet_cli.quiet import silence_tensorflow
+from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
-# Each command is the function of the same name (with underscores) in the module of the same name in
-# mnasnet_cli/commands, imported only when it is asked for; its docstring is its help.
-COMMANDS = (
-    "prepare-imagenet",
-    "prepare-coco",
-    "train-imagenet",
-    "train-coco",
-    "eval",
-    "report",
-    "predict",
-    "export",
-    "import",
-    "benchmark",
-    "inspect",
-    "models",
-    "doctor",
-    "demo",
-)
+# Each command, and its module in mnasnet_cli/commands, which is imported only when the command is called. The command
+# is the function of the same name, with underscores; the function's docstring is the command's help.
+COMMANDS = {
+    "prepare-imagenet": "prepare",
+    "prepare-coco": "prepare",
+    "train-imagenet": "train",
+    "train-coco": "train",
+    "eval": "eval",
+    "report": "report",
+    "predict": "predict",
+    "export": "export",
+    "import": "import_",
+    "benchmark": "benchmark",
+    "inspect": "inspect",
+    "models": "models",
+    "doctor": "doctor",
+    "demo": "demo",
+}
 
 BUG, BROKEN_PIPE, INTERRUPTED = 1, 141, 130  # the last two are 128 + SIGPIPE and 128 + SIGINT
 
@@ -56,7 +56,7 @@ class CommandGroup(TyperGroup):
         name = cmd_name.replace("-", "_")
         if keyword.iskeyword(name):
             name += "_"
-        module = importlib.import_module(f"mnasnet_cli.commands.{name}")
+        module = importlib.import_module(f"mnasnet_cli.commands.{COMMANDS[cmd_name]}")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         single.command(cmd_name)(getattr(module, name))
         return typer.main.get_command(single)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from mnasnet_cli.quiet import silence_tensorflow
+from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
 silence_tensorflow()
 
@@ -51,7 +51,8 @@ def repo() -> Path:
 @pytest.fixture(scope="session")
 def shape_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Records of generated shapes: 4 classes, 96 training images in 4 shards, 20 validation images in 2, 40 px."""
-    from data_prep.imagenet import Options, prepare_imagenet
+    from data_prep.imagenet import prepare_imagenet
+    from data_prep.options import Options
     from data_prep.shapes import write_shapes_imagenet
 
     root = tmp_path_factory.mktemp("shapes")
@@ -82,7 +83,8 @@ def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def scene_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Records of generated scenes: 3 classes, 12 training images in 2 shards, 6 validation images in one, 80 px."""
-    from data_prep.coco import CocoOptions, prepare_coco
+    from data_prep.coco import prepare_coco
+    from data_prep.options import CocoOptions
     from data_prep.shapes import write_shapes_coco
 
     root = tmp_path_factory.mktemp("scenes")

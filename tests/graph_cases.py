@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.artifacts.graphs import constant_node, constant_value
+from mnasnet_cli.export.graph import constant_node, constant_value
 
 
 def with_random_biases(definition: Any) -> Any:

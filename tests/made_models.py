@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config import Config, validate
-from mnasnet_cli.tasks.classification import make_classifier
-from mnasnet_cli.tasks.detection import make_detector
-from mnasnet_cli.training.checkpoint_parts import SavedText
+from mnasnet_cli.checkpoints.format import SavedText
+from mnasnet_cli.config.loading import validate
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.models.classifier import make_classifier
+from mnasnet_cli.models.detector import make_detector
 
 CATEGORIES = {1: "circle", 4: "square", 7: "triangle"}
 

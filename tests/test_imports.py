@@ -10,15 +10,15 @@ import pytest
 
 PURE = (
     "mnasnet_cli.app",
-    "mnasnet_cli.config",
-    "mnasnet_cli.config_files",
+    "mnasnet_cli.config.loading",
+    "mnasnet_cli.config.recipes",
     "mnasnet_cli.console",
     "mnasnet_cli.errors",
-    "mnasnet_cli.machine",
+    "mnasnet_cli.system.machine",
     "mnasnet_cli.nets.spec",
-    "mnasnet_cli.data.schema",
+    "mnasnet_cli.records.imagenet_example",
     "mnasnet_cli.metrics.coco_map",
-    "mnasnet_cli.metrics.report",
+    "mnasnet_cli.metrics.coco_report",
     "mnasnet_cli.metrics.detection_plots",
     "mnasnet_cli.metrics.detection_images",
 )

@@ -12,7 +12,8 @@ import zipfile
 
 import pytest
 
-from mnasnet_cli import app, config_files
+from mnasnet_cli import app
+from mnasnet_cli.config.loading import recipes
 from mnasnet_cli.errors import ConfigError
 
 MAX_BYTES = 200_000
@@ -167,9 +168,9 @@ def test_make_help_lists_every_target(repo):
 
 @pytest.mark.parametrize("name", ["paper", "quick"])
 def test_shipped_configs_are_found_by_name_and_by_path(name):
-    assert name in config_files.shipped_configs("imagenet")
-    path = config_files.find_config(name)
-    assert config_files.find_config(str(path)) == path
+    assert name in recipes.shipped_configs("imagenet")
+    path = recipes.find_config(name)
+    assert recipes.find_config(str(path)) == path
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_shipped_configs_are_found_by_name_and_by_path(name):
 )
 def test_an_unknown_config_is_an_error_that_helps(name, message):
     with pytest.raises(ConfigError, match=re.escape(message).replace(r"\.\*", ".*")):
-        config_files.find_config(name)
+        recipes.find_config(name)
 
 
 @pytest.mark.slow

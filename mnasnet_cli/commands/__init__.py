@@ -1,1 +1,1 @@
-"""One small module per command: parse, call one function, print one result."""
+"""The commands: each parses its options, calls one function, and prints one result."""

@@ -76,15 +76,15 @@ def benchmark(
     if android_results is not None:
         report = _read_results(android_results)
     else:
-        from mnasnet_cli.latency import bare
+        from mnasnet_cli.latency import variants
 
         with tempfile.TemporaryDirectory(prefix="mnasnet-") as scratch:
             options: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "ema": ema, "best": best}
             options["int8"] = int8
             subjects = (
-                bare.grid(models or [], width, image_size, Path(scratch), resizable=android is None, **options)
+                variants.grid(models or [], width, image_size, Path(scratch), resizable=android is None, **options)
                 if every
-                else [bare.subject(model, width, image_size, Path(scratch), **options) for model in models or []]
+                else [variants.subject(model, width, image_size, Path(scratch), **options) for model in models or []]
             )
             if android is not None:
                 _write_android(android, subjects, threads, runs, rounds, json_output)
@@ -107,7 +107,7 @@ def _check(models: list[str] | None, every: bool, android: Path | None, results:
 
 def _check_bare(models: list[str], every: bool, given: dict[str, bool]) -> None:
     """Refuses flags that are for bare variants where there is none."""
-    from mnasnet_cli.latency.bare import is_variant
+    from mnasnet_cli.latency.variants import is_variant
 
     if every or any(map(is_variant, models)):
         return
@@ -118,7 +118,7 @@ def _check_bare(models: list[str], every: bool, given: dict[str, bool]) -> None:
 
 def _measure(subjects: list[Any], runs: int, rounds: int) -> dict[str, Any]:
     from mnasnet_cli.latency.measure import measure
-    from mnasnet_cli.machine import host
+    from mnasnet_cli.system.machine import host
 
     before = host(PACKAGES)  # the load that others make, not ours
     with console.progress("benchmark", len(subjects) * rounds, unit="measurements") as bar:
@@ -136,7 +136,7 @@ def _read_results(path: Path) -> dict[str, Any]:
 
 
 def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, rounds: int, json_output: bool) -> None:
-    from mnasnet_cli.artifacts.manifest import read_manifest
+    from mnasnet_cli.inference.manifest import read_manifest
     from mnasnet_cli.latency.android import SCRIPT_FILE, write_android_folder
     from mnasnet_cli.latency.measure import net_facts
 
@@ -159,8 +159,8 @@ def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, r
 
 def _tflite_file(subject: Any) -> Path:
     """The file of a model, in the folder of an export, too; ConfigError for a run or another format."""
-    from mnasnet_cli.artifacts.manifest import read_manifest
-    from mnasnet_cli.artifacts.runner import recognise
+    from mnasnet_cli.inference.manifest import read_manifest
+    from mnasnet_cli.inference.runner import recognise
 
     form, place = recognise(subject.path)
     if form == "tflite":

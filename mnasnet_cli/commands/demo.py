@@ -106,7 +106,8 @@ def _count_images(images: Path) -> str:
 
 
 def _prepare(images: Path, records: Path) -> dict[str, Any]:
-    from data_prep.imagenet import Options, prepare_imagenet
+    from data_prep.imagenet import prepare_imagenet
+    from data_prep.options import Options
 
     return prepare_imagenet(images, records, Options(train_shards=4, val_shards=2))
 
@@ -117,7 +118,7 @@ def _count_records(result: dict[str, Any]) -> str:
 
 
 def _train(records: Path, run: Path) -> dict[str, Any]:
-    from mnasnet_cli.config import load_config
+    from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.training.run import train
 
     return train(load_config(CONFIG, task="imagenet"), records, run)
@@ -128,7 +129,7 @@ def _last_of_training(results: dict[str, Any]) -> str:
 
 
 def _evaluate(records: Path, run: Path) -> dict[str, Any]:
-    from mnasnet_cli.artifacts.evaluation import evaluate_classifier
+    from mnasnet_cli.evaluation.classifier import evaluate_classifier
 
     return evaluate_classifier(str(run), records)
 
@@ -150,20 +151,21 @@ def _count_scenes(scenes: Path) -> str:
 
 
 def _prepare_scenes(scenes: Path, records: Path) -> dict[str, Any]:
-    from data_prep.coco import CocoOptions, prepare_coco
+    from data_prep.coco import prepare_coco
+    from data_prep.options import CocoOptions
 
     return prepare_coco(scenes, records, CocoOptions(train_shards=4, val_shards=2))
 
 
 def _train_detector(records: Path, run: Path, backbone: Path) -> dict[str, Any]:
-    from mnasnet_cli.config import load_config
+    from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.training.run import train
 
     return train(load_config(CONFIG, task="coco"), records, run, init=str(backbone))
 
 
 def _evaluate_detector(records: Path, run: Path) -> dict[str, Any]:
-    from mnasnet_cli.artifacts.detector_evaluation import evaluate_detector
+    from mnasnet_cli.evaluation.detector import evaluate_detector
 
     return evaluate_detector(str(run), records)
 
@@ -174,9 +176,9 @@ def _precision(report: dict[str, Any]) -> str:
 
 def _formats() -> tuple[list[str], str]:
     """The formats that what is installed can write, and which are left out, "" for none."""
-    from mnasnet_cli.artifacts.manifest import FORMATS
-    from mnasnet_cli.artifacts.onnx import check_converter
     from mnasnet_cli.errors import EnvironmentProblem
+    from mnasnet_cli.export.onnx import check_converter
+    from mnasnet_cli.inference.manifest import FORMATS
 
     try:
         check_converter()
@@ -187,8 +189,8 @@ def _formats() -> tuple[list[str], str]:
 
 def _export(model: Path, data: Path, formats: list[str]) -> list[Any]:
     """Write the formats; where a net of a few hundred steps can't be had in integers, say so and go on."""
-    from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults
-    from mnasnet_cli.training.checkpoints import find_checkpoint
+    from mnasnet_cli.checkpoints.files import find_checkpoint
+    from mnasnet_cli.export.exporter import export_model, raise_for_faults
 
     outcomes: list[Any] = []
     integers = [form for form in formats if form == INTEGERS]
@@ -216,7 +218,7 @@ def _count_artifacts(outcomes: list[Any]) -> str:
 
 
 def _show_artifacts(outcomes: list[Any], left_out: str) -> None:
-    from mnasnet_cli.artifacts.exporting import rows_of
+    from mnasnet_cli.export.exporter import rows_of
 
     columns = ("format", "MB", "largest difference", "agreement", "images", "file")
     caption = "Beside the checkpoints: differences of logits or scores, agreement of top-1 or of boxes."

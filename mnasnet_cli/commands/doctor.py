@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mnasnet_cli import console, machine
+from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.system import machine
 
 
 def doctor(json_output: JsonFlag = False) -> None:

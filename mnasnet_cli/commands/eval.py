@@ -62,17 +62,17 @@ def eval(
     asked = _parse_required(require or [], coco_val)
     task = "coco" if coco_val else "imagenet"
     if model is None:
-        from mnasnet_cli.training.saved import newest_run
+        from mnasnet_cli.runs.finding import newest_run
 
         model = str(newest_run(task))
     options: dict[str, Any] = {"image_size": image_size, "ema": ema, "best": best, "threads": threads, "plots": plots}
     data = data or Path("data") / task
     if coco_val:
-        from mnasnet_cli.artifacts.detector_evaluation import evaluate_detector
+        from mnasnet_cli.evaluation.detector import evaluate_detector
 
         report = evaluate_detector(model, data, batch_size=batch_size or 16, detections_file=detections, **options)
     else:
-        from mnasnet_cli.artifacts.evaluation import evaluate_classifier
+        from mnasnet_cli.evaluation.classifier import evaluate_classifier
 
         report = evaluate_classifier(model, data, batch_size=batch_size or 64, **options)
     if json_output:
@@ -119,7 +119,7 @@ def _show(report: dict[str, Any], coco_val: bool) -> None:
 
 def print_coco_numbers(title: str, summary: dict[str, Any]) -> None:
     """Prints the twelve COCO numbers and AP per class of a summary that holds them."""
-    from mnasnet_cli.metrics import report as library
+    from mnasnet_cli.metrics import coco_report as library
 
     known = summary.get("images_trained_on")
     memory = f"{known} of the {summary['images']} images were trained on, too: this scores memory" if known else None

@@ -18,7 +18,7 @@ STATE_DICTS = ("torchvision", "timm")
 
 
 class Format(enum.StrEnum):
-    """What a model can be written as: `artifacts.manifest.FORMATS`, and `weights.state_dicts.FORMATS`."""
+    """What a model can be written as: `inference.manifest.FORMATS`, and `export.state_dict.FORMATS`."""
 
     SAVED_MODEL = "saved-model"
     FROZEN = "frozen"
@@ -71,7 +71,7 @@ def export(
     format's tolerance is not put in its place, and the exit code is 3 then. torchvision and timm get a state dict,
     which is read again and compared bit by bit.
     """
-    from mnasnet_cli.training.checkpoints import read_info
+    from mnasnet_cli.checkpoints.reader import read_info
 
     prefix = _find(model, best, data)
     data = data or _default_data(read_info(prefix).get("task"))
@@ -83,7 +83,7 @@ def export(
     if not wanted:
         _show_state_dicts(prefix, out, _export_state_dicts(prefix, out, forms, ema), json_output)
         return
-    from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults, rows_of
+    from mnasnet_cli.export.exporter import export_model, raise_for_faults, rows_of
 
     outcomes = export_model(
         prefix,
@@ -111,8 +111,8 @@ def export(
 
 def _check_state_dicts(prefix: str, out: Path, forms: list[str], ema: bool, *, others: bool) -> None:
     """Refuses what can't be had before any format is written: unlike a converter, a net's table is quick to ask."""
-    from mnasnet_cli.artifacts.staging import check_replaceable
-    from mnasnet_cli.weights.state_dicts import check_state_dict
+    from mnasnet_cli.export.staging import check_replaceable
+    from mnasnet_cli.export.state_dict import check_state_dict
 
     for form in forms:
         check_replaceable(out / form)
@@ -125,8 +125,8 @@ def _check_state_dicts(prefix: str, out: Path, forms: list[str], ema: bool, *, o
 
 def _export_state_dicts(prefix: str, out: Path, forms: list[str], ema: bool) -> list[dict[str, Any]]:
     """Writes those formats that other libraries' nets load."""
-    from mnasnet_cli.artifacts.staging import staged_folder
-    from mnasnet_cli.weights.state_dicts import export_state_dict
+    from mnasnet_cli.export.staging import staged_folder
+    from mnasnet_cli.export.state_dict import export_state_dict
 
     rows = []
     for form in forms:
@@ -148,10 +148,10 @@ def _show_state_dicts(prefix: str, out: Path, rows: list[dict[str, Any]], json_o
 
 def _find(model: str | None, best: bool, data: Path | None) -> str:
     """The checkpoint to export; where none is named, that of the newest run, of the kind that the records are for."""
-    from mnasnet_cli.artifacts.runner import recognise
-    from mnasnet_cli.data.dataset_info import load_dataset_info
-    from mnasnet_cli.training.checkpoints import find_checkpoint
-    from mnasnet_cli.training.saved import newest_run
+    from mnasnet_cli.checkpoints.files import find_checkpoint
+    from mnasnet_cli.inference.runner import recognise
+    from mnasnet_cli.records.dataset_info import load_dataset_info
+    from mnasnet_cli.runs.finding import newest_run
 
     if model is not None:
         form, _ = recognise(model)
@@ -174,7 +174,7 @@ def _find(model: str | None, best: bool, data: Path | None) -> str:
 
 def _default_data(task: Any) -> Path | None:
     """The folder where records of the task are kept, if there are any."""
-    from mnasnet_cli.data.shard_files import SPLITS, shard_groups
+    from mnasnet_cli.records.shards import SPLITS, shard_groups
 
     folder = Path("data") / str(task)
     return folder if folder.is_dir() and {name for name, _ in shard_groups(folder)} & set(SPLITS) else None
@@ -182,7 +182,7 @@ def _default_data(task: Any) -> Path | None:
 
 def _folder_beside(prefix: str) -> Path:
     """`export` in the run of a checkpoint, or beside a checkpoint that is in no run."""
-    from mnasnet_cli.training.checkpoints import BEST_FOLDER, CHECKPOINT_FOLDER
+    from mnasnet_cli.checkpoints.files import BEST_FOLDER, CHECKPOINT_FOLDER
 
     folder = Path(prefix).parent
     whole = Path(os.path.abspath(folder))

@@ -97,8 +97,8 @@ def import_(
 
 def settings_of_export(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the manifest beside weights that `mnasnet export` wrote sets in `data` and `model.net`; {} of others."""
-    from mnasnet_cli.artifacts.manifest import read_settings
-    from mnasnet_cli.weights.state_dicts import FORMATS
+    from mnasnet_cli.export.state_dict import FORMATS
+    from mnasnet_cli.inference.manifest import read_settings
 
     settings = read_settings(source, ("slim-checkpoint", *FORMATS))
     return settings.get("preprocessing", {}), settings.get("net", {})

@@ -12,7 +12,7 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
-from mnasnet_cli.commands.preparing import print_objects
+from mnasnet_cli.commands.prepare import print_objects
 from mnasnet_cli.errors import ConfigError, DataError
 
 CLASSES_SHOWN = 20
@@ -73,13 +73,13 @@ def find_inspector(path: Path) -> Inspector:
 
 
 def _fits_records(path: Path) -> bool:
-    from mnasnet_cli.data import inspection
+    from mnasnet_cli.records import describe as inspection
 
     return inspection.is_record_file(path) if path.is_file() else path.is_dir() and inspection.has_records(path)
 
 
 def _describe_records(path: Path) -> dict[str, Any]:
-    from mnasnet_cli.data import inspection
+    from mnasnet_cli.records import describe as inspection
 
     with ExitStack() as stack:
         bar: list[console.ProgressReport] = []
@@ -93,7 +93,7 @@ def _describe_records(path: Path) -> dict[str, Any]:
 
 
 def _draw_records(path: Path, count: int, out: Path) -> int:
-    from mnasnet_cli.data import drawing
+    from mnasnet_cli.records import drawing
 
     return drawing.draw_examples(path, count, out)
 
@@ -153,7 +153,7 @@ def _fits_run(path: Path) -> bool:
 
 
 def _describe_run(path: Path) -> dict[str, Any]:
-    from mnasnet_cli.training.inspection import describe_run
+    from mnasnet_cli.runs.describe import describe_run
 
     return describe_run(path)
 
@@ -180,8 +180,8 @@ def _fits_checkpoint(path: Path) -> bool:
 
 
 def _describe_checkpoint(path: Path) -> dict[str, Any]:
-    from mnasnet_cli.training.checkpoints import find_checkpoint
-    from mnasnet_cli.training.inspection import describe_checkpoint
+    from mnasnet_cli.checkpoints.describe import describe_checkpoint
+    from mnasnet_cli.checkpoints.files import find_checkpoint
 
     return describe_checkpoint(find_checkpoint(str(path)))
 
@@ -201,13 +201,13 @@ def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
 
 
 def _fits_artifact(path: Path) -> bool:
-    from mnasnet_cli.artifacts.inspection import is_artifact
+    from mnasnet_cli.inference.describe import is_artifact
 
     return is_artifact(path)
 
 
 def _describe_artifact(path: Path) -> dict[str, Any]:
-    from mnasnet_cli.artifacts.inspection import describe_artifact
+    from mnasnet_cli.inference.describe import describe_artifact
 
     return describe_artifact(path)
 

@@ -66,9 +66,9 @@ def predict(
     """
     if json_output and output_format is not Format.TABLE:
         raise ConfigError("--json and --format exclude each other; --format jsonl prints one object a picture")
-    from mnasnet_cli.artifacts.runner import open_model
-    from mnasnet_cli.prediction.annotation import Annotator
-    from mnasnet_cli.prediction.pictures import BadPicture, read_pictures
+    from mnasnet_cli.inference.runner import open_model
+    from mnasnet_cli.prediction.drawing import Annotator
+    from mnasnet_cli.prediction.images import BadPicture, read_pictures
     from mnasnet_cli.prediction.predict import predict as run
 
     runner = open_model(model, ema=ema, best=best, image_size=image_size, threads=threads)

@@ -32,7 +32,7 @@ def report(
     json_output: JsonFlag = False,
 ) -> None:
     """Score detections from a file: the 12 COCO numbers and AP per class, without TensorFlow."""
-    from mnasnet_cli.metrics import report as library
+    from mnasnet_cli.metrics import coco_report as library
 
     check_writable("--plots", plots, folder=True)
     check_writable("--markdown", markdown)

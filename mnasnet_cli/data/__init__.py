@@ -1,1 +1,1 @@
-"""Records and input pipelines."""
+"""Input pipelines: from records to batches."""

@@ -10,13 +10,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config import DetectionConfig
+from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.data import augment, box_augment
-from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic, plain
-from mnasnet_cli.data.record_folder import PADDING, RecordFolder
-from mnasnet_cli.data.schema_coco import parse_coco_example
+from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import matching
+from mnasnet_cli.records.coco_example import parse_coco_example
 
 
 class DetectionBatch(NamedTuple):

@@ -9,10 +9,10 @@ from typing import ClassVar, NamedTuple
 import tensorflow as tf
 
 from mnasnet_cli.data import augment
-from mnasnet_cli.data.pipeline import PARALLEL_CALLS, Share, deterministic, plain
+from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
+from mnasnet_cli.data.preprocessing import eval_image
 from mnasnet_cli.data.rand_augment import rand_augment
-from mnasnet_cli.data.record_folder import PADDING, RecordFolder
-from mnasnet_cli.data.schema import parse_imagenet_example
+from mnasnet_cli.records.imagenet_example import parse_imagenet_example
 
 
 class ClassificationBatch(NamedTuple):
@@ -115,19 +115,6 @@ class ImagenetRecords(RecordFolder):
         )
         label = class_index(example["label"], self.info.classes)
         return ClassificationBatch(image, label, position, label, tf.constant(0.0))
-
-
-def eval_image(
-    image_bytes: tf.Tensor,
-    size: int,
-    crop_fraction: float,
-    antialias: bool = False,
-    interpolation: str = "bilinear",
-    stretch: bool = False,
-) -> tf.Tensor:
-    """An encoded image as evaluation sees it: the central crop, [size, size, 3] float32 in [0, 255]."""
-    window = augment.central_crop_window(augment.image_shape(image_bytes), crop_fraction, stretch)
-    return augment.decode_crop_resize(image_bytes, window, size, antialias, interpolation)
 
 
 def class_index(label: tf.Tensor, classes: int) -> tf.Tensor:

@@ -1,12 +1,22 @@
-"""What every input pipeline shares: the split of the work over processes, and options."""
+"""What all input pipelines share: a folder of records, its order by the seed, and each process's share of it."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from mnasnet_cli.machine import core_count
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.data.verification import verify_records
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.dataset_info import DatasetInfo, load_dataset_info
+from mnasnet_cli.records.shards import COMMANDS, find_shards
+from mnasnet_cli.system.machine import core_count
 
 CORES = core_count()
 # Examples in the making: more than cores, for one that is done before those ahead of it waits for its turn.
@@ -33,3 +43,121 @@ def deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)
+
+
+PADDING = -1
+
+
+@dataclass(frozen=True)
+class RecordFolder:
+    """The records of one folder, read as `config` says; each kind of records adds how an example is made of one."""
+
+    directory: Path
+    config: Config
+
+    kind: ClassVar[str]
+    """"imagenet" or "coco"."""
+
+    @cached_property
+    def info(self) -> DatasetInfo:
+        return load_dataset_info(self.directory, self.kind)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the records: the summary's own fingerprint and the size of every shard."""
+        digest = hashlib.sha256(self.info.fingerprint.encode())
+        for split in sorted(self.info.splits):
+            for path in find_shards(self.directory, split):
+                digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        return digest.hexdigest()
+
+    @property
+    def eval_examples(self) -> int:
+        return self._examples("validation")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch; the images left over differ from epoch to epoch."""
+        examples, batch_size = self._examples("train"), self.config.training.batch_size
+        if examples < batch_size:
+            raise DataError(
+                f"{self.directory} has {examples} training images, fewer than the batch size {batch_size}; "
+                f"lower it with --batch-size"
+            )
+        return examples // batch_size
+
+    def _examples(self, split: str) -> int:
+        about = self.info.splits.get(split)
+        if about is None or not about.examples:
+            raise DataError(
+                f"{self.directory} has no {split} images; write both splits with `mnasnet {COMMANDS[self.kind]} SOURCE "
+                f"{self.directory}`"
+            )
+        return about.examples
+
+    def verify(self, *, images: bool = False) -> None:
+        """Raises DataError naming the shard or record that can't be read, where there is one; see `verify_records`."""
+        verify_records(self.info, images=images)
+
+    def parse(self, record: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """A serialised record as its parts, image_bytes and filename among them."""
+        raise NotImplementedError
+
+    def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
+        """The whole batches of one epoch, without its first `skip_examples` examples."""
+        raise NotImplementedError
+
+    def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
+        """Every validation image once; blank ones at position -1 fill the last batches of all processes."""
+        raise NotImplementedError
+
+    def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
+        """Names of the training images at these places of an epoch's order: for error messages."""
+        wanted = set(positions)
+        return [
+            text_of(self.parse(record)["filename"])
+            for position, record in enumerate(self.train_records(epoch))
+            if position in wanted
+        ]
+
+    def eval_records(self, positions: Iterable[int]) -> dict[int, tuple[str, bytes]]:
+        """File name and encoded image of the validation examples at these places."""
+        wanted = set(positions)
+        found: dict[int, tuple[str, bytes]] = {}
+        for position, record in enumerate(tf.data.TFRecordDataset(self.paths("validation"))):
+            if position in wanted:
+                example = self.parse(record)
+                found[position] = (text_of(example["filename"]), example["image_bytes"].numpy())
+        return found
+
+    def paths(self, split: str) -> list[str]:
+        return [str(path) for path in find_shards(self.directory, split)]
+
+    def train_records(self, epoch: int) -> tf.data.Dataset:
+        """The records of one epoch in its own order, still encoded; without the rest that fills no batch."""
+        seed = 1_000_003 * self.config.training.seed + epoch
+        paths = self.paths("train")
+        shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
+        records = shards.interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=min(16, len(paths)),
+            block_length=4,
+            num_parallel_calls=min(CORES, len(paths)),
+            deterministic=True,
+        )
+        # Shuffled before decoding: a buffer of decoded images would be ten times as large.
+        records = records.shuffle(self.config.data.shuffle_buffer, seed=seed)
+        return records.take(self.steps_per_epoch * self.config.training.batch_size)
+
+    def padded(self, examples: tf.data.Dataset, blank: Any, share: Share) -> tf.data.Dataset:
+        """Validation examples in batches; copies of `blank` fill the last batches of all processes."""
+        at_once = share.count * share.replicas * share.batch_size
+        count = -(-self.eval_examples // at_once) * share.replicas
+        padding = tf.data.Dataset.from_tensors(blank).repeat()
+        # All processes make the same number of batches, or one would wait for the others.
+        return examples.concatenate(padding).batch(share.batch_size, drop_remainder=True).take(count)
+
+
+def text_of(name: tf.Tensor) -> str:
+    """A string tensor [] as text."""
+    return str(name.numpy().decode("utf-8", "replace"))

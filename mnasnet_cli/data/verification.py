@@ -9,18 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from mnasnet_cli.data.schema import (
-    ENCODED,
-    FILENAME,
-    LABEL,
-    DatasetInfo,
-    decode_example,
-    find_shards,
-    read_records,
-)
-from mnasnet_cli.data.schema_coco import coco_fault
-from mnasnet_cli.data.shard_files import COMMANDS
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.coco_example import coco_fault
+from mnasnet_cli.records.dataset_info import DatasetInfo
+from mnasnet_cli.records.keys import ENCODED, FILENAME, LABEL
+from mnasnet_cli.records.shards import COMMANDS, find_shards
+from mnasnet_cli.records.tfrecord import decode_example, read_records
 
 
 def verify_records(info: DatasetInfo, *, images: bool = False) -> None:

@@ -1,1 +1,1 @@
-"""Pure maths on boxes: overlaps, coding, anchors, matching, suppression. No input or output, no configuration."""
+"""Mathematics of boxes: overlaps, coding, anchors, matching, suppression. No files and no configuration."""

@@ -1,1 +1,1 @@
-"""How long models take: measured here or on a phone, and reported."""
+"""How long models take, here and on phones."""

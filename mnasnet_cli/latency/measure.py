@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.artifacts.manifest import Manifest
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError
+from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.latency.interrupts import interrupts_kept_back
 
 MAX_ALIVE = 6  # models that keep their process between rounds; with more of them, each round starts one anew
@@ -161,7 +161,7 @@ class _Worker:
 
 def _serve(pipe: Connection, subject: Subject) -> None:
     """The body of a worker: loads the model, then answers each request for calls with their times."""
-    from mnasnet_cli.quiet import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
     silence_tensorflow()
     with contextlib.suppress(EOFError, OSError):
@@ -179,7 +179,7 @@ def _serve(pipe: Connection, subject: Subject) -> None:
 
 
 def _load(subject: Subject) -> tuple[Callable[[], None], dict[str, Any]]:
-    from mnasnet_cli.artifacts.runner import load_runtime, open_model
+    from mnasnet_cli.inference.runner import load_runtime, open_model
 
     load_runtime(subject.path)
     before, began = peak_memory(), time.perf_counter()

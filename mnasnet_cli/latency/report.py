@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnasnet_cli.files import write_atomically
 from mnasnet_cli.metrics.plots import new_figure, save_figure
+from mnasnet_cli.system.files import write_atomically
 
 JSON_FILE, CSV_FILE, PLOT_FILE = "latency.json", "latency.csv", "latency.png"
 CSV_COLUMNS = (

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics import plots
-from mnasnet_cli.metrics.class_numbers import iou_xywh
+from mnasnet_cli.metrics.category_ids import iou_xywh
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
 
 BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.files import written_whole
+from mnasnet_cli.system.files import written_whole
 
 MAX_TICKS = 40  # class names are written beside a confusion matrix up to so many classes
 

@@ -1,1 +1,1 @@
-"""What is on the user's pictures: reading them, asking a model, drawing its answers."""
+"""Predictions on the user's images."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.artifacts.runner import Runner
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.prediction.pictures import BadPicture, Picture
+from mnasnet_cli.inference.runner import Runner
+from mnasnet_cli.prediction.images import BadPicture, Picture
 
 Row = dict[str, Any]
 

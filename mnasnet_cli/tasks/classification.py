@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config import Config
+from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
-from mnasnet_cli.data.schema import DatasetInfo
 from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
-from mnasnet_cli.nets import mnasnet
-from mnasnet_cli.nets.slim_compat import slim
-from mnasnet_cli.nets.spec import layer_names
+from mnasnet_cli.models.classifier import is_classifier, make_classifier
+from mnasnet_cli.models.info import classifier_info
+from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.records.dataset_info import DatasetInfo
+from mnasnet_cli.tasks.base import Evaluation, RecordTask, Weights
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
-from mnasnet_cli.tasks.record_task import RecordTask, model_info
-from mnasnet_cli.tasks.task import Evaluation, Weights
-from mnasnet_cli.variables import SlimModule
-
-CLASSIFIER_SCOPE = "Conv2d_1c_1x1"
 
 
 class ClassificationTask(RecordTask):
-    """See `tasks.task.Task`."""
+    """See `tasks.base.Task`."""
 
     metric = "top1"
     scratch_note = ""
@@ -99,55 +95,6 @@ class ClassificationTask(RecordTask):
         return Evaluation(summarize_accuracy(outputs, self.labels, self.names), outputs)
 
 
-def classifier_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """What the checkpoints of a classifier say of it; see `Task.model_info`."""
-    data = config.data
-    return model_info(config, labels, names, {"crop_fraction": data.crop_fraction, "stretch": data.stretch})
-
-
-def make_classifier(config: Config, num_classes: int) -> SlimModule:
-    """The net of a configuration, called as `model(images, is_training=…, seed=…)`, giving logits [N, C] float32.
-
-    `batch_norm_decay` goes before the configuration's; `frozen_until` is that of `mnasnet_base`.
-    """
-    options, spec = config.model, config.model.spec
-
-    def net(
-        images: tf.Tensor,
-        is_training: bool,
-        seed: tf.Tensor | None = None,
-        frozen_until: str | None = None,
-        batch_norm_decay: Any = None,
-    ) -> tf.Tensor:
-        scope = mnasnet.training_scope(
-            is_training=is_training,
-            batch_norm_decay=options.batch_norm_decay if batch_norm_decay is None else batch_norm_decay,
-            updates_collections=None,
-        )
-        with slim.arg_scope(scope):
-            logits, _ = mnasnet.mnasnet_base(
-                images,
-                spec,
-                num_classes=num_classes,
-                is_training=is_training,
-                dropout_keep_prob=None if options.dropout is None else 1.0 - options.dropout,
-                dropout_fn=None if seed is None else _seeded_dropout(seed),
-                zero_init_residual=options.zero_init_residual,
-                frozen_until=config.finetune.norm_frozen_until(frozen_until, layer_names(spec)),
-            )
-        return tf.cast(logits, tf.float32)
-
-    model = SlimModule(net)
-    size = config.data.image_size
-    model.build(tf.TensorSpec([1, size, size, 3], tf.float32), is_training=False)
-    return model
-
-
-def is_classifier(name: str) -> bool:
-    """Whether a variable belongs to the last layer, whose outputs are the classes."""
-    return f"/{CLASSIFIER_SCOPE}/" in name
-
-
 def class_names(info: DatasetInfo) -> list[str]:
     """The synset of each class 0..C-1, or its number in the records where the data set doesn't name it.
 
@@ -160,14 +107,3 @@ def class_names(info: DatasetInfo) -> list[str]:
             f"{len(info.synsets)}; bring the labels.txt back that the records were written with"
         )
     return list(info.synsets) or [str(number + 1) for number in range(info.classes)]
-
-
-def _seeded_dropout(seed: tf.Tensor) -> Any:
-    """Dropout from stateless random numbers: the same step drops the same features, also after a resume."""
-
-    def dropout(net: tf.Tensor, keep_prob: float, is_training: bool) -> tf.Tensor:
-        if not is_training or keep_prob >= 1.0:
-            return net
-        return tf.nn.experimental.stateless_dropout(net, rate=1.0 - keep_prob, seed=seed, rng_alg="philox")
-
-    return dropout

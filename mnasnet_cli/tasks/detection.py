@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,27 +11,24 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config import Config, DetectionConfig
+from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of
 from mnasnet_cli.geometry import boxes as geometry
-from mnasnet_cli.geometry.nms import Detections as Found
-from mnasnet_cli.geometry.nms import detect
 from mnasnet_cli.metrics import coco_map
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
-from mnasnet_cli.nets import mnasnet
-from mnasnet_cli.nets.retinanet import Predictions, retinanet
-from mnasnet_cli.nets.slim_compat import slim
-from mnasnet_cli.nets.spec import layer_names
-from mnasnet_cli.tasks.detection_results import as_detections, detected_truth, make_truth
-from mnasnet_cli.tasks.detection_start import detector_start
+from mnasnet_cli.models.detector import make_detector
+from mnasnet_cli.models.info import detector_info
+from mnasnet_cli.models.postprocessing import find_boxes
+from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.nets.retinanet import Predictions
+from mnasnet_cli.tasks.base import Evaluation, RecordTask, Weights
+from mnasnet_cli.tasks.coco_results import as_detections, detected_truth, make_truth
+from mnasnet_cli.tasks.detection_transfer import detector_start
 from mnasnet_cli.tasks.losses import anchor_focal_loss, ciou_loss, giou_loss, huber_loss
-from mnasnet_cli.tasks.record_task import RecordTask, model_info
-from mnasnet_cli.tasks.task import Evaluation, Weights
-from mnasnet_cli.variables import SlimModule
 
 
 class DetectionTask(RecordTask):
-    """See `tasks.task.Task`."""
+    """See `tasks.base.Task`."""
 
     metric = "AP"
     scratch_note = (
@@ -140,56 +137,3 @@ class DetectionTask(RecordTask):
         boxes = tf.math.unsorted_segment_sum(box, rows[:, 0], tf.shape(matched)[0])
         total = tf.reduce_sum(focal, axis=1) + options.box_weight * boxes
         return total, tf.reduce_sum(tf.cast(matched, tf.float32), axis=1)
-
-
-def find_boxes(predictions: Predictions, size: int, options: DetectionConfig) -> Found:
-    """The boxes that a net's predictions for images of size × size px amount to, in px of those."""
-    return detect(
-        predictions.class_logits,
-        predictions.box_deltas,
-        anchors_of(size).boxes,
-        level_counts=anchors_of(size).level_counts,
-        image_size=(size, size),
-        candidates=options.candidates,
-        iou_threshold=options.nms_iou,
-        score_threshold=options.score_threshold,
-        max_detections=options.max_detections,
-    )
-
-
-def detector_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """What the checkpoints of a detector say of it; see `Task.model_info`."""
-    assert config.detection is not None
-    return {**model_info(config, labels, names, {}), "detection": config.detection.with_net().model_dump(mode="json")}
-
-
-def make_detector(config: Config, num_classes: int) -> SlimModule:
-    """The net of a configuration, called as `model(images, is_training=…)`, giving float32 `Predictions`."""
-    options = config.detection
-    assert options is not None
-    spec = config.model.spec
-
-    def net(
-        images: tf.Tensor, is_training: bool, frozen_until: str | None = None, batch_norm_decay: Any = None
-    ) -> Predictions:
-        scope = mnasnet.training_scope(
-            is_training=is_training,
-            batch_norm_decay=config.model.batch_norm_decay if batch_norm_decay is None else batch_norm_decay,
-            updates_collections=None,
-        )
-        with slim.arg_scope(scope):
-            predictions, _ = retinanet(
-                images,
-                spec,
-                options.spec,
-                num_classes,
-                is_training=is_training,
-                zero_init_residual=config.model.zero_init_residual,
-                frozen_until=config.finetune.norm_frozen_until(frozen_until, layer_names(spec)),
-            )
-        return Predictions(*(tf.cast(values, tf.float32) for values in predictions))
-
-    model = SlimModule(net)
-    size = config.data.image_size
-    model.build(tf.TensorSpec([1, size, size, 3], tf.float32), is_training=False)
-    return model

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from mnasnet_cli.training.distribution import mean_statistics
+from mnasnet_cli.distributed.strategy import mean_statistics
 
 
 class MovingAverage(tf.Module):

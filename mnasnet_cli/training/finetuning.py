@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from mnasnet_cli.config import Config
-from mnasnet_cli.config_finetune import BACKBONE, STEM
+from mnasnet_cli.config.finetune import BACKBONE, STEM
+from mnasnet_cli.config.schema import Config
 from mnasnet_cli.nets.spec import NetSpec, block_specs, get_spec, layer_names
 
 

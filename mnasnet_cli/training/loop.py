@@ -12,22 +12,22 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.console import duration, progress
+from mnasnet_cli.distributed.strategy import Processes, share_of
 from mnasnet_cli.metrics.plots import plot_curves
-from mnasnet_cli.tasks.task import Evaluation, Task
+from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
+from mnasnet_cli.runs.events import EventLog
+from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.training import schedules
-from mnasnet_cli.training.checkpoints import Checkpoints
-from mnasnet_cli.training.clock import Clock
-from mnasnet_cli.training.distribution import Processes, share_of
+from mnasnet_cli.training.checkpoint_manager import Checkpoints
+from mnasnet_cli.training.divergence import NotFinite, not_finite
 from mnasnet_cli.training.ema import MovingAverage
-from mnasnet_cli.training.evaluation import Evaluator
-from mnasnet_cli.training.events import EventLog
-from mnasnet_cli.training.failures import NotFinite, not_finite
+from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
-from mnasnet_cli.training.recalibration import Recalibration
-from mnasnet_cli.training.run_directory import CURVES_FILE, RunDirectory, read_metrics
+from mnasnet_cli.training.precise_batch_norm import Recalibration
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.steps import MAX_STEPS, Outcome, TrainSteps
+from mnasnet_cli.training.timing import Clock
 
 LOGS_PER_EPOCH = 20
 CALL_SECONDS = 2.0  # a call of the compiled steps should last about so long: the bar moves, and SIGTERM is heard

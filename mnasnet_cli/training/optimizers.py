@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mnasnet_cli.config import OptimizerConfig
+from mnasnet_cli.config.schema import OptimizerConfig
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.muon import muon_scale, orthogonalize
 

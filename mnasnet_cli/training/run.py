@@ -11,26 +11,22 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli import __version__
-from mnasnet_cli.config import Config
+from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, find_checkpoint, list_checkpoints
+from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.distributed.cluster import PeerLost, read_cluster, start_again
+from mnasnet_cli.distributed.rendezvous import meet
+from mnasnet_cli.distributed.strategy import Processes, check_batch_size, make_strategy
 from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
+from mnasnet_cli.runs.directory import RunDirectory, recorded_init
+from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.tasks.detection import DetectionTask
-from mnasnet_cli.tasks.task import Task
-from mnasnet_cli.training.adoption import adopt, begin_at_random
-from mnasnet_cli.training.checkpoints import (
-    CHECKPOINT_FOLDER,
-    find_checkpoint,
-    list_checkpoints,
-    read_checkpoint,
-    read_info,
-)
-from mnasnet_cli.training.cluster import PeerLost, read_cluster, start_again
-from mnasnet_cli.training.distribution import Processes, check_batch_size, make_strategy
-from mnasnet_cli.training.failures import NotFinite, clear_errors
+from mnasnet_cli.tasks.failures import clear_errors
+from mnasnet_cli.training.batch_parts import share_cores
+from mnasnet_cli.training.divergence import NotFinite
 from mnasnet_cli.training.loop import Trainer
-from mnasnet_cli.training.parts import share_cores
-from mnasnet_cli.training.rendezvous import meet
-from mnasnet_cli.training.run_directory import RunDirectory, recorded_init
+from mnasnet_cli.training.pretrained import adopt, begin_at_random
 from mnasnet_cli.training.signals import StopRequest
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mnasnet_cli.config import ScheduleConfig
+from mnasnet_cli.config.schema import ScheduleConfig
 
 
 def factor(schedule: ScheduleConfig, step: int, steps_per_epoch: int, total_steps: int) -> float:

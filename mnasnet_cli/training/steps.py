@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from mnasnet_cli.config import Config
-from mnasnet_cli.tasks.task import Task
-from mnasnet_cli.training.distribution import mean_statistics
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.distributed.strategy import mean_statistics
+from mnasnet_cli.models.slim_module import MOVING_STATISTICS, SlimModule
+from mnasnet_cli.tasks.base import Task
+from mnasnet_cli.training.batch_parts import mean_loss
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
-from mnasnet_cli.training.parts import mean_loss
-from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
 
 MAX_STEPS = 100  # of one call
 

@@ -1,1 +1,1 @@
-"""Weights from elsewhere: where they are published, fetched, read and written."""
+"""Weights that others published: where they are, how to fetch and read them."""

@@ -17,9 +17,9 @@ from typing import IO, Any
 
 from mnasnet_cli.console import progress, say
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
-from mnasnet_cli.files import try_lock
-from mnasnet_cli.weights import web
-from mnasnet_cli.weights.web import is_url
+from mnasnet_cli.system.files import try_lock
+from mnasnet_cli.weights import http as web
+from mnasnet_cli.weights.http import is_url
 
 __all__ = ["cache_folder", "download", "is_url"]
 

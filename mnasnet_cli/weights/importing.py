@@ -14,20 +14,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config import Config, load_config
+from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER
+from mnasnet_cli.checkpoints.format import SavedText
+from mnasnet_cli.checkpoints.reader import CheckpointContents
+from mnasnet_cli.checkpoints.restoring import load_weights
+from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.models.classifier import make_classifier
+from mnasnet_cli.models.detector import make_detector
+from mnasnet_cli.models.info import classifier_info, detector_info
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.nets.layout import NetSpec
-from mnasnet_cli.tasks.classification import classifier_info, make_classifier
-from mnasnet_cli.tasks.detection import detector_info, make_detector
-from mnasnet_cli.training.checkpoint_parts import SavedText
-from mnasnet_cli.training.checkpoints import CHECKPOINT_FOLDER, CheckpointContents
-from mnasnet_cli.training.saved import load_weights
-from mnasnet_cli.weights.classes import classifier_classes, detector_classes
-from mnasnet_cli.weights.files import find_tensorflow, read_tensors
-from mnasnet_cli.weights.kinds import Kind, find_kind
-from mnasnet_cli.weights.names import LOGITS
+from mnasnet_cli.weights.class_lists import classifier_classes, detector_classes
+from mnasnet_cli.weights.formats import Kind, find_kind
+from mnasnet_cli.weights.name_maps import LOGITS
 from mnasnet_cli.weights.rules import COUNTER, SCOPE, Rule, describe_faults, find_faults, take
+from mnasnet_cli.weights.tensor_files import find_tensorflow, read_tensors
 
 WIDTHS = (1.0, 0.35, 0.5, 0.75, 1.3, 1.4)  # that someone published weights at
 
@@ -53,7 +56,7 @@ def read_foreign(
     assignments: Iterable[str] = (),
     ema: bool = True,
 ) -> Imported:
-    """Reads weights of any kind that `weights.kinds` lists.
+    """Reads weights of any kind that `weights.formats` lists.
 
     Args:
       source: a file, a folder or a checkpoint's prefix.

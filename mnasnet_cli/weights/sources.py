@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnasnet_cli.errors import ConfigError
-from mnasnet_cli.weights.archive import is_archive, unpack
+from mnasnet_cli.weights.archives import is_archive, unpack
 from mnasnet_cli.weights.download import cache_folder, download, is_url
 from mnasnet_cli.weights.registry import WEIGHTS, PublishedWeights, find_weights, known_sha256
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from outcomes import error_of
 
-from mnasnet_cli.artifacts.manifest import Manifest, Preprocessing
+from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.inference.manifest import Manifest
 
 
 def _artifact(folder: Path, suffix: str) -> Path:
@@ -29,7 +30,7 @@ def test_flags_of_bare_variants_without_one(mnasnet, tmp_path, flag):
 
 
 def test_a_destination_that_cannot_be_written_is_said_first(mnasnet, tmp_path, monkeypatch):
-    monkeypatch.setattr("mnasnet_cli.latency.bare.convert", lambda *_, **__: pytest.fail("it has begun to work"))
+    monkeypatch.setattr("mnasnet_cli.latency.variants.convert", lambda *_, **__: pytest.fail("it has begun to work"))
     (tmp_path / "file").touch()
     for out, words in ((tmp_path / "file", "is a file"), (tmp_path / "file/below", "can't be written")):
         assert f"--out {out} {words}" in error_of(mnasnet("benchmark", "small", f"--out={out}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mnasnet_cli.commands import demo
-from mnasnet_cli.config import load_config
+from mnasnet_cli.config.loading import load_config
 
 
 def test_a_folder_that_no_demo_made_is_left_alone(mnasnet, tmp_path):
@@ -35,7 +35,7 @@ def test_the_whole_way_twice(mnasnet, monkeypatch, tmp_path):
     def shortened(name: str, task: str):
         return load_config(name, task=task, assignments=(*short, f"data.image_size={32 if task == 'imagenet' else 64}"))
 
-    monkeypatch.setattr("mnasnet_cli.config.load_config", shortened)
+    monkeypatch.setattr("mnasnet_cli.config.loading.load_config", shortened)
     for _ in range(2):
         result = mnasnet("demo", "--out", tmp_path / "d", "--json")
         assert result.code == 0, result.err

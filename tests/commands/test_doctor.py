@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from mnasnet_cli import machine
 from mnasnet_cli.commands.doctor import rows
+from mnasnet_cli.system import machine
 
 HEALTHY = {
     "versions": {"mnasnet": "1", "python": "3.11.7"} | dict.fromkeys((*machine.REQUIRED, *machine.OPTIONAL), "1.0"),

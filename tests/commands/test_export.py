@@ -7,12 +7,12 @@ import json
 import pytest
 from made_models import classifier_config, detector_config, make_checkpoint
 
-from mnasnet_cli.artifacts.exporting import WRITERS
-from mnasnet_cli.artifacts.manifest import FORMATS
-from mnasnet_cli.artifacts.parity import TOLERANCES, Tolerance
 from mnasnet_cli.commands.export import Format
-from mnasnet_cli.config import load_config
+from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.errors import CheckFailed
+from mnasnet_cli.export.exporter import WRITERS
+from mnasnet_cli.export.parity import TOLERANCES, Tolerance
+from mnasnet_cli.inference.manifest import FORMATS
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 

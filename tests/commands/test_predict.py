@@ -13,9 +13,9 @@ from made_models import CATEGORIES, detector_config, make_checkpoint
 from PIL import Image, features
 
 from data_prep.jpeg import prepare_image
-from mnasnet_cli.prediction import pictures, video
-from mnasnet_cli.prediction.annotation import Annotator
-from mnasnet_cli.prediction.pictures import BadPicture, Picture, read_picture, read_pictures
+from mnasnet_cli.prediction import images, video
+from mnasnet_cli.prediction.drawing import Annotator
+from mnasnet_cli.prediction.images import BadPicture, Picture, read_picture, read_pictures
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> Path:
     picture.save(folder / "a.jpg")
     picture.save(folder / "b.png")
     exif = Image.Exif()
-    exif[pictures.ORIENTATION] = 6  # a quarter turn
+    exif[images.ORIENTATION] = 6  # a quarter turn
     picture.save(folder / "below" / "a.jpg", exif=exif)
     (folder / "cut.jpg").write_bytes((folder / "a.jpg").read_bytes()[:900])
     return folder
@@ -177,7 +177,7 @@ WIDE = GRAY * np.uint16(256) + GRAY
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
 def test_gray_of_sixteen_bits_is_that_of_eight(form, orientation, tmp_path):
     exif = Image.Exif()
-    exif[pictures.ORIENTATION] = orientation
+    exif[images.ORIENTATION] = orientation
     given = read_picture("x", PurePath("x"), encode(Image.fromarray(WIDE), form, exif=exif))
     plain = read_picture("y", PurePath("y"), encode(Image.fromarray(GRAY), form, exif=exif))
     assert np.array_equal(pixels_of(given), pixels_of(plain))

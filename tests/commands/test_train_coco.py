@@ -95,7 +95,8 @@ def test_killed_twice_with_sigkill_it_ends_the_same(scene_records: Path, tmp_pat
         assert process.returncode == (-signal.SIGKILL if step else 0), err
     assert "going on from step" in (killed / "train.log").read_text()
     assert lines(killed) == lines(whole)
-    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+    from mnasnet_cli.checkpoints.files import newest_checkpoint
+    from mnasnet_cli.checkpoints.reader import read_checkpoint
 
     ours, theirs = (read_checkpoint(newest_checkpoint(run)).weights for run in (killed, whole))
     assert [name for name in theirs if (ours[name] != theirs[name]).any()] == []
@@ -116,7 +117,8 @@ def test_a_classifier_is_what_a_detector_starts_from(
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert "from scratch" not in outcome.err
-    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+    from mnasnet_cli.checkpoints.files import newest_checkpoint
+    from mnasnet_cli.checkpoints.reader import read_checkpoint
 
     ours, theirs = (read_checkpoint(newest_checkpoint(run)).weights for run in (detector, classifier))
     for name in ("Mnasnet/Conv/weights", "Mnasnet/Conv/BatchNorm/moving_variance"):

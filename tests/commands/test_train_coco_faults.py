@@ -12,10 +12,11 @@ import pytest
 from outcomes import last_error_of
 from tiny_net import DETECTOR_FLAGS
 
-from data_prep.coco import CocoOptions, prepare_coco
+from data_prep.coco import prepare_coco
+from data_prep.options import CocoOptions
 from data_prep.shapes import write_shapes_coco
-from mnasnet_cli.data.schema_coco import encode_coco_example
-from mnasnet_cli.data.tfrecord import decode_example, read_records
+from mnasnet_cli.records.coco_example import encode_coco_example
+from mnasnet_cli.records.tfrecord import decode_example, read_records
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 

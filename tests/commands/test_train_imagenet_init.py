@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("tiny_net")
 def test_init_starts_from_the_averaged_weights(
     train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path
 ) -> None:
-    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+    from mnasnet_cli.checkpoints.files import newest_checkpoint
+    from mnasnet_cli.checkpoints.reader import read_checkpoint
 
     # With a learning rate of 0 the weights stay where they began.
     outcome = train_imagenet(f"--init={trained_run}", "--epochs=1", "--set=optimizer.learning_rate_per_256=0")
@@ -33,7 +34,8 @@ def test_init_starts_from_the_averaged_weights(
 def test_init_with_other_classes_gets_a_new_head(
     train_imagenet: Callable[..., Any], trained_run: Path, shape_records: Path, tmp_path: Path
 ) -> None:
-    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+    from mnasnet_cli.checkpoints.files import newest_checkpoint
+    from mnasnet_cli.checkpoints.reader import read_checkpoint
 
     other = Path(shutil.copytree(shape_records, tmp_path / "other"))
     (other / "labels.txt").write_text((other / "labels.txt").read_text().replace("n90000004", "n90000099"))
@@ -100,7 +102,7 @@ def test_init_from_another_net_or_from_nothing_is_an_error(
 
 
 def test_nothing_is_trained_from_an_artifact(train_imagenet: Callable[..., Any], tmp_path: Path) -> None:
-    from mnasnet_cli.artifacts.loaded import load_model
+    from mnasnet_cli.inference.model import load_model
 
     prefix = make_checkpoint(tmp_path / "made", classifier_config(), ["a", "b"])
     (tmp_path / "tflite").mkdir()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config import DetectionConfig, load_config
+from mnasnet_cli.config.detection import DetectionConfig
+from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of, assign_targets, checked
 from mnasnet_cli.data.pipeline import Share
 

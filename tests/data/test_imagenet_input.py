@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config import load_config
-from mnasnet_cli.data.imagenet import PADDING, ClassificationBatch, ImagenetRecords, class_index
-from mnasnet_cli.data.pipeline import Share
+from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords, class_index
+from mnasnet_cli.data.pipeline import PADDING, Share
 from mnasnet_cli.errors import DataError
 
 SIZE, BATCH, TRAIN, VALIDATION = 32, 20, 96, 20

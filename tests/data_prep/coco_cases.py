@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_prep.coco import CocoOptions, prepare_coco
-from mnasnet_cli.data import schema
+from data_prep.coco import prepare_coco
+from data_prep.options import CocoOptions
+from mnasnet_cli.records import shards, tfrecord
 
 SMALL = CocoOptions(train_shards=3, val_shards=2, workers=1)  # starting one takes a second where TensorFlow is loaded
 Content = dict[str, Any]
@@ -33,7 +34,7 @@ def change(source: Path, edit: Callable[[Content], object], split: str = "train"
 def examples(out: Path, split: str = "train") -> dict[int, dict[str, Any]]:
     """Return the records by image id."""
     rows = [
-        schema.decode_example(data) for path in schema.find_shards(out, split) for data in schema.read_records(path)
+        tfrecord.decode_example(data) for path in shards.find_shards(out, split) for data in tfrecord.read_records(path)
     ]
     found = {int(row["image/source_id"][0]): row for row in rows}
     assert len(found) == len(rows)

@@ -6,7 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from data_prep.imagenet import Options, prepare_imagenet
+from data_prep.imagenet import prepare_imagenet
+from data_prep.options import Options
 
 SMALL = Options(train_shards=4, val_shards=2, workers=2)
 

@@ -12,15 +12,15 @@ import pytest
 from coco_cases import Content, annotations, change, examples, prepare
 from folder_contents import contents
 
-from data_prep.coco import CocoOptions
-from mnasnet_cli.data import schema
+from data_prep.options import CocoOptions
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.records import dataset_info
 
 SIDES = [f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax")]
 
 
 def test_records_hold_every_image_and_box_once(pristine_coco: Path, coco_records: Path) -> None:
-    info = schema.load_dataset_info(coco_records, "coco")
+    info = dataset_info.load_dataset_info(coco_records, "coco")
     assert (info.classes, info.category_ids, info.texts) == (3, (1, 4, 7), ("circle", "square", "triangle"))
     assert (coco_records / "labels.txt").read_text() == "1\tcircle\n4\tsquare\n7\ttriangle\n"
     assert info.splits["train"].shard_examples == (6, 7, 7)
@@ -151,19 +151,19 @@ def test_boxes_that_overshoot_are_clipped(coco_source: Path, tmp_path: Path) -> 
 def test_categories_of_both_files(coco_source: Path, tmp_path: Path) -> None:
     change(coco_source, lambda content: content["categories"].append({"id": 2, "name": "heart"}), "val")
     assert prepare(coco_source, tmp_path / "out")["classes"] == 4
-    assert schema.load_dataset_info(tmp_path / "out").category_ids == (1, 2, 4, 7)
+    assert dataset_info.load_dataset_info(tmp_path / "out").category_ids == (1, 2, 4, 7)
     change(coco_source, lambda content: content["categories"][0].update(name="disc"), "val")
     with pytest.raises(DataError, match=r"category 1 is 'disc' in .*val2017\.json, but 'circle' in .*train2017\.json"):
         prepare(coco_source, tmp_path / "other")
 
 
 def test_images_in_both_splits_are_counted(coco_records: Path, coco_source: Path, tmp_path: Path) -> None:
-    assert schema.load_dataset_info(coco_records).images_in_both_splits == 0
+    assert dataset_info.load_dataset_info(coco_records).images_in_both_splits == 0
     shutil.rmtree(coco_source / "val2017")
     shutil.copytree(coco_source / "train2017", coco_source / "val2017")
     shutil.copy(annotations(coco_source), annotations(coco_source, "val"))
     prepare(coco_source, tmp_path / "out")
-    assert schema.load_dataset_info(tmp_path / "out").images_in_both_splits == 20
+    assert dataset_info.load_dataset_info(tmp_path / "out").images_in_both_splits == 20
 
 
 def test_resume(coco_source: Path, coco_records: Path, tmp_path: Path) -> None:

@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from coco_cases import Content, annotations, change, prepare
 
-from data_prep import coco_boxes
-from data_prep.job import BadImageError
+from data_prep import coco_annotations
+from data_prep.shard_job import BadImageError
 from mnasnet_cli.errors import DataError
 
 FAULTS = {
-    "no area": (lambda one: one["bbox"].__setitem__(2, 0), coco_boxes.NO_BOX_AREA),
-    "negative": (lambda one: one["bbox"].__setitem__(3, -4), coco_boxes.NO_BOX_AREA),
-    "outside": (lambda one: one.update(bbox=[5000, 10, 5, 5]), coco_boxes.OUTSIDE),
-    "left of it": (lambda one: one.update(bbox=[-10, 10, 10, 5]), coco_boxes.OUTSIDE),
-    "category": (lambda one: one.update(category_id=2), coco_boxes.UNKNOWN_CATEGORY),
-    "image": (lambda one: one.update(image_id=999), coco_boxes.UNKNOWN_IMAGE),
-    "duplicate": (lambda one: one.update(id=1), coco_boxes.DUPLICATE),
+    "no area": (lambda one: one["bbox"].__setitem__(2, 0), coco_annotations.NO_BOX_AREA),
+    "negative": (lambda one: one["bbox"].__setitem__(3, -4), coco_annotations.NO_BOX_AREA),
+    "outside": (lambda one: one.update(bbox=[5000, 10, 5, 5]), coco_annotations.OUTSIDE),
+    "left of it": (lambda one: one.update(bbox=[-10, 10, 10, 5]), coco_annotations.OUTSIDE),
+    "category": (lambda one: one.update(category_id=2), coco_annotations.UNKNOWN_CATEGORY),
+    "image": (lambda one: one.update(image_id=999), coco_annotations.UNKNOWN_IMAGE),
+    "duplicate": (lambda one: one.update(id=1), coco_annotations.DUPLICATE),
     "not finite": (lambda one: one["bbox"].__setitem__(0, float("nan")), "its 'bbox' is not four finite numbers"),
     "no box": (lambda one: one.pop("bbox"), "its 'bbox' is not four finite numbers"),
     "no id": (lambda one: one.pop("image_id"), "it lacks a whole number 'id', 'image_id' or 'category_id'"),

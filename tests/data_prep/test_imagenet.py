@@ -17,12 +17,12 @@ import pytest
 from folder_contents import contents
 from imagenet_cases import prepare
 
-from mnasnet_cli.data import schema
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.records import dataset_info, shards, tfrecord
 
 
 def test_records_hold_every_image_once(pristine_imagenet: Path, imagenet_records: Path) -> None:
-    info = schema.load_dataset_info(imagenet_records)
+    info = dataset_info.load_dataset_info(imagenet_records)
     assert info.classes == 3
     assert info.texts == ("circle", "square", "triangle")
     assert info.synsets == ("n90000001", "n90000002", "n90000003")
@@ -31,9 +31,9 @@ def test_records_hold_every_image_once(pristine_imagenet: Path, imagenet_records
     assert info.image_sizes["width"] == {"min": 32, "mean": 32.0, "max": 32}
     seen = {}
     labels = []
-    for path in schema.find_shards(imagenet_records, "train"):
-        for data in schema.read_records(path):
-            features = schema.decode_example(data)
+    for path in shards.find_shards(imagenet_records, "train"):
+        for data in tfrecord.read_records(path):
+            features = tfrecord.decode_example(data)
             name = features["image/filename"][0].decode()  # type: ignore[union-attr]
             seen[name] = features["image/encoded"][0]
             labels.append(features["image/class/label"][0])
@@ -51,7 +51,7 @@ def test_same_records_whatever_the_number_of_workers_and_parts(
     shared = tmp_path / "parts"
     assert prepare(pristine_imagenet, shared, part=(2, 3))["missing_parts"] == ["1/3", "3/3"]
     with pytest.raises(DataError, match="unfinished"):
-        schema.load_dataset_info(shared)
+        dataset_info.load_dataset_info(shared)
     prepare(pristine_imagenet, shared, part=(3, 3))
     with pytest.raises(DataError, match="unfinished records; go on with --resume"):
         prepare(pristine_imagenet, shared, part=(3, 3))
@@ -153,7 +153,7 @@ def test_killed_runs_can_go_on(imagenet_source: Path, imagenet_records: Path, tm
     """The whole program, stopped by SIGTERM, SIGINT and SIGKILL while it waits for a slow file, leaves whole shards."""
     out, waiting = tmp_path / "out", tmp_path / "waiting"
     code = (
-        "import pathlib, signal, sys, time, data_prep.records as job\n"
+        "import pathlib, signal, sys, time, data_prep.preparation as job\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "whole = job.write_shard\n"
         "def slow(shared, task, report):\n"

@@ -12,9 +12,10 @@ import pytest
 from folder_contents import contents
 from imagenet_cases import prepare
 
-from data_prep.imagenet import BadImageError, Options
-from mnasnet_cli.data import schema
+from data_prep.options import Options
+from data_prep.shard_job import BadImageError
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.records import dataset_info
 
 
 def test_odd_images_are_refused_or_left_out(imagenet_source: Path, tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_odd_images_are_refused_or_left_out(imagenet_source: Path, tmp_path: Pat
     }
     assert result["ignored_files"] == 1
     assert result["splits"]["train"]["examples"] == 36
-    assert len(schema.load_dataset_info(tmp_path / "out").bad_files) == 5
+    assert len(dataset_info.load_dataset_info(tmp_path / "out").bad_files) == 5
 
 
 def test_unreadable_file_is_named(imagenet_source: Path, tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_failing_leaves_a_folder_that_was_there_as_it_was(imagenet_source: Path,
         prepare(imagenet_source, out, resume=True, workers=1)  # whole shards may stay for one who means to go on
     assert not [path for path in out.iterdir() if "partial" in path.name]
     prepare(imagenet_source, out, resume=True, on_bad_image="skip")
-    assert schema.load_dataset_info(out).splits["validation"].examples == 11
+    assert dataset_info.load_dataset_info(out).splits["validation"].examples == 11
 
 
 def rename_class(split: Path, name: str = os.fsdecode(b"c\xff")) -> None:

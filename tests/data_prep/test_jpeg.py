@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.jpeg import BadImage, prepare_image, to_plain
+from data_prep.jpeg import BadImage, prepare_image
+from mnasnet_cli.records.plain_image import to_plain
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 SMOOTH = np.broadcast_to(np.linspace(0, 255, 60, dtype=np.uint8)[None, :, None], (40, 60, 3)).copy()

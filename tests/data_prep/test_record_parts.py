@@ -14,8 +14,8 @@ import imagenet_cases
 import pytest
 from folder_contents import contents
 
-from mnasnet_cli.data import schema
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.records import shards as schema
 
 FOUR = {"train_shards": 2, "val_shards": 2}  # a shard each
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from data_prep.pool import Report, run_tasks
 from data_prep.shards import Journal, ShardWriter, check_plan, is_whole, remove_partial, shard_range, shuffled
-from mnasnet_cli.data.schema import read_records
+from data_prep.workers import Report, run_tasks
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
+from mnasnet_cli.records.tfrecord import read_records
 
 
 def test_shard_appears_only_when_whole(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli import config_files
+from mnasnet_cli.config.loading import recipes
 from mnasnet_cli.integrations import label_map
 from mnasnet_cli.nets.slim_compat import slim, tf1
 
@@ -36,7 +36,7 @@ def test_label_map_of_something_else(tmp_path, content, monkeypatch):
 
 
 def test_pipeline_configs_differ_in_the_net_only():
-    a1, b1 = ((config_files.configs_dir() / "object_detection" / name).read_text() for name in CONFIGS)
+    a1, b1 = ((recipes.configs_dir() / "object_detection" / name).read_text() for name in CONFIGS)
     a1, b1 = ([line for line in text.splitlines() if not line.startswith("#")] for text in (a1, b1))
     assert [(ours, other) for ours, other in zip(a1, b1, strict=True) if ours != other] == [
         ('      type: "ssd_mnasnet_a1_fpn"', '      type: "ssd_mnasnet_b1_fpn"')

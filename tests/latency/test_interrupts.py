@@ -79,7 +79,7 @@ def test_an_interrupt_out_of_a_start_leaves_no_process(monkeypatch, started):
 
 @pytest.mark.slow
 def test_ctrl_c_is_one_line_whenever_it_comes(tmp_path):
-    from mnasnet_cli.latency.bare import convert
+    from mnasnet_cli.latency.variants import convert
 
     model = str(convert("small", 0.35, 32, tmp_path))
     program = [sys.executable, "-m", "mnasnet_cli", "benchmark", *[model] * 7, "--runs=400", "--rounds=200"]

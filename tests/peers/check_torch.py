@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.tasks.classification import make_classifier
-from mnasnet_cli.training.checkpoints import read_checkpoint
-from mnasnet_cli.training.saved import config_of, load_weights
-from mnasnet_cli.weights.files import read_tensors
+from mnasnet_cli.checkpoints.reader import read_checkpoint
+from mnasnet_cli.checkpoints.restoring import config_of, load_weights
+from mnasnet_cli.export.state_dict import export_state_dict
+from mnasnet_cli.models.classifier import make_classifier
 from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
-from mnasnet_cli.weights.state_dicts import export_state_dict
+from mnasnet_cli.weights.tensor_files import read_tensors
 
 TOLERANCE = 5e-5  # of the largest logit
 

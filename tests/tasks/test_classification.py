@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config import load_config
+from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.data.imagenet import ClassificationBatch
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.tasks.classification import ClassificationTask, class_names, is_classifier
+from mnasnet_cli.models.classifier import is_classifier
+from mnasnet_cli.tasks.classification import ClassificationTask, class_names
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
 
 LOGITS = tf.constant([[2.0, 1.0, 0.0, -1.0], [0.0, 3.0, 1.0, 0.5], [0.1, 0.2, 0.3, 0.4]])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config import load_config
+from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.data.coco import DetectionBatch
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.errors import CheckFailed, CheckpointError
+from mnasnet_cli.tasks.coco_results import detected_truth, results_rows
 from mnasnet_cli.tasks.detection import DetectionTask
-from mnasnet_cli.tasks.detection_results import detected_truth, results_rows
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 

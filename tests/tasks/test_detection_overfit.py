@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_prep.coco import CocoOptions, prepare_coco
+from data_prep.coco import prepare_coco
+from data_prep.options import CocoOptions
 from data_prep.shapes import write_shapes_coco
-from mnasnet_cli.config import load_config
+from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.tasks.detection import DetectionTask
-from mnasnet_cli.training.evaluation import Evaluator
+from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.steps import TrainSteps

@@ -26,7 +26,7 @@ PROBE = "frozen_probe.py"
 
 def make(folder: Path) -> None:
     """Writes CLASSIFIER and DETECTOR folders with frozen graph, slim checkpoint, images and answers."""
-    from mnasnet_cli.quiet import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
     silence_tensorflow()
     from made_models import CATEGORIES, classifier_config, detector_config, make_checkpoint
@@ -41,9 +41,9 @@ def make_one(folder: Path, prefix: str) -> None:
     """Exports one model, with what its checkpoint says."""
     import tensorflow as tf
 
-    from mnasnet_cli.artifacts.exporting import export_model, raise_for_faults
-    from mnasnet_cli.artifacts.functions import preprocess_uint8
-    from mnasnet_cli.artifacts.run_checkpoint import CheckpointRunner
+    from mnasnet_cli.data.preprocessing import preprocess_uint8
+    from mnasnet_cli.export.exporter import export_model, raise_for_faults
+    from mnasnet_cli.inference.checkpoint import CheckpointRunner
 
     raise_for_faults(export_model(prefix, folder, ["frozen", "slim-checkpoint"], data=None, parity_images=1))
     runner = CheckpointRunner(prefix)

@@ -22,9 +22,10 @@ from tf1_environment import ROOT, tf1_or_exit
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests"))
 
-from data_prep.coco import CocoOptions, prepare_coco
+from data_prep.coco import prepare_coco
+from data_prep.options import CocoOptions
 from data_prep.shapes import write_shapes_coco
-from mnasnet_cli.quiet import silence_tensorflow
+from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
 # The API's names of the numbers that `mnasnet report --json` gives under ours.
 SCORES = {
@@ -59,12 +60,12 @@ def write_detector(folder: Path, source: Path, size: int) -> None:
     import tensorflow as tf
     from made_models import detector_config, make_checkpoint
 
-    from mnasnet_cli.artifacts.run_checkpoint import CheckpointRunner
-    from mnasnet_cli.training.checkpoints import read_checkpoint
-    from mnasnet_cli.weights.classes import COCO, known_classes
+    from mnasnet_cli.checkpoints.reader import read_checkpoint
+    from mnasnet_cli.inference.checkpoint import CheckpointRunner
+    from mnasnet_cli.weights.class_lists import COCO, known_classes
+    from mnasnet_cli.weights.formats import KINDS
     from mnasnet_cli.weights.importing import Imported
     from mnasnet_cli.weights.importing import write_checkpoint as write_imported
-    from mnasnet_cli.weights.kinds import KINDS
 
     config = detector_config("b1-2019", size, family="retinanet", channels=256, depth=4)
     data = config.data.model_copy(update={"mean": (127.5,) * 3, "deviation": (127.5,) * 3})  # the API's own
@@ -92,7 +93,7 @@ def same_weights(one: str, other: str) -> None:
     """Holds that two of our checkpoints have the same weights, bit for bit."""
     import numpy as np
 
-    from mnasnet_cli.training.checkpoints import read_checkpoint
+    from mnasnet_cli.checkpoints.reader import read_checkpoint
 
     ours, again = read_checkpoint(one).weights, read_checkpoint(other).weights
     assert ours.keys() == again.keys()

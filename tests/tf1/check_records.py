@@ -22,12 +22,12 @@ from tf1_environment import ROOT, tf1_or_exit
 
 sys.path.insert(0, str(ROOT))
 
-from data_prep.coco import CocoOptions, prepare_coco
+from data_prep.coco import prepare_coco
 from data_prep.imagenet import prepare_imagenet
-from data_prep.options import Options
+from data_prep.options import CocoOptions, Options
 from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
-from mnasnet_cli.data import schema
-from mnasnet_cli.quiet import silence_tensorflow
+from mnasnet_cli.records import coco_example, dataset_info, imagenet_example, shards
+from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
 
 def coco_truth(annotations: Path, *, overshooting: bool = True) -> dict[int, dict[str, Any]]:
@@ -76,11 +76,11 @@ def reads_their_coco(folder: Path, source: Path) -> None:
     """Our parser on the records of the API's create_coco_tf_record.py, which hold class names, but no numbers."""
     import tensorflow as tf
 
-    info = schema.load_dataset_info(folder, "coco")
+    info = dataset_info.load_dataset_info(folder, "coco")
     left, boxes = coco_truth(source / "annotations/instances_train2017.json", overshooting=False), 0
     count = len(left)
-    for record in tf.data.TFRecordDataset([str(path) for path in schema.find_shards(folder, "train")]):
-        found = schema.parse_coco_example(record, names=info.texts)
+    for record in tf.data.TFRecordDataset([str(path) for path in shards.find_shards(folder, "train")]):
+        found = coco_example.parse_coco_example(record, names=info.texts)
         image = left.pop(int(found["image_id"]))
         assert found["filename"].numpy().decode() == image["file_name"]
         assert (int(found["height"]), int(found["width"])) == (image["height"], image["width"])
@@ -101,12 +101,12 @@ def reads_their_imagenet(folder: Path, source: Path) -> None:
     """Our parser on the records of slim's build_imagenet_data.py."""
     import tensorflow as tf
 
-    info = schema.load_dataset_info(folder, "imagenet")
+    info = dataset_info.load_dataset_info(folder, "imagenet")
     left = imagenet_truth(source)
     count = len(left)
     assert info.classes == len({image["label"] for image in left.values()})
-    for record in tf.data.TFRecordDataset([str(path) for path in schema.find_shards(folder, "train")]):
-        found = schema.parse_imagenet_example(record)
+    for record in tf.data.TFRecordDataset([str(path) for path in shards.find_shards(folder, "train")]):
+        found = imagenet_example.parse_imagenet_example(record)
         image = left.pop(found["filename"].numpy().decode())
         assert int(found["label"]) == image["label"]
         assert found["image_bytes"].numpy() == Path(image["path"]).read_bytes()

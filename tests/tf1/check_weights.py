@@ -32,7 +32,7 @@ def difference(found: np.ndarray, expected: np.ndarray) -> float:
 
 def load(checkpoint: Path, variant: str, **options: Any) -> Any:
     """Imports a checkpoint and loads the result as every command does."""
-    from mnasnet_cli.artifacts.loaded import load_model
+    from mnasnet_cli.inference.model import load_model
     from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
@@ -61,8 +61,9 @@ def check_detector(folder: Path) -> int:
     """Compares raw heads and final boxes, of all 90 categories."""
     import tensorflow as tf
 
-    from mnasnet_cli.artifacts.functions import predict_heads, select_boxes
     from mnasnet_cli.data.augment import normalize
+    from mnasnet_cli.inference.outputs import predict_heads
+    from mnasnet_cli.models.postprocessing import select_boxes
 
     labels = folder / "labels.txt"
     labels.write_text("".join(f"{number}\tcategory {number}\n" for number in range(1, 91)))
@@ -105,7 +106,7 @@ def check(tf1: Tf1, out: Path, tpu: Path | None, port: Path | None) -> int:
 
 def main() -> int:
     """Runs the checks; returns the exit code."""
-    from mnasnet_cli.quiet import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
     silence_tensorflow()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

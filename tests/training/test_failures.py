@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tiny_net import FLAGS
 
-from mnasnet_cli.data.schema import decode_example, encode_example, frame_record, read_records
+from mnasnet_cli.records.tfrecord import decode_example, encode_example, frame_record, read_records
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 

@@ -13,13 +13,14 @@ import pytest
 import tensorflow as tf
 from tiny_net import DETECTOR_FLAGS, FLAGS
 
-from mnasnet_cli.config import Config, OptimizerConfig, load_config
+from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.config.schema import Config, OptimizerConfig
+from mnasnet_cli.models.slim_module import MOVING_STATISTICS, SlimModule
 from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.nets.spec import NETS, get_spec, layer_names
 from mnasnet_cli.training.finetuning import FinetunePlan, layer_number
 from mnasnet_cli.training.optimizers import Optimizer
-from mnasnet_cli.training.recalibration import Recalibration
-from mnasnet_cli.variables import MOVING_STATISTICS, SlimModule
+from mnasnet_cli.training.precise_batch_norm import Recalibration
 
 # A net of three blocks: stem, layer_2 … layer_4, head convolution layer_5, classifier.
 LAYERS = {
@@ -40,7 +41,8 @@ def make_config(*assignments: str) -> Config:
 
 
 def weights_of(run: Path, *, ema: bool = True) -> dict[str, np.ndarray]:
-    from mnasnet_cli.training.checkpoints import newest_checkpoint, read_checkpoint
+    from mnasnet_cli.checkpoints.files import newest_checkpoint
+    from mnasnet_cli.checkpoints.reader import read_checkpoint
 
     return read_checkpoint(newest_checkpoint(run), ema=ema).weights
 

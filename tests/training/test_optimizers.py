@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config import OptimizerConfig
+from mnasnet_cli.config.schema import OptimizerConfig
 from mnasnet_cli.training.optimizers import Optimizer, clip_by_global_norm
 
 RATE = 0.1

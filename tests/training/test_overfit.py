@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config import load_config
+from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.training.ema import MovingAverage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnasnet_cli.config import ScheduleConfig
+from mnasnet_cli.config.schema import ScheduleConfig
 from mnasnet_cli.training.schedules import ema_decay, factor
 
 

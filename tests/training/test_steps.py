@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config import Config, load_config
-from mnasnet_cli.tasks.task import Weights
+from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.tasks.base import Weights
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
 from mnasnet_cli.training.steps import Outcome, TrainSteps, working_copy
-from mnasnet_cli.variables import SlimModule
 
 STEPS, BATCH = 6, 8
 

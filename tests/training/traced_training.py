@@ -51,7 +51,7 @@ if __name__ == "__main__":
 
     from mnasnet_cli.app import main
     from mnasnet_cli.nets.spec import NETS
-    from mnasnet_cli.quiet import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
     silence_tensorflow()
     NETS["tiny"] = TINY

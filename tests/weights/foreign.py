@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnasnet_cli.weights.kinds import KINDS, Kind
+from mnasnet_cli.weights.formats import KINDS, Kind
 
 WIDTH = 0.35
 CLASSES = 6

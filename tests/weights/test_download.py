@@ -16,7 +16,7 @@ from web_server import CONTENT, OTHER, SHA256, Server, server  # noqa: F401 - a 
 
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
 from mnasnet_cli.weights import download as module
-from mnasnet_cli.weights import web
+from mnasnet_cli.weights import http
 from mnasnet_cli.weights.download import cache_folder, download
 
 
@@ -121,7 +121,7 @@ def test_follows_redirections_but_not_to_less_safe_places(server: Server, tmp_pa
     assert names(tmp_path / "other") == []
     request = urllib.request.Request("https://host/net.pth?key=secret")
     with pytest.raises(EnvironmentProblem, match=r"host/net\.pth leads to http://host/net\.pth, which is less safe"):
-        web._Redirects().redirect_request(request, None, 302, "Found", None, "http://host/net.pth")
+        http._Redirects().redirect_request(request, None, 302, "Found", None, "http://host/net.pth")
 
 
 @pytest.mark.parametrize(("status", "attempts"), [(404, 1), (403, 1), (503, 3)])
@@ -159,7 +159,7 @@ def test_a_server_that_is_not_there(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_silent_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(EnvironmentProblem, match="timed out"):
         download(f"http://127.0.0.1:{silent.getsockname()[1]}/net.pth", tmp_path)
 

@@ -11,9 +11,9 @@ import pytest
 from foreign import CLASSES, WIDTH, state_dict, write_safetensors, write_tensorflow
 
 from mnasnet_cli.errors import CheckpointError, DataError, EnvironmentProblem
-from mnasnet_cli.weights.classes import COCO, IMAGENET, known_classes
+from mnasnet_cli.weights.class_lists import COCO, IMAGENET, known_classes
 from mnasnet_cli.weights.importing import read_foreign
-from mnasnet_cli.weights.names import tpu_rules, tpu_tensors
+from mnasnet_cli.weights.name_maps import tpu_rules, tpu_tensors
 
 needs_safetensors = pytest.mark.skipif("not __import__('importlib').util.find_spec('safetensors')")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from foreign import kind_of, state_dict
 
-from mnasnet_cli.weights.kinds import find_kind
-from mnasnet_cli.weights.names import tpu_tensors
+from mnasnet_cli.weights.formats import find_kind
+from mnasnet_cli.weights.name_maps import tpu_tensors
 from mnasnet_cli.weights.rules import Rule, describe_faults, find_faults, give, take
 
 CASES = [

@@ -10,8 +10,8 @@ import pytest
 from foreign import WIDTH, state_dict
 
 from mnasnet_cli.errors import CheckpointError
-from mnasnet_cli.weights.files import read_tensors
 from mnasnet_cli.weights.importing import read_foreign
+from mnasnet_cli.weights.tensor_files import read_tensors
 
 needs_torch = pytest.mark.skipif("not __import__('importlib').util.find_spec('torch')")
 

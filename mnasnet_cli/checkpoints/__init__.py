@@ -1,0 +1,1 @@
+"""Checkpoints: their files and format, and how to read them."""

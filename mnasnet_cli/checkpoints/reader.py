@@ -1,0 +1,77 @@
+"""Reads the weights of a checkpoint, and what it stores about its net."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.checkpoints.format import VALUE, weight_name
+from mnasnet_cli.errors import CheckpointError, first_line
+
+# What TensorFlow raises for files that are damaged or don't fit: an IndexError for one that is cut short.
+UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, RuntimeError, IndexError, KeyError)
+
+
+@dataclass(frozen=True)
+class CheckpointContents:
+    """A net's weights as they stand in a checkpoint."""
+
+    prefix: str
+    step: int
+    info: dict[str, Any]
+    """What `Task.model_info` said: task, variant, width, labels, preprocessing."""
+    weights: dict[str, np.ndarray]
+    averaged: bool
+    """Whether these are the exponential moving averages."""
+
+
+def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
+    """Reads weights by their slim names: the averaged ones where there are any, unless `ema` is False.
+
+    Raises:
+      CheckpointError: not a checkpoint of this toolkit, or damaged.
+    """
+    with _clear_errors(prefix):
+        reader = _open(prefix)
+        keys = reader.get_variable_to_shape_map()
+        averaged = ema and any(key.startswith("average/weights/") for key in keys)
+        root = "average/weights/" if averaged else "model/weights/"
+        weights = {
+            weight_name(key[len(root) : -len(VALUE)]): reader.get_tensor(key)
+            for key in keys
+            if key.startswith(root) and key.endswith(VALUE)
+        }
+        info = json.loads(reader.get_tensor(f"info{VALUE}"))
+        return CheckpointContents(prefix, int(reader.get_tensor(f"step{VALUE}")), info, weights, averaged)
+
+
+def read_info(prefix: str) -> dict[str, Any]:
+    """What `Task.model_info` said when a checkpoint was written.
+
+    Raises:
+      CheckpointError: not a checkpoint of this toolkit, or damaged.
+    """
+    with _clear_errors(prefix):
+        info = json.loads(_open(prefix).get_tensor(f"info{VALUE}"))
+        return {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
+
+
+def _open(prefix: str) -> Any:
+    reader = tf.train.load_checkpoint(prefix)
+    if f"info{VALUE}" not in reader.get_variable_to_shape_map():
+        raise CheckpointError(f"{prefix} was not written by mnasnet; bring foreign weights in with `mnasnet import`")
+    return reader
+
+
+@contextlib.contextmanager
+def _clear_errors(prefix: str) -> Iterator[None]:
+    try:
+        yield
+    except UNREADABLE as error:
+        raise CheckpointError(f"{prefix} is not a whole checkpoint: {first_line(error)}") from error

@@ -1,0 +1,54 @@
+"""From a checkpoint alone to the configuration and the weights of its net."""
+
+from __future__ import annotations
+
+from mnasnet_cli.checkpoints.reader import CheckpointContents
+from mnasnet_cli.config.loading import validate
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.models.slim_module import SlimModule
+
+# What a checkpoint's section "detection" may hold from before: settings of its training that have moved since.
+_RETIRED = ("freeze_backbone_norm",)
+
+
+def config_of(contents: CheckpointContents, *, image_size: int | None = None, batch_size: int = 64) -> Config:
+    """The configuration that evaluates a checkpoint as it was trained to be evaluated.
+
+    `image_size` replaces the side of the evaluation crops.
+    """
+    info = contents.info
+    data = dict(info["preprocessing"])
+    if image_size is not None:
+        data["image_size"] = image_size
+    detection = info.get("detection")
+    if detection:
+        detection = {name: value for name, value in detection.items() if name not in _RETIRED}
+    tree = {
+        "task": info["task"],
+        "model": {"variant": info["variant"], "width": info["width"], "net": info.get("net") or {}},
+        "data": data,
+        "training": {"eval_batch_size": batch_size},
+        "detection": detection,
+    }
+    return validate(tree, contents.prefix)
+
+
+def load_weights(model: SlimModule, contents: CheckpointContents) -> None:
+    """Puts a checkpoint's weights into a module of the same net.
+
+    Raises:
+      CheckpointError: listing the names that don't fit.
+    """
+    faults = [f"{name} is missing" for name in model.weights if name not in contents.weights]
+    faults += [f"{name} is not in the net" for name in contents.weights if name not in model.weights]
+    faults += [
+        f"{name} has shape {contents.weights[name].shape}, expected {tuple(variable.shape)}"
+        for name, variable in model.weights.items()
+        if name in contents.weights and contents.weights[name].shape != tuple(variable.shape)
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CheckpointError(f"{contents.prefix} does not fit the net: {'; '.join(faults[:5])}{more}")
+    for name, variable in model.weights.items():
+        variable.assign(contents.weights[name])

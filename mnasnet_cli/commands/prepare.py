@@ -1,0 +1,213 @@
+"""`mnasnet prepare-imagenet` and `mnasnet prepare-coco`: image files to record shards."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnasnet_cli import console
+from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.errors import ConfigError
+
+SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
+
+Workers = Annotated[int, typer.Option(help="Processes; 0 is one for each core.")]
+Part = Annotated[str, typer.Option(metavar="I/N", help="Write one of N shares of the shards.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep the whole shards that are there.")]
+OnBadImage = Annotated[str, typer.Option(metavar="fail|skip", help="What to do about an image that cannot be read.")]
+Seed = Annotated[int, typer.Option(help="Decides the order of the records.")]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Decode every image in full; slow, finds damage within the data.")
+]
+
+
+def run(
+    write: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path, options: Any, json_output: bool
+) -> None:
+    """Call `write(on_progress)` behind a progress bar, and show the summary that it returns."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        bar: list[console.ProgressReport] = []
+
+        def on_progress(done: int, total: int) -> None:
+            if not bar:  # only now: the bar has a thread, and the workers must have been forked before there is one
+                bar.append(stack.enter_context(console.progress("writing records", total)))
+            bar[0].update(done)
+
+        result = write(on_progress)
+    seconds = time.monotonic() - began
+    if json_output:
+        splits = {
+            name: {key: value for key, value in split.items() if not key.startswith("shard_")}  # long lists
+            for name, split in result["splits"].items()
+        }
+        console.emit_json({"out": str(out), "seconds": round(seconds, 3)} | result | {"splits": splits})
+    else:
+        _print(out, result, seconds)
+        _say_more(out, result, options)
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Turn "2/4" into (2, 4)."""
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdecimal() and second.isdecimal()):
+        raise ConfigError(f"--part is I/N, such as 1/4, not '{text}'")
+    return int(first), int(second)
+
+
+def _print(out: Path, result: dict[str, Any], seconds: float) -> None:
+    splits = result["splits"]
+    rows = [
+        (name, split["examples"], split["shards"], sum(count > 0 for count in split["per_class"].values()),
+         split["bad"], f"{split['bytes'] / 1e6:,.1f} MB")
+        for name, split in splits.items()
+    ]  # fmt: skip
+    sizes = result["image_sizes"]
+    sides = [
+        f"{side} {sizes[side]['min']}–{sizes[side]['max']} px (mean {sizes[side]['mean']:g})"
+        for side in ("width", "height")
+        if side in sizes
+    ]
+    caption = [*sides, f"{result['reencoded']:,} re-encoded", console.duration(seconds)]
+    columns = ("split", "images", "shards", "classes", "bad images", "size")
+    console.print_table(f"Records in {out}", columns, rows, caption=" · ".join(caption))
+    print_objects({name: split["objects"] for name, split in splits.items() if split.get("objects")})
+
+
+def print_objects(splits: dict[str, dict[str, Any]]) -> None:
+    """Show what is known of the boxes of each split; nothing where there are none."""
+    rows = [
+        (name, one["boxes"], one["crowds"], *(one[size] for size in ("small", "medium", "large")),
+         "{min}–{max} (mean {mean:g})".format(**one["boxes_per_image"]), one["images_without_boxes"],
+         one.get("clipped", "n/a"))
+        for name, one in splits.items()
+    ]  # fmt: skip
+    if rows:
+        columns = ("split", "boxes", "crowds", "small", "medium", "large", "in an image", "images without", "clipped")
+        caption = "small: area below 32² px; large: from 96² px, as COCO counts"
+        console.print_table("Boxes", columns, rows, caption=caption)
+
+
+def _say_more(out: Path, result: dict[str, Any], options: Any) -> None:
+    splits = result["splits"]
+    for name, asked in (("train", options.train_shards), ("validation", options.val_shards)):
+        if f"{name}_shards" not in result["plan"]:  # `splits` lacks those, too, of which this part has no shard
+            console.warn(f"the source has no {name} images")
+        elif result["missing_parts"]:
+            continue  # what is known of a part says little of the whole
+        elif splits[name]["shards"] < asked:
+            console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}: there are no more images")
+        if splits.get(name, {}).get("objects", {}).get("boxes") == 0:
+            console.warn(f"no {name} image has a box")
+    if result.get("images_in_both_splits"):
+        console.warn(
+            f"{result['images_in_both_splits']:,} images are in both splits: a score on them tells of memory only"
+        )
+    if result["ignored_files"]:
+        why = "the annotation file doesn't name" if result["kind"] == "coco" else "are no images by their name"
+        console.say(f"{result['ignored_files']:,} files that {why} were left out")
+    if result["kept_shards"]:
+        console.say(f"{result['kept_shards']:,} shards of an earlier run were kept")
+    _warn_of(out, [f"{bad['file']}: {bad['reason']}" for bad in result["bad_files"]])
+    left_out = result.get("bad_annotations", [])
+    for (split, reason), count in Counter((bad["split"], bad["reason"]) for bad in left_out).items():
+        console.warn(f"{count:,} {split} annotations left out: {reason}")
+    _warn_of(out, [" of ".join(f"{key} {bad[key]}" for key in ("annotation", "image") if key in bad)
+                   + f": {bad['reason']}" for bad in left_out])  # fmt: skip
+    if result["missing_parts"]:
+        console.say(f"still to do: --part {', '.join(result['missing_parts'])}; the last writes dataset.json")
+
+
+def _warn_of(out: Path, left_out: list[str]) -> None:
+    for one in left_out[:SHOWN_BAD]:
+        console.warn(f"left out {one}")
+    if len(left_out) > SHOWN_BAD:
+        console.warn(f"… and {len(left_out) - SHOWN_BAD:,} more; {out}/dataset.json lists them")
+
+
+def prepare_imagenet(
+    source: Annotated[
+        Path, typer.Argument(help="Folder with train/<synset>/* and val/<synset>/*, or with the ILSVRC2012 tars.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the records.")],
+    train_shards: Annotated[int, typer.Option(help="Number of training shards.")] = 1024,
+    val_shards: Annotated[int, typer.Option(help="Number of validation shards.")] = 128,
+    workers: Workers = 0,
+    part: Part = "1/1",
+    resume: Resume = False,
+    max_side: Annotated[
+        int | None, typer.Option(metavar="PX", help="Scale images with a longer side down to this.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For a flat val/: a synset, or `file synset`, on each line."),
+    ] = None,
+    on_bad_image: OnBadImage = "fail",
+    seed: Seed = 0,
+    verify: Verify = False,
+    json_output: JsonFlag = False,
+) -> None:
+    """Make TFRecord shards, labels.txt and dataset.json from ImageNet or any folder of classes.
+
+    JPEG bytes are copied as they are; other images are re-encoded. Records are shuffled across the shards.
+    """
+    from data_prep.imagenet import prepare_imagenet as write
+    from data_prep.options import Options
+
+    options = Options(
+        train_shards=train_shards, val_shards=val_shards, workers=workers, part=parse_part(part),
+        resume=resume, max_side=max_side, labels=labels, on_bad_image=on_bad_image, seed=seed, verify=verify,
+    )  # fmt: skip
+    run(lambda report: write(source, out, options, on_progress=report), out, options, json_output)
+
+
+def prepare_coco(
+    source: Annotated[
+        Path, typer.Argument(help="Folder with train2017, val2017 and annotations, as folders or as COCO's zips.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the records.")],
+    train_shards: Annotated[int, typer.Option(help="Number of training shards.")] = 100,
+    val_shards: Annotated[int, typer.Option(help="Number of validation shards.")] = 10,
+    workers: Workers = 0,
+    part: Part = "1/1",
+    resume: Resume = False,
+    train_images: Annotated[
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Training images, where the name is another.")
+    ] = None,
+    val_images: Annotated[
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Validation images, where the name is another.")
+    ] = None,
+    train_annotations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of annotations/instances_train2017.json.")
+    ] = None,
+    val_annotations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of annotations/instances_val2017.json.")
+    ] = None,
+    on_bad_image: OnBadImage = "fail",
+    on_bad_annotation: Annotated[
+        str, typer.Option(metavar="fail|skip", help="What to do about an annotation that cannot be used.")
+    ] = "fail",
+    seed: Seed = 0,
+    verify: Verify = False,
+    json_output: JsonFlag = False,
+) -> None:
+    """Make TFRecord shards, labels.txt and dataset.json from COCO or any data set in its format.
+
+    Class numbers are 1..K in the order of the category ids; dataset.json keeps the map between the two.
+    """
+    from data_prep.coco import prepare_coco as write
+    from data_prep.options import CocoOptions
+
+    options = CocoOptions(
+        train_shards=train_shards, val_shards=val_shards, workers=workers, part=parse_part(part),
+        resume=resume, on_bad_image=on_bad_image, seed=seed, verify=verify,
+        train_images=train_images, val_images=val_images,
+        train_annotations=train_annotations, val_annotations=val_annotations, on_bad_annotation=on_bad_annotation,
+    )  # fmt: skip
+    run(lambda report: write(source, out, options, on_progress=report), out, options, json_output)

@@ -1,0 +1,167 @@
+"""Loads a configuration: strict YAML, then `--set`, then flags. Each fault is one line that names the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mnasnet_cli.config.recipes import find_config
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.errors import ConfigError, nearest
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `1e-5` is a number, as in YAML 1.2; PyYAML's YAML 1.1 reads it as a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def load_config(
+    name_or_path: str | None = None,
+    *,
+    task: str | None = None,
+    assignments: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
+    base_name: str = "the configuration",
+) -> Config:
+    """Reads a configuration: file, then `--set` assignments, then flags, each over the one before.
+
+    Args:
+      name_or_path: a shipped config's name or a YAML file; None takes `base`, or the defaults.
+      assignments: texts of the form "training.epochs=10".
+      flags: dotted key → value; None values are flags that were not given.
+      base: a nested mapping to start from instead of a file, which errors call `base_name`.
+
+    Raises:
+      ConfigError: naming the key that is unknown, of a wrong type or in contradiction with another.
+    """
+    path = find_config(name_or_path, task) if name_or_path is not None else None
+    tree: dict[str, Any] = _read(path) if path else _copy(base or {})
+    source = str(name_or_path) if path else base_name
+    origins: dict[str, str] = {}
+    for text in assignments:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {text!r} is not of the form key.sub=value, as in --set training.epochs=10")
+        _assign(tree, key.strip(), _parse(value, f"--set {text!r}"), f"--set {text}")
+        origins[key.strip()] = f"--set {text}"
+    for key, value in (flags or {}).items():
+        if value is not None:
+            flag = f"--{key.rpartition('.')[2].replace('_', '-')}"
+            _assign(tree, key, value, flag)
+            origins[key] = flag
+    if task is not None and tree.setdefault("task", task) != task:
+        where = origins.get("task", source)
+        raise ConfigError(f"{where} is for the task {tree['task']!r}, but this command is for {task!r}")
+    return validate(tree, source, origins)
+
+
+def validate(tree: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Config:
+    """A nested mapping as a `Config`.
+
+    Args:
+      source: what to call the mapping in an error.
+      origins: dotted key → what to call it instead where the fault lies in that key, such as "--set a.b=1".
+
+    Raises:
+      ConfigError: naming every fault in one line.
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        faults = [(_origin(fault["loc"], origins or {}) or source, _describe(fault)) for fault in error.errors()]
+        raise ConfigError("; ".join(f"{where}: {what}" for where, what in faults)) from None
+
+
+def _origin(location: tuple[int | str, ...], origins: Mapping[str, str]) -> str | None:
+    """The flag that set the key at `location`, a part of it, or something within it."""
+    key = ".".join(str(part) for part in location)
+    for assigned, origin in reversed([*origins.items()]):
+        if key and (f"{key}.".startswith(f"{assigned}.") or f"{assigned}.".startswith(f"{key}.")):
+            return origin
+    return None
+
+
+def _describe(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{nearest(key, _keys())}"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    if fault["type"] == "model_type":
+        message = f"expected keys such as {', '.join(_children(key))} below it"
+    elif fault["type"] == "literal_error":
+        hint = nearest(str(fault["input"]), re.findall(r"'([^']+)'", fault["ctx"]["expected"]))
+        return f"{key}: must be {fault['ctx']['expected']}, found {fault['input']!r}{hint}"
+    message = message.removeprefix("Input ")
+    return f"{key}: {message[0].lower()}{message[1:]}, found {_shown(fault['input'])}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _children(section: str) -> list[str]:
+    """The first keys below a section, by their own names."""
+    below = [key for key in _keys() if key.startswith(f"{section}.")]
+    return [key.removeprefix(f"{section}.") for key in below][:3]
+
+
+def _keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """Every dotted key of the schema, sections before their fields."""
+    found: list[str] = []
+    for name, field in model.model_fields.items():
+        found.append(prefix + name)
+        for kind in (field.annotation, *get_args(field.annotation)):  # the second: of a section that may be null
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found.extend(_keys(kind, f"{prefix}{name}."))
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = _parse(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise ConfigError(f"the config {path} is not a text file; expected YAML") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
+    if not isinstance(tree, dict):
+        found = "nothing" if tree is None else f"a {type(tree).__name__}"
+        raise ConfigError(f"{path} holds {found}, expected sections such as 'training:' with keys below")
+    # A section all of whose keys are commented out reads as null.
+    return {key: {} if value is None else value for key, value in tree.items()}
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # a subclass of SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-99-99
+        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _assign(tree: dict[str, Any], key: str, value: Any, source: str) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        below = tree.setdefault(section, {})
+        if not isinstance(below, dict):
+            hint = "" if key in _keys() else nearest(key, _keys())
+            raise ConfigError(f"{source}: {section!r} holds {_shown(below)}, which has no keys below it{hint}")
+        tree = below
+    tree[name] = value
+
+
+def _copy(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in tree.items()}

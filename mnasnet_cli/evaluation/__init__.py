@@ -1,0 +1,1 @@
+"""Scores a model of any format on a validation split."""

@@ -1,0 +1,1 @@
+"""TFLite files: conversion, rewrites of the graph for XNNPACK, and int8 quantization."""

@@ -1,0 +1,1 @@
+"""One way to run a model of any format."""

@@ -1,0 +1,128 @@
+"""What the runners of all formats share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.console import warn
+from mnasnet_cli.errors import DataError, first_line
+from mnasnet_cli.inference.manifest import TASKS, Kind, Manifest
+
+
+class BaseRunner:
+    """Preprocessing, and what the manifest says; see `runner.Runner`."""
+
+    timing_note = ""
+
+    def __init__(self, manifest: Manifest, size_in_bytes: int) -> None:
+        self.manifest = manifest
+        self.file_bytes = size_in_bytes
+
+    @property
+    def format(self) -> str:
+        return self.manifest.format
+
+    @property
+    def kind(self) -> Kind:
+        return self.manifest.kind
+
+    @property
+    def image_size(self) -> int:
+        return self.manifest.image_size
+
+    @cached_property
+    def _preprocess(self) -> Callable[[bytes], Any]:
+        from mnasnet_cli.data.preprocessing import compiled_preprocess
+
+        return compiled_preprocess(self.manifest.preprocessing)
+
+    def preprocess(self, encoded: bytes) -> np.ndarray:
+        import tensorflow as tf
+
+        try:
+            return np.asarray(self._preprocess(encoded))
+        except tf.errors.InvalidArgumentError as error:
+            raise DataError(first_line(error)) from error
+
+    @cached_property
+    def config(self) -> Config:
+        """How records become its input; the rest is the default of its task."""
+        from mnasnet_cli.checkpoints.reader import CheckpointContents
+        from mnasnet_cli.checkpoints.restoring import config_of
+
+        manifest = self.manifest
+        preprocessing = dataclasses.asdict(manifest.preprocessing)
+        info = {
+            "task": TASKS[manifest.kind],
+            "variant": manifest.variant,
+            "width": manifest.width,
+            "preprocessing": {key: value for key, value in preprocessing.items() if value is not None},
+            "detection": None if manifest.kind == "classifier" else {},
+        }
+        return config_of(CheckpointContents(manifest.source, manifest.step, info, {}, manifest.averaged))
+
+    def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+    def repeated(self, images: np.ndarray) -> Callable[[], None]:
+        def call() -> None:
+            self.predict_tensors(images)
+
+        return call
+
+    @cached_property
+    def _select_boxes(self) -> Callable[[Any, Any], dict[str, Any]]:
+        import tensorflow as tf
+
+        from mnasnet_cli.models.postprocessing import select_boxes
+
+        options, size = self.manifest.postprocessing, self.image_size
+        assert options is not None
+        return tf.function(
+            lambda logits, deltas: select_boxes(logits, deltas, size, options), autograph=False, reduce_retracing=True
+        )
+
+    def boxes_of(self, heads: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Boxes of the raw heads class_logits [N, A, K] and box_deltas [N, A, 4], for formats that end there."""
+        found = self._select_boxes(heads["class_logits"], heads["box_deltas"])
+        return {name: np.asarray(values) for name, values in found.items()}
+
+
+def with_whole_numbers(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The outputs with classes and counts as int32, which are floats where the Object Detection API wants them so."""
+    whole = ("detection_classes", "num_detections")
+    return {name: values.astype(np.int32) if name in whole else values for name, values in outputs.items()}
+
+
+def one_by_one(run: Callable[[np.ndarray], dict[str, np.ndarray]], images: np.ndarray) -> dict[str, np.ndarray]:
+    """The outputs for images [N, …] of a function that takes one at a time, [1, …]."""
+    parts = [run(images[index : index + 1]) for index in range(len(images))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def limit_tensorflow(threads: int | None) -> None:
+    """Makes TensorFlow compute with so many threads; a process that has computed before stays as it is."""
+    if threads is None:
+        return
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            warn(f"TensorFlow is already running in this process, with its own number of threads, not {threads}")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size

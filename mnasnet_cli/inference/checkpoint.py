@@ -1,0 +1,50 @@
+"""Runs the net of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from mnasnet_cli.checkpoints.files import find_checkpoint
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.inference.base import limit_tensorflow
+from mnasnet_cli.inference.model import LoadedModel, load_model
+from mnasnet_cli.inference.outputs import classify, predict_heads
+from mnasnet_cli.inference.tensorflow_graph import FunctionRunner
+from mnasnet_cli.models.postprocessing import select_boxes
+
+
+class CheckpointRunner(FunctionRunner):
+    """A checkpoint's net in inference mode."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        ema: bool = True,
+        best: bool = False,
+        image_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        limit_tensorflow(threads)
+        self.loaded = load_model(find_checkpoint(path, best=best), image_size=image_size, ema=ema)
+        super().__init__(self.loaded.manifest(), sum(value.nbytes for value in self.loaded.contents.weights.values()))
+        self._function = tf.function(_outputs_of(self.loaded), autograph=False, reduce_retracing=True)
+
+    @property
+    def config(self) -> Config:
+        return self.loaded.config
+
+
+def _outputs_of(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    def classifier(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"logits": classify(loaded.model, images)["logits"]}
+
+    def detector(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        assert loaded.postprocessing is not None
+        heads = predict_heads(loaded.model, images)
+        boxes = select_boxes(heads["class_logits"], heads["box_deltas"], loaded.image_size, loaded.postprocessing)
+        return {**heads, **boxes}
+
+    return classifier if loaded.kind == "classifier" else detector

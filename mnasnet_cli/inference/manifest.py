@@ -1,0 +1,153 @@
+"""What stands beside every artifact: which model it is, how images become its input, how its outputs become boxes.
+
+No TensorFlow here. An artifact and its `manifest.json` are all that a program needs to use it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.system.files import write_atomically
+
+MANIFEST_FILE = "manifest.json"
+FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onnx", "slim-checkpoint")
+
+Kind = Literal["classifier", "detector"]
+TASKS: dict[Kind, str] = {"classifier": "imagenet", "detector": "coco"}  # of a configuration, and kinds of records
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """See `manifest.json` in docs/export.md."""
+
+    format: str
+    """One of FORMATS, or "checkpoint"."""
+    kind: Kind
+    variant: str
+    width: float
+    labels: tuple[str, ...]
+    """A classifier's class 0..C-1 (its synset); a detector's category id of class 1..K, as text."""
+    names: tuple[str, ...]
+    """The same in words."""
+    preprocessing: Preprocessing
+    postprocessing: Postprocessing | None
+    """None for classifiers."""
+    source: str
+    """The checkpoint."""
+    step: int
+    averaged: bool
+    params: int | None = None
+    """Trainable ones of the net; None: written by an older version."""
+    multiply_adds: int | None = None
+    """Of one image of the net's size."""
+    net: Mapping[str, Any] = field(default_factory=dict)
+    """What it does otherwise than its variant's table, as the section `model.net`."""
+    signature: Mapping[str, Any] = field(default_factory=dict)
+    """Inputs and outputs: name → {"dtype", "shape"}, and for SavedModels one such pair a signature."""
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    """Paths of the artifact's files below the manifest's folder."""
+    notes: tuple[str, ...] = ()
+    """What was changed in the net for this format, in words."""
+
+    @property
+    def image_size(self) -> int:
+        return self.preprocessing.image_size
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """Of a detector's classes 1..K; empty for classifiers."""
+        return self.postprocessing.category_ids if self.postprocessing else ()
+
+    def to_json(self) -> str:
+        tree = {
+            **dataclasses.asdict(self),
+            "image_size": self.image_size,
+            "category_ids": list(self.category_ids),
+        }
+        return json.dumps(tree, indent=2, allow_nan=False) + "\n"
+
+    def write(self, folder: Path) -> None:
+        write_atomically(folder / MANIFEST_FILE, self.to_json())
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Where an artifact's manifest lies: in its folder, or, for the version folder of a SavedModel, beside that."""
+    folder = artifact if artifact.is_dir() else artifact.parent
+    if (folder / MANIFEST_FILE).is_file() or not (folder / "saved_model.pb").is_file():
+        return folder / MANIFEST_FILE
+    return folder.parent / MANIFEST_FILE
+
+
+def read_manifest(artifact: Path) -> Manifest:
+    """The manifest of an artifact, which is a file, a SavedModel's folder, or a slim checkpoint's prefix.
+
+    Raises:
+      CheckpointError: there is none, or it isn't one of ours.
+    """
+    path = manifest_path(artifact)
+    try:
+        return parse_manifest(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{artifact} has no {MANIFEST_FILE} ({path} is missing), without which its input and labels are unknown; "
+            "copy it along with the artifact, or export the model again with `mnasnet export`"
+        ) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = str(error) if not isinstance(error, KeyError) else f"no {error}"
+        raise CheckpointError(
+            f"{path} is not a manifest that this version reads ({reason}); export the model again with `mnasnet export`"
+        ) from error
+
+
+def parse_manifest(text: str) -> Manifest:
+    """The inverse of `Manifest.to_json`; ValueError, TypeError, KeyError or AttributeError for another text."""
+    tree = json.loads(text)
+    if not isinstance(tree, dict):
+        raise ValueError("it holds no JSON object")
+    kind = tree["kind"]
+    if kind not in ("classifier", "detector") or not isinstance(tree["format"], str):
+        raise ValueError(f"unknown kind {kind!r} or format {tree['format']!r}")
+    post = tree["postprocessing"]
+    if (post is None) != (kind == "classifier"):
+        raise ValueError(f"a {kind} with postprocessing {post!r}")
+    known = {item.name for item in dataclasses.fields(Manifest)}
+    values = {name: value for name, value in tree.items() if name in known}
+    values.setdefault("notes", ())  # older versions wrote none
+    for name in ("labels", "names", "files", "notes"):
+        values[name] = tuple(values[name])
+    values["preprocessing"] = _section(Preprocessing, tree["preprocessing"])
+    values["postprocessing"] = None if post is None else _section(Postprocessing, post)
+    return Manifest(**values)
+
+
+def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What an export of these formats says of its input and its net, for reading its weights back.
+
+    Returns:
+      "preprocessing" (as `Preprocessing`, without what is None) and "net" (section `model.net`); {} where there is no
+      manifest or another program's, since weights can be read without one.
+    """
+    try:
+        tree = json.loads(manifest_path(artifact).read_text(encoding="utf-8"))
+        if tree["format"] not in formats:
+            return {}
+        preprocessing = dataclasses.asdict(_section(Preprocessing, tree["preprocessing"]))
+        net = dict(tree.get("net") or {})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return {"preprocessing": {key: value for key, value in preprocessing.items() if value is not None}, "net": net}
+
+
+def _section(kind: type[Any], tree: Mapping[str, Any]) -> Any:
+    """A flat dataclass; lists become tuples, and keys of newer versions are left out."""
+    known = {item.name for item in dataclasses.fields(kind)}
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in tree.items() if k in known})

@@ -1,0 +1,66 @@
+"""Runs an ONNX file with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem, first_line
+from mnasnet_cli.inference.base import BaseRunner, one_by_one, with_whole_numbers
+from mnasnet_cli.inference.manifest import Manifest
+from mnasnet_cli.system.machine import core_count
+
+
+class OnnxRunner(BaseRunner):
+    """An `.onnx` file on the processor."""
+
+    def __init__(self, path: Path, manifest: Manifest, *, threads: int | None = None) -> None:
+        super().__init__(manifest, path.stat().st_size)
+        self._path = path
+        self._session = _load(path, threads or core_count())
+        inputs = self._session.get_inputs()
+        size = self.image_size
+        if len(inputs) != 1 or size not in inputs[0].shape:
+            shapes = ", ".join(str(item.shape) for item in inputs)
+            raise CheckpointError(
+                f"{path} takes {shapes}, but its manifest speaks of one input of {size} × {size} px: they don't belong "
+                "together; export the model again with `mnasnet export`"
+            )
+        self._input, self._any_batch = inputs[0].name, inputs[0].shape[0] != 1
+        self._outputs = [item.name for item in self._session.get_outputs() if item.name != "probabilities"]
+        if manifest.postprocessing is not None and not manifest.postprocessing.inside:
+            self.timing_note = "raw heads: without decoding and suppression of boxes"
+
+    def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = self._run(images) if self._any_batch else one_by_one(self._run, images)
+        post = self.manifest.postprocessing
+        return self.boxes_of(outputs) if post is not None and not post.inside else with_whole_numbers(outputs)
+
+    def repeated(self, images: np.ndarray) -> Callable[[], None]:
+        if len(images) > 1 and not self._any_batch:
+            raise ConfigError(f"{self._path} can't take {len(images)} images at once: it was exported for one")
+
+        def call() -> None:
+            self._session.run(self._outputs, {self._input: images})
+
+        return call
+
+    def _run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: images}), strict=True))
+
+
+def _load(path: Path, threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EnvironmentProblem("running .onnx files takes ONNX Runtime; `pip install onnxruntime`") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3  # errors
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds, which share no base
+        raise CheckpointError(f"{path} is not a whole ONNX file: {first_line(error)}") from error

@@ -1,0 +1,1 @@
+"""Nets to train or run: classifiers, detectors, and what belongs to them."""

@@ -1,0 +1,69 @@
+"""The classifier of a configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.nets import mnasnet
+from mnasnet_cli.nets.slim_compat import slim
+from mnasnet_cli.nets.spec import layer_names
+
+CLASSIFIER_SCOPE = "Conv2d_1c_1x1"
+
+
+def make_classifier(config: Config, num_classes: int) -> SlimModule:
+    """The net of a configuration, called as `model(images, is_training=…, seed=…)`, giving logits [N, C] float32.
+
+    `batch_norm_decay` goes before the configuration's; `frozen_until` is that of `mnasnet_base`.
+    """
+    options, spec = config.model, config.model.spec
+
+    def net(
+        images: tf.Tensor,
+        is_training: bool,
+        seed: tf.Tensor | None = None,
+        frozen_until: str | None = None,
+        batch_norm_decay: Any = None,
+    ) -> tf.Tensor:
+        scope = mnasnet.training_scope(
+            is_training=is_training,
+            batch_norm_decay=options.batch_norm_decay if batch_norm_decay is None else batch_norm_decay,
+            updates_collections=None,
+        )
+        with slim.arg_scope(scope):
+            logits, _ = mnasnet.mnasnet_base(
+                images,
+                spec,
+                num_classes=num_classes,
+                is_training=is_training,
+                dropout_keep_prob=None if options.dropout is None else 1.0 - options.dropout,
+                dropout_fn=None if seed is None else _seeded_dropout(seed),
+                zero_init_residual=options.zero_init_residual,
+                frozen_until=config.finetune.norm_frozen_until(frozen_until, layer_names(spec)),
+            )
+        return tf.cast(logits, tf.float32)
+
+    model = SlimModule(net)
+    size = config.data.image_size
+    model.build(tf.TensorSpec([1, size, size, 3], tf.float32), is_training=False)
+    return model
+
+
+def is_classifier(name: str) -> bool:
+    """Whether a variable belongs to the last layer, whose outputs are the classes."""
+    return f"/{CLASSIFIER_SCOPE}/" in name
+
+
+def _seeded_dropout(seed: tf.Tensor) -> Any:
+    """Dropout from stateless random numbers: the same step drops the same features, also after a resume."""
+
+    def dropout(net: tf.Tensor, keep_prob: float, is_training: bool) -> tf.Tensor:
+        if not is_training or keep_prob >= 1.0:
+            return net
+        return tf.nn.experimental.stateless_dropout(net, rate=1.0 - keep_prob, seed=seed, rng_alg="philox")
+
+    return dropout

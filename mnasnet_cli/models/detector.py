@@ -1,0 +1,46 @@
+"""The detector of a configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from mnasnet_cli.config.schema import Config
+from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.nets import mnasnet
+from mnasnet_cli.nets.retinanet import Predictions, retinanet
+from mnasnet_cli.nets.slim_compat import slim
+from mnasnet_cli.nets.spec import layer_names
+
+
+def make_detector(config: Config, num_classes: int) -> SlimModule:
+    """The net of a configuration, called as `model(images, is_training=…)`, giving float32 `Predictions`."""
+    options = config.detection
+    assert options is not None
+    spec = config.model.spec
+
+    def net(
+        images: tf.Tensor, is_training: bool, frozen_until: str | None = None, batch_norm_decay: Any = None
+    ) -> Predictions:
+        scope = mnasnet.training_scope(
+            is_training=is_training,
+            batch_norm_decay=config.model.batch_norm_decay if batch_norm_decay is None else batch_norm_decay,
+            updates_collections=None,
+        )
+        with slim.arg_scope(scope):
+            predictions, _ = retinanet(
+                images,
+                spec,
+                options.spec,
+                num_classes,
+                is_training=is_training,
+                zero_init_residual=config.model.zero_init_residual,
+                frozen_until=config.finetune.norm_frozen_until(frozen_until, layer_names(spec)),
+            )
+        return Predictions(*(tf.cast(values, tf.float32) for values in predictions))
+
+    model = SlimModule(net)
+    size = config.data.image_size
+    model.build(tf.TensorSpec([1, size, size, 3], tf.float32), is_training=False)
+    return model

@@ -1,0 +1,124 @@
+"""From a detector's raw outputs to a short list of boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mnasnet_cli.config.detection import DetectionConfig
+from mnasnet_cli.config.model_io import Postprocessing
+from mnasnet_cli.data.coco import anchors_of
+from mnasnet_cli.geometry import boxes as geometry
+from mnasnet_cli.geometry.anchors import level_anchors
+from mnasnet_cli.geometry.suppression import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD, DetectedBoxes, suppress
+from mnasnet_cli.nets.retinanet import Predictions
+
+CANDIDATES = 1000  # a level
+
+
+def detect(
+    class_logits: tf.Tensor,
+    box_deltas: tf.Tensor,
+    anchors: tf.Tensor,
+    *,
+    level_counts: Sequence[int],
+    image_size: tuple[int, int],
+    candidates: int = CANDIDATES,
+    iou_threshold: float = IOU_THRESHOLD,
+    score_threshold: float = SCORE_THRESHOLD,
+    max_detections: int = MAX_DETECTIONS,
+) -> DetectedBoxes:
+    """Decode the heads' output and suppress all but the best of overlapping boxes of the same class.
+
+    Args:
+      class_logits: float32 [N, A, K]. box_deltas: float32 [N, A, 4]. anchors: float32 [A, 4] px.
+      level_counts: how many of the A anchors each level has, in their order.
+      image_size: (height, width) of the net's input, px; boxes are clipped to it.
+      candidates: (anchor, class) pairs of a level that are looked at.
+      iou_threshold: a box that overlaps a better one of its class by more goes.
+      max_detections: M. An image's M best hold at most M of one class, so there is no limit for classes besides.
+    """
+    logits, anchor_rows, classes = _best_pairs(class_logits, level_counts, candidates)
+    boxes = geometry.decode(tf.gather(box_deltas, anchor_rows, batch_dims=1), tf.gather(anchors, anchor_rows))
+    return suppress(
+        boxes,
+        tf.sigmoid(logits),
+        classes + 1,
+        image_size=image_size,
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        max_detections=max_detections,
+    )
+
+
+def _best_pairs(
+    class_logits: tf.Tensor, level_counts: Sequence[int], candidates: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return logits, anchor rows and classes (0..K-1), each [N, C], of every level's best (anchor, class) pairs."""
+    class_count = class_logits.shape[-1]
+    found: list[tuple[tf.Tensor, ...]] = []
+    start = 0
+    for count in level_counts:
+        logits = class_logits[:, start : start + count]
+        rows = tf.broadcast_to(tf.range(count), tf.shape(logits)[:2])
+        if count > candidates:
+            # The best pairs belong to the anchors with the best classes: few rows have to be sorted, nothing is lost.
+            rows = tf.math.top_k(tf.reduce_max(logits, axis=-1), candidates, sorted=False).indices
+            logits = tf.gather(logits, rows, batch_dims=1)
+        pairs = tf.reshape(logits, [tf.shape(rows)[0], rows.shape[1] * class_count])
+        places = tf.broadcast_to(tf.range(pairs.shape[1]), tf.shape(pairs))
+        if pairs.shape[1] > candidates:
+            pairs, places = tf.math.top_k(pairs, candidates, sorted=False)
+        found.append((pairs, tf.gather(rows, places // class_count, batch_dims=1) + start, places % class_count))
+        start += count
+    logits, anchor_rows, classes = (tf.concat(parts, axis=1) for parts in zip(*found, strict=True))
+    return logits, anchor_rows, classes
+
+
+def find_boxes(predictions: Predictions, size: int, options: DetectionConfig) -> DetectedBoxes:
+    """The boxes that a net's predictions for images of size × size px amount to, in px of those."""
+    return detect(
+        predictions.class_logits,
+        predictions.box_deltas,
+        anchors_of(size).boxes,
+        level_counts=anchors_of(size).level_counts,
+        image_size=(size, size),
+        candidates=options.candidates,
+        iou_threshold=options.nms_iou,
+        score_threshold=options.score_threshold,
+        max_detections=options.max_detections,
+    )
+
+
+def select_boxes(
+    class_logits: tf.Tensor, box_deltas: tf.Tensor, image_size: int, options: Postprocessing
+) -> dict[str, tf.Tensor]:
+    """Raw heads to boxes by falling score, places that are not used being 0.
+
+    Returns:
+      detection_boxes float32 [N, M, 4], ymin, xmin, ymax, xmax in [0, 1] of the image;
+      detection_scores float32 [N, M] in [0, 1];
+      detection_classes int32 [N, M], category ids of the data set;
+      num_detections int32 [N].
+    """
+    levels = level_anchors(image_size, image_size, **options.anchors)
+    found = detect(
+        class_logits,
+        box_deltas,
+        np.concatenate(levels),
+        level_counts=[len(level) for level in levels],
+        image_size=(image_size, image_size),
+        candidates=options.candidates,
+        iou_threshold=options.nms_iou,
+        score_threshold=options.score_threshold,
+        max_detections=options.max_detections,
+    )
+    categories = tf.constant([0, *options.category_ids], tf.int32)
+    return {
+        "detection_boxes": found.boxes / float(image_size),
+        "detection_scores": found.scores,
+        "detection_classes": tf.gather(categories, found.classes),
+        "num_detections": found.counts,
+    }

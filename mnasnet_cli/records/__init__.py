@@ -1,0 +1,1 @@
+"""Record files: their format, keys, shards and summaries. No TensorFlow at import."""

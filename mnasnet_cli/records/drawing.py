@@ -1,0 +1,140 @@
+"""Draws some examples of record files, with their labels or boxes, into one picture."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.records import dataset_info, keys, shards
+from mnasnet_cli.records.describe import Features, examples, record_files, text_of
+from mnasnet_cli.records.keys import BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+
+LABEL_TILE, BOX_TILE = 200, 400  # px; boxes with names need room
+CAPTION, GAP = 18, 8  # px
+FONT = 12
+DASH = 6  # px; of the outlines of crowds
+
+
+def draw_examples(path: Path, count: int, out: Path) -> int:
+    """Draw the first `count` examples of the records with their labels or boxes into an image file; return how many."""
+    files = [file for paths in record_files(path).values() for file in paths]
+    folder = path if path.is_dir() else path.parent
+    synsets, texts = dataset_info.read_labels(folder / shards.LABELS_FILE)
+    rows: list[Features] = []
+    for file in files:
+        for features in examples(file):
+            if len(rows) == count:
+                break
+            rows.append(features)
+    if not rows:
+        raise DataError(f"{path} holds no examples to draw")
+    size = BOX_TILE if any(BOX_SIDES[0] in features for features in rows) else LABEL_TILE
+    sheet = _sheet([_tile(features, texts or synsets, size) for features in rows], size)
+    try:
+        sheet.save(out)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot write {out}: {error}") from error
+    return len(rows)
+
+
+def _sheet(tiles: Sequence[Picture], size: int) -> Picture:
+    from PIL import Image
+
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    step = size + GAP
+    sheet = Image.new("RGB", (columns * step + GAP, rows * (step + CAPTION) + GAP), "white")
+    for number, tile in enumerate(tiles):
+        sheet.paste(tile, (GAP + number % columns * step, GAP + number // columns * (step + CAPTION)))
+    return sheet
+
+
+def _tile(features: Features, names: tuple[str, ...], size: int) -> Picture:
+    """Return one example as a picture of `size` px with a caption below."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    tile = Image.new("RGB", (size, size + CAPTION), "white")
+    draw = ImageDraw.Draw(tile)
+    font = ImageFont.load_default(FONT)
+    try:
+        with Image.open(io.BytesIO(features[keys.ENCODED][0])) as image:
+            picture = image.convert("RGB")
+        picture.thumbnail((size, size))
+        picture = picture if max(picture.size) == size else _enlarge(picture, size)
+        tile.paste(picture, (0, 0))
+    except (KeyError, IndexError, OSError, ValueError) as error:
+        picture = Image.new("RGB", (size, size))
+        draw.text((4, 4), f"no image: {error}"[:30], "red", font)
+    draw.text((2, size + 2), _caption(features, names), "black", font)
+    boxes = list(zip(*(features.get(side, []) for side in BOX_SIDES), strict=False))
+    labels = features.get(OBJECT_LABEL) or []
+    texts = [text.decode("utf-8", "replace") for text in features.get(OBJECT_TEXT, [])]
+    crowds = features.get(IS_CROWD) or [0] * len(boxes)
+    # The largest first, so that they don't hide the names of the small ones.
+    for number in sorted(range(len(boxes)), key=lambda one: -_area(boxes[one])):
+        label = labels[number] if number < len(labels) else 0
+        name = texts[number] if number < len(texts) else _name(label, names)
+        corners = [side * picture.size[1 - axis % 2] for axis, side in enumerate(boxes[number])]
+        crowd = number < len(crowds) and bool(crowds[number])
+        _draw_box(
+            draw, corners, f"{name} (crowd)" if crowd else name, _colour(label or sum(name.encode())), crowd, font
+        )
+    return tile
+
+
+def _caption(features: Features, names: tuple[str, ...]) -> str:
+    if BOX_SIDES[0] in features:
+        count = len(features[BOX_SIDES[0]])
+        return f"{text_of(features, keys.FILENAME)}: {count or 'no'} box{'es' * (count != 1)}"
+    labels = features.get(keys.LABEL) or []
+    caption = text_of(features, keys.TEXT) or text_of(features, keys.SYNSET)
+    if labels and not caption:
+        caption = _name(labels[0], names)
+    return f"{' '.join(map(str, labels))} {caption.split(',')[0]}"[:32].strip()
+
+
+def _draw_box(draw: Any, corners: list[float], name: str, colour: str, dashed: bool, font: Any) -> None:
+    """Outline a box (ymin, xmin, ymax, xmax in px) and write its name inside it, or above where it is flat."""
+    top, left, bottom, right = corners
+    bottom, right = max(top, bottom - 1), max(left, right - 1)
+    if dashed:
+        for start in range(int(left), int(right), 2 * DASH):
+            draw.line([(start, top), (min(start + DASH, right), top)], colour, 2)
+            draw.line([(start, bottom), (min(start + DASH, right), bottom)], colour, 2)
+        for start in range(int(top), int(bottom), 2 * DASH):
+            draw.line([(left, start), (left, min(start + DASH, bottom))], colour, 2)
+            draw.line([(right, start), (right, min(start + DASH, bottom))], colour, 2)
+    else:
+        draw.rectangle((left, top, right, bottom), outline=colour, width=2)
+    above = bottom - top < 2 * FONT and top > FONT + 2
+    place = left + 2, top - FONT - 3 if above else top + 1
+    draw.rectangle(draw.textbbox(place, name, font), fill=colour)
+    draw.text(place, name, "black", font)
+
+
+def _area(box: Sequence[float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _colour(label: int) -> str:
+    """Return a light colour; those of neighbouring labels are far apart (steps of the golden ratio)."""
+    red, green, blue = colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.6, 1.0)
+    return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"
+
+
+def _enlarge(picture: Picture, size: int) -> Picture:
+    scale = size / max(picture.size)
+    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+
+
+def _name(label: int, names: tuple[str, ...]) -> str:
+    return names[label - 1] if 0 < label <= len(names) else str(label)

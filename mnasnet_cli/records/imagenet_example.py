@@ -1,0 +1,78 @@
+"""One ImageNet-style record: encoder and decoder.
+
+The keys are those of TF-Slim and of the TPU code, so either program reads the other's records. Labels are 1..N in the
+sorted order of the synsets; 0 is background.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from mnasnet_cli.records.keys import CHANNELS, COLORSPACE, ENCODED, FILENAME, FORMAT, HEIGHT, LABEL, SYNSET, TEXT, WIDTH
+from mnasnet_cli.records.tfrecord import encode_entry, join_entries
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def encode_imagenet_example(
+    encoded: bytes, *, label: int, synset: str, text: str, filename: str, height: int, width: int, channels: int = 3
+) -> bytes:
+    """Return one serialised tf.train.Example.
+
+    Args:
+        encoded: a JPEG file's bytes.
+        label: 1..N; 0 is background.
+        synset: WordNet id, such as n01440764.
+        text: the class in words.
+        filename: the source file's name without folders.
+        height, width: pixels. channels: 3, or 1 for grayscale.
+    """
+    return join_entries(
+        (
+            _class_entries(label, synset, text, channels),
+            encode_entry(ENCODED, encoded),
+            encode_entry(FILENAME, filename.encode("utf-8", "surrogateescape")),
+            _size_entries(height, width),
+        )
+    )
+
+
+# Keys are written in sorted order, as protobuf's deterministic mode does. What stays the same from image to image is
+# encoded once: that halves the time of an example.
+@lru_cache(maxsize=4096)
+def _class_entries(label: int, synset: str, text: str, channels: int) -> bytes:
+    return b"".join(
+        (
+            encode_entry(CHANNELS, channels),
+            encode_entry(LABEL, label),
+            encode_entry(SYNSET, synset.encode()),
+            encode_entry(TEXT, text.encode()),
+            encode_entry(COLORSPACE, b"RGB" if channels == 3 else b"Grayscale"),
+        )
+    )
+
+
+@lru_cache(maxsize=4096)
+def _size_entries(height: int, width: int) -> bytes:
+    return encode_entry(FORMAT, b"JPEG") + encode_entry(HEIGHT, height) + encode_entry(WIDTH, width)
+
+
+def parse_imagenet_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parse one serialised example (string []) in TensorFlow, as tf.data's map wants it.
+
+    Returns:
+        image_bytes string [], label int64 [] (1..N, 0 is background), filename string [].
+    """
+    import tensorflow as tf
+
+    parsed = tf.io.parse_single_example(
+        serialized,
+        {
+            ENCODED: tf.io.FixedLenFeature([], tf.string),
+            LABEL: tf.io.FixedLenFeature([], tf.int64),
+            FILENAME: tf.io.FixedLenFeature([], tf.string, default_value=""),
+        },
+    )
+    return {"image_bytes": parsed[ENCODED], "label": parsed[LABEL], "filename": parsed[FILENAME]}

@@ -1,0 +1,232 @@
+"""The TFRecord format and tf.train.Example messages, read and written without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import google_crc32c
+
+from mnasnet_cli.errors import DataError
+
+Value = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float] | array
+
+HEADER_BYTES = 12  # uint64 length, uint32 crc of it
+FOOTER_BYTES = 4  # uint32 crc of the data
+_HEADER = struct.Struct("<QI")
+_LENGTH = struct.Struct("<Q")
+_CRC = struct.Struct("<I")
+_MASK_DELTA = 0xA282EAD8  # from crc32c.h: a CRC stored in the data that it covers is masked
+
+
+def masked_crc(data: bytes) -> int:
+    """Return the masked CRC-32C of `data`."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame_record(data: bytes) -> tuple[bytes, bytes]:
+    """Return what stands before and after `data` in a TFRecord file."""
+    length = _LENGTH.pack(len(data))
+    return length + _CRC.pack(masked_crc(length)), _CRC.pack(masked_crc(data))
+
+
+def read_records(path: Path, *, check: bool = True) -> Iterator[bytes]:
+    """Yield each record's data; with `check`, every byte is held against its CRC.
+
+    Raises DataError naming the file, the record and the byte offset where the file is cut off or was changed.
+    """
+    with _open(path) as file:
+        for index, offset, length in _hop(path, file):
+            data = file.read(length)
+            if check:
+                footer = file.read(FOOTER_BYTES)
+                if masked_crc(data) != _CRC.unpack(footer)[0]:
+                    raise _corrupt(path, index, offset, "its checksum doesn't fit its data")
+            yield data
+
+
+def count_records(path: Path) -> int:
+    """Count the records by hopping from length to length, 12 bytes a record. Raises DataError like read_records."""
+    with _open(path) as file:
+        return sum(1 for _ in _hop(path, file))
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _hop(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """Yield (record number, byte offset, data length) with the file standing at the data of each record."""
+    size = os.fstat(file.fileno()).st_size
+    index = offset = 0
+    while offset < size:
+        file.seek(offset)
+        header = file.read(HEADER_BYTES)
+        if len(header) < HEADER_BYTES:
+            raise _corrupt(path, index, offset, "the file is cut off in the record's header")
+        length, crc = _HEADER.unpack(header)
+        if masked_crc(header[:8]) != crc:
+            raise _corrupt(path, index, offset, "the checksum of its length doesn't fit")
+        end = offset + HEADER_BYTES + length + FOOTER_BYTES
+        if end > size:
+            raise _corrupt(path, index, offset, f"the file is cut off {end - size:,} bytes before the record's end")
+        yield index, offset, length
+        index, offset = index + 1, end
+
+
+def _corrupt(path: Path, index: int, offset: int, reason: str) -> DataError:
+    return DataError(f"{path} is not a whole TFRecord file: record {index}, at byte {offset}: {reason}")
+
+
+# --- tf.train.Example ---------------------------------------------------------------------------------------------
+
+
+def encode_example(features: Mapping[str, Value]) -> bytes:
+    """Return a serialised tf.train.Example, keys in sorted order as protobuf's deterministic mode writes them.
+
+    A value is one bytes, int or float, or a sequence of one kind; an empty sequence is written as an empty bytes list.
+    An array("f") or array("q") is written as floats or int64s also where it is empty: TensorFlow's parser wants that.
+    """
+    return join_entries([encode_entry(key, features[key]) for key in sorted(features)])
+
+
+def join_entries(entries: Sequence[bytes]) -> bytes:
+    """Return the serialised tf.train.Example of entries that `encode_entry` made."""
+    size = sum(map(len, entries))
+    return b"".join((b"\n", _varint(size), *entries))
+
+
+def encode_entry(key: str, value: Value) -> bytes:
+    """Return one feature of an Example, ready for `join_entries`."""
+    name = key.encode()
+    feature = _encode_feature(value)
+    head = b"".join((b"\n", _varint(len(name)), name, b"\x12", _varint(len(feature))))
+    return b"".join((b"\n", _varint(len(head) + len(feature)), head, feature))
+
+
+def _encode_feature(value: Value) -> bytes:
+    """Return a tf.train.Feature: field 1 a BytesList, 2 a packed FloatList, 3 a packed Int64List."""
+    if isinstance(value, bytes):
+        size = _varint(len(value))
+        return b"".join((b"\n", _varint(1 + len(size) + len(value)), b"\n", size, value))
+    if isinstance(value, int):
+        return b"\x1a" + _packed(_varint(value & 0xFFFFFFFFFFFFFFFF))
+    if isinstance(value, float):
+        return b"\x12" + _packed(struct.pack("<f", value))
+    if isinstance(value, array):
+        return _encode_array(value)
+    if not value or isinstance(value[0], bytes):
+        items = b"".join(b"\n" + _varint(len(item)) + item for item in value)  # type: ignore[arg-type,operator]
+        return b"\n" + _varint(len(items)) + items
+    if isinstance(value[0], int):
+        return b"\x1a" + _packed(b"".join(_varint(int(item) & 0xFFFFFFFFFFFFFFFF) for item in value))
+    return b"\x12" + _packed(struct.pack(f"<{len(value)}f", *value))
+
+
+def _encode_array(value: array[Any]) -> bytes:
+    if value.typecode == "q":
+        return b"\x1a" + _packed(b"".join(_varint(item & 0xFFFFFFFFFFFFFFFF) for item in value))
+    if sys.byteorder == "big":
+        value = value[:]
+        value.byteswap()
+    return b"\x12" + _packed(value.tobytes())
+
+
+def _packed(payload: bytes) -> bytes:
+    body = b"\n" + _varint(len(payload)) + payload if payload else b""  # an empty field isn't written
+    return _varint(len(body)) + body
+
+
+_SMALL = tuple(bytes([number]) for number in range(128))
+
+
+def _varint(number: int) -> bytes:
+    """Return a protobuf varint: seven bits a byte, the lowest first."""
+    if number < 128:
+        return _SMALL[number]
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[float]]:
+    """Return the features of a serialised tf.train.Example. Raises ValueError where the bytes are no such message."""
+    features: dict[str, list[bytes] | list[int] | list[float]] = {}
+    try:
+        for number, message in _fields(data):
+            for tag, entry in _fields(message) if number == 1 else ():
+                if tag == 1:
+                    parts = dict(_fields(entry))
+                    features[bytes(parts[1]).decode()] = _decode_feature(parts.get(2, b""))
+    except (IndexError, KeyError, TypeError, struct.error, UnicodeDecodeError) as error:
+        raise ValueError("not a tf.train.Example") from error
+    return features
+
+
+def _decode_feature(data: bytes) -> list[bytes] | list[int] | list[float]:
+    kind, payload = next(iter(_fields(data)), (1, b""))
+    values = [value for number, value in _fields(payload) if number == 1]
+    if kind == 1:
+        return values
+    if kind == 2:
+        joined = b"".join(values)
+        return list(struct.unpack(f"<{len(joined) // 4}f", joined))
+    numbers: list[int] = []
+    for value in values:
+        if isinstance(value, int):  # int64 lists may be written unpacked
+            numbers.append(_signed(value))
+            continue
+        position = 0
+        while position < len(value):
+            item, position = _read_varint(value, position)
+            numbers.append(_signed(item))
+    return numbers
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, position
+        shift += 7
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Yield (field number, payload) of a protobuf message; a varint field's payload is its int."""
+    position = 0
+    while position < len(data):
+        tag, position = _read_varint(data, position)
+        wire = tag & 7
+        if wire == 0:
+            value, position = _read_varint(data, position)
+            yield tag >> 3, value
+            continue
+        if wire == 2:
+            size, position = _read_varint(data, position)
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+        else:
+            raise ValueError("not a tf.train.Example")
+        if position + size > len(data):
+            raise ValueError("not a tf.train.Example")
+        yield tag >> 3, data[position : position + size]
+        position += size

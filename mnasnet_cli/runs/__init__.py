@@ -1,0 +1,1 @@
+"""Run directories: what lies in them, and how to find them."""

@@ -1,0 +1,186 @@
+"""What this machine has. TensorFlow is imported in another process only: it may be what does not work."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import mnasnet_cli
+
+REQUIRED = (
+    "tensorflow", "tf-slim", "typer", "rich", "pydantic", "PyYAML", "numpy", "pillow", "matplotlib",
+    "tensorboard", "google-crc32c", "pycocotools", "faster-coco-eval", "ai-edge-litert",
+)  # fmt: skip
+OPTIONAL = ("torch", "safetensors", "tf2onnx", "onnxruntime")
+CPU_FEATURES = (
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_tile",
+    "asimd",
+    "bf16",
+)
+VARIABLES = (
+    "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS",
+    "TF_XLA_FLAGS", "CUDA_VISIBLE_DEVICES", "TF_CONFIG", "TPU_NAME",
+)  # fmt: skip
+
+LITTLE_MEMORY_GB = 4.0  # b1 at 224 px with batch 32 takes about 3 GB while it trains
+LITTLE_DISK_GB = 10.0  # Imagenette's records take 0.1 GB, ImageNet's 145 GB, a run's checkpoints up to 1 GB
+
+# Run in another process: where the processor lacks an instruction, importing TensorFlow kills the process.
+_TENSORFLOW_PROBE = """
+import json
+from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+silence_tensorflow()
+import tensorflow as tf
+devices = [{"name": d.name.replace("/physical_device:", ""), "type": d.device_type,
+            **({"details": tf.config.experimental.get_device_details(d)} if d.device_type == "GPU" else {})}
+           for d in tf.config.list_physical_devices()]
+threads = {"intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
+           "inter_op": tf.config.threading.get_inter_op_parallelism_threads()}
+tf.reduce_sum(tf.ones([2, 2]))
+print(json.dumps({"devices": devices, "threads": threads}, default=str))
+"""
+
+
+def describe(folder: Path | None = None) -> dict[str, Any]:
+    """Return all that `mnasnet doctor` shows, as plain values; free disk is that of `folder`'s disk."""
+    found: dict[str, Any] = {
+        "versions": {"mnasnet": mnasnet_cli.__version__, "python": platform.python_version()}
+        | {name: _version(name) for name in (*REQUIRED, *OPTIONAL)},
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu(),
+        "memory_gb": _memory(),
+        "disk_free_gb": round(shutil.disk_usage(folder or Path.cwd()).free / 1e9, 1),
+        "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "nvidia_driver": Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None,
+        "tensorflow": _tensorflow(),
+    }
+    return found | {"mend": to_mend(found)}
+
+
+def host(packages: Iterable[str]) -> dict[str, Any]:
+    """What stands beside a measurement: system, processor, memory, load, and versions of these packages."""
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu(),
+        "memory_gb": _memory()["total"],
+        "load_average": round(os.getloadavg()[0], 2),
+        "versions": {"mnasnet": mnasnet_cli.__version__, "python": platform.python_version()}
+        | {name: version for name in packages if (version := _version(name)) is not None},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def core_count() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu() -> dict[str, Any]:
+    """Return the processor's name, the cores that this process may use, and the features that matter here."""
+    text = _read("/proc/cpuinfo")
+    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*: (.+)$", text, re.MULTILINE)
+    present = set(flags[1].split()) if flags else set()
+    return {
+        "name": name[1] if name else platform.processor() or platform.machine(),
+        "cores": core_count(),
+        "features": [feature for feature in CPU_FEATURES if feature in present],
+    }
+
+
+def _memory() -> dict[str, float | None]:
+    """Return total and available memory in GB; a container's limit counts as the total where it is lower."""
+    sizes = {key: int(kilobytes) * 1024 for key, kilobytes in re.findall(r"(\w+):\s+(\d+) kB", _read("/proc/meminfo"))}
+    total, available = sizes.get("MemTotal"), sizes.get("MemAvailable")
+    limit = _read("/sys/fs/cgroup/memory.max").strip()
+    if limit.isdigit() and total is not None and int(limit) < total:
+        used = _read("/sys/fs/cgroup/memory.current").strip()
+        total = int(limit)
+        available = total - int(used) if used.isdigit() else available
+    return {
+        "total": round(total / 1e9, 1) if total else None,
+        "available": round(available / 1e9, 1) if available else None,
+    }
+
+
+def _read(path: str) -> str:
+    """Return a file's text, "" where there is none (other systems than Linux)."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _tensorflow() -> dict[str, Any]:
+    """Import TensorFlow in another process; return its devices and threads, or {"error": why it fails}."""
+    try:
+        result = subprocess.run(
+            [sys.executable, "-P", "-c", _TENSORFLOW_PROBE],  # -P: no modules of the current folder
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"error": f"{type(error).__name__} while importing it"}
+    if result.returncode == 0:
+        return dict(json.loads(result.stdout.splitlines()[-1]))
+    if result.returncode < 0:
+        # TensorFlow aborts where it notices that AVX is missing; else the processor refuses an instruction.
+        lacking = result.returncode in (-signal.SIGABRT, -signal.SIGILL)
+        reason = "; TensorFlow 2.21 needs a 64-bit processor with AVX" if lacking else ""
+        return {"error": f"importing it ends the process with signal {-result.returncode}{reason}"}
+    lines = result.stderr.strip().splitlines()
+    return {"error": lines[-1] if lines else f"exit code {result.returncode}"}
+
+
+def to_mend(found: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong or slow, each with what to do about it."""
+    mend = []
+    missing = [name for name in REQUIRED if found["versions"][name] is None]
+    if missing:
+        mend.append(f"not installed: {', '.join(missing)}; run `pip install {' '.join(missing)}`")
+    problem = found["tensorflow"].get("error")
+    if problem and "tensorflow" not in missing:
+        mend.append(
+            f"TensorFlow cannot be used: {problem}; `{sys.executable} -P -c 'import tensorflow'` shows all that it says"
+        )
+    devices = [device["type"] for device in found["tensorflow"].get("devices", [])]
+    if found["nvidia_driver"] and devices and "GPU" not in devices:
+        mend.append("an NVIDIA driver is here but TensorFlow sees no GPU; run `pip install 'tensorflow[and-cuda]'`")
+    available = found["memory_gb"]["available"]
+    if available is not None and available < LITTLE_MEMORY_GB:
+        mend.append(f"only {available} GB of memory is available; train with a smaller --batch-size")
+    if found["disk_free_gb"] < LITTLE_DISK_GB:
+        mend.append(f"only {found['disk_free_gb']} GB is free on this disk; keep records and runs on another one")
+    variables, cores = found["environment"], found["cpu"]["cores"]
+    if variables.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        mend.append("TF_ENABLE_ONEDNN_OPTS=0 makes training on a CPU about half as fast; unset it")
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        value = variables.get(name, "")
+        if value.isdigit() and 0 < int(value) < cores:
+            mend.append(f"{name}={value} leaves some of the {cores} cores idle; unset it")
+    return mend

@@ -1,0 +1,179 @@
+"""Files of weights as arrays by name: PyTorch's, safetensors and TensorFlow checkpoints. No code from a file is run."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnasnet_cli.checkpoints.format import VALUE
+from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
+
+EXPECTED = (
+    "a state dict (.pth, .pt or .safetensors) or a TensorFlow checkpoint (its prefix, or the folder that it is in)"
+)
+_AVERAGE = "/ExponentialMovingAverage"
+# What TensorFlow's optimizers and training loops keep beside the net.
+_OPTIMIZER = ("Momentum", "RMSProp", "RMSProp_1", "RMSProp_2", "Adam", "Adam_1", "ExponentialMovingAverage")
+_COUNTERS = ("global_step", "learning_rate", "beta1_power", "beta2_power", "iterations_per_loop", "num_updates")
+_MAX_HEADER = 100_000_000  # bytes; that of safetensors' own reader
+
+
+def read_tensors(source: str, *, ema: bool = True) -> tuple[dict[str, np.ndarray], bool]:
+    """The net's tensors in a file or checkpoint, without what only its training needed.
+
+    Args:
+      ema: take the averaged ones where there are any.
+
+    Returns:
+      arrays by their names there, and whether averages are among them.
+
+    Raises:
+      CheckpointError: there is none, it is damaged, or it holds more than tensors.
+      EnvironmentProblem: the package that reads it is not installed.
+    """
+    path = Path(source)
+    prefix = find_tensorflow(path)
+    if prefix is not None:
+        return _read_tensorflow(prefix, ema)
+    if path.is_dir():
+        raise CheckpointError(f"{source} holds no checkpoint; expected {EXPECTED}")
+    if not path.is_file():
+        raise CheckpointError(f"there is nothing at {source}; expected {EXPECTED}")
+    if _looks_like_safetensors(path):
+        return _read_safetensors(path), False
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if start == b"PK" or (len(start) == 2 and start[0] == 0x80 and start[1] <= pickle.HIGHEST_PROTOCOL):
+        return _read_torch(path, ema)
+    raise CheckpointError(f"{source} is not a checkpoint; expected {EXPECTED}")
+
+
+def find_tensorflow(path: Path) -> str | None:
+    """The prefix of the TensorFlow checkpoint that a path means, or None: a folder's newest, or one of its files."""
+    if path.is_dir():
+        import tensorflow as tf
+
+        try:
+            newest = tf.train.latest_checkpoint(str(path))
+        except ValueError:  # a state file that isn't text
+            newest = None
+        if newest is None:
+            found = sorted(path.rglob("*.index"))
+            newest = str(found[0])[: -len(".index")] if len(found) == 1 else None
+        return newest
+    prefix = str(path).removesuffix(".index").removesuffix(".meta").partition(".data-0")[0]
+    return prefix if Path(f"{prefix}.index").is_file() else None
+
+
+def _read_tensorflow(prefix: str, ema: bool) -> tuple[dict[str, np.ndarray], bool]:
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        shapes = reader.get_variable_to_shape_map()
+        if f"info{VALUE}" in shapes:
+            raise CheckpointError(f"{prefix} was written by mnasnet; it can be used as it is")
+        names = {name: name for name in shapes if not _is_training_state(name)}
+        averages = {name: name + _AVERAGE for name in names if name + _AVERAGE in shapes} if ema else {}
+        tensors = {name: reader.get_tensor(stored) for name, stored in {**names, **averages}.items()}
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        raise CheckpointError(f"{prefix} is not a whole TensorFlow checkpoint: {_short(error)}") from error
+    return tensors, bool(averages)
+
+
+def _is_training_state(name: str) -> bool:
+    return name.rpartition("/")[2] in (*_OPTIMIZER, *_COUNTERS) or name.startswith("_CHECKPOINTABLE")
+
+
+def _looks_like_safetensors(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        return True
+    with open(path, "rb") as file:
+        start = file.read(9)
+    if len(start) < 9 or start[8:] != b"{":
+        return False
+    (length,) = struct.unpack("<Q", start[:8])
+    return bool(length <= min(_MAX_HEADER, path.stat().st_size))
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError as error:
+        raise EnvironmentProblem(
+            f"{path} is a safetensors file, which the package safetensors reads; install it with "
+            "`pip install safetensors` (or `pip install 'mnasnet[import]'`)"
+        ) from error
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: _plain(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (SafetensorError, TypeError, ValueError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {_short(error)}") from error
+
+
+def _read_torch(path: Path, ema: bool) -> tuple[dict[str, np.ndarray], bool]:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise EnvironmentProblem(
+            f"{path} is a PyTorch file, which the package torch reads; install it with `pip install 'mnasnet[import]'`"
+            ", or bring the weights as .safetensors"
+        ) from error
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than tensors, or is damaged; nothing of it was run ({_unpickling_reason(error)})"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is not a whole PyTorch file: {_short(error)}") from error
+    state, averaged = _unwrap(loaded, ema)
+    tensors = {}
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"{path} is no state dict: {name!r} is a {type(value).__name__}, not a tensor")
+        value = value.detach().to_dense() if value.layout != torch.strided else value.detach()
+        tensors[name] = (value.float() if value.is_floating_point() else value).contiguous().numpy()
+    if not tensors:
+        raise CheckpointError(f"{path} holds no state dict; expected one, alone or as 'state_dict' or 'model'")
+    return tensors, averaged
+
+
+def _unwrap(loaded: Any, ema: bool) -> tuple[Mapping[str, Any], bool]:
+    """The state dict itself: alone in the file, or where training scripts put it beside other things."""
+    if not isinstance(loaded, Mapping):
+        return {}, False
+    averaged = False
+    for key in (*(("state_dict_ema", "model_ema") if ema else ()), "state_dict", "model"):
+        if isinstance(loaded.get(key), Mapping):
+            loaded, averaged = loaded[key], key.endswith("_ema")
+            break
+    names = [str(name) for name in loaded if name != "n_averaged"]
+    for prefix in ("_orig_mod.", "module."):  # what torch.compile and data parallelism put before every name
+        if names and all(name.startswith(prefix) for name in names):
+            loaded = {name.removeprefix(prefix): loaded[name] for name in names}
+            names = list(loaded)
+    return {str(name): value for name, value in loaded.items()}, averaged
+
+
+def _plain(tensor: np.ndarray) -> np.ndarray:
+    """As float32 where it is any kind of floating point number, such as bfloat16, which numpy doesn't count as one."""
+    return tensor if tensor.dtype.kind in "iub" else tensor.astype(np.float32)
+
+
+def _unpickling_reason(error: Exception) -> str:
+    """The sentence of torch's long message that says what was found."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Unsupported" in line or "unsupported" in line or "GLOBAL" in line]
+    return (telling or lines or [type(error).__name__])[0][:200].rstrip(".")
+
+
+def _short(error: Exception) -> str:
+    return first_line(error)[:200].rstrip(".")
