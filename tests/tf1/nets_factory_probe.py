@@ -1,22 +1,22 @@
-"""What ``check_nets_factory.py`` runs under Python 3.7 and TensorFlow 1.15, with slim/ and our checkout on the path.
+"""What ``check_nets_factory.py`` runs under Python 3.7 and TensorFlow 1.15. Usage: registered | copied.
 
-Fails with an AssertionError; prints a line for each thing that held.
+"registered": slim/ and our checkout are on the path, and ``register()`` adds the nets. "copied": slim/ alone is on the
+path, with our folder in it as nets/mnasnet_nets. Fails with an AssertionError; prints a line for each thing that held.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import platform
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_slim as slim
 from nets import nets_factory as factory
-
-from mnasnet_cli.integrations import nets_factory
-from mnasnet_cli.nets import mnasnet
-from mnasnet_cli.nets.spec import NETS, count_parameters
 
 tf1 = tf.compat.v1
 tf1.logging.set_verbosity(tf1.logging.ERROR)
@@ -26,12 +26,26 @@ SIZE, BATCH, STEPS = 96, 8, 12
 
 def registers() -> None:
     """One call adds every net, its own names beside slim's; a second one changes nothing."""
+    from mnasnet_cli.integrations import nets_factory
+
     before = set(factory.networks_map)
     names = nets_factory.register()
     assert set(factory.networks_map) == before | set(names) == set(factory.arg_scopes_map)
     assert nets_factory.register() == names
     assert {"mnasnet_a1", "mnasnet_b1", "mnasnet_small", "mnasnet_b1_050", "mnasnet_b1_2019"} <= set(names)
     print(f"register(): {len(names)} nets in slim's nets_factory")
+
+
+def is_copied() -> None:
+    """The nets of nets/mnasnet_nets are in the maps, and nothing else of ours can be imported."""
+    from nets.mnasnet_nets import mnasnet
+
+    for package in ("mnasnet_cli", "data_prep"):
+        assert importlib.util.find_spec(package) is None, package
+    assert mnasnet.networks_map.items() <= factory.networks_map.items()
+    assert set(factory.networks_map) == set(factory.arg_scopes_map)
+    assert factory.networks_map["mnasnet_b1"].__module__ == "nets.mnasnet_nets.mnasnet"
+    print(f"nets/mnasnet_nets: {len(mnasnet.networks_map)} nets in slim's nets_factory, no mnasnet_cli on the path")
 
 
 def trains() -> None:
@@ -87,23 +101,29 @@ def evaluates() -> None:
     print("inference: deterministic, weights reused; num_classes=None gives [N, 1, 1, 1280]")
 
 
-def builds_all() -> None:
+def builds_all(package: str) -> None:
     """Every net has the variables that tests/golden pins, and the trainable parameters of its table."""
+    mnasnet: Any = importlib.import_module(f"{package}.mnasnet")
+    table: Any = importlib.import_module(f"{package}.spec")
     golden = json.loads(GOLDEN.read_text())
-    for name, spec in NETS.items():
+    for name, spec in table.NETS.items():
         with tf.Graph().as_default():
             mnasnet.mnasnet_base(tf1.placeholder(tf.float32, [1, 64, 64, 3]), spec, num_classes=1001)
             built = {variable.op.name: variable.shape.as_list() for variable in tf1.global_variables()}
             trainable = sum(int(np.prod(variable.shape)) for variable in tf1.trainable_variables())
         assert built == golden[name], sorted(set(built) ^ set(golden[name]))
-        assert trainable == count_parameters(spec, 1001)
+        assert trainable == table.count_parameters(spec, 1001)
     print(f"all nets: variables as pinned in {GOLDEN.name}")
 
 
-if __name__ == "__main__":
+def main(how: str) -> None:
     print(f"Python {platform.python_version()}, TensorFlow {tf.__version__}")
-    registers()
+    {"registered": registers, "copied": is_copied}[how]()
     trains()
     evaluates()
-    builds_all()
+    builds_all({"registered": "mnasnet_cli.nets", "copied": "nets.mnasnet_nets"}[how])
     print("ok")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,18 +32,18 @@ class Tf1:
     python: Path
     research: Path
 
-    def run(self, probe: str, *arguments: str | Path) -> int:
-        """Runs a probe with the API, slim and our checkout on its path; returns the exit code."""
-        return self._start(str(HERE / probe), *arguments)
+    def run(self, probe: str, *arguments: str | Path, path: Sequence[Path] = ()) -> int:
+        """Runs a probe and returns the exit code; `path` replaces PYTHONPATH: the API, slim and our checkout."""
+        return self._start(path, str(HERE / probe), *arguments)
 
     def run_module(self, module: str, *arguments: str | Path) -> int:
         """The same for `python -m MODULE`."""
-        return self._start("-m", module, *arguments)
+        return self._start((), "-m", module, *arguments)
 
-    def _start(self, *arguments: str | Path) -> int:
+    def _start(self, path: Sequence[Path], *arguments: str | Path) -> int:
         # TensorFlow 2, where this process has imported it, has left a word there that 1.15 takes for its own.
         variables = {name: value for name, value in os.environ.items() if name != "TF2_BEHAVIOR"} | {
-            "PYTHONPATH": os.pathsep.join(map(str, [self.research, self.research / "slim", ROOT])),
+            "PYTHONPATH": os.pathsep.join(map(str, path or [self.research, self.research / "slim", ROOT])),
             "PYTHONDONTWRITEBYTECODE": "1",
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
