@@ -29,5 +29,5 @@ class NetConfig(Section):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """Those that are set, as `nets.layout.adapt` takes them."""
+        """Those that are set, as `nets.architecture.adapt` takes them."""
         return self.model_dump(exclude_none=True)

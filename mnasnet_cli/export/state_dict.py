@@ -15,7 +15,7 @@ import numpy as np
 
 from mnasnet_cli.checkpoints.reader import CheckpointContents, read_checkpoint
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
-from mnasnet_cli.nets.layout import NetSpec
+from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.weights.formats import KINDS, TORCH_EPSILON
 from mnasnet_cli.weights.rules import COUNTER, give

@@ -29,8 +29,8 @@ except ImportError as missing:
         "and install what it needs (docs/object-detection-api.md)"
     ) from missing
 
+from mnasnet_cli.nets.architecture import NetSpec, feature_taps, scale
 from mnasnet_cli.nets.detector_spec import bottom_up_scope
-from mnasnet_cli.nets.layout import NetSpec, feature_taps, scale
 from mnasnet_cli.nets.mnasnet import mnasnet_base
 from mnasnet_cli.nets.slim_compat import slim, tf, tf1
 from mnasnet_cli.nets.spec import NETS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from . import layers
-from .layout import BlockSpec
+from .architecture import BlockSpec
 from .slim_compat import scoped_arguments, slim, tf, tf1
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": tf.nn.relu, "relu6": tf.nn.relu6}

@@ -13,7 +13,7 @@ import dataclasses
 import difflib
 import math
 
-from .layout import NetSpec, _check, feature_taps
+from .architecture import NetSpec, check_fields, feature_taps
 
 BACKBONE_SCOPE = "FeatureExtractor/Mnasnet"
 PYRAMID_SCOPE = f"{BACKBONE_SCOPE}/fpn"
@@ -65,7 +65,7 @@ class DetectorSpec:
     image_size: int = 640
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
         if self.fpn_activation not in ("relu", "relu6"):
             raise ValueError(f"fpn_activation must be 'relu' or 'relu6', got {self.fpn_activation!r}")
         if min(self.channels, self.anchors, self.image_size) < 1 or self.depth < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Iterator
 
+from .architecture import NetSpec, block_specs, layer_names
 from .detector_spec import (
     BACKBONE_SCOPE,
     BOX_SIZE,
@@ -16,7 +17,6 @@ from .detector_spec import (
     pyramid_taps,
     tower_scopes,
 )
-from .layout import NetSpec, block_specs, layer_names
 from .spec import convolutions, count_parameters, multiply_adds, variable_shapes
 
 

@@ -13,7 +13,7 @@ import contextlib
 from typing import Any, Callable
 
 from . import blocks, layers
-from .layout import NetSpec, block_specs, layer_names, scale
+from .architecture import NetSpec, block_specs, layer_names, scale
 from .scopes import norm_scope, resolve_training, training_scope
 from .slim_compat import scoped_arguments, slim, slim_utils, tf1
 from .spec import NETS

@@ -13,6 +13,7 @@ import functools
 from typing import Any, NamedTuple
 
 from . import detector_layers, layers
+from .architecture import NetSpec
 from .blocks import ACTIVATIONS
 from .detector_spec import (
     BOX_SIZE,
@@ -22,7 +23,6 @@ from .detector_spec import (
     pyramid_taps,
     tower_scopes,
 )
-from .layout import NetSpec
 from .mnasnet import mnasnet_base
 from .scopes import norm_scope, resolve_training
 from .slim_compat import slim, tf, tf1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import blocks, layers
-from .layout import NetSpec
+from .architecture import NetSpec
 from .slim_compat import DELAYED_UPDATES, scoped_arguments, slim, tf1
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 from typing import Any, Iterator, Mapping
 
-from .layout import (
+from .architecture import (
     BlockSpec,
     Dialect,
     NetSpec,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.detector_spec import API_RETINANET, API_RETINANET_MIXED_SLIM, DetectorSpec
 from mnasnet_cli.nets.detector_table import detector_variable_shapes
-from mnasnet_cli.nets.layout import NetSpec
 from mnasnet_cli.nets.spec import NETS, get_spec, variable_shapes
 from mnasnet_cli.weights.name_maps import timm_rules, torchvision_rules, tpu_rules, tpu_tensors
 from mnasnet_cli.weights.rules import Rule
@@ -30,7 +30,7 @@ class Kind:
       title: for people.
       marker: a name that only this kind has.
       variants: of the table that exist there.
-      nets: what the net does otherwise than the table (`nets.layout.adapt`); of several, the one that fits is taken.
+      nets: changes to the table (`nets.architecture.adapt`); of several, the one that fits is taken.
       by_variant: the same for one of the variants.
       rules: names and shapes for a net and its number of classes.
       classifier: name of the last layer's tensor whose last or only axis counts the classes.

@@ -24,8 +24,8 @@ from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.models.classifier import make_classifier
 from mnasnet_cli.models.detector import make_detector
 from mnasnet_cli.models.info import classifier_info, detector_info
+from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
-from mnasnet_cli.nets.layout import NetSpec
 from mnasnet_cli.weights.class_lists import classifier_classes, detector_classes
 from mnasnet_cli.weights.formats import Kind, find_kind
 from mnasnet_cli.weights.name_maps import LOGITS

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from mnasnet_cli.nets.layout import BlockSpec, NetSpec, block_specs
+from mnasnet_cli.nets.architecture import BlockSpec, NetSpec, block_specs
 from mnasnet_cli.nets.spec import convolutions
 from mnasnet_cli.weights.rules import TF_LAYERS, TORCH, Rule, layer_rules
 

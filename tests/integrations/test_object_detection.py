@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.config.loading import recipes
+from mnasnet_cli.config import recipes
 from mnasnet_cli.integrations import label_map
 from mnasnet_cli.nets.slim_compat import slim, tf1
 

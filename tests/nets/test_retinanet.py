@@ -11,9 +11,9 @@ from graph_contents import built
 from mini_detectors import MINI, MINIS
 from tiny_net import TINY
 
+from mnasnet_cli.nets.architecture import Dialect
 from mnasnet_cli.nets.detector_spec import API_RETINANET, DETECTORS, RETINANET
 from mnasnet_cli.nets.detector_table import detector_parameters, detector_variable_shapes
-from mnasnet_cli.nets.layout import Dialect
 from mnasnet_cli.nets.retinanet import retinanet
 from mnasnet_cli.nets.slim_compat import tf1
 from mnasnet_cli.nets.spec import NETS, get_spec

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mnasnet_cli.nets.layout import round_channels
+from mnasnet_cli.nets.architecture import round_channels
 from mnasnet_cli.nets.spec import (
     NETS,
     PUBLISHED,

@@ -1,4 +1,4 @@
-"""The shape of a MnasNet as typed data: rows, dialects, and what follows from them (no TensorFlow).
+"""The architecture of a MnasNet as typed data: rows, dialects, width scaling and blocks (no TensorFlow).
 
 Symbols: a *stage* is a row of the paper's table, a *block* one of its repeats, a *layer* an end point
 (``layer_1`` is the stem, then a layer per block, the last one is the head convolution).
@@ -22,8 +22,8 @@ _CHOICES = {
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "tuple": tuple}
 
 
-def _check(row: Any) -> None:
-    """Raises TypeError where a field has another type than its annotation, ValueError for an unknown word."""
+def check_fields(row: Any) -> None:
+    """Raises TypeError where a field's type differs from its annotation, ValueError for an unknown word."""
     for field in dataclasses.fields(row):
         name, value = field.name, getattr(row, field.name)
         kind = str(field.type).split("[")[0]  # annotations are strings here, which keeps Python 3.7 content
@@ -65,7 +65,7 @@ class Dialect:
     fpn_from_head: bool = False
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ class StageSpec:
     skip: bool = True
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
         if min(self.repeats, self.expand, self.channels) < 1 or self.stride not in (1, 2):
             raise ValueError(f"repeats, expand and channels start at 1 and stride is 1 or 2: {self}")
         if self.kernel < 1 or self.kernel % 2 == 0 or not 0.0 <= self.squeeze <= 1.0:
@@ -107,7 +107,7 @@ class NetSpec:
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
