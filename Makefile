@@ -79,7 +79,7 @@ docs: $(DOCS_READY)  ## build the documentation into build/site; a broken link i
 docs-serve: $(DOCS_READY)  ## show the documentation in a browser while you write
 	@$(BIN)/mkdocs serve --strict
 
-# PEER is a Python with torch and torchvision (`pip install 'mnasnet[bench]'`), in an environment of its own or ours.
+# PEER is a Python with torch and torchvision (`pip install torch torchvision`), in an environment of its own or ours.
 PEER ?= $(BIN)/python
 bench: $(READY)  ## measurements beside other libraries: make bench DATA=photos/train [PEER=python]
 	@test -d "$(DATA)" || { echo "name a folder with one folder of images a class: make bench DATA=photos/train"; exit 2; }

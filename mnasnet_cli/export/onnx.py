@@ -11,6 +11,7 @@ from mnasnet_cli.export.artifact import Written, describe
 from mnasnet_cli.export.graph import SEPARATE, Graph, build_graph
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.system.native_output import silenced
+from mnasnet_cli.system.optional_packages import install_command
 
 FILE = "model.onnx"
 OPSET = 17  # ONNX 1.12 of 2022: what runtimes of the last years read
@@ -24,7 +25,7 @@ def check_converter() -> None:
                 importlib.import_module(name)
         except ImportError as error:
             raise EnvironmentProblem(
-                f"the format onnx takes {name}, which is not installed ({error}); `pip install 'mnasnet[onnx]'`, or "
+                f"the format onnx needs {name}, which is not installed ({error}); run `{install_command('onnx')}`, or "
                 "leave this format out"
             ) from error
 

@@ -17,6 +17,7 @@ from mnasnet_cli.checkpoints.reader import CheckpointContents, read_checkpoint
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import get_spec
+from mnasnet_cli.system.optional_packages import install_command
 from mnasnet_cli.weights.formats import KINDS, TORCH_EPSILON
 from mnasnet_cli.weights.rules import COUNTER, give
 from mnasnet_cli.weights.tensor_files import read_tensors
@@ -184,5 +185,4 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         package = name.partition(".")[0]
-        what = "mnasnet[import]" if package == "torch" else package
-        raise EnvironmentProblem(f"this needs the package {package}: `pip install '{what}'`") from error
+        raise EnvironmentProblem(f"this needs the package {package}: `{install_command('import', package)}`") from error

@@ -12,6 +12,7 @@ from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem,
 from mnasnet_cli.inference.base import BaseRunner, one_by_one, with_whole_numbers
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.system.machine import core_count
+from mnasnet_cli.system.optional_packages import install_command
 
 
 class OnnxRunner(BaseRunner):
@@ -56,7 +57,8 @@ def _load(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise EnvironmentProblem("running .onnx files takes ONNX Runtime; `pip install onnxruntime`") from error
+        command = install_command("onnx", "onnxruntime")
+        raise EnvironmentProblem(f"running .onnx files needs ONNX Runtime; run `{command}`") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import mnasnet_cli
+from mnasnet_cli.system.optional_packages import install_command
 
 REQUIRED = (
     "tensorflow", "tf-slim", "typer", "rich", "pydantic", "PyYAML", "numpy", "pillow", "matplotlib",
@@ -170,7 +171,7 @@ def to_mend(found: Mapping[str, Any]) -> list[str]:
         )
     devices = [device["type"] for device in found["tensorflow"].get("devices", [])]
     if found["nvidia_driver"] and devices and "GPU" not in devices:
-        mend.append("an NVIDIA driver is here but TensorFlow sees no GPU; run `pip install 'tensorflow[and-cuda]'`")
+        mend.append(f"an NVIDIA driver is here but TensorFlow sees no GPU; run `{install_command('gpu')}`")
     available = found["memory_gb"]["available"]
     if available is not None and available < LITTLE_MEMORY_GB:
         mend.append(f"only {available} GB of memory is available; train with a smaller --batch-size")

@@ -14,6 +14,7 @@ import numpy as np
 
 from mnasnet_cli.checkpoints.format import VALUE
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
+from mnasnet_cli.system.optional_packages import install_command
 
 EXPECTED = (
     "a state dict (.pth, .pt or .safetensors) or a TensorFlow checkpoint (its prefix, or the folder that it is in)"
@@ -109,7 +110,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     except ModuleNotFoundError as error:
         raise EnvironmentProblem(
             f"{path} is a safetensors file, which the package safetensors reads; install it with "
-            "`pip install safetensors` (or `pip install 'mnasnet[import]'`)"
+            f"`{install_command('import', 'safetensors')}`"
         ) from error
     try:
         with safe_open(path, framework="numpy") as file:
@@ -123,8 +124,8 @@ def _read_torch(path: Path, ema: bool) -> tuple[dict[str, np.ndarray], bool]:
         import torch
     except ModuleNotFoundError as error:
         raise EnvironmentProblem(
-            f"{path} is a PyTorch file, which the package torch reads; install it with `pip install 'mnasnet[import]'`"
-            ", or bring the weights as .safetensors"
+            f"{path} is a PyTorch file, which the package torch reads; install it with "
+            f"`{install_command('import', 'torch')}`, or bring the weights as .safetensors"
         ) from error
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
