@@ -1,24 +1,25 @@
-"""The few kinds of error that a user can meet, each with the exit code of the command line's contract."""
+"""The errors that users see, each with the exit code of the command line."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 
 
 class MnasnetError(Exception):
-    """Base of all errors that speak to the user: what was found, what was expected, what to do next."""
+    """Base class of all errors for users. The message says what was found, what was expected and what to do next."""
 
     exit_code = 2
 
 
 class DataError(MnasnetError):
-    """Input files or records are missing, damaged or not what they claim to be."""
+    """Input files or records are missing, damaged or of another format."""
 
 
 class ConfigError(MnasnetError):
-    """A flag, a configuration key or a combination of them is at fault."""
+    """A flag, a configuration key or a combination of them is invalid."""
 
 
 class CheckpointError(MnasnetError):
@@ -30,31 +31,36 @@ class EnvironmentProblem(MnasnetError):
 
 
 class CheckFailed(MnasnetError):
-    """A check that the user asked for was run and failed (parity, an accuracy threshold)."""
+    """A check that the user requested failed: parity, or an accuracy threshold."""
 
     exit_code = 3
 
 
 class Stopped(MnasnetError):
-    """SIGTERM arrived, and a checkpoint was saved before stopping."""
+    """SIGTERM was received. Training has saved a checkpoint; record writing has kept the complete shards."""
 
     exit_code = 143  # 128 + SIGTERM
 
 
 class StoppedByUser(Stopped):
-    """Ctrl-C was pressed, and a checkpoint was saved before stopping."""
+    """Ctrl-C was pressed. Training has saved a checkpoint."""
 
     exit_code = 130  # 128 + SIGINT
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, without the names of graph nodes; its type where it says nothing."""
+    """Return the first line of an error's message without names of graph nodes, or the error's type if it is empty."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     return re.sub(r"\{\{.*?\}\}\s*", "", text)
 
 
+def os_error_reason(error: OSError) -> str:
+    """Return the reason of an OSError in lower case, such as "no space left on device"."""
+    return os.strerror(error.errno).lower() if error.errno else error.strerror or str(error)
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" with the closest of `choices`, to end a message with, or "" if none is."""
+    """Return "; did you mean 'x'?" with the closest of `choices`, or "" if none is close. It ends an error message."""
     by_lower = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f"; did you mean '{by_lower[found[0]]}'?" if found else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,3 +93,30 @@ def scene_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shapes_coco(root / "images", classes=3, train=12, val=6, size=80)
     prepare_coco(root / "images", root / "records", CocoOptions(train_shards=2, val_shards=1, workers=1))
     return root / "records"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 600 kB; the test is skipped if mounting is not permitted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no permission to mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=False)
+
+
+@pytest.fixture
+def fill(small_disk: Path) -> Callable[[], Path]:
+    """A function that fills the disk with one file and returns its path."""
+
+    def fill_disk() -> Path:
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        return filler
+
+    return fill_disk

@@ -117,30 +117,6 @@ def test_a_reader_that_goes_away_is_no_error():
     assert (process.returncode, err) == (141, b"")
 
 
-def test_tensorflow_is_imported_without_a_line_on_standard_error():
-    code = (
-        "from mnasnet_cli.system.tensorflow_notices import silence_tensorflow; silence_tensorflow()\n"
-        "import sys, tensorflow as tf; tf.reduce_sum(tf.ones([2, 2])); print('kept', file=sys.stderr)"
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert result.stderr == b"kept\n"
-
-
-def test_a_failing_import_keeps_its_message(tmp_path):
-    (tmp_path / "tensorflow.py").write_text(
-        "import os\nos.write(2, b'I0000 00:00 notice\\nneeds AVX\\n')\nraise ImportError('broken')\n"
-    )
-    code = (
-        "from mnasnet_cli.system.tensorflow_notices import silence_tensorflow; silence_tensorflow(); import tensorflow"
-    )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert result.stderr.startswith("needs AVX\nTraceback")
-    assert result.stderr.endswith("ImportError: broken\n")
-
-
 @pytest.mark.parametrize(
     ("word", "expected"),
     [("b2", "; did you mean 'b1'?"), ("SMAL", "; did you mean 'small'?"), ("xyz", "")],

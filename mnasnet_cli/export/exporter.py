@@ -32,7 +32,7 @@ from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import DETECTOR_OUTPUTS
 from mnasnet_cli.inference.runner import open_model
-from mnasnet_cli.system.native_output import silenced
+from mnasnet_cli.system.native_output import suppress_output
 
 PARITY_IMAGES = {"classifier": 64, "detector": 16}
 CALIBRATION_IMAGES = {"classifier": 300, "detector": 100}
@@ -195,7 +195,7 @@ def _check(job: Job, form: str, written: Written) -> Comparison:
     if form == "slim-checkpoint":
         predict = slim_predictor(job.loaded, written.path)
     else:
-        with silenced():  # LiteRT tells what it runs on
+        with suppress_output():  # LiteRT tells what it runs on
             predict = open_model(str(written.path)).predict_tensors
     names = ("logits",) if job.loaded.kind == "classifier" else DETECTOR_OUTPUTS
     got, wanted = [], []

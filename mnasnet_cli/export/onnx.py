@@ -10,7 +10,7 @@ from mnasnet_cli.errors import EnvironmentProblem
 from mnasnet_cli.export.artifact import Written, describe
 from mnasnet_cli.export.graph import SEPARATE, Graph, build_graph
 from mnasnet_cli.inference.model import LoadedModel
-from mnasnet_cli.system.native_output import silenced
+from mnasnet_cli.system.native_output import suppress_output
 from mnasnet_cli.system.optional_packages import install_command
 
 FILE = "model.onnx"
@@ -21,7 +21,7 @@ def check_converter() -> None:
     """Raises EnvironmentProblem where a library is missing: before work is done in vain."""
     for name in ("tf2onnx", "onnxruntime"):
         try:
-            with silenced():
+            with suppress_output():
                 importlib.import_module(name)
         except ImportError as error:
             raise EnvironmentProblem(
@@ -34,7 +34,7 @@ def write_onnx(loaded: LoadedModel, folder: Path) -> Written:
     """Writes `model.onnx`: from preprocessed images to the outputs, boxes included; any number of images."""
     graph = build_graph(loaded, None, scaling=SEPARATE)
     path = folder / FILE
-    with silenced():
+    with suppress_output():
         import tf2onnx
 
         model, _ = tf2onnx.convert.from_graph_def(

@@ -15,7 +15,7 @@ from mnasnet_cli.export.sample_images import generated_image
 from mnasnet_cli.export.serving_warmup import write_warmup
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import classify, detect_boxes
-from mnasnet_cli.system.native_output import silenced
+from mnasnet_cli.system.native_output import suppress_output
 
 VERSION = "1"  # Serving's: it loads the highest that it finds
 ENCODED = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -57,7 +57,7 @@ def write_saved_model(loaded: LoadedModel, folder: Path) -> Written:
     served = _Served(loaded)
     path = folder / VERSION
     signatures = {name: function.get_concrete_function() for name, function in served.functions.items()}
-    with silenced():
+    with suppress_output():
         tf.saved_model.save(served, str(path), signatures=signatures)
     write_warmup(path, ENCODED, "image_bytes", [generated_image(0, loaded.image_size)], WARMUP_BATCHES)
     described = {}

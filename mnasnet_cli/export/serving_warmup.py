@@ -11,6 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from mnasnet_cli.records.tfrecord import encode_varint
+
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _LENGTH_DELIMITED = 2  # the wire type of strings and messages
 
@@ -36,13 +38,4 @@ def _prediction_log(signature: str, input_name: str, images: Sequence[bytes]) ->
 
 
 def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first, and the eighth bit where more follow."""
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
+    return encode_varint(number << 3 | _LENGTH_DELIMITED) + encode_varint(len(content)) + content

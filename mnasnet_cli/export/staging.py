@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from mnasnet_cli.errors import DataError, EnvironmentProblem, first_line
+from mnasnet_cli.errors import DataError, first_line
 from mnasnet_cli.inference.manifest import MANIFEST_FILE
+from mnasnet_cli.system.files import write_error
 
-_NO_SPACE = "No space left on device"
+_NO_SPACE = "No space left on device"  # in TensorFlow's errors, which have no errno
+_NEXT_STEP = "run the command again, or choose another folder with --out"
 
 
 @contextlib.contextmanager
@@ -40,9 +43,10 @@ def staged_folder(target: Path) -> Iterator[Path]:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
     except OSError as error:
-        raise _unwritable(target, os.strerror(error.errno).lower() if error.errno else str(error)) from error
+        raise write_error(target, error, _NEXT_STEP) from error
     except tf.errors.OpError as error:
-        raise _unwritable(target, _reason(error)) from error
+        number = errno.ENOSPC if _NO_SPACE in str(error) else 0
+        raise write_error(target, OSError(number, first_line(error)), _NEXT_STEP) from error
 
 
 def check_replaceable(target: Path) -> None:
@@ -93,12 +97,3 @@ def _replace(target: Path, staged: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink()
-
-
-def _reason(error: tf.errors.OpError) -> str:
-    return _NO_SPACE.lower() if _NO_SPACE in str(error) else first_line(error)
-
-
-def _unwritable(target: Path, reason: str) -> EnvironmentProblem:
-    what = "make room" if reason == _NO_SPACE.lower() else "mend that"
-    return EnvironmentProblem(f"{target} can't be written: {reason}; {what}, or choose another folder with --out")

@@ -14,7 +14,7 @@ from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem,
 from mnasnet_cli.inference.base import BaseRunner, one_by_one
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.system.machine import core_count
-from mnasnet_cli.system.native_output import silenced
+from mnasnet_cli.system.native_output import suppress_output
 
 MAGIC, MAGIC_AT = b"TFL3", 4  # a FlatBuffer's identifier
 
@@ -113,7 +113,7 @@ def _load(path: Path, threads: int) -> Any:
 def _interpreter(path: Path, threads: int, **options: Any) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    with silenced():  # it tells what it runs on
+    with suppress_output():  # it tells what it runs on
         interpreter = Interpreter(model_path=str(path), num_threads=threads, **options)
         interpreter.allocate_tensors()
     return interpreter

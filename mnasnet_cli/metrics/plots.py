@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.system.files import written_whole
+from mnasnet_cli.system.files import replace_atomically
 
 MAX_TICKS = 40  # class names are written beside a confusion matrix up to so many classes
 
@@ -78,5 +78,5 @@ def new_figure(rows: int, columns: int, *, width: float, height: float) -> Any:
 
 def save_figure(figure: Any, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
-    with written_whole(path) as temporary:
+    with replace_atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

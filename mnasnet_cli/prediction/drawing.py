@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnasnet_cli.prediction.images import Picture
-from mnasnet_cli.system.files import written_whole
+from mnasnet_cli.system.files import replace_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Drawing
@@ -32,7 +32,7 @@ class Annotator:
         path = self._free(picture)
         path.parent.mkdir(parents=True, exist_ok=True)
         drawing = draw_boxes(picture, row["boxes"]) if "boxes" in row else draw_classes(picture, row["predictions"])
-        with written_whole(path) as temporary:
+        with replace_atomically(path) as temporary:
             drawing.save(temporary, "JPEG", quality=92, comment=MARK)
         return path
 

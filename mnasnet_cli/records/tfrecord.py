@@ -102,39 +102,39 @@ def encode_example(features: Mapping[str, Value]) -> bytes:
 def join_entries(entries: Sequence[bytes]) -> bytes:
     """Return the serialised tf.train.Example of entries that `encode_entry` made."""
     size = sum(map(len, entries))
-    return b"".join((b"\n", _varint(size), *entries))
+    return b"".join((b"\n", encode_varint(size), *entries))
 
 
 def encode_entry(key: str, value: Value) -> bytes:
     """Return one feature of an Example, ready for `join_entries`."""
     name = key.encode()
     feature = _encode_feature(value)
-    head = b"".join((b"\n", _varint(len(name)), name, b"\x12", _varint(len(feature))))
-    return b"".join((b"\n", _varint(len(head) + len(feature)), head, feature))
+    head = b"".join((b"\n", encode_varint(len(name)), name, b"\x12", encode_varint(len(feature))))
+    return b"".join((b"\n", encode_varint(len(head) + len(feature)), head, feature))
 
 
 def _encode_feature(value: Value) -> bytes:
     """Return a tf.train.Feature: field 1 a BytesList, 2 a packed FloatList, 3 a packed Int64List."""
     if isinstance(value, bytes):
-        size = _varint(len(value))
-        return b"".join((b"\n", _varint(1 + len(size) + len(value)), b"\n", size, value))
+        size = encode_varint(len(value))
+        return b"".join((b"\n", encode_varint(1 + len(size) + len(value)), b"\n", size, value))
     if isinstance(value, int):
-        return b"\x1a" + _packed(_varint(value & 0xFFFFFFFFFFFFFFFF))
+        return b"\x1a" + _packed(encode_varint(value & 0xFFFFFFFFFFFFFFFF))
     if isinstance(value, float):
         return b"\x12" + _packed(struct.pack("<f", value))
     if isinstance(value, array):
         return _encode_array(value)
     if not value or isinstance(value[0], bytes):
-        items = b"".join(b"\n" + _varint(len(item)) + item for item in value)  # type: ignore[arg-type,operator]
-        return b"\n" + _varint(len(items)) + items
+        items = b"".join(b"\n" + encode_varint(len(item)) + item for item in value)  # type: ignore[arg-type,operator]
+        return b"\n" + encode_varint(len(items)) + items
     if isinstance(value[0], int):
-        return b"\x1a" + _packed(b"".join(_varint(int(item) & 0xFFFFFFFFFFFFFFFF) for item in value))
+        return b"\x1a" + _packed(b"".join(encode_varint(int(item) & 0xFFFFFFFFFFFFFFFF) for item in value))
     return b"\x12" + _packed(struct.pack(f"<{len(value)}f", *value))
 
 
 def _encode_array(value: array[Any]) -> bytes:
     if value.typecode == "q":
-        return b"\x1a" + _packed(b"".join(_varint(item & 0xFFFFFFFFFFFFFFFF) for item in value))
+        return b"\x1a" + _packed(b"".join(encode_varint(item & 0xFFFFFFFFFFFFFFFF) for item in value))
     if sys.byteorder == "big":
         value = value[:]
         value.byteswap()
@@ -142,14 +142,14 @@ def _encode_array(value: array[Any]) -> bytes:
 
 
 def _packed(payload: bytes) -> bytes:
-    body = b"\n" + _varint(len(payload)) + payload if payload else b""  # an empty field isn't written
-    return _varint(len(body)) + body
+    body = b"\n" + encode_varint(len(payload)) + payload if payload else b""  # an empty field isn't written
+    return encode_varint(len(body)) + body
 
 
 _SMALL = tuple(bytes([number]) for number in range(128))
 
 
-def _varint(number: int) -> bytes:
+def encode_varint(number: int) -> bytes:
     """Return a protobuf varint: seven bits a byte, the lowest first."""
     if number < 128:
         return _SMALL[number]

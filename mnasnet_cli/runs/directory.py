@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -20,7 +19,8 @@ from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import say, warn
 from mnasnet_cli.errors import ConfigError, DataError
-from mnasnet_cli.system.files import append_whole, try_lock, write_atomically
+from mnasnet_cli.system.files import append_atomically, try_lock, write_atomically
+from mnasnet_cli.system.machine import package_version
 
 CONFIG_FILE = "config.yaml"
 ENVIRONMENT_FILE = "environment.json"
@@ -131,7 +131,7 @@ class RunDirectory:
         """Keeps a line in the log, as well as can be: it often tells of what went wrong."""
         if self._writer and self.path.is_dir():
             with contextlib.suppress(OSError):
-                append_whole(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+                append_atomically(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
 
     def resume_metrics(self, step: int) -> list[dict[str, Any]]:
         """Drops the metrics of steps after `step`, which will be done again; returns the others."""
@@ -144,7 +144,7 @@ class RunDirectory:
 
     def add_metrics(self, **values: Any) -> None:
         if self._metrics is not None:
-            append_whole(self._metrics, json.dumps(values, allow_nan=False) + "\n")
+            append_atomically(self._metrics, json.dumps(values, allow_nan=False) + "\n")
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         if self._writer:
@@ -263,12 +263,5 @@ def describe_environment() -> dict[str, Any]:
         "host": platform.node(),
         "system": platform.platform(),
         "cpus": os.cpu_count(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+        "versions": {"python": platform.python_version()} | {name: package_version(name) for name in packages},
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and that one process writes at a time."""
+"""Atomic file writes and file locks."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from mnasnet_cli.errors import EnvironmentProblem
+from mnasnet_cli.errors import EnvironmentProblem, os_error_reason
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which takes the place of `path` once that is done.
+def replace_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; when the block ends without an error, the file replaces `path`.
 
-    Raises:
-      EnvironmentProblem: it can't be written; nothing is left of it then.
+    Raises EnvironmentProblem where the file cannot be written. The temporary file is removed and `path` is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    with written_whole(path) as temporary:
+    """Write a text file completely, or leave it unchanged. Raises EnvironmentProblem."""
+    with replace_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def append_whole(path: Path, text: str) -> None:
-    """Appends to a file, all of the text or nothing of it."""
+def append_atomically(path: Path, text: str) -> None:
+    """Append the whole text to a file, or leave the file unchanged. Raises EnvironmentProblem."""
     data = text.encode()
     with open(path, "ab", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
@@ -46,11 +45,14 @@ def append_whole(path: Path, text: str) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             file.truncate(size)
-            raise _unwritable(path, error) from error
+            raise write_error(path, error) from error
 
 
 def try_lock(file: IO[Any]) -> bool:
-    """Locks an open file for this process; False where another has it. The lock ends with the file or the process."""
+    """Lock an open file for this process; return False if another process holds the lock.
+
+    The lock ends when the file is closed or the process ends.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -58,7 +60,8 @@ def try_lock(file: IO[Any]) -> bool:
     return True
 
 
-def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:
-    reason = os.strerror(error.errno).lower() if error.errno else str(error)
-    what = "make room, then" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that, then"
-    return EnvironmentProblem(f"{path} can't be written: {reason}; {what} start the command again to go on")
+def write_error(path: Path, error: OSError, next_step: str = "run the command again") -> EnvironmentProblem:
+    """Return the error for a file or folder that cannot be written: the reason, and what to do next."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "free some disk space" if full else "fix this"
+    return EnvironmentProblem(f"cannot write {path}: {os_error_reason(error)}; {remedy}, then {next_step}")

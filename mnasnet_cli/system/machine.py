@@ -1,4 +1,7 @@
-"""What this machine has. TensorFlow is imported in another process only: it may be what does not work."""
+"""Describes this machine: versions, processor, memory, devices, and what is wrong with it.
+
+TensorFlow is imported in another process only, because importing it may fail or kill the process.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +27,18 @@ REQUIRED = (
 )  # fmt: skip
 OPTIONAL = ("torch", "safetensors", "tf2onnx", "onnxruntime")
 CPU_FEATURES = (
-    "avx",
-    "avx2",
-    "fma",
-    "f16c",
-    "avx512f",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_tile",
-    "asimd",
-    "bf16",
-)
-VARIABLES = (
+    "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile",  # x86
+    "asimd", "bf16",  # ARM
+)  # fmt: skip
+ENVIRONMENT_VARIABLES = (
     "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS",
     "TF_XLA_FLAGS", "CUDA_VISIBLE_DEVICES", "TF_CONFIG", "TPU_NAME",
 )  # fmt: skip
 
-LITTLE_MEMORY_GB = 4.0  # b1 at 224 px with batch 32 takes about 3 GB while it trains
-LITTLE_DISK_GB = 10.0  # Imagenette's records take 0.1 GB, ImageNet's 145 GB, a run's checkpoints up to 1 GB
+MIN_MEMORY_GB = 4.0  # training b1 at 224 px with batch 32 takes about 3 GB
+MIN_DISK_GB = 10.0  # Imagenette's records take 0.1 GB, ImageNet's 145 GB, a run's checkpoints up to 1 GB
 
-# Run in another process: where the processor lacks an instruction, importing TensorFlow kills the process.
+# This runs in another process: if the processor lacks an instruction, importing TensorFlow kills the process.
 _TENSORFLOW_PROBE = """
 import json
 from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
@@ -60,34 +55,35 @@ print(json.dumps({"devices": devices, "threads": threads}, default=str))
 
 
 def describe(folder: Path | None = None) -> dict[str, Any]:
-    """Return all that `mnasnet doctor` shows, as plain values; free disk is that of `folder`'s disk."""
+    """Return what `mnasnet doctor` shows. Free disk space is that of `folder`, by default the current folder."""
     found: dict[str, Any] = {
         "versions": {"mnasnet": mnasnet_cli.__version__, "python": platform.python_version()}
-        | {name: _version(name) for name in (*REQUIRED, *OPTIONAL)},
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        | {name: package_version(name) for name in (*REQUIRED, *OPTIONAL)},
+        "system": _system(),
         "cpu": _cpu(),
         "memory_gb": _memory(),
         "disk_free_gb": round(shutil.disk_usage(folder or Path.cwd()).free / 1e9, 1),
-        "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "environment": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
         "nvidia_driver": Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None,
-        "tensorflow": _tensorflow(),
+        "tensorflow": probe_tensorflow(),
     }
-    return found | {"mend": to_mend(found)}
+    return found | {"mend": find_problems(found)}
 
 
 def host(packages: Iterable[str]) -> dict[str, Any]:
-    """What stands beside a measurement: system, processor, memory, load, and versions of these packages."""
+    """Return the facts to store with a measurement: system, processor, memory in GB, load, versions of `packages`."""
     return {
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": _system(),
         "cpu": _cpu(),
         "memory_gb": _memory()["total"],
         "load_average": round(os.getloadavg()[0], 2),
         "versions": {"mnasnet": mnasnet_cli.__version__, "python": platform.python_version()}
-        | {name: version for name in packages if (version := _version(name)) is not None},
+        | {name: version for name in packages if (version := package_version(name)) is not None},
     }
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Return the version of an installed Python package, None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -95,12 +91,16 @@ def _version(package: str) -> str | None:
 
 
 def core_count() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _system() -> str:
+    return f"{platform.system()} {platform.release()} {platform.machine()}"
+
+
 def _cpu() -> dict[str, Any]:
-    """Return the processor's name, the cores that this process may use, and the features that matter here."""
+    """Return the processor's name, its usable cores, and which of CPU_FEATURES it has."""
     text = _read("/proc/cpuinfo")
     name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*: (.+)$", text, re.MULTILINE)
@@ -113,7 +113,7 @@ def _cpu() -> dict[str, Any]:
 
 
 def _memory() -> dict[str, float | None]:
-    """Return total and available memory in GB; a container's limit counts as the total where it is lower."""
+    """Return total and available memory in GB. If a container's limit is lower than the machine's memory, it counts."""
     sizes = {key: int(kilobytes) * 1024 for key, kilobytes in re.findall(r"(\w+):\s+(\d+) kB", _read("/proc/meminfo"))}
     total, available = sizes.get("MemTotal"), sizes.get("MemAvailable")
     limit = _read("/sys/fs/cgroup/memory.max").strip()
@@ -128,15 +128,15 @@ def _memory() -> dict[str, float | None]:
 
 
 def _read(path: str) -> str:
-    """Return a file's text, "" where there is none (other systems than Linux)."""
+    """Return a file's text, "" if there is no such file (on other systems than Linux)."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
 
-def _tensorflow() -> dict[str, Any]:
-    """Import TensorFlow in another process; return its devices and threads, or {"error": why it fails}."""
+def probe_tensorflow() -> dict[str, Any]:
+    """Import TensorFlow in another process and return its devices and threads, or {"error": the reason}."""
     try:
         result = subprocess.run(
             [sys.executable, "-P", "-c", _TENSORFLOW_PROBE],  # -P: no modules of the current folder
@@ -146,42 +146,42 @@ def _tensorflow() -> dict[str, Any]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {"error": f"{type(error).__name__} while importing it"}
+        return {"error": f"importing it fails with {type(error).__name__}"}
     if result.returncode == 0:
         return dict(json.loads(result.stdout.splitlines()[-1]))
     if result.returncode < 0:
-        # TensorFlow aborts where it notices that AVX is missing; else the processor refuses an instruction.
-        lacking = result.returncode in (-signal.SIGABRT, -signal.SIGILL)
-        reason = "; TensorFlow 2.21 needs a 64-bit processor with AVX" if lacking else ""
-        return {"error": f"importing it ends the process with signal {-result.returncode}{reason}"}
+        # Without AVX, TensorFlow aborts itself (SIGABRT) or the processor rejects an instruction (SIGILL).
+        no_avx = result.returncode in (-signal.SIGABRT, -signal.SIGILL)
+        reason = "; TensorFlow 2.21 needs a 64-bit processor with AVX" if no_avx else ""
+        return {"error": f"importing it kills the process with signal {-result.returncode}{reason}"}
     lines = result.stderr.strip().splitlines()
     return {"error": lines[-1] if lines else f"exit code {result.returncode}"}
 
 
-def to_mend(found: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong or slow, each with what to do about it."""
-    mend = []
+def find_problems(found: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong or slow on the machine that `describe` described, each with what to do about it."""
+    problems = []
     missing = [name for name in REQUIRED if found["versions"][name] is None]
     if missing:
-        mend.append(f"not installed: {', '.join(missing)}; run `pip install {' '.join(missing)}`")
-    problem = found["tensorflow"].get("error")
-    if problem and "tensorflow" not in missing:
-        mend.append(
-            f"TensorFlow cannot be used: {problem}; `{sys.executable} -P -c 'import tensorflow'` shows all that it says"
+        problems.append(f"not installed: {', '.join(missing)}; run `pip install {' '.join(missing)}`")
+    failure = found["tensorflow"].get("error")
+    if failure and "tensorflow" not in missing:
+        problems.append(
+            f"TensorFlow cannot be used: {failure}; `{sys.executable} -P -c 'import tensorflow'` shows the full output"
         )
     devices = [device["type"] for device in found["tensorflow"].get("devices", [])]
     if found["nvidia_driver"] and devices and "GPU" not in devices:
-        mend.append(f"an NVIDIA driver is here but TensorFlow sees no GPU; run `{install_command('gpu')}`")
+        problems.append(f"an NVIDIA driver is installed, but TensorFlow finds no GPU; run `{install_command('gpu')}`")
     available = found["memory_gb"]["available"]
-    if available is not None and available < LITTLE_MEMORY_GB:
-        mend.append(f"only {available} GB of memory is available; train with a smaller --batch-size")
-    if found["disk_free_gb"] < LITTLE_DISK_GB:
-        mend.append(f"only {found['disk_free_gb']} GB is free on this disk; keep records and runs on another one")
+    if available is not None and available < MIN_MEMORY_GB:
+        problems.append(f"only {available} GB of memory is available; train with a smaller --batch-size")
+    if found["disk_free_gb"] < MIN_DISK_GB:
+        problems.append(f"only {found['disk_free_gb']} GB is free on this disk; keep records and runs on another disk")
     variables, cores = found["environment"], found["cpu"]["cores"]
     if variables.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        mend.append("TF_ENABLE_ONEDNN_OPTS=0 makes training on a CPU about half as fast; unset it")
+        problems.append("TF_ENABLE_ONEDNN_OPTS=0 makes training on a CPU about half as fast; unset it")
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         value = variables.get(name, "")
         if value.isdigit() and 0 < int(value) < cores:
-            mend.append(f"{name}={value} leaves some of the {cores} cores idle; unset it")
-    return mend
+            problems.append(f"{name}={value} leaves some of the {cores} cores idle; unset it")
+    return problems

@@ -14,12 +14,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 
-# "I0000 00:00:17955.07 4961 port.cc:153] oneDNN …", W-lines alike; E-lines of CUDA plug-ins registered twice.
+from mnasnet_cli.system.native_output import STDERR, redirect
+
+# Lines such as "I0000 00:00:17955.07 4961 port.cc:153] oneDNN …" or "W0000 …", and errors about CUDA plug-ins that are
+# registered twice.
 _NOTICE = re.compile(r"^([IW]\d{4} |WARNING: All log messages before absl|E\d{4} .*Unable to register cu)")
 
 
 def silence_tensorflow() -> None:
-    """Set log levels and install the import hook; has no effect once TensorFlow is imported."""
+    """Set log levels and install an import hook. Call it before TensorFlow is imported: later it has no effect."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -30,7 +33,7 @@ def silence_tensorflow() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds `tensorflow` as everybody does, but wraps its loader."""
+    """Finds `tensorflow` on the usual path and wraps its loader."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -44,7 +47,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Runs another loader with standard error put aside."""
+    """Runs another loader, without TensorFlow's notices on standard error."""
 
     def __init__(self, inner: importlib.abc.Loader) -> None:
         self._inner = inner
@@ -53,23 +56,18 @@ class _Loader(importlib.abc.Loader):
         return self._inner.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        with _stderr_without_notices():
+        with _filter_notices():
             self._inner.exec_module(module)
 
 
 @contextmanager
-def _stderr_without_notices() -> Iterator[None]:
-    """Collect what is written to file descriptor 2, native code included, and pass on all but the notices."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
+def _filter_notices() -> Iterator[None]:
+    """Collect what is written to standard error within the block, and then write all lines but the notices."""
+    with tempfile.TemporaryFile() as file:
         try:
-            yield
+            with redirect(file, STDERR):
+                yield
         finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
-            aside.seek(0)
-            kept = [line for line in aside.read().splitlines(True) if not _NOTICE.match(line.decode(errors="replace"))]
-            os.write(2, b"".join(kept))
+            file.seek(0)
+            lines = file.read().splitlines(keepends=True)
+            os.write(STDERR, b"".join(line for line in lines if not _NOTICE.match(line.decode(errors="replace"))))

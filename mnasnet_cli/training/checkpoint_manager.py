@@ -16,7 +16,7 @@ from mnasnet_cli.console import warn
 from mnasnet_cli.distributed.strategy import Processes, is_lost_peer
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
 from mnasnet_cli.models.slim_module import SlimModule
-from mnasnet_cli.system.scratch_folder import Scratch
+from mnasnet_cli.system.temporary_folder import TemporaryFolder
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer
 
@@ -55,8 +55,8 @@ class Checkpoints:
         self._info = info
         self.kept_step: int | None = None
         self._saved: set[tuple[str, int]] = set()
-        self._scratch = None if chief else Scratch()  # TensorFlow has every process write
-        run_dir = self._scratch.path if self._scratch else run_dir
+        self._temporary = None if chief else TemporaryFolder()  # TensorFlow has every process write
+        run_dir = self._temporary.path if self._temporary else run_dir
         self._latest = self._manager(run_dir / CHECKPOINT_FOLDER, keep)
         self._best = self._manager(run_dir / BEST_FOLDER, 1)
 
@@ -150,8 +150,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Removes what a process that is not the chief has saved for nothing."""
-        if self._scratch:
-            self._scratch.remove()
+        if self._temporary:
+            self._temporary.remove()
 
 
 def _reason(error: Exception) -> str:

@@ -78,7 +78,7 @@ def test_a_format_that_cannot_be_had_leaves_the_others(mnasnet, run, monkeypatch
         (["--format", "tflite-int8"], "name a folder of records with --data (`mnasnet prepare-imagenet` makes them)"),
         (["--format", "frozen", "--data", "nowhere"], "nowhere"),
         (["--format", "savedmodel"], "is not one of"),
-        (["--format", "frozen", "--out", "run/config.yaml"], "can't be written: file exists"),
+        (["--format", "frozen", "--out", "run/config.yaml"], "run/config.yaml: file exists"),
     ],
 )
 def test_faults_are_one_line_and_leave_nothing(mnasnet, run, monkeypatch, arguments, message):

@@ -36,7 +36,7 @@ def test_integers_need_real_images(made_detector, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(made_classifier, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentProblem, match="can't be written: not a directory; mend that"):
+    with pytest.raises(EnvironmentProblem, match="not a directory"):
         _export(made_classifier, tmp_path / "file" / "out", "frozen")
 
 
@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_nothing(made_classifier, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(EnvironmentProblem, match="no space left on device; make room, or choose another folder"):
+    with pytest.raises(EnvironmentProblem, match=r"no space left on device.*--out"):
         _export(made_classifier, tmp_path / "out", "frozen")
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,6 @@ from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
 from mnasnet_cli.runs.directory import RunDirectory, read_config, read_metrics, recorded_init
-from mnasnet_cli.system.files import append_whole, write_atomically
 
 DATA = {"directory": "records", "fingerprint": "abc"}
 
@@ -182,26 +181,6 @@ def test_metrics_of_steps_to_be_done_again_are_dropped(tmp_path: Path) -> None:
     run.add_metrics(step=3, loss=0.25)
     run.close()
     assert [line["loss"] for line in read_metrics(tmp_path / "run")] == [0.5, 0.5, 0.25]
-
-
-def test_a_full_disk_leaves_whole_lines_and_whole_files(small_disk: Path, fill: Callable[[], Path]) -> None:
-    path = small_disk / "metrics.jsonl"
-    append_whole(path, "first\n")
-    write_atomically(small_disk / "config.yaml", "old")
-    filler = fill()
-    lines = "x" * 10_000 + "\n"
-    with pytest.raises(
-        EnvironmentProblem, match=r"metrics\.jsonl can't be written: no space left on device; make room"
-    ):
-        append_whole(path, lines)
-    assert path.read_text() == "first\n"
-    with pytest.raises(EnvironmentProblem, match=r"config\.yaml can't be written: no space left on device"):
-        write_atomically(small_disk / "config.yaml", "n" * 10_000)
-    assert (small_disk / "config.yaml").read_text() == "old"
-    assert sorted(os.listdir(small_disk)) == ["config.yaml", "filler", "metrics.jsonl"]
-    filler.unlink()
-    append_whole(path, "last\n")
-    assert path.read_text().endswith("last\n")
 
 
 def test_a_run_that_finds_no_room_leaves_nothing(small_disk: Path, fill: Callable[[], Path]) -> None:

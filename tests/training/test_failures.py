@@ -196,7 +196,6 @@ def test_a_disk_that_fills_while_training_loses_nothing(
         patch.setattr(loop.Trainer, "_epoch_end", fill_first)
         error = error_of(mnasnet(*command, f"--run-dir={small_disk / 'run'}"))
     assert "no space left on device" in error
-    assert "make room" in error
     for line in (small_disk / "run" / "metrics.jsonl").read_text().splitlines():
         json.loads(line)
     assert [path.name for path in (small_disk / "run").rglob("*") if "tmp" in path.name or "temp" in path.name] == []

@@ -19,7 +19,7 @@ from mnasnet_cli.export.tflite.tensor_order import number_from_last_to_first
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import CLASSIFIER_OUTPUTS, HEAD_OUTPUTS
 from mnasnet_cli.models.postprocessing import select_boxes
-from mnasnet_cli.system.native_output import silenced
+from mnasnet_cli.system.native_output import suppress_output
 
 FILE = "model.tflite"
 INPUT = "tensors"
@@ -95,7 +95,7 @@ def _convert(
 ) -> Written:
     # The converter goes by way of a SavedModel. Where it can't write that, on a full disk, it takes another way on its
     # own, on which names are lost; so it is given one, on the disk that the file goes to.
-    with silenced(), tempfile.TemporaryDirectory(dir=folder) as saved:
+    with suppress_output(), tempfile.TemporaryDirectory(dir=folder) as saved:
         tf.saved_model.save(tf.Module(), saved, signatures=function)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved)
         configure(converter)
@@ -117,7 +117,7 @@ def _add_quantization(signature: dict[str, Any], content: bytes) -> None:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # nothing is run, and XNNPACK doesn't take every scale
-    with silenced():
+    with suppress_output():
         interpreter = Interpreter(model_content=content, experimental_op_resolver_type=plain)
         runner = interpreter.get_signature_runner()
     for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details())):

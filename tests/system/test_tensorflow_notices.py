@@ -1,0 +1,30 @@
+"""TensorFlow is imported without notices; other output stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+SILENCE = "from mnasnet_cli.system.tensorflow_notices import silence_tensorflow; silence_tensorflow()\n"
+
+
+def test_tensorflow_is_imported_without_a_line_on_standard_error():
+    code = SILENCE + "import sys, tensorflow as tf; tf.reduce_sum(tf.ones([2, 2])); print('kept', file=sys.stderr)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert result.stderr == b"kept\n"
+
+
+def test_a_failing_import_keeps_its_message(tmp_path, repo):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\nos.write(2, b'I0000 00:00 notice\\nneeds AVX\\n')\nraise ImportError('broken')\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{repo}"}
+    result = subprocess.run(
+        [sys.executable, "-c", SILENCE + "import tensorflow"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith("needs AVX\nTraceback")
+    assert result.stderr.endswith("ImportError: broken\n")
