@@ -12,8 +12,6 @@ import zipfile
 import pytest
 
 from mnasnet_cli import app
-from mnasnet_cli.config import recipes
-from mnasnet_cli.errors import ConfigError
 
 MAX_BYTES = 200_000
 MAX_LINES = 400
@@ -161,25 +159,6 @@ def test_make_help_lists_every_target(repo):
         ["make", "--no-print-directory", "help"], cwd=repo, capture_output=True, text=True, check=True
     )
     assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
-
-
-@pytest.mark.parametrize("name", ["paper", "quick"])
-def test_shipped_configs_are_found_by_name_and_by_path(name):
-    assert name in recipes.shipped_configs("imagenet")
-    path = recipes.find_config(name)
-    assert recipes.find_config(str(path)) == path
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("quik", "no configuration is called 'quik' (shipped: .*); did you mean 'quick'?"),
-        ("none.yaml", "configuration file none.yaml does not exist"),
-    ],
-)
-def test_an_unknown_config_is_an_error_that_helps(name, message):
-    with pytest.raises(ConfigError, match=re.escape(message).replace(r"\.\*", ".*")):
-        recipes.find_config(name)
 
 
 @pytest.mark.slow

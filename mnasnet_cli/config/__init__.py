@@ -1,1 +1,1 @@
-"""What a run is configured with."""
+"""The typed configuration of a run: sections, recipes, and how they are loaded."""

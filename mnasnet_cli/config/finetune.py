@@ -1,4 +1,4 @@
-"""The section `finetune`: which parts of a pretrained net are trained, and at which learning rate."""
+"""The section `finetune`: which layers of a pretrained net are trained, and at which learning rate."""
 
 from __future__ import annotations
 
@@ -13,47 +13,60 @@ STEM, BACKBONE = "stem", "backbone"
 
 
 class FinetuneConfig(Section):
-    """What is trained of a net that begins with trained weights, and how much."""
+    """Training from pretrained weights (`--init`, `--backbone`): frozen layers, learning rates, batch norm."""
 
     freeze: str | None = None
-    """The part that stays as it begins: stem, layer_N (the layers up to it) or backbone; null trains everything."""
+    """Layers that are not trained: `stem`, `layer_N` (every layer up to and including it) or `backbone`; null trains
+    all."""
     freeze_epochs: Annotated[int, Field(ge=1)] | None = None
-    """Epochs after which the frozen part is trained as well; it stays frozen where null."""
+    """Epochs after which the frozen layers are trained as well; null keeps them frozen to the end."""
     freeze_norm: bool = False
-    """The backbone's batch norm uses and keeps the statistics of the weights that it begins with, in what is trained,
-    too; without such weights it has none to keep, and this says nothing."""
+    """Keep the pretrained moving mean and variance of the backbone's batch norm, in trained layers too; without
+    pretrained weights it has no effect."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Learning rate of a layer over that of the layer above it; the classifier or the heads have the whole rate."""
+    """Factor on the learning rate from each layer to the layer below it; the classifier or the detector's heads have
+    the full rate."""
     recalibrate_batches: Annotated[int, Field(ge=0)] = 0
-    """Before an evaluation, batch norm's statistics become the mean over so many training batches; 0: moving ones."""
+    """Training batches on which batch norm's mean and variance are measured before each evaluation; 0 uses the moving
+    averages."""
 
     @model_validator(mode="after")
-    def _staged(self) -> FinetuneConfig:
+    def _check_freeze_epochs(self) -> FinetuneConfig:
         if self.freeze_epochs is not None and self.freeze is None:
             raise ValueError(
-                f"freeze_epochs {self.freeze_epochs} says when a part is released, but freeze names none; name one, or "
-                "set both to null"
+                f"freeze_epochs is {self.freeze_epochs}, but freeze is null, so nothing is frozen; set freeze to "
+                "stem, layer_N or backbone, or set freeze_epochs to null"
             )
         return self
 
     def frozen_in(self, epoch: int) -> bool:
-        """Whether the part is frozen in an epoch (0-based)."""
+        """Whether the layers of `freeze` are frozen in an epoch (0-based)."""
         return self.freeze is not None and (self.freeze_epochs is None or epoch < self.freeze_epochs)
 
     def norm_frozen_until(self, frozen_until: str | None, layers: list[str]) -> str | None:
-        """The last of the layers whose batch norm keeps its statistics, where those up to one are frozen anyway."""
+        """The last layer whose batch norm keeps its statistics.
+
+        Args:
+          frozen_until: the last frozen layer; None where all layers are trained.
+          layers: the backbone's layers, from the stem to the head.
+        """
         return layers[-1] if self.freeze_norm else frozen_until
 
     def check(self, task: str, layers: list[str]) -> None:
-        """Raises ValueError where this doesn't fit a task and a net with these layers, from the stem to the head."""
+        """Check the section against a task ("imagenet" or "coco") and the net's layers, from the stem to the head.
+
+        Raises:
+          ValueError: `freeze` names no layer of the net, or `freeze_norm` contradicts `recalibrate_batches`.
+        """
         if self.freeze not in (None, STEM, BACKBONE, *layers):
             known = (STEM, BACKBONE, *layers)
             raise ValueError(
-                f"finetune.freeze: the net has no part called {self.freeze!r}; expected {STEM}, {BACKBONE} or "
+                f"finetune.freeze: the net has no layer {self.freeze!r}; expected {STEM}, {BACKBONE} or "
                 f"{layers[0]} … {layers[-1]}{nearest(str(self.freeze), known)}"
             )
-        if self.freeze_norm and self.recalibrate_batches and task == "imagenet":  # a detector's heads have norms, too
+        if self.freeze_norm and self.recalibrate_batches and task == "imagenet":
+            # A detector may have both: freeze_norm is for its backbone, recalibration for its heads.
             raise ValueError(
-                "finetune.freeze_norm keeps the statistics that finetune.recalibrate_batches "
-                f"({self.recalibrate_batches}) measures anew; set the former to false or the latter to 0"
+                "finetune.freeze_norm keeps the batch norm statistics that finetune.recalibrate_batches "
+                f"({self.recalibrate_batches}) measures again; set freeze_norm to false or recalibrate_batches to 0"
             )

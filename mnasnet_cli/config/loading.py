@@ -1,4 +1,4 @@
-"""Loads a configuration: strict YAML, then `--set`, then flags. Each fault is one line that names the key."""
+"""Loads a configuration from YAML, `--set` and flags. Every error is one line that names the key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mnasnet_cli.errors import ConfigError, nearest
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `1e-5` is a number, as in YAML 1.2; PyYAML's YAML 1.1 reads it as a string."""
+    """Safe YAML that reads `1e-5` as a number, as YAML 1.2 does. PyYAML is YAML 1.1 and reads a string."""
 
 
 _Loader.add_implicit_resolver(
@@ -35,16 +35,18 @@ def load_config(
     base: Mapping[str, Any] | None = None,
     base_name: str = "the configuration",
 ) -> Config:
-    """Reads a configuration: file, then `--set` assignments, then flags, each over the one before.
+    """Load a configuration. Flags override `--set` assignments, which override the file.
 
     Args:
-      name_or_path: a shipped config's name or a YAML file; None takes `base`, or the defaults.
-      assignments: texts of the form "training.epochs=10".
-      flags: dotted key → value; None values are flags that were not given.
-      base: a nested mapping to start from instead of a file, which errors call `base_name`.
+      name_or_path: a shipped recipe's name or a YAML file; None uses `base`, or the defaults.
+      task: the task that the configuration must have; None accepts both.
+      assignments: assignments of the form "training.epochs=10".
+      flags: dotted key → value; None stands for a flag that was not given.
+      base: a nested mapping to start from instead of a file.
+      base_name: what errors call `base`.
 
     Raises:
-      ConfigError: naming the key that is unknown, of a wrong type or in contradiction with another.
+      ConfigError: a key is unknown, has the wrong type or contradicts another.
     """
     path = find_config(name_or_path, task) if name_or_path is not None else None
     tree: dict[str, Any] = _read(path) if path else _copy(base or {})
@@ -53,7 +55,7 @@ def load_config(
     for text in assignments:
         key, separator, value = text.partition("=")
         if not separator or not key:
-            raise ConfigError(f"--set {text!r} is not of the form key.sub=value, as in --set training.epochs=10")
+            raise ConfigError(f"--set {text!r} is not of the form key.sub=value, e.g. --set training.epochs=10")
         _assign(tree, key.strip(), _parse(value, f"--set {text!r}"), f"--set {text}")
         origins[key.strip()] = f"--set {text}"
     for key, value in (flags or {}).items():
@@ -68,24 +70,27 @@ def load_config(
 
 
 def validate(tree: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Config:
-    """A nested mapping as a `Config`.
+    """Check a nested mapping and return it as a `Config`.
 
     Args:
-      source: what to call the mapping in an error.
-      origins: dotted key → what to call it instead where the fault lies in that key, such as "--set a.b=1".
+      source: what errors call the mapping.
+      origins: dotted key → the flag or assignment that set it, e.g. "--set a.b=1"; errors in the key name that instead.
 
     Raises:
-      ConfigError: naming every fault in one line.
+      ConfigError: one line that names every error.
     """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        faults = [(_origin(fault["loc"], origins or {}) or source, _describe(fault)) for fault in error.errors()]
-        raise ConfigError("; ".join(f"{where}: {what}" for where, what in faults)) from None
+        raise ConfigError(
+            "; ".join(
+                f"{_origin(fault['loc'], origins or {}) or source}: {_describe(fault)}" for fault in error.errors()
+            )
+        ) from None
 
 
 def _origin(location: tuple[int | str, ...], origins: Mapping[str, str]) -> str | None:
-    """The flag that set the key at `location`, a part of it, or something within it."""
+    """Return the flag or assignment that set the key at `location`, one of its sections, or a key below it."""
     key = ".".join(str(part) for part in location)
     for assigned, origin in reversed([*origins.items()]):
         if key and (f"{key}.".startswith(f"{assigned}.") or f"{assigned}.".startswith(f"{key}.")):
@@ -94,6 +99,7 @@ def _origin(location: tuple[int | str, ...], origins: Mapping[str, str]) -> str 
 
 
 def _describe(fault: Any) -> str:
+    """Return what one of pydantic's errors says, with the key, the value found and the nearest valid one."""
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key!r}{nearest(key, _keys())}"
@@ -101,31 +107,31 @@ def _describe(fault: Any) -> str:
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
     if fault["type"] == "model_type":
-        message = f"expected keys such as {', '.join(_children(key))} below it"
+        message = f"expected a section with keys such as {', '.join(_children(key))}"
     elif fault["type"] == "literal_error":
         hint = nearest(str(fault["input"]), re.findall(r"'([^']+)'", fault["ctx"]["expected"]))
         return f"{key}: must be {fault['ctx']['expected']}, found {fault['input']!r}{hint}"
     message = message.removeprefix("Input ")
-    return f"{key}: {message[0].lower()}{message[1:]}, found {_shown(fault['input'])}"
+    return f"{key}: {message[0].lower()}{message[1:]}, found {_shorten(fault['input'])}"
 
 
-def _shown(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _children(section: str) -> list[str]:
-    """The first keys below a section, by their own names."""
-    below = [key for key in _keys() if key.startswith(f"{section}.")]
-    return [key.removeprefix(f"{section}.") for key in below][:3]
+    """Return the names of the first three keys of a section."""
+    prefix = f"{section}."
+    return [key.removeprefix(prefix) for key in _keys() if key.startswith(prefix)][:3]
 
 
 def _keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
-    """Every dotted key of the schema, sections before their fields."""
+    """Return every dotted key of the schema, each section before its keys."""
     found: list[str] = []
     for name, field in model.model_fields.items():
         found.append(prefix + name)
-        for kind in (field.annotation, *get_args(field.annotation)):  # the second: of a section that may be null
+        for kind in (field.annotation, *get_args(field.annotation)):  # get_args: `DetectionConfig | None`
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 found.extend(_keys(kind, f"{prefix}{name}."))
     return found
@@ -135,20 +141,20 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         tree = _parse(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError:
-        raise ConfigError(f"the config {path} is not a text file; expected YAML") from None
+        raise ConfigError(f"{path} is not a text file; expected YAML") from None
     except OSError as error:
-        raise ConfigError(f"cannot read the config {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     if not isinstance(tree, dict):
         found = "nothing" if tree is None else f"a {type(tree).__name__}"
-        raise ConfigError(f"{path} holds {found}, expected sections such as 'training:' with keys below")
-    # A section all of whose keys are commented out reads as null.
+        raise ConfigError(f"{path} holds {found}, expected sections such as 'training:' with keys")
+    # YAML reads a section whose keys are all commented out as null.
     return {key: {} if value is None else value for key, value in tree.items()}
 
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # a subclass of SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-99-99
+        return yaml.load(text, Loader=_Loader)  # safe: _Loader is a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date, 2024-99-99
         raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
@@ -158,7 +164,7 @@ def _assign(tree: dict[str, Any], key: str, value: Any, source: str) -> None:
         below = tree.setdefault(section, {})
         if not isinstance(below, dict):
             hint = "" if key in _keys() else nearest(key, _keys())
-            raise ConfigError(f"{source}: {section!r} holds {_shown(below)}, which has no keys below it{hint}")
+            raise ConfigError(f"{source}: {section!r} holds {_shorten(below)}, which is a value, not a section{hint}")
         tree = below
     tree[name] = value
 

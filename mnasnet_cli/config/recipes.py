@@ -1,4 +1,4 @@
-"""Finds the shipped recipes: in `configs/` of a checkout, or inside the package of an installed wheel."""
+"""Finds the shipped recipes: `configs/` of a checkout, or the copy inside the installed package."""
 
 from __future__ import annotations
 
@@ -6,33 +6,42 @@ from pathlib import Path
 
 from mnasnet_cli.errors import ConfigError, nearest
 
-# The wheel carries configs/ as mnasnet_cli/_configs (pyproject.toml), so that no folder with so common a name
-# lands in site-packages.
+# The wheel carries configs/ as mnasnet_cli/_configs (pyproject.toml): a top-level folder `configs` in site-packages
+# could collide with that of another package.
 _PACKAGE = Path(__file__).resolve().parents[1]
-_PLACES = (_PACKAGE / "_configs", _PACKAGE.parent / "configs")
+_FOLDERS = (_PACKAGE / "_configs", _PACKAGE.parent / "configs")
 TASKS = ("imagenet", "coco")
 
 
 def configs_dir() -> Path:
-    """Return the folder of the shipped configurations, with one subfolder a task."""
-    for place in _PLACES:
-        if (place / "imagenet").is_dir():
-            return place
+    """Return the folder of the shipped configurations, which has a subfolder for each task.
+
+    Raises:
+      ConfigError: the installation lacks it.
+    """
+    for folder in _FOLDERS:
+        if (folder / "imagenet").is_dir():
+            return folder
     raise ConfigError(
-        f"the shipped configurations are missing: expected in {_PLACES[0]} or {_PLACES[1]}; reinstall mnasnet"
+        f"the shipped configurations are missing: expected in {_FOLDERS[0]} or {_FOLDERS[1]}; reinstall mnasnet"
     )
 
 
 def shipped_configs(task: str | None = None) -> list[str]:
-    """Return the names of the configurations shipped for a task ("imagenet", "coco"), or for all, sorted."""
+    """Return the sorted names of the shipped recipes of a task ("imagenet" or "coco"); None: of both."""
     tasks = TASKS if task is None else (task,)
     return sorted({path.stem for each in tasks for path in (configs_dir() / each).glob("*.yaml")})
 
 
 def find_config(name_or_path: str, task: str | None = None) -> Path:
-    """Return the file of a shipped configuration ("quick"), `task`'s where several have the name, or of a path.
+    """Return the file of a shipped recipe or of a path.
 
-    Raises a ConfigError that lists the names.
+    Args:
+      name_or_path: a recipe's name, e.g. "quick", or a path of a YAML file.
+      task: "imagenet" or "coco": whose recipe to prefer where both tasks have one of the name.
+
+    Raises:
+      ConfigError: there is no such recipe or file; it lists the shipped recipes.
     """
     path = Path(name_or_path).expanduser()
     looks_like_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
@@ -48,4 +57,4 @@ def find_config(name_or_path: str, task: str | None = None) -> Path:
         return path
     names = shipped_configs()
     hint = nearest(name_or_path, names)
-    raise ConfigError(f"no configuration is called '{name_or_path}' (shipped: {', '.join(names)}){hint}")
+    raise ConfigError(f"unknown configuration '{name_or_path}' (shipped: {', '.join(names)}){hint}")

@@ -17,7 +17,7 @@ def model_info(
         "task": config.task,
         "variant": config.model.variant,
         "width": config.model.width,
-        "net": config.model.net.changes,
+        "net": config.model.net.overrides,
         "labels": list(labels),
         "names": list(names),
         "preprocessing": {

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("tiny_net")
         ),
         (["--set=training.epoch=3"], "unknown key 'training.epoch'; did you mean 'training.epochs'?"),
         (["--set=training.eval_batch_size=x"], "should be a valid integer, found 'x'"),
-        (["--config=nonsense"], "no configuration is called 'nonsense'"),
+        (["--config=nonsense"], "unknown configuration 'nonsense'"),
         (["--image-size=7"], "--image-size"),
         (["--image-size=big"], "--image-size"),
         (["--precision=float16"], "training.precision: must be 'float32' or 'bfloat16'"),

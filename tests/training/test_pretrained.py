@@ -23,7 +23,7 @@ INFO = {
 
 def test_net_and_images_are_those_of_the_weights():
     config = adopt(load_config(task="imagenet"), "m", INFO)
-    assert config.model.net.changes == {"padding": "symmetric", "batch_norm_epsilon": 1e-5}  # the decay is the recipe's
+    assert config.model.net.overrides == {"padding": "symmetric", "batch_norm_epsilon": 1e-5}
     assert (config.data.mean, config.data.interpolation, config.data.crop_fraction) == ((127.5,) * 3, "bicubic", 0.96)
     assert config.data.image_size == load_config(task="imagenet").data.image_size
     assert adopt(config, "m", INFO) == config
