@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption, check_writable
+from mnasnet_cli.commands.options import BestFlag, EmaFlag, ImageSizeOption, JsonFlag, WidthOption, check_writable
 from mnasnet_cli.errors import ConfigError
 
 PACKAGES = ("ai-edge-litert", "tensorflow", "onnxruntime")
@@ -28,45 +28,47 @@ def benchmark(
         list[str] | None,
         typer.Argument(
             metavar="MODEL|VARIANT…",
-            help="Runs, checkpoints, exported artifacts, or bare variants such as b1 (random weights, as TFLite).",
+            help="Runs, checkpoints, exported artifacts, or variants such as b1 (random weights, exported as TFLite).",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of the processor.")] = 1,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images of an inference.")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads.")] = 1,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images per inference.")] = 1,
     image_size: ImageSizeOption = None,
     width: WidthOption = None,
-    runs: Annotated[int, typer.Option(metavar="N", min=1, help="Counted inferences of each model.")] = 100,
-    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Turns in which the models take theirs.")] = 5,
+    runs: Annotated[int, typer.Option(metavar="N", min=1, help="Timed inferences per model.")] = 100,
+    rounds: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Rounds: each model runs its share of the inferences in every round."),
+    ] = 5,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Bare variants in integers, calibrated on noise, instead of float.")
+        bool, typer.Option("--int8", help="Measure variants in int8, calibrated on noise, instead of float.")
     ] = False,
     every: Annotated[
-        bool, typer.Option("--all", help="All variants (or those named) × widths × input sizes, bare.")
+        bool, typer.Option("--all", help="Measure all variants, or the named ones, at every width and input size.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write latency.json, latency.csv and latency.png here.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for latency.json, latency.csv and latency.png.")
     ] = None,
     android: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Measure nothing; write TFLite files and a script that times them on a phone."
+            metavar="DIR",
+            help="Write TFLite files and a script that measures them on a phone, and measure nothing here.",
         ),
     ] = None,
     android_results: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PATH", help="Show what that script brought back: its folder, or a file of benchmark_model."
-        ),
+        typer.Option(metavar="PATH", help="Show the results of that script: its folder, or a file of benchmark_model."),
     ] = None,
-    output_format: Annotated[Format, typer.Option("--format", help="A table, or CSV lines.")] = Format.TABLE,
-    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
-    best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
+    output_format: Annotated[Format, typer.Option("--format", help="Print a table or CSV lines.")] = Format.TABLE,
+    ema: EmaFlag = True,
+    best: BestFlag = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Measure latency, throughput and memory, of several models in turns so that noise meets all of them alike.
+    """Measure the latency, throughput and memory of models.
 
-    Each model has a process of its own. Preprocessing is not part of the time; nor is, for detectors in integers, what
-    makes boxes of the net's raw heads.
+    Models take turns, so that a busy machine slows all of them alike. Each runs in its own process. The time does not
+    include preprocessing, nor the decoding and suppression of boxes of int8 detectors.
     """
     if json_output and output_format is not Format.TABLE:
         raise ConfigError("--json and --format exclude each other")

@@ -28,12 +28,12 @@ MARK = "demo.json"
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for all that the demo makes.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for all files of the demo.")] = Path(
         "runs/demo"
     ),
     json_output: JsonFlag = False,
 ) -> None:
-    """Go the whole way on generated images, in a few minutes: records, both trainings, evaluation, export."""
+    """Run every step on generated images in a few minutes: records, both trainings, evaluation, export."""
     began = time.monotonic()
     _clear(out)
     images, records, run, scenes, scene_records, detector = (out / part for part in PARTS)

@@ -11,7 +11,7 @@ from mnasnet_cli.system import machine
 
 
 def doctor(json_output: JsonFlag = False) -> None:
-    """Show what this machine has (versions, devices, memory, CPU features, free disk) and what to mend."""
+    """Show versions, devices, memory, CPU features and free disk of this machine, and what to fix."""
     found = machine.describe()
     if json_output:
         console.emit_json(found)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import DataOption, JsonFlag, check_writable
+from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, check_writable
 from mnasnet_cli.errors import CheckFailed, ConfigError, nearest
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
@@ -18,39 +18,44 @@ MAX_CLASS_ROWS = 20  # of a data set with more classes, the table shows those wi
 def eval(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Run, checkpoint or exported artifact; default: the newest run."),
+        typer.Argument(
+            metavar="MODEL", help="Run, checkpoint or exported artifact.", show_default="the newest run of the task"
+        ),
     ] = None,
-    imagenet_val: Annotated[
-        bool, typer.Option("--imagenet-val", help="Score a classifier on the validation records.")
-    ] = False,
-    coco_val: Annotated[bool, typer.Option("--coco-val", help="Score a detector on the validation records.")] = False,
+    imagenet_val: Annotated[bool, typer.Option("--imagenet-val", help="Evaluate a classifier.")] = False,
+    coco_val: Annotated[bool, typer.Option("--coco-val", help="Evaluate a detector.")] = False,
     data: DataOption = None,
     image_size: Annotated[
-        int | None, typer.Option(metavar="PX", min=32, max=4096, help="Side of the net's input; default: as trained.")
+        int | None,
+        typer.Option(
+            metavar="PX", min=32, max=4096, help="Side of the net's input, in pixels.", show_default="the model's own"
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Images a step; default: 64, of a detector 16.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Images per step.", show_default="64; detectors 16"),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads of the processor; default: all cores.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="CPU threads.", show_default="all cores"),
     ] = None,
-    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
-    best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
+    ema: EmaFlag = True,
+    best: BestFlag = False,
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write curves, tables and the best and worst images here.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for plots, tables and the best and worst images.")
     ] = None,
     detections: Annotated[
-        Path | None, typer.Option(metavar="OUT.json", help="Write a detector's boxes in COCO's results format.")
+        Path | None, typer.Option(metavar="OUT.json", help="File for a detector's boxes in COCO's results format.")
     ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=X", help="Exit with code 3 where this number, e.g. top1 or AP50, is below X; repeatable."
+            metavar="KEY=X", help="Exit with code 3 if this metric, e.g. top1 or AP50, is below X; repeatable."
         ),
     ] = None,
     json_output: JsonFlag = False,
 ) -> None:
-    """Score a model on a validation split: accuracies of a classifier, the COCO numbers of a detector."""
+    """Evaluate a model on the validation records: accuracy of a classifier, the 12 COCO metrics of a detector."""
     if imagenet_val == coco_val:
         raise ConfigError(
             "say what to evaluate on: `mnasnet eval --imagenet-val [MODEL]` or `mnasnet eval --coco-val [MODEL]`"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import DataOption, JsonFlag
+from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag
 from mnasnet_cli.errors import CheckpointError
 
 TASKS = ("imagenet", "coco")
@@ -33,43 +33,54 @@ class Format(enum.StrEnum):
 
 def export(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Run directory or checkpoint; default: the newest run.")
+        str | None, typer.Argument(metavar="MODEL", help="Run or checkpoint.", show_default="the newest run")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder that gets a folder for each format; default: RUN/export."),
+        typer.Option("--out", metavar="DIR", help="Folder for one folder per format.", show_default="RUN/export"),
     ] = None,
     formats: Annotated[
         list[Format] | None,
         typer.Option(
-            "--format", metavar="F", help=f"{', '.join(Format)}; repeatable. Default: saved-model and tflite."
+            "--format",
+            metavar="F",
+            help=f"{', '.join(Format)}; repeatable.",
+            show_default="saved-model and tflite",
         ),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(metavar="PX", min=32, max=4096, help="Side of the net's input; default: as evaluated.")
+        int | None,
+        typer.Option(
+            metavar="PX",
+            min=32,
+            max=4096,
+            help="Side of the net's input, in pixels.",
+            show_default="that of evaluation",
+        ),
     ] = None,
     data: DataOption = None,
     parity_images: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Images to check every artifact on; default: 64, of a detector 16."),
+        typer.Option(metavar="N", min=1, help="Images for the parity check.", show_default="64; detectors 16"),
     ] = None,
     calibration_images: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=1,
-            help="Training images that tflite-int8 is calibrated on; default: 300, of a detector 100.",
+            help="Training images for the calibration of tflite-int8.",
+            show_default="300; detectors 100",
         ),
     ] = None,
-    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
-    best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
+    ema: EmaFlag = True,
+    best: BestFlag = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Write a model in the formats of servers and phones, and check each beside the checkpoint.
+    """Export a model to the formats of servers and phones, and compare each artifact with the checkpoint.
 
-    Images come from the records of --data, and are generated where there are none. What isn't the same model by its
-    format's tolerance is not put in its place, and the exit code is 3 then. torchvision and timm get a state dict,
-    which is read again and compared bit by bit.
+    The images of the comparison come from the records of --data; without records they are generated. An artifact that
+    differs by more than its format's tolerance is not kept, and the exit code is 3. The formats torchvision and timm
+    are state dicts; they are read again and compared bit by bit.
     """
     from mnasnet_cli.checkpoints.reader import read_info
 

@@ -34,15 +34,15 @@ class Inspector(NamedTuple):
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(help="A record file or a folder of them, a run, a checkpoint, or an exported artifact.")
+        Path, typer.Argument(help="Record file or folder of records, run, checkpoint or exported artifact.")
     ],
-    images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N examples with their labels or boxes.")] = 0,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where --images draws to.")] = Path("inspect.png"),
+    images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N records with their labels or boxes.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="File that --images writes.")] = Path("inspect.png"),
     json_output: JsonFlag = False,
 ) -> None:
-    """Show what a record file or folder, a run, a checkpoint or an exported artifact holds.
+    """Show the contents of records, a run, a checkpoint or an exported artifact.
 
-    With --images N, draw N examples with their labels or boxes into a PNG.
+    --images N draws N records with their labels or boxes into a PNG file.
     """
     inspector = find_inspector(path)
     if images and inspector.draw is None:

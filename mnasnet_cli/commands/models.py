@@ -16,13 +16,13 @@ MEASURED: dict[tuple[str, float], dict[str, float]] = {}
 
 
 def models(width: WidthOption = None, image_size: ImageSizeOption = None, json_output: JsonFlag = False) -> None:
-    """List every variant and every published set of weights.
+    """List the variants and the published weights.
 
-    Of a variant: parameters, multiply-adds, published and measured accuracy. Parameters are the trainable ones at 1000
-    classes; accuracies are of ImageNet's 50,000 validation images.
+    Variants: trainable parameters for 1,000 classes, multiply-adds, and published and measured accuracy on ImageNet's
+    50,000 validation images.
 
-    Of weights: where they can be downloaded, accuracy, licence and checksum, as their publisher states them. `mnasnet
-    import NAME OUT` brings them in. --width and --image-size choose among them.
+    Published weights: URL, accuracy, licence and checksum, as their publisher states them. `mnasnet import NAME OUT`
+    downloads and converts them. --width and --image-size select among them.
     """
     variants = [describe(name, width or 1.0, image_size) for name in NETS]
     chosen = [w for w in WEIGHTS if width in (None, w.width) and image_size in (None, w.image_size)]

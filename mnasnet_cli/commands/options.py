@@ -1,4 +1,4 @@
-"""Options that several commands share, so that a flag means the same everywhere."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ from typing import Annotated
 import typer
 
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem, nearest
+from mnasnet_cli.nets.spec import NETS
 
 
 def _check_variant(name: str | None) -> str | None:
-    """Turn an unknown variant into an error that names the nearest one."""
-    if name is not None:
-        from mnasnet_cli.nets.spec import NETS
-
-        if name not in NETS:
-            known = ", ".join(NETS)
-            raise ConfigError(f"unknown variant '{name}' (known: {known}){nearest(name, NETS)}")
+    """Return the variant. An unknown one is a ConfigError that names the nearest."""
+    if name is not None and name not in NETS:
+        raise ConfigError(f"unknown variant '{name}' (known: {', '.join(NETS)}){nearest(name, NETS)}")
     return name
 
 
 def _check_width(width: float | None) -> float | None:
     if width is not None and not (math.isfinite(width) and width > 0):
-        raise ConfigError(f"--width must be a positive number such as 0.5 or 1.0, not {width:g}")
+        raise ConfigError(f"--width must be a positive number, e.g. 0.5, not {width:g}")
     return width
 
 
@@ -34,61 +31,97 @@ JsonFlag = Annotated[
 ]
 ConfigOption = Annotated[
     str | None,
-    typer.Option("--config", metavar="NAME|FILE", help="A shipped configuration's name, or a YAML file."),
+    typer.Option(
+        "--config",
+        metavar="NAME|FILE",
+        help="Recipe: the name of a shipped one, or a YAML file. Other options override its values.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change one configuration value, e.g. optimizer.name=sgd; repeatable.",
+        help="Set one configuration key, e.g. optimizer.name=sgd; repeatable.",
     ),
 ]
 VariantOption = Annotated[
     str | None,
-    typer.Option("--variant", metavar="NAME", help="a1, b1, small, d1, a1-2019 or b1-2019.", callback=_check_variant),
+    typer.Option("--variant", metavar="NAME", help=f"Variant of the net: {', '.join(NETS)}.", callback=_check_variant),
 ]
 WidthOption = Annotated[
     float | None,
     typer.Option(
-        "--width", metavar="X", help="Width multiplier, e.g. 0.5; any positive number.", callback=_check_width
+        "--width", metavar="X", help="Width multiplier: any positive number, e.g. 0.5.", callback=_check_width
     ),
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds the records.")]
-RunDirOption = Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Folder that holds the run.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of records.", show_default="data/imagenet or data/coco"),
+]
+RunDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--run-dir",
+        metavar="DIR",
+        help="Folder of the run.",
+        show_default="runs/imagenet-VARIANT or runs/coco-VARIANT",
+    ),
+]
 ImageSizeOption = Annotated[
     int | None,
     typer.Option("--image-size", metavar="PX", min=32, max=4096, help="Side of the net's input, in pixels."),
 ]
-BatchSizeOption = Annotated[int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images a step.")]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images per update of the weights.")
+]
 EpochsOption = Annotated[
     int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the training images.")
 ]
-FreshFlag = Annotated[bool, typer.Option("--fresh", help="Begin anew; an older run is moved aside.")]
+FreshFlag = Annotated[bool, typer.Option("--fresh", help="Start over. An older run in the folder is moved aside.")]
 PrecisionOption = Annotated[
-    str | None, typer.Option("--precision", metavar="float32|bfloat16", help="Type of the computation.")
+    str | None,
+    typer.Option("--precision", metavar="float32|bfloat16", help="Data type of the computation."),
 ]
 FreezeOption = Annotated[
     str | None,
     typer.Option(
         "--freeze",
-        metavar="PART",
-        help="Keep a part of the net as it begins: stem, layer_N (the layers up to it) or backbone.",
+        metavar="LAYERS",
+        help="Layers that are not trained: stem, layer_N (every layer up to and including it) or backbone.",
     ),
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of everything random.")]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, help="Seed of the weights, the image order and augmentation."),
+]
+EmaFlag = Annotated[
+    bool, typer.Option("--ema/--no-ema", help="Use the averaged (EMA) weights of a checkpoint that has them.")
+]
+BestFlag = Annotated[bool, typer.Option("--best", help="Use a run's best checkpoint instead of its newest.")]
 
 
 def check_writable(option: str, path: Path | None, *, folder: bool = False) -> None:
-    """Refuse a place that can't be written, before the work whose results would go there."""
+    """Check that a path for results can be written, before the work starts.
+
+    Args:
+      option: the option's name, for messages.
+      path: None: nothing is checked.
+      folder: whether the path is for a folder instead of a file.
+
+    Raises:
+      ConfigError: the path exists and is a folder instead of a file, or the other way round.
+      EnvironmentProblem: the path can't be written.
+    """
     if path is None:
         return
     if os.path.exists(path) and os.path.isdir(path) != folder:
         found, expected = ("file", "folder") if folder else ("folder", "file")
         raise ConfigError(f"{option} {path} is a {found}; name a {expected}")
-    places = (path, *path.absolute().parents) if folder else path.absolute().parents
-    above = next(place for place in places if os.path.exists(place))  # False where one may not look
-    if not above.is_dir():
-        raise EnvironmentProblem(f"{option} {path} can't be written: {above} is a file; name another place")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise EnvironmentProblem(f"{option} {path} can't be written: {above} is read-only; name another place")
+    candidates = (path, *path.absolute().parents) if folder else path.absolute().parents
+    # The deepest folder that exists; os.path.exists is False, not an error, below an unreadable one.
+    existing = next(candidate for candidate in candidates if os.path.exists(candidate))
+    if not existing.is_dir():
+        raise EnvironmentProblem(f"{option} {path} can't be written: {existing} is a file; choose another path")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise EnvironmentProblem(f"{option} {path} can't be written: {existing} is read-only; choose another path")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag
 from mnasnet_cli.errors import ConfigError, DataError
 
 CLASS_COLUMNS = ("file", "rank", "class", "name", "probability")
@@ -20,7 +20,7 @@ BOX_COLUMNS = ("file", "rank", "class", "name", "score", "xmin", "ymin", "xmax",
 
 
 class Format(enum.StrEnum):
-    """How the answers are printed."""
+    """How the predictions are printed."""
 
     TABLE = "table"
     JSONL = "jsonl"
@@ -29,40 +29,45 @@ class Format(enum.StrEnum):
 
 def predict(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Run directory, checkpoint or exported artifact, e.g. model.tflite.")
+        str, typer.Argument(metavar="MODEL", help="Run, checkpoint or exported artifact, e.g. model.tflite.")
     ],
     images: Annotated[
         list[str],
         typer.Argument(
             metavar="IMAGE…",
-            help="Files, folders, patterns, videos; - for standard input (a picture, or a list of paths).",
+            help="Image or video files, folders, patterns, or - for standard input (an image, or a list of paths).",
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write the pictures here, with what was found drawn.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder for the images with the predictions drawn on them."),
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Of a classifier, show the N likeliest classes.")] = 5,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of classes to show (classifiers).")] = 5,
     score_threshold: Annotated[
-        float, typer.Option(metavar="X", min=0.0, max=1.0, help="Of a detector, leave out boxes with a lower score.")
+        float, typer.Option(metavar="X", min=0.0, max=1.0, help="Smallest score of the boxes to show (detectors).")
     ] = 0.3,
     output_format: Annotated[
-        Format, typer.Option("--format", help="A table at the end, or a JSON object or CSV lines for each picture.")
+        Format, typer.Option("--format", help="Print a table at the end, or one JSON object or CSV lines per image.")
     ] = Format.TABLE,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures a step.")] = 8,
-    frame_step: Annotated[int, typer.Option(metavar="N", min=1, help="Of a video, take each N-th frame.")] = 1,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images per step.")] = 8,
+    frame_step: Annotated[int, typer.Option(metavar="N", min=1, help="Use every N-th frame of a video.")] = 1,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads of a .tflite or .onnx file; default: all cores.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="CPU threads for a .tflite or .onnx file.", show_default="all cores"),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(metavar="PX", min=32, max=4096, help="Side of a checkpoint's input; default: its own.")
+        int | None,
+        typer.Option(
+            metavar="PX", min=32, max=4096, help="Side of a checkpoint's input, in pixels.", show_default="its own"
+        ),
     ] = None,
-    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use the averaged weights where there are any.")] = True,
-    best: Annotated[bool, typer.Option("--best", help="Of a run, take the best checkpoint, not the newest.")] = False,
+    ema: EmaFlag = True,
+    best: BestFlag = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Classify pictures, or find the things on them, with any trained or exported model.
+    """Classify images, or detect objects in them, with a trained or exported model.
 
-    What can't be read is named and left out, and the exit code is 2 then.
+    Inputs that can't be read are skipped with a warning; the exit code is then 2.
     """
     if json_output and output_format is not Format.TABLE:
         raise ConfigError("--json and --format exclude each other; --format jsonl prints one object a picture")

@@ -17,13 +17,18 @@ from mnasnet_cli.errors import ConfigError
 
 SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
 
-Workers = Annotated[int, typer.Option(help="Processes; 0 is one for each core.")]
-Part = Annotated[str, typer.Option(metavar="I/N", help="Write one of N shares of the shards.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Keep the whole shards that are there.")]
-OnBadImage = Annotated[str, typer.Option(metavar="fail|skip", help="What to do about an image that cannot be read.")]
-Seed = Annotated[int, typer.Option(help="Decides the order of the records.")]
+Workers = Annotated[int, typer.Option(metavar="N", help="Worker processes; 0: one per core.")]
+Part = Annotated[str, typer.Option(metavar="I/N", help="Write only part I of N of the shards.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue an interrupted preparation: keep the complete shards.")
+]
+OnBadImage = Annotated[
+    str, typer.Option(metavar="fail|skip", help="Whether an unreadable image ends the preparation or is skipped.")
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the record order.")]
 Verify = Annotated[
-    bool, typer.Option("--verify", help="Decode every image in full; slow, finds damage within the data.")
+    bool,
+    typer.Option("--verify", help="Decode every image in full. This is slow, and finds damage within the image data."),
 ]
 
 
@@ -133,29 +138,31 @@ def _warn_of(out: Path, left_out: list[str]) -> None:
 
 def prepare_imagenet(
     source: Annotated[
-        Path, typer.Argument(help="Folder with train/<synset>/* and val/<synset>/*, or with the ILSVRC2012 tars.")
+        Path, typer.Argument(help="Folder with train/<class>/* and val/<class>/*, or with the ILSVRC2012 tar files.")
     ],
     out: Annotated[Path, typer.Argument(help="Folder for the records.")],
-    train_shards: Annotated[int, typer.Option(help="Number of training shards.")] = 1024,
-    val_shards: Annotated[int, typer.Option(help="Number of validation shards.")] = 128,
+    train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 1024,
+    val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 128,
     workers: Workers = 0,
     part: Part = "1/1",
     resume: Resume = False,
     max_side: Annotated[
-        int | None, typer.Option(metavar="PX", help="Scale images with a longer side down to this.")
+        int | None, typer.Option(metavar="PX", help="Longest side of an image, in pixels; larger ones are scaled down.")
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="For a flat val/: a synset, or `file synset`, on each line."),
+        typer.Option(
+            metavar="FILE", help="Classes of the images of a flat val/: a class, or `file class`, on each line."
+        ),
     ] = None,
     on_bad_image: OnBadImage = "fail",
     seed: Seed = 0,
     verify: Verify = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Make TFRecord shards, labels.txt and dataset.json from ImageNet or any folder of classes.
+    """Write TFRecord shards, labels.txt and dataset.json from ImageNet or any folder of classes.
 
-    JPEG bytes are copied as they are; other images are re-encoded. Records are shuffled across the shards.
+    JPEG files are copied unchanged; other images are encoded as JPEG. Records are shuffled across the shards.
     """
     from data_prep.imagenet import prepare_imagenet as write
     from data_prep.options import Options
@@ -169,37 +176,40 @@ def prepare_imagenet(
 
 def prepare_coco(
     source: Annotated[
-        Path, typer.Argument(help="Folder with train2017, val2017 and annotations, as folders or as COCO's zips.")
+        Path, typer.Argument(help="Folder with train2017, val2017 and annotations, as folders or as COCO's zip files.")
     ],
     out: Annotated[Path, typer.Argument(help="Folder for the records.")],
-    train_shards: Annotated[int, typer.Option(help="Number of training shards.")] = 100,
-    val_shards: Annotated[int, typer.Option(help="Number of validation shards.")] = 10,
+    train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 100,
+    val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 10,
     workers: Workers = 0,
     part: Part = "1/1",
     resume: Resume = False,
     train_images: Annotated[
-        Path | None, typer.Option(metavar="DIR|ZIP", help="Training images, where the name is another.")
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of the training images, if not train2017.")
     ] = None,
     val_images: Annotated[
-        Path | None, typer.Option(metavar="DIR|ZIP", help="Validation images, where the name is another.")
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of the validation images, if not val2017.")
     ] = None,
     train_annotations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead of annotations/instances_train2017.json.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Training annotations, if not annotations/instances_train2017.json."),
     ] = None,
     val_annotations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead of annotations/instances_val2017.json.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Validation annotations, if not annotations/instances_val2017.json."),
     ] = None,
     on_bad_image: OnBadImage = "fail",
     on_bad_annotation: Annotated[
-        str, typer.Option(metavar="fail|skip", help="What to do about an annotation that cannot be used.")
+        str,
+        typer.Option(metavar="fail|skip", help="Whether an unusable annotation ends the preparation or is skipped."),
     ] = "fail",
     seed: Seed = 0,
     verify: Verify = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Make TFRecord shards, labels.txt and dataset.json from COCO or any data set in its format.
+    """Write TFRecord shards, labels.txt and dataset.json from COCO or any data set in its format.
 
-    Class numbers are 1..K in the order of the category ids; dataset.json keeps the map between the two.
+    Classes are numbered 1..K in the order of the category ids; dataset.json maps one to the other.
     """
     from data_prep.coco import prepare_coco as write
     from data_prep.options import CocoOptions

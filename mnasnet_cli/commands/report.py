@@ -14,24 +14,28 @@ from mnasnet_cli.commands.options import JsonFlag, check_writable
 
 def report(
     detections: Annotated[
-        Path, typer.Argument(metavar="DETECTIONS.json", help="A file in COCO's results format.", show_default=False)
+        Path, typer.Argument(metavar="DETECTIONS.json", help="Detections in COCO's results format.", show_default=False)
     ],
     annotations: Annotated[
         Path, typer.Argument(metavar="ANNOTATIONS.json", help="Ground truth: instances_*.json.", show_default=False)
     ],
     engine: Annotated[
-        str, typer.Option(metavar="faster|pycocotools", help="What computes the numbers; both give the same.")
+        str,
+        typer.Option(
+            metavar="faster|pycocotools", help="Library that computes the metrics; both give the same numbers."
+        ),
     ] = "faster",
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write precision-recall curves and AP per class here.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for precision-recall curves and AP per class.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The images: the best and worst are drawn into --plots.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the images; the best and worst are drawn into --plots."),
     ] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the tables in Markdown.")] = None,
     json_output: JsonFlag = False,
 ) -> None:
-    """Score detections from a file: the 12 COCO numbers and AP per class, without TensorFlow."""
+    """Evaluate a file of detections: the 12 COCO metrics and AP per class, without TensorFlow."""
     from mnasnet_cli.metrics import coco_report as library
 
     check_writable("--plots", plots, folder=True)
