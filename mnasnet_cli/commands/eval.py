@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, check_writable
+from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
 from mnasnet_cli.errors import CheckFailed, ConfigError, nearest
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
@@ -25,12 +25,7 @@ def eval(
     imagenet_val: Annotated[bool, typer.Option("--imagenet-val", help="Evaluate a classifier.")] = False,
     coco_val: Annotated[bool, typer.Option("--coco-val", help="Evaluate a detector.")] = False,
     data: DataOption = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX", min=32, max=4096, help="Side of the net's input, in pixels.", show_default="the model's own"
-        ),
-    ] = None,
+    image_size: OwnImageSizeOption = None,
     batch_size: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Images per step.", show_default="64; detectors 16"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag
+from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption
 from mnasnet_cli.errors import CheckpointError
 
 TASKS = ("imagenet", "coco")
@@ -48,16 +48,7 @@ def export(
             show_default="saved-model and tflite",
         ),
     ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            min=32,
-            max=4096,
-            help="Side of the net's input, in pixels.",
-            show_default="that of evaluation",
-        ),
-    ] = None,
+    image_size: OwnImageSizeOption = None,
     data: DataOption = None,
     parity_images: Annotated[
         int | None,

@@ -72,6 +72,17 @@ ImageSizeOption = Annotated[
     int | None,
     typer.Option("--image-size", metavar="PX", min=32, max=4096, help="Side of the net's input, in pixels."),
 ]
+OwnImageSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        metavar="PX",
+        min=32,
+        max=4096,
+        help="Side of the net's input, in pixels.",
+        show_default="the model's own",
+    ),
+]
 BatchSizeOption = Annotated[
     int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images per update of the weights.")
 ]

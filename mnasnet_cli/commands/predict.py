@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag
+from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, OwnImageSizeOption
 from mnasnet_cli.errors import ConfigError, DataError
 
 CLASS_COLUMNS = ("file", "rank", "class", "name", "probability")
@@ -55,12 +55,7 @@ def predict(
         int | None,
         typer.Option(metavar="N", min=1, help="CPU threads for a .tflite or .onnx file.", show_default="all cores"),
     ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX", min=32, max=4096, help="Side of a checkpoint's input, in pixels.", show_default="its own"
-        ),
-    ] = None,
+    image_size: OwnImageSizeOption = None,
     ema: EmaFlag = True,
     best: BestFlag = False,
     json_output: JsonFlag = False,
