@@ -1,4 +1,4 @@
-"""A web server on loopback that misbehaves in every way that servers do; import its fixture `server`."""
+"""A web server on loopback with the faults that tests ask for; import its fixture `server`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mnasnet_cli.weights import download as module
+from mnasnet_cli.weights import download
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -19,7 +19,7 @@ OTHER = b"another version" * 1000
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT under every name; the attributes say how."""
+    """Serves CONTENT under every name; the attributes change how."""
 
     daemon_threads = True
 
@@ -29,11 +29,14 @@ class Server(ThreadingHTTPServer):
         self.etag: str | None = '"one"'
         self.ranges = True
         self.chunked = False
-        self.cuts: list[int] = []  # of each answer to come: bytes after which the connection ends
+        self.cuts: list[int] = []  # for each of the next responses: bytes after which the connection is closed
         self.headers: dict[str, str] = {}
-        self.status: list[int] = []  # of each answer to come
+        self.status: list[int] = []  # for each of the next responses
         self.location = ""
-        self.seen: list[dict[str, str]] = []
+        self.seen: list[dict[str, str]] = []  # the headers of each request
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stays quiet when a client closes the connection early."""
 
     @property
     def url(self) -> str:
@@ -52,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         server.seen.append(dict(self.headers))
         self.close_connection = True
         if server.status:
-            self._answer(server.status.pop(0), b"", {"Location": server.location} if server.location else {})
+            self._respond(server.status.pop(0), b"", {"Location": server.location} if server.location else {})
             return
         content, start, status = server.content, 0, 200
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
@@ -60,14 +63,14 @@ class Handler(BaseHTTPRequestHandler):
         if asked and server.ranges and self.headers.get("If-Range") == server.etag:
             start, status = int(asked[1]), 206
             if start >= len(content):
-                self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+                self._respond(416, b"", {"Content-Range": f"bytes */{len(content)}"})
                 return
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         if server.etag:
             headers["ETag"] = server.etag
-        self._answer(status, content[start:], headers)
+        self._respond(status, content[start:], headers)
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def _respond(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -88,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(download, "RETRY_SECONDS", (0.0, 0.0))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

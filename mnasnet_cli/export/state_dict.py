@@ -18,8 +18,9 @@ from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.system.optional_packages import install_command
-from mnasnet_cli.weights.formats import KINDS, TORCH_EPSILON
-from mnasnet_cli.weights.rules import COUNTER, give
+from mnasnet_cli.weights.formats import FORMATS as WEIGHT_FORMATS
+from mnasnet_cli.weights.formats import TORCH_EPSILON
+from mnasnet_cli.weights.rules import BATCH_COUNTER, to_their_tensors
 from mnasnet_cli.weights.tensor_files import read_tensors
 
 FORMATS = ("torchvision", "timm")
@@ -47,7 +48,7 @@ def to_state_dict(contents: CheckpointContents, form: str) -> StateDict:
     Raises:
       CheckpointError: the library has no such net: another variant, padding, epsilon or activation.
     """
-    kind = next(kind for kind in KINDS if kind.name == form)
+    kind = next(kind for kind in WEIGHT_FORMATS if kind.name == form)
     info = contents.info
     variant, width = info["variant"], info["width"]
     if info["task"] != "imagenet":
@@ -57,11 +58,11 @@ def to_state_dict(contents: CheckpointContents, form: str) -> StateDict:
     spec = get_spec(variant, width, info.get("net"))
     free = _UNSAID if form == "timm" else ()
     odd: dict[str, Any] = {}
-    for version, (_, theirs) in zip((2, 1), kind.specs(variant, width), strict=False):
+    for version, (_, theirs) in zip((2, 1), kind.candidate_nets(variant, width), strict=False):
         differences = _differences(spec, theirs, free)
         if not differences:
             rules = kind.rules(spec, len(info["labels"]))
-            tensors = give(rules, contents.weights)
+            tensors = to_their_tensors(rules, contents.weights)
             code = _timm_code(spec, len(info["labels"])) if form == "timm" else _torchvision_code(width, info["labels"])
             dialects = {name: (getattr(spec.dialect, name), getattr(theirs.dialect, name)) for name in _UNSAID}
             net = {name: ours for name, (ours, usual) in dialects.items() if ours != usual} | (info.get("net") or {})
@@ -140,7 +141,7 @@ def _counters(contents: CheckpointContents, names: list[str]) -> dict[str, np.nd
     if source.get("kind") in FORMATS and "batches_tracked" not in source:
         return {}  # saved before PyTorch counted
     tracked = source.get("batches_tracked", contents.step)
-    norms = [name.rpartition(".")[0] + COUNTER for name in names if name.endswith(".running_mean")]
+    norms = [name.rpartition(".")[0] + BATCH_COUNTER for name in names if name.endswith(".running_mean")]
     counts = tracked if isinstance(tracked, Mapping) else dict.fromkeys(norms, tracked)
     return {name: np.array(count, np.int64) for name, count in counts.items()}
 

@@ -1,4 +1,4 @@
-"""Tar archives of checkpoints, unpacked without trust: regular files, below the folder, of a sensible size."""
+"""Safe unpacking of tar archives that hold checkpoints."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 
 from mnasnet_cli.errors import DataError
 
-MAX_BYTES = 2 << 30  # all that these nets' checkpoints hold, optimizer included, is below 0.1 GB
+MAX_BYTES = 2 << 30  # a checkpoint of these nets, including the optimizer, is smaller than 0.1 GB
 SUFFIXES = (".tgz", ".tar.gz", ".tar")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is an archive by its name."""
+    """Whether the file name has the suffix of a tar archive."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def unpack(archive: Path) -> Path:
-    """Unpacks beside the archive, in a folder of its name without the ending, and returns that.
+    """Unpacks an archive into the folder NAME.unpacked beside it, and returns that folder.
 
-    A folder that is there already is taken as it is.
+    A folder that exists already is reused.
 
     Raises:
-      DataError: not a whole tar archive, or one with anything in it that a checkpoint has no use for. Nothing is left
-        of it then.
+      DataError: the file is not a complete tar archive; it holds a link, a device or a path outside the folder; or it
+        unpacks to more than MAX_BYTES. No files are left behind.
     """
     name = next(archive.name[: -len(suffix)] for suffix in SUFFIXES if archive.name.lower().endswith(suffix))
     folder = archive.with_name(f"{name}.unpacked")
@@ -38,7 +38,7 @@ def unpack(archive: Path) -> Path:
             with tarfile.open(archive) as tar:
                 _extract(tar, archive, whole)
         except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise DataError(f"{archive} is not a whole tar archive ({error})") from error
+            raise DataError(f"{archive} is not a complete tar archive ({error})") from error
         shutil.move(whole, folder)
     return folder
 
@@ -51,5 +51,5 @@ def _extract(tar: tarfile.TarFile, archive: Path, folder: Path) -> None:
             raise DataError(f"{archive} holds {member.name}, which is neither a file nor a folder")
         total += member.size
         if total > MAX_BYTES:
-            raise DataError(f"{archive} unpacks to more than {MAX_BYTES / 1e9:.1f} GB, which no checkpoint has")
-        tar.extract(member, folder, filter="data")  # refuses what leads out of the folder
+            raise DataError(f"{archive} unpacks to more than {MAX_BYTES / 1e9:.1f} GB, too much for a checkpoint")
+        tar.extract(member, folder, filter="data")  # refuses paths outside the folder

@@ -1,7 +1,7 @@
-"""Which class each output of a classifier or detector stands for (no TensorFlow).
+"""The class that each output of imported weights stands for.
 
-Weights carry no names. ImageNet's 1000 classes are known here in the order that all of its programs have, that of the
-sorted synsets, and COCO's 80 categories by their ids; a labels file says it for everything else.
+Weights hold no class names. The lists of ImageNet (1000 synsets, sorted) and COCO (80 category ids) are included in the
+package; a labels file names the classes of other data sets. Needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -17,62 +17,65 @@ from mnasnet_cli.records.dataset_info import read_labels
 IMAGENET, COCO = "imagenet_classes.txt", "coco_classes.txt"
 
 
-def known_classes(file: str) -> tuple[list[str], list[str]]:
-    """(synsets or category ids, names) of a data set whose list comes with the program."""
+def builtin_classes(file: str) -> tuple[list[str], list[str]]:
+    """(synsets or category ids, names) of the class list `file`, which is IMAGENET or COCO."""
     with resources.as_file(resources.files(__package__) / file) as path:
         labels, names = read_labels(path)
     return list(labels), list(names)
 
 
 def classifier_classes(outputs: int, labels_file: Path | None) -> tuple[list[str], list[str], np.ndarray]:
-    """Labels and names of a classifier's classes, and the outputs that stand for them.
+    """Labels and names of a classifier's classes, and the indices of their outputs.
 
-    An output more than there are classes is the background, the first one, as TF-Slim's records count it: no image
-    shows it, and it is left out.
+    With one output more than classes, output 0 is the background of TF-Slim's records. No image shows it, so its
+    index is left out.
 
     Raises:
-      DataError: the labels file has another number of classes.
+      DataError: the number of classes in the labels file does not fit.
     """
     if labels_file is not None:
         labels, names = _read(labels_file)
     elif outputs in (1000, 1001):
-        labels, names = known_classes(IMAGENET)
-    else:  # as of records that name no classes
+        labels, names = builtin_classes(IMAGENET)
+    else:  # numbers from 1, as for records without class names
         labels = names = [str(number + 1) for number in range(outputs)]
     if outputs - len(labels) not in (0, 1):
         raise DataError(f"{labels_file} names {len(labels)} classes, but the weights have {outputs} outputs")
     return labels, names, np.arange(outputs - len(labels), outputs)
 
 
-def detector_classes(slots: int, labels_file: Path | None) -> tuple[list[str], list[str], np.ndarray]:
-    """Category ids and names of a detector's classes, and the slots that stand for them: slot number = category id.
+def detector_classes(outputs: int, labels_file: Path | None) -> tuple[list[str], list[str], np.ndarray]:
+    """Category ids and names of a detector's classes, and the indices of their outputs.
 
-    Of COCO's 90 ids 80 are in use; without a labels file only those are kept.
+    Output i stands for category id i, and output 0 is the background. COCO uses 80 of its 90 ids; without a labels file
+    only those are kept.
 
     Raises:
-      DataError: an id that has no slot.
-      ConfigError: it is not COCO, and there is no labels file.
+      DataError: the labels file has an id without an output.
+      ConfigError: the weights are not COCO's, and there is no labels file.
     """
     if labels_file is not None:
         labels, names = _read(labels_file)
-    elif slots == 91:
-        labels, names = known_classes(COCO)
+    elif outputs == 91:
+        labels, names = builtin_classes(COCO)
     else:
         raise ConfigError(
-            f"the weights detect {slots - 1} classes, which are not COCO's; name them with --labels FILE, a line each: "
-            "category id, tab, name"
+            f"the weights detect {outputs - 1} classes, and COCO has 90; name the classes with --labels FILE, one per "
+            "line: category id, tab, name"
         )
-    odd = [label for label in labels if not label.isdecimal() or not 1 <= int(label) < slots]
-    if odd:
-        raise DataError(f"{labels_file} has the ids {', '.join(odd[:5])}; the weights have classes 1 to {slots - 1}")
+    invalid = [label for label in labels if not label.isdecimal() or not 1 <= int(label) < outputs]
+    if invalid:
+        raise DataError(
+            f"{labels_file} has the ids {', '.join(invalid[:5])}; the weights have the classes 1 to {outputs - 1}"
+        )
     return labels, names, np.array([int(label) for label in labels])
 
 
 def _read(path: Path) -> tuple[list[str], list[str]]:
     labels, names = read_labels(path)
     if not labels:
-        raise DataError(f"{path} names no classes; expected a line each: label, tab, name")
+        raise DataError(f"{path} names no classes; expected one per line: label, tab, name")
     if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise DataError(f"{path} names {twice} twice")
+        repeated = next(label for label in labels if labels.count(label) > 1)
+        raise DataError(f"{path} names {repeated} twice; each label must be unique")
     return list(labels), list(names)

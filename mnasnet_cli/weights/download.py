@@ -1,4 +1,4 @@
-"""Downloads: resumed where they were cut off, checked, and under their own name only when whole."""
+"""Downloads that resume after an interruption, verify a checksum, and appear under their name only when complete."""
 
 from __future__ import annotations
 
@@ -19,18 +19,15 @@ from mnasnet_cli.console import progress, say
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
 from mnasnet_cli.system.files import try_lock
 from mnasnet_cli.weights import http as web
-from mnasnet_cli.weights.http import is_url
-
-__all__ = ["cache_folder", "download", "is_url"]
 
 CHUNK_BYTES = 1 << 18
-RETRY_SECONDS = (1.0, 4.0, 10.0)  # waits after attempts that brought nothing new
+RETRY_SECONDS = (1.0, 4.0, 10.0)  # waits after attempts that received nothing new
 
 
 def cache_folder(url: str) -> Path:
-    """The folder for downloads from this address: $MNASNET_CACHE (~/.cache/mnasnet), then host and path.
+    """The cache folder of a URL: $MNASNET_CACHE (default ~/.cache/mnasnet), then host and path.
 
-    Files of different addresses never meet: those of a model hub are all called model.safetensors.
+    The path keeps files with the same name apart: on a model hub they are all called model.safetensors.
     """
     base = os.environ.get("MNASNET_CACHE")
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnasnet"
@@ -41,37 +38,34 @@ def cache_folder(url: str) -> Path:
 
 
 def download(url: str, target_folder: Path, *, sha256: str | None = None) -> Path:
-    """Fetches a file over http or https and returns its path in `target_folder`.
+    """Downloads a file over http or https, and returns its path in `target_folder`.
 
-    A file of its name that is there already is taken as it is, once its checksum was looked at. What arrived before a
-    connection was cut waits in NAME.part for the next attempt, of this call or of a later one.
+    An existing file of the same name is reused if its checksum matches. An interrupted download stays in NAME.part, and
+    the next attempt, in this call or a later one, continues it.
 
     Args:
-      url: its last part is the file's name.
-      target_folder: made where it does not exist.
-      sha256: the file's checksum in hex, or at least its first 8 digits.
+      url: its last component is the file name.
+      target_folder: is created if it does not exist.
+      sha256: the checksum in hex, or at least its first 8 digits.
 
     Raises:
-      ConfigError: the address or the checksum is none.
-      EnvironmentProblem: the server can't be reached, has no such file or breaks off again and again.
-      DataError: what arrived, or what is there already, is not the file. In every case nothing of this download stands
-        under the final name.
+      ConfigError: the URL or the checksum is malformed.
+      EnvironmentProblem: the server can't be reached, does not have the file, or fails repeatedly.
+      DataError: the downloaded or existing file is not the expected one. A faulty download is removed.
     """
-    web.check_address(url)
+    web.check_url(url)
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
-        raise ConfigError(f"the checksum {sha256!r} is no SHA-256; expected 64 hex digits, or the first 8 or more")
+        raise ConfigError(f"the checksum {sha256!r} is not a SHA-256; expected 64 hex digits, or at least the first 8")
     target = target_folder / _file_name(url)
     if target.exists():
-        _check_sum(target, sha256, f"{target}, which was there before, has", "move it away to fetch the file anew")
-        say(f"{target} is there already")
+        _verify(target, sha256, f"the existing file {target} has", "move it away to download the file again")
+        say(f"{target} exists already")
         return target
     target_folder.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_name(f"{target.name}.part")) as part:
-        _fetch_with_patience(url, part)
-        with part.dropped_on_error():
-            _check_sum(
-                part.path, sha256, f"{web.shown(url)} is not the file that was published: it has", "nothing is kept"
-            )
+    with _open_partial_file(target.with_name(f"{target.name}.part")) as part:
+        _fetch_with_retries(url, part)
+        with part.removed_on_data_error():
+            _verify(part.path, sha256, f"{web.without_query(url)} has", "the download is removed")
         part.finish(target)
     return target
 
@@ -79,28 +73,30 @@ def download(url: str, target_folder: Path, *, sha256: str | None = None) -> Pat
 def _file_name(url: str) -> str:
     name = urllib.parse.unquote(urllib.parse.urlsplit(url).path.rpartition("/")[2])
     if not name.strip(".") or "/" in name or "\0" in name:
-        raise ConfigError(f"{web.shown(url)} does not end with a file's name")
+        raise ConfigError(f"{web.without_query(url)} does not end with a file name")
     return name
 
 
-def _check_sum(path: Path, expected: str | None, what: str, advice: str) -> None:
+def _verify(path: Path, expected: str | None, subject: str, advice: str) -> None:
+    """Raises DataError if a file's SHA-256 does not start with the expected digits."""
     if expected is None:
         return
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if not found.startswith(expected.lower()):
-        raise DataError(f"{what} SHA-256 {found[: max(12, len(expected))]}…, expected {expected.lower()}…; {advice}")
+        digits = max(12, len(expected))
+        raise DataError(f"{subject} SHA-256 {found[:digits]}…, expected {expected.lower()}…; {advice}")
 
 
 @dataclass
-class _Part:
-    """What has arrived of a file, and the server's mark (an ETag or a date) by which it is known again."""
+class _PartialFile:
+    """The bytes received so far, and the server's validator (ETag or date) of the version they belong to."""
 
     path: Path
     file: IO[bytes]
 
     @property
-    def _mark_path(self) -> Path:
+    def _validator_path(self) -> Path:
         return self.path.with_name(f"{self.path.name}.mark")
 
     @property
@@ -108,15 +104,15 @@ class _Part:
         return os.fstat(self.file.fileno()).st_size
 
     @property
-    def mark(self) -> str | None:
-        """None where nobody could tell whether the rest belongs to it."""
+    def validator(self) -> str | None:
+        """None if the version is unknown, so that the download can't be continued."""
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            return self._mark_path.read_text(encoding="ascii") or None
+            return self._validator_path.read_text(encoding="ascii") or None
         return None
 
-    def start_over(self, mark: str | None) -> None:
+    def start_over(self, validator: str | None) -> None:
         self.file.truncate(0)
-        self._mark_path.write_text(mark or "", encoding="ascii", errors="ignore")
+        self._validator_path.write_text(validator or "", encoding="ascii", errors="ignore")
 
     def append(self, data: bytes) -> None:
         self.file.write(data)
@@ -125,89 +121,93 @@ class _Part:
     def finish(self, target: Path) -> None:
         os.fsync(self.file.fileno())
         self.path.replace(target)
-        self._mark_path.unlink(missing_ok=True)
+        self._validator_path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def dropped_on_error(self) -> Iterator[None]:
+    def removed_on_data_error(self) -> Iterator[None]:
         try:
             yield
         except DataError:
-            self.drop()
+            self.remove()
             raise
 
-    def drop(self) -> None:
+    def remove(self) -> None:
         self.path.unlink(missing_ok=True)
-        self._mark_path.unlink(missing_ok=True)
+        self._validator_path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[_Part]:
-    """Opens a .part file for this process alone; an empty one is not left behind."""
+def _open_partial_file(path: Path) -> Iterator[_PartialFile]:
+    """Opens and locks a .part file. An empty file is removed at the end."""
     with open(path, "ab") as file:
         if not try_lock(file):
-            raise EnvironmentProblem(f"another process is downloading {path}; wait for it")
-        if not path.exists():  # it has finished between the two lines above: this file is its result
-            raise EnvironmentProblem(f"another process has just downloaded {path.stem}; start again")
-        part = _Part(path, file)
+            raise EnvironmentProblem(f"another process is downloading {path}; wait until it has finished")
+        if not path.exists():  # the other process renamed the file after we opened it
+            raise EnvironmentProblem(f"another process has just downloaded {path.stem}; run the command again")
+        part = _PartialFile(path, file)
         try:
             yield part
         finally:
             if part.size == 0:
-                part.drop()
+                part.remove()
 
 
-def _fetch_with_patience(url: str, part: _Part) -> None:
-    """Fetches all that is missing, in several attempts where the connection is poor."""
+def _fetch_with_retries(url: str, part: _PartialFile) -> None:
+    """Completes the file; gives up after several attempts that received nothing new."""
     most, failures = part.size, 0
     while True:
         try:
             return _fetch(url, part)
-        except web.Cut as cut:
+        except web.ConnectionLost as lost:
             failures = 1 if part.size > most else failures + 1
             most = max(most, part.size)
             if failures > len(RETRY_SECONDS):
-                kept = f"; the first {part.size:,} bytes are kept, start again to go on" if part.size else ""
-                raise EnvironmentProblem(f"{web.shown(url)} could not be downloaded: {cut}{kept}") from cut
-            say(f"{cut}; trying again in {RETRY_SECONDS[failures - 1]:g} s")
+                advice = f"; the first {part.size:,} bytes are kept, run the command again to continue"
+                raise EnvironmentProblem(
+                    f"{web.without_query(url)} can't be downloaded: {lost}{advice if part.size else ''}"
+                ) from lost
+            say(f"{lost}; retrying in {RETRY_SECONDS[failures - 1]:g} s")
             time.sleep(RETRY_SECONDS[failures - 1])
 
 
-def _fetch(url: str, part: _Part) -> None:
-    """Appends what is missing of a file."""
-    offset = part.size if part.mark else 0
-    headers = {"Range": f"bytes={offset}-", "If-Range": str(part.mark)} if offset else {}
-    with web.open_url(url, headers) as answer:
-        if answer.status == web.NOTHING_BEYOND:
-            if answer.headers.get("Content-Range") == f"bytes */{offset}":
-                return  # it was whole, but the process ended before that could be checked
+def _fetch(url: str, part: _PartialFile) -> None:
+    """Requests the missing bytes and appends them."""
+    offset = part.size if part.validator else 0
+    headers = {"Range": f"bytes={offset}-", "If-Range": str(part.validator)} if offset else {}
+    with web.open_url(url, headers) as response:
+        if response.status == web.RANGE_NOT_SATISFIABLE:
+            if response.headers.get("Content-Range") == f"bytes */{offset}":
+                return  # the file was complete, but the process ended before the checksum was verified
             part.start_over(None)
-            raise web.Cut("the file changed on the server")
-        total = web.whole_size(answer)
-        if answer.status == 206 and web.first_byte(answer) != offset:
-            part.start_over(None)
-            raise web.Cut("the server went on elsewhere than where it was asked to")
-        if answer.status != 206:  # a server that knows no ranges, or has another file there by now
-            part.start_over(web.version_mark(answer))
-        _check_room(part, total)
-        _append(answer, part, total)
+            raise web.ConnectionLost("the file changed on the server")
+        total = web.total_size(response)
+        if response.status == web.PARTIAL_CONTENT:
+            if web.range_start(response) != offset:
+                part.start_over(None)
+                raise web.ConnectionLost("the server sent another part of the file than requested")
+        else:  # the server does not support ranges, or the file changed
+            part.start_over(web.validator(response))
+        _check_disk_space(part, total)
+        _append(response, part, total)
 
 
-def _check_room(part: _Part, total: int | None) -> None:
+def _check_disk_space(part: _PartialFile, total: int | None) -> None:
     free = shutil.disk_usage(part.path.parent).free
     if total is not None and total - part.size > free:
         raise EnvironmentProblem(
-            f"{part.path.parent} has room for {free / 1e6:,.0f} MB, but {total / 1e6:,.0f} MB are to come; make room"
+            f"{part.path.parent} has {free / 1e6:,.0f} MB of free space, but the file has {total / 1e6:,.0f} MB; free "
+            "some space"
         )
 
 
-def _append(answer: Any, part: _Part, total: int | None) -> None:
+def _append(response: Any, part: _PartialFile, total: int | None) -> None:
     with progress(f"download {part.path.stem}", total, "bytes", start=part.size) as bar:
         try:
-            while chunk := answer.read1(CHUNK_BYTES):  # what is there: a slow line loses nothing when it is cut
+            while chunk := response.read1(CHUNK_BYTES):  # not read(), which loses a part chunk when a slow line breaks
                 part.append(chunk)
                 bar.update(part.size)
-        except http.client.IncompleteRead as error:  # of a server that says no size beforehand
+        except http.client.IncompleteRead as error:  # the server did not state the size beforehand
             part.append(error.partial)
             raise
     if total is not None and part.size != total:
-        raise web.Cut(f"the connection was cut at {part.size:,} of {total:,} bytes")
+        raise web.ConnectionLost(f"the connection was cut at {part.size:,} of {total:,} bytes")

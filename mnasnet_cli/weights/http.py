@@ -1,4 +1,4 @@
-"""A file on a web server: opened over http or https only, and what the server says of it."""
+"""Requests to web servers over http and https, and what their responses say about a file."""
 
 from __future__ import annotations
 
@@ -17,107 +17,113 @@ from mnasnet_cli import __version__
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
 
 TIMEOUT_SECONDS = 30.0  # without a single byte
-NOTHING_BEYOND = 416  # the answer where no byte lies beyond those that are there
-_BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that may be others a little later
+PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
+_TEMPORARY_FAILURES = (408, 425, 429, 500, 502, 503, 504)
 
 
-class Cut(Exception):
-    """The connection ended early, or never came about; another attempt may go on from what is there."""
+class ConnectionLost(Exception):
+    """The connection failed or ended early; another attempt can continue from the bytes received so far."""
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is the address of something elsewhere rather than a path."""
+    """Whether a text is a URL rather than a path."""
     return re.match(r"[a-z][a-z0-9+.-]*://", text, re.IGNORECASE) is not None
 
 
-def check_address(url: str) -> None:
-    """Raises ConfigError where nothing can be downloaded from an address."""
+def check_url(url: str) -> None:
+    """Raises ConfigError for a URL that cannot be downloaded."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "gs":
         raise ConfigError(
-            f"{url} is an address for gsutil; the same file is at "
-            f"https://storage.googleapis.com/{parts.netloc}{parts.path}"
+            f"{url} is a URL for gsutil; use https://storage.googleapis.com/{parts.netloc}{parts.path}, which is the "
+            "same file"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{shown(url)} is not an address that can be downloaded; expected http:// or https://")
+        raise ConfigError(f"{without_query(url)} can't be downloaded; expected a URL with http:// or https://")
 
 
-def shown(url: str) -> str:
-    """The address without its query, which may hold somebody's key."""
+def without_query(url: str) -> str:
+    """The URL without its query, which may hold an access key. Use it in messages."""
     return url.partition("?")[0]
 
 
 @contextlib.contextmanager
 def open_url(url: str, headers: Mapping[str, str]) -> Iterator[Any]:
-    """Asks for a file; redirections are followed.
+    """Sends a GET request and follows redirects.
 
     Yields:
-      an `http.client.HTTPResponse`, or an answer with the status NOTHING_BEYOND.
+      an `http.client.HTTPResponse`, or a response with the status RANGE_NOT_SATISFIABLE.
 
     Raises:
-      Cut: the connection failed, also while the answer was read; or the server is busy.
-      EnvironmentProblem: the server can't be found or trusted, or does not give the file.
+      ConnectionLost: the connection failed, also while the caller reads the response; or the server is busy.
+      EnvironmentProblem: the host is unknown, its certificate is invalid, or it refuses the file.
+      ConfigError: the URL is malformed.
     """
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(), _Redirects(),
+        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(), SafeRedirects(),
         urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler(),
     ):  # fmt: skip
-        opener.add_handler(handler)  # and none for files or ftp, to which a redirection could lead
+        opener.add_handler(handler)  # no handler for file:// and ftp://, so that no redirect leads there
     request = urllib.request.Request(url, headers={"User-Agent": f"mnasnet/{__version__}", **headers})
     try:
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            yield answer
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            yield response
     except urllib.error.HTTPError as error:
-        if error.code == NOTHING_BEYOND:
+        if error.code == RANGE_NOT_SATISFIABLE:
             yield error
-        elif error.code in _BUSY:
-            raise Cut(f"the server answered {error.code} {error.reason}") from error
+        elif error.code in _TEMPORARY_FAILURES:
+            raise ConnectionLost(f"the server answered {error.code} {error.reason}") from error
         else:
-            raise EnvironmentProblem(f"{shown(url)} can't be had: {error.code} {error.reason}") from error
+            raise EnvironmentProblem(
+                f"{without_query(url)} can't be downloaded: the server answered {error.code} {error.reason}"
+            ) from error
     except http.client.InvalidURL as error:
-        raise ConfigError(f"{shown(url)} is not an address: {error}") from error
+        raise ConfigError(f"{without_query(url)} is not a valid URL: {error}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", None) or error
         host = urllib.parse.urlsplit(url).hostname
         if isinstance(reason, socket.gaierror):
-            raise EnvironmentProblem(f"no server called {host} can be found; is this machine online?") from error
+            raise EnvironmentProblem(f"the host {host} can't be found; check the network connection") from error
         if isinstance(reason, ssl.SSLCertVerificationError):
-            raise EnvironmentProblem(f"{host} can't prove who it is ({reason.verify_message})") from error
-        raise Cut(f"the connection failed ({reason or type(error).__name__})") from error
+            raise EnvironmentProblem(f"the certificate of {host} is not valid ({reason.verify_message})") from error
+        raise ConnectionLost(f"the connection failed ({reason or type(error).__name__})") from error
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from https to http and not to other schemes."""
+
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         scheme = urllib.parse.urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
             raise EnvironmentProblem(
-                f"{shown(req.full_url)} leads to {shown(newurl)}, which is less safe; not followed"
+                f"{without_query(req.full_url)} redirects to {without_query(newurl)}, which is less secure; the "
+                "redirect is not followed"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def first_byte(answer: Any) -> int:
-    """Where the answer begins within the file."""
-    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    return int(found[1]) if answer.status == 206 and found else 0
+def range_start(response: Any) -> int:
+    """The position of the response's first byte within the file."""
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if response.status == PARTIAL_CONTENT and found else 0
 
 
-def whole_size(answer: Any) -> int | None:
-    """Size of the whole file by the server's words, None where it says nothing.
+def total_size(response: Any) -> int | None:
+    """The size of the whole file in bytes; None if the server does not state it.
 
     Raises:
-      DataError: the answer is not the bytes of a file.
+      DataError: the response is a web page, or is compressed.
     """
-    if answer.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
-        raise DataError(f"{shown(answer.url)} is a web page, not a file; take the address of its download link")
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise DataError(f"{shown(answer.url)} is sent compressed, so that its size can't be checked")
-    length = answer.headers.get("Content-Length") or ""
-    return int(length) + first_byte(answer) if length.isdigit() else None
+    if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+        raise DataError(f"{without_query(response.url)} is a web page, not a file; use the URL of its download link")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise DataError(f"{without_query(response.url)} is sent compressed, so its size can't be checked")
+    length = response.headers.get("Content-Length") or ""
+    return int(length) + range_start(response) if length.isdigit() else None
 
 
-def version_mark(answer: Any) -> str | None:
-    """What an If-Range may name: a strong ETag, else the file's date; None where the server gives neither."""
-    tag = answer.headers.get("ETag") or ""
-    return tag if tag.startswith('"') else answer.headers.get("Last-Modified")
+def validator(response: Any) -> str | None:
+    """A value for If-Range: a strong ETag, else the modification date; None if the server sends neither."""
+    tag = response.headers.get("ETag") or ""
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified")

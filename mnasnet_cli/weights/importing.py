@@ -1,4 +1,4 @@
-"""Weights from elsewhere into a checkpoint of this toolkit, together with the preprocessing that belongs to them."""
+"""Converts weights of other libraries to a checkpoint of this toolkit, with their net settings and preprocessing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,26 +27,47 @@ from mnasnet_cli.models.info import classifier_info, detector_info
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.weights.class_lists import classifier_classes, detector_classes
-from mnasnet_cli.weights.formats import Kind, find_kind
+from mnasnet_cli.weights.formats import WeightFormat, detect_format
 from mnasnet_cli.weights.name_maps import LOGITS
-from mnasnet_cli.weights.rules import COUNTER, SCOPE, Rule, describe_faults, find_faults, take
-from mnasnet_cli.weights.tensor_files import find_tensorflow, read_tensors
+from mnasnet_cli.weights.rules import (
+    BATCH_COUNTER,
+    SCOPE,
+    Rule,
+    describe_mismatches,
+    find_mismatches,
+    to_our_weights,
+)
+from mnasnet_cli.weights.tensor_files import find_tensorflow_checkpoint, read_tensors
 
-WIDTHS = (1.0, 0.35, 0.5, 0.75, 1.3, 1.4)  # that someone published weights at
+PUBLISHED_WIDTHS = (1.0, 0.35, 0.5, 0.75, 1.3, 1.4)  # tried for a suggestion if the given width does not fit
 
 
 @dataclass(frozen=True)
-class Imported:
-    """Foreign weights as ours."""
+class ImportedWeights:
+    """Converted weights.
 
-    kind: Kind
+    Attributes:
+      format: the format that they were read from.
+      config: the configuration of the net.
+      info: as `Task.model_info`, and `source`: the file, and which of its outputs were kept.
+      weights: arrays by our variable names.
+    """
+
+    format: WeightFormat
     config: Config
     info: dict[str, Any]
-    """As `Task.model_info`, and `source`: where the weights are from, and what of them was left out."""
     weights: dict[str, np.ndarray]
 
 
-def read_foreign(
+class _Net(NamedTuple):
+    """A net that the tensors fit: its settings in `model.net`, its spec, and the rules to convert its tensors."""
+
+    settings: dict[str, Any]
+    spec: NetSpec
+    rules: list[Rule]
+
+
+def import_weights(
     source: str,
     variant: str,
     width: float = 1.0,
@@ -55,61 +76,57 @@ def read_foreign(
     image_size: int | None = None,
     assignments: Iterable[str] = (),
     ema: bool = True,
-) -> Imported:
-    """Reads weights of any kind that `weights.formats` lists.
+) -> ImportedWeights:
+    """Reads and converts weights in any format of `weights.formats`.
 
     Args:
-      source: a file, a folder or a checkpoint's prefix.
-      labels_file: a line for each class, as labels.txt of a record folder; ImageNet's or COCO's classes without.
-      image_size: side of the images that the weights were trained for, px; the net's own where None.
-      assignments: "model.net.padding=same" or any other setting over what the kind brings with it.
-      ema: take averaged weights where there are any.
+      source: a file, a folder or a checkpoint prefix.
+      labels_file: one line per class, as labels.txt of a record folder; the classes of ImageNet or COCO if None.
+      image_size: side of the training images in px; the net's default if None.
+      assignments: settings such as "model.net.padding=same". They override those of the format.
+      ema: prefer averaged weights.
 
     Raises:
-      CheckpointError: not a checkpoint, of no kind that is known, or not of this net: listing all that doesn't fit.
-      DataError: the labels are not those of the weights.
-      ConfigError: an assignment is at fault.
-      EnvironmentProblem: the package that reads this format is not installed.
+      CheckpointError: not a checkpoint, an unknown format, or tensors that do not fit the net; the message lists them.
+      DataError: the labels do not fit the weights.
+      ConfigError: an assignment is invalid.
+      EnvironmentProblem: the package that reads the format is not installed.
     """
     tensors, averaged = read_tensors(source, ema=ema)
-    kind = find_kind(source, tensors)
-    tensors = dict(kind.tensors(tensors))
-    if variant not in kind.variants:
-        raise CheckpointError(
-            f"{source} holds {kind.title}, which exists as {' or '.join(kind.variants)} and not as {variant}"
-            f"{_other_net(kind, tensors)}"
-        )
-    outputs = _outputs(kind, tensors)
-    changes, spec, rules = _fitting(source, kind, variant, width, tensors, outputs)
-    counters = _take_counters(tensors)
-    select = detector_classes if kind.detector else classifier_classes
-    labels, names, kept = select(outputs, labels_file)
-    weights = _select_outputs(kind, take(rules, tensors), kept, outputs)
-    config = _configuration(source, kind, variant, width, changes, spec, image_size, assignments)
-    info = (detector_info if kind.detector else classifier_info)(config, labels, names)
+    weight_format = detect_format(source, tensors)
+    tensors = dict(weight_format.normalize_names(tensors))
+    outputs = _count_outputs(weight_format, tensors)
+    net = _match_net(source, weight_format, variant, width, tensors, outputs)
+    batches_tracked = _batches_tracked(tensors)
+    select_classes = detector_classes if weight_format.detector else classifier_classes
+    labels, names, kept = select_classes(outputs, labels_file)
+    weights = _keep_outputs(weight_format, to_our_weights(net.rules, tensors), kept, outputs)
+    tree = _config_tree(weight_format, variant, width, net, image_size)
+    config = load_config(base=tree, base_name=source, assignments=assignments)
+    info = (detector_info if weight_format.detector else classifier_info)(config, labels, names)
     info["source"] = {
-        "kind": kind.name,
+        "kind": weight_format.name,
         "file": Path(source).name,
         "sha256": _sha256(source),
         "averaged": averaged,
         "outputs": outputs,
         "kept_outputs": [int(kept[0]), int(kept[-1])] if len(kept) == kept[-1] - kept[0] + 1 else kept.tolist(),
-        "label_offset": 1,  # a record's label less the place of its class among `labels`
-        **({"batches_tracked": counters} if counters else {}),
+        "label_offset": 1,  # a record's label minus the index of its class in `labels`
+        **({"batches_tracked": batches_tracked} if batches_tracked else {}),
     }
-    return Imported(kind, config, info, weights)
+    return ImportedWeights(weight_format, config, info, weights)
 
 
-def write_checkpoint(imported: Imported, out: Path) -> str:
-    """Writes weights as a checkpoint below the folder `out` and returns its prefix; all of it, or nothing.
+def write_checkpoint(imported: ImportedWeights, out: Path) -> str:
+    """Writes a checkpoint below the folder `out`, completely or not at all, and returns its prefix.
 
     Raises:
-      CheckpointError: there is something at `out` already.
+      CheckpointError: `out` exists and is not an empty folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} exists already; choose another folder, or remove it")
     config, labels = imported.config, imported.info["labels"]
-    model = (make_detector if imported.kind.detector else make_classifier)(config, len(labels))
+    model = (make_detector if imported.format.detector else make_classifier)(config, len(labels))
     load_weights(model, CheckpointContents(str(out), 0, imported.info, imported.weights, False))
     checkpoint = tf.train.Checkpoint(
         step=tf.Variable(0, dtype=tf.int64, trainable=False),
@@ -118,10 +135,10 @@ def write_checkpoint(imported: Imported, out: Path) -> str:
         losses=SavedText("[]"),
     )
     target = out.resolve()
-    exists = target.is_dir()  # then it stays: a shell may be in it, or a disk be mounted there
-    above = target if exists else target.parent
-    above.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=above))
+    exists = target.is_dir()  # keep an empty folder: it may be a mount point or a shell's working directory
+    parent = target if exists else target.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
     try:
         folder = temporary / "whole" / CHECKPOINT_FOLDER
         manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1, checkpoint_name="ckpt")
@@ -135,101 +152,110 @@ def write_checkpoint(imported: Imported, out: Path) -> str:
     return str(out / CHECKPOINT_FOLDER / "ckpt-0")
 
 
-def _fitting(
-    source: str, kind: Kind, variant: str, width: float, tensors: Mapping[str, np.ndarray], outputs: int
-) -> tuple[dict[str, Any], NetSpec, list[Rule]]:
-    """The net of the kind that the tensors are of."""
-    found: list[tuple[str, str]] | None = None
-    for changes, spec in kind.specs(variant, width):
-        rules = kind.rules(spec, outputs)
-        faults = find_faults(rules, _without_counters(rules, tensors))
-        if not faults:
-            return changes, spec, rules
-        if found is None or len(faults) < len(found):
-            found = faults
-    assert found
+def _match_net(
+    source: str,
+    weight_format: WeightFormat,
+    variant: str,
+    width: float,
+    tensors: Mapping[str, np.ndarray],
+    outputs: int,
+) -> _Net:
+    """The candidate net without mismatches; CheckpointError lists the fewest mismatches if there is none."""
+    if variant not in weight_format.variants:
+        raise CheckpointError(
+            f"{source} holds {weight_format.title}, which exists as {' or '.join(weight_format.variants)} and not as "
+            f"{variant}{_suggest_net(weight_format, tensors, outputs)}"
+        )
+    fewest: list[tuple[str, str]] = []
+    for settings, spec in weight_format.candidate_nets(variant, width):
+        rules = weight_format.rules(spec, outputs)
+        mismatches = find_mismatches(rules, _without_counters(rules, tensors))
+        if not mismatches:
+            return _Net(settings, spec, rules)
+        if not fewest or len(mismatches) < len(fewest):
+            fewest = mismatches
     raise CheckpointError(
-        f"{source} holds {kind.title}, but not {variant} at width {width:g}{_other_net(kind, tensors)}; "
-        f"{len(found)} tensors don't fit: {describe_faults(found)}"
+        f"{source} holds {weight_format.title}, but not {variant} at width {width:g}"
+        f"{_suggest_net(weight_format, tensors, outputs)}; {len(fewest)} tensors do not fit: "
+        f"{describe_mismatches(fewest)}"
     )
 
 
-def _other_net(kind: Kind, tensors: Mapping[str, np.ndarray]) -> str:
-    """How to say what it is, for the end of a sentence; "" where that isn't known either."""
-    outputs = _outputs(kind, tensors)
-    for variant in kind.variants:
-        for width in WIDTHS:
-            for _, spec in kind.specs(variant, width):
-                rules = kind.rules(spec, outputs)
-                if not find_faults(rules, _without_counters(rules, tensors)):
+def _suggest_net(weight_format: WeightFormat, tensors: Mapping[str, np.ndarray], outputs: int) -> str:
+    """The end of a message that names the flags of the net that fits; "" if none does."""
+    for variant in weight_format.variants:
+        for width in PUBLISHED_WIDTHS:
+            for _, spec in weight_format.candidate_nets(variant, width):
+                rules = weight_format.rules(spec, outputs)
+                if not find_mismatches(rules, _without_counters(rules, tensors)):
                     return f"; it fits --variant {variant} --width {width:g}"
     return ""
 
 
-def _outputs(kind: Kind, tensors: Mapping[str, np.ndarray]) -> int:
-    """Outputs of the last layer, a detector's for one anchor with the background; or the usual ones."""
-    last = tensors.get(kind.classifier)
-    if last is None or last.ndim != 1 or not last.size:
-        return 91 if kind.detector else 1000
-    return max(1, last.size // kind.detector.anchors) if kind.detector else last.size
+def _count_outputs(weight_format: WeightFormat, tensors: Mapping[str, np.ndarray]) -> int:
+    """The number of class scores, of a detector per anchor and with the background; the usual number if unknown."""
+    bias = tensors.get(weight_format.output_bias)
+    detector = weight_format.detector
+    if bias is None or bias.ndim != 1 or not bias.size:
+        return 91 if detector else 1000
+    return max(1, bias.size // detector.anchors) if detector else bias.size
 
 
 def _without_counters(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Without the counters of batch norms that the net has."""
-    known = {rule.theirs.rpartition(".")[0] + COUNTER for rule in rules if rule.theirs.endswith(".running_mean")}
-    return {name: tensor for name, tensor in tensors.items() if name not in known}
+    """The tensors without the batch counters of the net's batch norms."""
+    counters = {
+        rule.theirs.rpartition(".")[0] + BATCH_COUNTER for rule in rules if rule.theirs.endswith(".running_mean")
+    }
+    return {name: tensor for name, tensor in tensors.items() if name not in counters}
 
 
-def _take_counters(tensors: Mapping[str, np.ndarray]) -> int | dict[str, int] | None:
-    """What PyTorch counted: one number where all batch norms say the same, and the way back needs no more."""
-    counters = {name: int(tensor) for name, tensor in tensors.items() if name.endswith(COUNTER) and not tensor.shape}
+def _batches_tracked(tensors: Mapping[str, np.ndarray]) -> int | dict[str, int] | None:
+    """PyTorch's batch counters: one number if all batch norms have the same; the export of a state dict needs them."""
+    counters = {
+        name: int(tensor) for name, tensor in tensors.items() if name.endswith(BATCH_COUNTER) and not tensor.shape
+    }
     norms = sum(name.endswith(".running_mean") for name in tensors)
     values = set(counters.values())
     return (values.pop() if len(values) == 1 and len(counters) == norms else counters) if counters else None
 
 
-def _select_outputs(
-    kind: Kind, weights: dict[str, np.ndarray], kept: np.ndarray, outputs: int
+def _keep_outputs(
+    weight_format: WeightFormat, weights: dict[str, np.ndarray], kept: np.ndarray, outputs: int
 ) -> dict[str, np.ndarray]:
-    """The weights with the last layer's outputs of the classes alone."""
+    """The weights with only the outputs `kept` in the last layer."""
     if len(kept) == outputs:
         return weights
-    last = f"{HEADS_SCOPE}/ClassPredictor/" if kind.detector else f"{SCOPE}/{LOGITS}/"
-    anchors = kind.detector.anchors if kind.detector else 1
-    for name in [name for name in weights if name.startswith(last)]:
+    last_layer = f"{HEADS_SCOPE}/ClassPredictor/" if weight_format.detector else f"{SCOPE}/{LOGITS}/"
+    anchors = weight_format.detector.anchors if weight_format.detector else 1
+    for name in [name for name in weights if name.startswith(last_layer)]:
         *leading, _ = weights[name].shape
         by_anchor = weights[name].reshape(*leading, anchors, outputs)[..., kept]
         weights[name] = np.ascontiguousarray(by_anchor.reshape(*leading, anchors * len(kept)))
     return weights
 
 
-def _configuration(
-    source: str,
-    kind: Kind,
-    variant: str,
-    width: float,
-    changes: dict[str, Any],
-    spec: NetSpec,
-    image_size: int | None,
-    assignments: Iterable[str],
-) -> Config:
-    size = image_size or (kind.detector.image_size if kind.detector else spec.image_size)
+def _config_tree(
+    weight_format: WeightFormat, variant: str, width: float, net: _Net, image_size: int | None
+) -> dict[str, Any]:
+    detector = weight_format.detector
+    size = image_size or (detector.image_size if detector else net.spec.image_size)
     tree: dict[str, Any] = {
-        "task": "coco" if kind.detector else "imagenet",
-        "model": {"variant": variant, "width": width, "net": changes},
-        "data": {"image_size": size, **kind.preprocessing(width, size)},
+        "task": "coco" if detector else "imagenet",
+        "model": {"variant": variant, "width": width, "net": net.settings},
+        "data": {"image_size": size, **weight_format.preprocessing(width, size)},
     }
-    if kind.detector:
+    if detector:
         tree["detection"] = {
-            "family": kind.detector.name,
-            "pyramid_norm": kind.detector.fpn_norm,
-            "pyramid_activation": kind.detector.fpn_activation,
+            "family": detector.name,
+            "pyramid_norm": detector.fpn_norm,
+            "pyramid_activation": detector.fpn_activation,
         }
-    return load_config(base=tree, base_name=source, assignments=assignments)
+    return tree
 
 
 def _sha256(source: str) -> str:
-    prefix = find_tensorflow(Path(source))
+    """The digest of a file, or of all data files of a TensorFlow checkpoint."""
+    prefix = find_tensorflow_checkpoint(Path(source))
     paths = sorted(Path(prefix).parent.glob(f"{Path(prefix).name}.data-*")) if prefix else [Path(source)]
     digest = hashlib.sha256()
     for path in paths:

@@ -1,4 +1,4 @@
-"""The names that torchvision, timm and the TPU code give to the layers of a net (no TensorFlow)."""
+"""The layer names of torchvision, timm and the official TPU code (no TensorFlow)."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from mnasnet_cli.nets.architecture import BlockSpec, NetSpec, block_specs
 from mnasnet_cli.nets.spec import convolutions
 from mnasnet_cli.weights.rules import TF_LAYERS, TORCH, Rule, layer_rules
 
-Layers = dict[str, tuple[str, str]]
+Layers = dict[str, tuple[str, str]]  # our scope → (convolution, batch norm)
 STEM, HEAD, LOGITS = "Conv", "Conv_1", "Conv2d_1c_1x1"
 
 
 def numbered_blocks(spec: NetSpec) -> Iterator[tuple[int, int, BlockSpec]]:
-    """Yields (stage, repeat, block), both counted from 0."""
-    places = [(stage, repeat) for stage, row in enumerate(spec.stages) for repeat in range(row.repeats)]
-    for (stage, repeat), block in zip(places, block_specs(spec), strict=True):
+    """Yields (stage, repeat, block) for every block; stage and repeat are counted from 0."""
+    positions = [(stage, repeat) for stage, row in enumerate(spec.stages) for repeat in range(row.repeats)]
+    for (stage, repeat), block in zip(positions, block_specs(spec), strict=True):
         yield stage, repeat, block
 
 
-def torchvision_rules(spec: NetSpec, classes: int) -> list[Rule]:
-    """`MNASNet`: stem and first block lie flat in `layers`, then come a stack per stage and the head."""
+def torchvision_rules(spec: NetSpec, outputs: int) -> list[Rule]:
+    """Rules for `MNASNet`: `layers` lists the layers of stem and first block, a module per stage, and the head."""
     layers: Layers = {STEM: ("layers.0", "layers.1"), LOGITS: ("classifier.1", "")}
     for stage, repeat, block in numbered_blocks(spec):
         if stage == 0:
             layers[f"{block.scope}/depthwise"] = ("layers.3", "layers.4")
             layers[f"{block.scope}/project"] = ("layers.6", "layers.7")
             continue
-        within = f"layers.{stage + 7}.{repeat}.layers"
-        for part, number in (("expand", 0), ("depthwise", 3), ("project", 6)):
-            layers[f"{block.scope}/{part}"] = (f"{within}.{number}", f"{within}.{number + 1}")
+        prefix = f"layers.{stage + 7}.{repeat}.layers"
+        for part, index in (("expand", 0), ("depthwise", 3), ("project", 6)):
+            layers[f"{block.scope}/{part}"] = (f"{prefix}.{index}", f"{prefix}.{index + 1}")
     head = len(spec.stages) + 7
     layers[HEAD] = (f"layers.{head}", f"layers.{head + 1}")
-    return layer_rules(convolutions(spec, classes), layers, TORCH, LOGITS)
+    return layer_rules(convolutions(spec, outputs), layers, TORCH, LOGITS)
 
 
-def timm_rules(spec: NetSpec, classes: int) -> list[Rule]:
-    """`EfficientNet`: blocks.STAGE.REPEAT, with other names in blocks that don't expand."""
+def timm_rules(spec: NetSpec, outputs: int) -> list[Rule]:
+    """Rules for `EfficientNet`: blocks.STAGE.REPEAT. Blocks without expansion name their layers differently."""
     layers: Layers = {STEM: ("conv_stem", "bn1"), HEAD: ("conv_head", "bn2"), LOGITS: ("classifier", "")}
     for stage, repeat, block in numbered_blocks(spec):
         if block.has_expansion:
@@ -50,27 +50,27 @@ def timm_rules(spec: NetSpec, classes: int) -> list[Rule]:
         parts["se_block/excitation_expand"] = ("se.conv_expand", "")
         for part, (conv, norm) in parts.items():
             layers[f"{block.scope}/{part}"] = (f"blocks.{stage}.{repeat}.{conv}", f"blocks.{stage}.{repeat}.{norm}")
-    return layer_rules(convolutions(spec, classes), layers, TORCH, LOGITS)
+    return layer_rules(convolutions(spec, outputs), layers, TORCH, LOGITS)
 
 
-def tpu_rules(spec: NetSpec, classes: int) -> list[Rule]:
-    """`MnasNetModel`, in the names of `tpu_tensors`: layers of a kind are counted within their block."""
+def tpu_rules(spec: NetSpec, outputs: int) -> list[Rule]:
+    """Rules for `MnasNetModel` with the names of `tpu_tensors`: layers of one type are counted within their block."""
     layers: Layers = {
         STEM: ("mnas_stem/conv2d", "mnas_stem/batch_normalization"),
         HEAD: ("mnas_head/conv2d", "mnas_head/batch_normalization"),
         LOGITS: ("mnas_head/dense", ""),
     }
     for number, (_, _, block) in enumerate(numbered_blocks(spec)):
-        within = f"mnas_blocks_{number}"
-        norms = [f"{within}/{_counted('batch_normalization', place)}" for place in range(3)]
-        convs = [f"{within}/{_counted('conv2d', place)}" for place in range(2)]
+        prefix = f"mnas_blocks_{number}"
+        norms = [f"{prefix}/{_numbered('batch_normalization', index)}" for index in range(3)]
+        convs = [f"{prefix}/{_numbered('conv2d', index)}" for index in range(2)]
         if block.has_expansion:
             layers[f"{block.scope}/expand"] = (convs.pop(0), norms.pop(0))
-        layers[f"{block.scope}/depthwise"] = (f"{within}/depthwise_conv2d", norms[0])
+        layers[f"{block.scope}/depthwise"] = (f"{prefix}/depthwise_conv2d", norms[0])
         layers[f"{block.scope}/project"] = (convs[0], norms[1])
-        for place, part in enumerate(("reduce", "expand")):
-            layers[f"{block.scope}/se_block/excitation_{part}"] = (f"{within}/se/{_counted('conv2d', place)}", "")
-    return layer_rules(convolutions(spec, classes), layers, TF_LAYERS, LOGITS)
+        for index, part in enumerate(("reduce", "expand")):
+            layers[f"{block.scope}/se_block/excitation_{part}"] = (f"{prefix}/se/{_numbered('conv2d', index)}", "")
+    return layer_rules(convolutions(spec, outputs), layers, TF_LAYERS, LOGITS)
 
 
 _TPU_NAME = re.compile(
@@ -80,27 +80,27 @@ _TPU_NAME = re.compile(
 
 
 def tpu_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Tensors of the TPU code under names that don't depend on the TensorFlow that wrote them.
+    """Renames tensors of the TPU code so that the names do not depend on the TensorFlow release that saved them.
 
-    Keras' layers count through the whole program or within a scope, and put the model's name before theirs or not; so
-    `mnasnet-a1/mnas_net_model/mnas_blocks_2/conv2d_4/kernel` and `mnasnet-a1/mnas_blocks_2/conv2d_1/kernel` are both
-    `mnas_blocks_2/conv2d_1/kernel`: the second of its kind in the block. A name that is no such layer's is kept.
+    Keras counts layers within a scope or through the whole program, and may put the model's name in front. For example,
+    `mnasnet-a1/mnas_net_model/mnas_blocks_2/conv2d_4/kernel` and `mnasnet-a1/mnas_blocks_2/conv2d_1/kernel` both become
+    `mnas_blocks_2/conv2d_1/kernel`: the second conv2d of the block. Other names are kept.
     """
     matches = {name: _TPU_NAME.search(name) for name in tensors}
     numbers: dict[tuple[str, str], set[int]] = {}
     for match in matches.values():
         if match:
             numbers.setdefault((match["scope"], match["layer"]), set()).add(int(match["number"] or 0))
-    found = {}
+    renamed = {}
     for name, tensor in tensors.items():
         match = matches[name]
         if match:
-            place = sorted(numbers[match["scope"], match["layer"]]).index(int(match["number"] or 0))
-            ours = f"{match['scope']}/{_counted(match['layer'], place)}/{match['part']}"
-            name = name if ours in found else ours  # two of one name: one of them is no part of the net
-        found[name] = tensor
-    return found
+            index = sorted(numbers[match["scope"], match["layer"]]).index(int(match["number"] or 0))
+            short = f"{match['scope']}/{_numbered(match['layer'], index)}/{match['part']}"
+            name = name if short in renamed else short  # of two tensors with one short name, one is not in the net
+        renamed[name] = tensor
+    return renamed
 
 
-def _counted(layer: str, place: int) -> str:
-    return f"{layer}_{place}" if place else layer
+def _numbered(layer: str, index: int) -> str:
+    return f"{layer}_{index}" if index else layer

@@ -1,7 +1,7 @@
-"""Where others published weights of these nets, with what they say of them (no TensorFlow).
+"""Published weights of these nets: URLs, accuracies, licences and checksums (no TensorFlow).
 
-A checksum stands here only where its publisher gave one. The file names of torchvision and of timm's releases end with
-the first digits of their SHA-256, which is PyTorch's custom; the model hub shows that of every large file.
+A checksum is listed only if its publisher gave it. The file names of torchvision and of timm's releases end with the
+first digits of their SHA-256; the model hub shows the SHA-256 of every large file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mnasnet_cli.errors import ConfigError, nearest
 
 @dataclasses.dataclass(frozen=True)
 class WebFile:
-    """``sha256`` is in hex: all 64 digits or as many of the first as are known; None where none was published."""
+    """A file to download. ``sha256`` is in hex, whole or its first digits; None if none was published."""
 
     url: str
     sha256: str | None = None
@@ -21,15 +21,15 @@ class WebFile:
 
 @dataclasses.dataclass(frozen=True)
 class PublishedWeights:
-    """A trained net that can be had; accuracies are its publisher's, as fractions in [0, 1].
+    """A trained net. Accuracies are the publisher's, as fractions in [0, 1].
 
     Attributes:
-      name: what `mnasnet import` knows it by, "publisher/their name".
-      file: preferred; ``others`` hold the same weights.
-      image_size: side of the images that it was trained and scored at, px.
-      top1, top5: on ImageNet's validation images; None for a detector, and where none was published.
-      average_precision: of a detector, on COCO's val2017.
-      direct: False where the address shows a page on which a person has to press a button.
+      name: the name for `mnasnet import`, "publisher/their name".
+      file: the preferred file; ``others`` hold the same weights.
+      image_size: side of the training and evaluation images in px.
+      top1, top5: on the ImageNet validation set; None for a detector, and if not published.
+      average_precision: of a detector on COCO val2017.
+      direct: False if the URL is a web page with a download button.
     """
 
     name: str
@@ -51,20 +51,25 @@ class PublishedWeights:
 
 
 def find_weights(name: str) -> PublishedWeights:
-    """The published weights of a name; ConfigError where there are none."""
+    """The published weights with this name.
+
+    Raises:
+      ConfigError: there are none.
+    """
     by_name = {weights.name: weights for weights in WEIGHTS}
     if name not in by_name:
-        raise ConfigError(f"no published weights are called '{name}'{nearest(name, by_name) or '; see mnasnet models'}")
+        suggestion = nearest(name, by_name) or "; `mnasnet models` lists them"
+        raise ConfigError(f"no published weights are called '{name}'{suggestion}")
     return by_name[name]
 
 
 def known_sha256(url: str) -> str | None:
-    """The published checksum of an address, as far as it is known."""
+    """The published checksum of a URL; None if it is unknown."""
     files = (file for weights in WEIGHTS for file in (weights.file, *weights.others))
     return next((file.sha256 for file in files if file.url == url), None)
 
 
-# ---- torchvision: symmetric padding; the licence is the library's. -------------------------------------------------
+# ---- torchvision: symmetric padding; the licence of the library. ---------------------------------------------------
 
 
 def _torchvision(name: str, width: float, file: str, top1: float, top5: float) -> PublishedWeights:
@@ -88,7 +93,7 @@ _TORCHVISION = (
     _torchvision("mnasnet0_5", 0.5, "mnasnet0.5_top1_67.823-3ffadce67e.pth", 0.67734, 0.8749),
 )
 
-# ---- timm: the same weights on the model hub (safetensors) and in the releases of its repository (pickles). --------
+# ---- timm: the same weights on the model hub (safetensors) and in the releases of its repository (pickle). ---------
 
 _HUB = "https://huggingface.co/timm"
 _RELEASES = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights"
@@ -158,7 +163,7 @@ _TIMM = (
     ),
 )
 
-# ---- The authors' own: TPU checkpoints, a tar archive each; no checksums were published. ---------------------------
+# ---- The authors of the paper: TPU checkpoints in tar archives; no checksums were published. -----------------------
 
 _TPU_BUCKET = "https://storage.googleapis.com/cloud-tpu-checkpoints/mnasnet"
 
@@ -195,7 +200,7 @@ _TPU = (
     _tpu("mnasnet-a1_d1.0_i160", 1.0, 160, 0.72, 0.905),
     _tpu("mnasnet-a1_d0.75_i160", 0.75, 160, 0.701, 0.893),
     _tpu("mnasnet-a1_d0.5_i160", 0.5, 160, 0.649, 0.858),
-    # The table gives its top-1 twice, as 52.3 and as 59.3; only the second lies between those of its neighbours.
+    # The source gives its top-1 as 52.3 and as 59.3; only 59.3 lies between the values of the neighbouring rows.
     _tpu("mnasnet-a1_d0.35_i160", 0.35, 160, 0.593, 0.815),
     _tpu("mnasnet-a1_d1.4_i128", 1.4, 128, 0.725, 0.906),
     _tpu("mnasnet-a1_d1.0_i128", 1.0, 128, 0.693, 0.889),
@@ -209,7 +214,7 @@ _TPU = (
     _tpu("mnasnet-a1_d0.35_i96", 0.35, 96, 0.493, 0.734),
 )
 
-# ---- The TF-Slim port of 2019: its archives lie on a drive that asks before it gives. ------------------------------
+# ---- The TF-Slim port of 2019: its archives are on a drive that asks for confirmation. -----------------------------
 
 _PORT = {
     "width": 1.0,

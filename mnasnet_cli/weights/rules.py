@@ -1,4 +1,7 @@
-"""Rules between names and shapes of our nets and those of others, read in both directions (no TensorFlow)."""
+"""Conversion between our tensor names and layouts and those of other libraries, in both directions.
+
+Needs no TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ import numpy as np
 from mnasnet_cli.nets.spec import ConvShape
 
 SCOPE = "Mnasnet"
-COUNTER = ".num_batches_tracked"  # what PyTorch's batch norm keeps beside its statistics
+BATCH_COUNTER = ".num_batches_tracked"  # PyTorch's batch norm stores it beside its statistics
 
-# How a tensor's axes lie elsewhere: theirs are ours in this order. A dense layer's kernel has no positions, so that its
-# two axes of size 1 are left out.
+# Layout → our axes in the order of the other library. A dense layer's kernel has no spatial axes, so our two axes of
+# size 1 are left out.
 _AXES: dict[str, tuple[int, ...]] = {
     "same": (),
     "torch": (3, 2, 0, 1),  # [k, k, in, out] to [out, in, k, k]
@@ -26,7 +29,13 @@ _AXES: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """One tensor: our name and shape, the other's name, and how its axes lie there (a key of `_AXES`)."""
+    """The conversion of one tensor.
+
+    Attributes:
+      ours, theirs: its name here and in the other library.
+      shape: its shape here.
+      layout: the order of its axes there, a key of `_AXES`.
+    """
 
     ours: str
     theirs: str
@@ -53,16 +62,21 @@ class Rule:
 
 @dataclass(frozen=True)
 class Naming:
-    """How a library names the parts of a layer: `joiner` stands between the layer and the part."""
+    """How a library names the tensors of a layer.
+
+    Attributes:
+      joiner: stands between the names of layer and tensor.
+      kernel, depthwise, bias: names of tensors.
+      norm: slim's names of the batch norm tensors → the library's.
+      layouts: "kernel", "depthwise" or "dense" → a key of `_AXES`; "same" if left out.
+    """
 
     joiner: str
     kernel: str
     depthwise: str
     bias: str
     norm: Mapping[str, str]
-    """Slim's names of batch norm's parts → theirs."""
     layouts: Mapping[str, str] = field(default_factory=dict)
-    """"kernel", "depthwise" and "dense" → a key of `_AXES`; "same" where left out."""
 
 
 TORCH = Naming(
@@ -79,7 +93,7 @@ TF_LAYERS = Naming(
     kernel="kernel",
     depthwise="depthwise_kernel",
     bias="bias",
-    norm={part: part for part in ("gamma", "beta", "moving_mean", "moving_variance")},
+    norm={name: name for name in ("gamma", "beta", "moving_mean", "moving_variance")},
     layouts={"dense": "dense"},
 )
 
@@ -87,50 +101,52 @@ TF_LAYERS = Naming(
 def layer_rules(
     convolutions: Iterable[ConvShape], layers: Mapping[str, tuple[str, str]], naming: Naming, dense: str
 ) -> list[Rule]:
-    """The rules of a net's convolutions.
+    """The rules for a net's convolutions.
 
     Args:
-      layers: scope of ours → names of their convolution and their batch norm.
-      dense: scope of the convolution that is a dense layer there.
+      layers: our scope → the library's names of the convolution and its batch norm.
+      dense: our scope of the convolution that is a dense layer in the library.
     """
     rules = []
     for conv in convolutions:
         theirs, norm = layers[conv.scope]
-        kind = "depthwise" if conv.scope.endswith("depthwise") else "dense" if conv.scope == dense else "kernel"
         ours = f"{SCOPE}/{conv.scope}"
-        kernel = f"{ours}/depthwise_weights" if kind == "depthwise" else f"{ours}/weights"
-        part = naming.depthwise if kind == "depthwise" else naming.kernel
-        rules.append(Rule(kernel, theirs + naming.joiner + part, conv.kernel, naming.layouts.get(kind, "same")))
+        depthwise = conv.scope.endswith("depthwise")
+        role = "depthwise" if depthwise else "dense" if conv.scope == dense else "kernel"
+        our_kernel = f"{ours}/depthwise_weights" if depthwise else f"{ours}/weights"
+        their_kernel = naming.depthwise if depthwise else naming.kernel
+        layout = naming.layouts.get(role, "same")
+        rules.append(Rule(our_kernel, theirs + naming.joiner + their_kernel, conv.kernel, layout))
         if conv.normalized:
-            for name, part in naming.norm.items():
-                rules.append(Rule(f"{ours}/BatchNorm/{name}", norm + naming.joiner + part, (conv.channels,)))
+            for our_name, their_name in naming.norm.items():
+                rules.append(Rule(f"{ours}/BatchNorm/{our_name}", norm + naming.joiner + their_name, (conv.channels,)))
         else:
             rules.append(Rule(f"{ours}/biases", theirs + naming.joiner + naming.bias, (conv.channels,)))
     return rules
 
 
-def find_faults(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
-    """(name, what is wrong): what keeps tensors from being those of the rules, in names, shapes or numbers."""
-    wanted = {rule.theirs: rule.their_shape for rule in rules}
-    faults = [(name, "missing") for name in wanted if name not in tensors]
-    faults += [(name, "not in the net") for name in tensors if name not in wanted]
-    for name, shape in wanted.items():
+def find_mismatches(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
+    """(name, problem) for each tensor whose name, shape, type or values do not fit the rules."""
+    expected = {rule.theirs: rule.their_shape for rule in rules}
+    mismatches = [(name, "missing") for name in expected if name not in tensors]
+    mismatches += [(name, "not in the net") for name in tensors if name not in expected]
+    for name, shape in expected.items():
         tensor = tensors.get(name)
         if tensor is None:
             continue
         if tensor.shape != shape:
-            faults.append((name, f"shape {list(tensor.shape)} instead of {list(shape)}"))
+            mismatches.append((name, f"shape {list(tensor.shape)} instead of {list(shape)}"))
         elif tensor.dtype.kind != "f":
-            faults.append((name, f"{tensor.dtype} instead of floating point numbers"))
+            mismatches.append((name, f"{tensor.dtype} instead of floating point"))
         elif not np.isfinite(tensor).all():
-            faults.append((name, "numbers that are not finite"))
-    return faults
+            mismatches.append((name, "values that are not finite"))
+    return mismatches
 
 
-def describe_faults(faults: Iterable[tuple[str, str]]) -> str:
-    """All of them in one line; parts of a layer with the same fault stand together, as in `bn1.{weight,bias}`."""
+def describe_mismatches(mismatches: Iterable[tuple[str, str]]) -> str:
+    """All mismatches in one line. Tensors of a layer with the same problem are grouped, as in `bn1.{weight,bias}`."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for name, problem in faults:
+    for name, problem in mismatches:
         layer, part = re.fullmatch(r"(.*[./])?([^./]*)", name).groups("")  # type: ignore[union-attr]
         groups.setdefault((layer, problem), []).append(part)
     named = []
@@ -139,11 +155,11 @@ def describe_faults(faults: Iterable[tuple[str, str]]) -> str:
     return "; ".join(named)
 
 
-def take(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors by our names, in our layout and as float32; `find_faults` found none."""
+def to_our_weights(rules: Iterable[Rule], tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Converts tensors without mismatches to our names and layouts, as float32."""
     return {rule.ours: rule.to_ours(tensors[rule.theirs]).astype(np.float32, copy=False) for rule in rules}
 
 
-def give(rules: Iterable[Rule], weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our weights by their names and in their layout: the way back of `take`."""
+def to_their_tensors(rules: Iterable[Rule], weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Converts our weights to the other library's names and layouts: the inverse of `to_our_weights`."""
     return {rule.theirs: rule.to_theirs(weights[rule.ours]) for rule in rules}

@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.commands.import_ import settings_of_export
+from mnasnet_cli.commands.import_ import exported_settings
 from mnasnet_cli.export.parity import TOLERANCES
 from mnasnet_cli.export.sample_images import generated_image
 from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, read_manifest
@@ -60,11 +60,11 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
 
 @pytest.mark.parametrize("name", ["", "model.ckpt"])
 def test_a_slim_checkpoint_comes_back_with_its_preprocessing(exported_classifier, name):
-    found, net = settings_of_export(exported_classifier / "slim-checkpoint" / name)
+    found, net = exported_settings(exported_classifier / "slim-checkpoint" / name)
     assert net == {}
     assert (found["image_size"], found["antialias"], found["crop_fraction"]) == (32, True, 0.875)
-    assert settings_of_export(exported_classifier / "frozen" / "model.pb") == ({}, {})
-    assert settings_of_export(exported_classifier / "elsewhere") == ({}, {})
+    assert exported_settings(exported_classifier / "frozen" / "model.pb") == ({}, {})
+    assert exported_settings(exported_classifier / "elsewhere") == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_slim_checkpoint_comes_back_with_its_preprocessing(exported_classifier
 )
 def test_odd_manifests_beside_weights_say_nothing(tmp_path, manifest):
     (tmp_path / MANIFEST_FILE).write_bytes(manifest)
-    assert settings_of_export(tmp_path / "model.safetensors") == ({}, {})
+    assert exported_settings(tmp_path / "model.safetensors") == ({}, {})
 
 
 def test_nothing_else_is_left(exported):

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from foreign import WIDTH, state_dict, write_safetensors
 from made_models import make_checkpoint
+from weight_files import WIDTH, state_dict, write_safetensors
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.weights.tensor_files import read_tensors

@@ -22,7 +22,7 @@ from mnasnet_cli.checkpoints.reader import read_checkpoint
 from mnasnet_cli.checkpoints.restoring import config_of, load_weights
 from mnasnet_cli.export.state_dict import export_state_dict
 from mnasnet_cli.models.classifier import make_classifier
-from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
+from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 from mnasnet_cli.weights.tensor_files import read_tensors
 
 TOLERANCE = 5e-5  # of the largest logit
@@ -31,7 +31,7 @@ TOLERANCE = 5e-5  # of the largest logit
 def compare(folder: Path, name: str, library: str, variant: str, width: float) -> float:
     """The largest difference of the logits at any size, relative to the largest logit."""
     changes = ["model.net.padding=same", "model.net.batch_norm_epsilon=1e-3"] if name.endswith("-same") else []
-    imported = read_foreign(str(folder / f"{name}.safetensors"), variant, width, assignments=changes)
+    imported = import_weights(str(folder / f"{name}.safetensors"), variant, width, assignments=changes)
     with tempfile.TemporaryDirectory() as temporary:
         prefix = write_checkpoint(imported, Path(temporary) / "model")
         contents = read_checkpoint(prefix)

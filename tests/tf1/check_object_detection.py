@@ -62,19 +62,19 @@ def write_detector(folder: Path, source: Path, size: int) -> None:
 
     from mnasnet_cli.checkpoints.reader import read_checkpoint
     from mnasnet_cli.inference.checkpoint import CheckpointRunner
-    from mnasnet_cli.weights.class_lists import COCO, known_classes
-    from mnasnet_cli.weights.formats import KINDS
-    from mnasnet_cli.weights.importing import Imported
+    from mnasnet_cli.weights.class_lists import COCO, builtin_classes
+    from mnasnet_cli.weights.formats import FORMATS
+    from mnasnet_cli.weights.importing import ImportedWeights
     from mnasnet_cli.weights.importing import write_checkpoint as write_imported
 
     config = detector_config("b1-2019", size, family="retinanet", channels=256, depth=4)
     data = config.data.model_copy(update={"mean": (127.5,) * 3, "deviation": (127.5,) * 3})  # the API's own
     config = config.model_copy(update={"data": data})
-    contents = read_checkpoint(make_checkpoint(folder / "drawn", config, known_classes(COCO)[0]))
+    contents = read_checkpoint(make_checkpoint(folder / "drawn", config, builtin_classes(COCO)[0]))
     # 256 channels add up: without this nearly all scores would be 1.0, and the order of the boxes up to chance.
     small = {name: value * 0.05 for name, value in contents.weights.items() if name.endswith("Predictor/weights")}
-    (kind,) = (kind for kind in KINDS if kind.name == "object-detection")
-    imported = Imported(kind, config, contents.info, {**contents.weights, **small})
+    (weight_format,) = (one for one in FORMATS if one.name == "object-detection")
+    imported = ImportedWeights(weight_format, config, contents.info, {**contents.weights, **small})
     prefix = write_imported(imported, folder / "detector")
     out = folder / "detector-export"
     _mnasnet("export", prefix, "--format", "slim-checkpoint", "--out", out, "--parity-images", "1")

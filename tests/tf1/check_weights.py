@@ -33,10 +33,10 @@ def difference(found: np.ndarray, expected: np.ndarray) -> float:
 def load(checkpoint: Path, variant: str, **options: Any) -> Any:
     """Imports a checkpoint and loads the result as every command does."""
     from mnasnet_cli.inference.model import load_model
-    from mnasnet_cli.weights.importing import read_foreign, write_checkpoint
+    from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
-        imported = read_foreign(str(checkpoint), variant, **options)
+        imported = import_weights(str(checkpoint), variant, **options)
         return load_model(write_checkpoint(imported, Path(folder) / "model"))
 
 

@@ -1,4 +1,4 @@
-"""Downloads against a server on loopback that misbehaves in every way that servers do."""
+"""Downloads from a server on loopback with all faults that servers have."""
 
 # ruff: noqa: F811 - the fixture `server` is imported
 
@@ -7,75 +7,74 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import socket
-import urllib.request
 from pathlib import Path
 
 import pytest
 from web_server import CONTENT, OTHER, SHA256, Server, server  # noqa: F401 - a fixture
 
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
-from mnasnet_cli.weights import download as module
 from mnasnet_cli.weights import http
 from mnasnet_cli.weights.download import cache_folder, download
 
 
-def names(folder: Path) -> list[str]:
+def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("sha256", [None, SHA256, SHA256[:8], SHA256.upper()])
-def test_a_whole_file(server: Server, tmp_path: Path, sha256: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_complete_download(
+    server: Server, tmp_path: Path, sha256: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = download(server.url, tmp_path / "new" / "folder", sha256=sha256)
     assert path == tmp_path / "new" / "folder" / "net-1.pth"
     assert path.read_bytes() == CONTENT
-    assert names(path.parent) == ["net-1.pth"]
-    assert "download net-1.pth: 1,024,000 bytes in" in capsys.readouterr().err
+    assert files(path.parent) == ["net-1.pth"]
+    assert "net-1.pth: 1,024,000 bytes" in capsys.readouterr().err
     assert download(server.url, path.parent, sha256=sha256) == path
-    assert len(server.seen) == 1  # the second time it was there
+    assert len(server.seen) == 1  # the second call reuses the file
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_goes_on_where_the_connection_was_cut(server: Server, tmp_path: Path, chunked: bool) -> None:
+def test_continues_after_a_cut_connection(server: Server, tmp_path: Path, chunked: bool) -> None:
     server.cuts, server.chunked = [300_000, 100_000, 200_000], chunked
     assert download(server.url, tmp_path, sha256=SHA256).read_bytes() == CONTENT
     assert [seen.get("Range") for seen in server.seen] == [None, "bytes=300000-", "bytes=400000-", "bytes=600000-"]
     assert {seen["If-Range"] for seen in server.seen[1:]} == {'"one"'}
 
 
-def test_a_server_that_knows_no_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_whole_file_again(server: Server, tmp_path: Path) -> None:
     server.cuts, server.ranges = [300_000, 500_000], False
     assert download(server.url, tmp_path).read_bytes() == CONTENT
     assert len(server.seen) == 3
 
 
-def test_without_a_mark_nobody_could_tell_what_the_rest_belongs_to(server: Server, tmp_path: Path) -> None:
+def test_without_a_validator_the_download_starts_over(server: Server, tmp_path: Path) -> None:
     server.cuts, server.etag = [300_000], None
     assert download(server.url, tmp_path).read_bytes() == CONTENT
     assert [seen.get("Range") for seen in server.seen] == [None, None]
 
 
 @pytest.mark.parametrize("etag", ['W/"weak"', None])
-def test_a_date_marks_a_version_too(server: Server, tmp_path: Path, etag: str | None) -> None:
+def test_a_date_is_a_validator(server: Server, tmp_path: Path, etag: str | None) -> None:
     date = "Tue, 24 Nov 2026 10:00:00 GMT"
     server.cuts, server.etag, server.headers = [300_000], etag, {"Last-Modified": date}
     assert download(server.url, tmp_path).read_bytes() == CONTENT
     assert server.seen[1]["If-Range"] == date
 
 
-def test_what_is_kept_serves_a_later_call(server: Server, tmp_path: Path) -> None:
+def test_a_later_call_continues_a_partial_download(server: Server, tmp_path: Path) -> None:
     server.cuts = [300_000, 0, 0, 0]
     with pytest.raises(EnvironmentProblem) as caught:
         download(server.url, tmp_path)
-    assert str(caught.value) == (
-        f"{server.url} could not be downloaded: the connection was cut at 300,000 of 1,024,000 bytes; "
-        "the first 300,000 bytes are kept, start again to go on"
-    )
-    assert names(tmp_path) == ["net-1.pth.part", "net-1.pth.part.mark"]
+    for fact in (server.url, "300,000 of 1,024,000 bytes", "the first 300,000 bytes are kept"):
+        assert fact in str(caught.value)
+    assert files(tmp_path) == ["net-1.pth.part", "net-1.pth.part.mark"]
     server.cuts, server.seen = [], []
     assert download(server.url, tmp_path).read_bytes() == CONTENT
     assert [seen["Range"] for seen in server.seen] == ["bytes=300000-"]
-    assert names(tmp_path) == ["net-1.pth"]
+    assert files(tmp_path) == ["net-1.pth"]
 
 
 def test_a_new_version_on_the_server_starts_over(server: Server, tmp_path: Path) -> None:
@@ -86,125 +85,121 @@ def test_a_new_version_on_the_server_starts_over(server: Server, tmp_path: Path)
     assert download(server.url, tmp_path).read_bytes() == OTHER
 
 
-def test_ended_before_the_whole_file_was_renamed(server: Server, tmp_path: Path) -> None:
+def test_a_complete_partial_file_is_verified_and_renamed(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net-1.pth.part").write_bytes(CONTENT)
     (tmp_path / "net-1.pth.part.mark").write_text('"one"')
     assert download(server.url, tmp_path).read_bytes() == CONTENT
     (tmp_path / "net-1.pth").rename(tmp_path / "net-1.pth.part")
     (tmp_path / "net-1.pth.part.mark").write_text('"one"')
-    server.content = OTHER  # and shorter than what is there, although the mark is the same
+    server.content = OTHER  # shorter than the partial file, with the same ETag
     assert download(server.url, tmp_path).read_bytes() == OTHER
 
 
 @pytest.mark.parametrize("sha256", ["0" * 64, "00000000"])
 def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path, sha256: str) -> None:
-    with pytest.raises(DataError, match=r"is not the file that was published: it has SHA-256 \w+…, expected 00000000"):
+    with pytest.raises(DataError, match=rf"{SHA256[:12]}\w*…, expected 00000000"):
         download(server.url, tmp_path, sha256=sha256)
-    assert names(tmp_path) == []
+    assert files(tmp_path) == []
 
 
-def test_another_file_of_its_name_is_left_alone(server: Server, tmp_path: Path) -> None:
+def test_an_existing_file_with_another_checksum_is_kept(server: Server, tmp_path: Path) -> None:
     (tmp_path / "net-1.pth").write_bytes(b"precious")
-    with pytest.raises(DataError, match="which was there before, has SHA-256"):
+    with pytest.raises(DataError, match=rf"net-1\.pth has SHA-256 \w+…, expected {SHA256[:12]}"):
         download(server.url, tmp_path, sha256=SHA256)
     assert (tmp_path / "net-1.pth").read_bytes() == b"precious"
-    assert names(tmp_path) == ["net-1.pth"]
+    assert files(tmp_path) == ["net-1.pth"]
 
 
-def test_follows_redirections_but_not_to_less_safe_places(server: Server, tmp_path: Path) -> None:
+def test_redirects_to_other_schemes_are_not_followed(server: Server, tmp_path: Path) -> None:
     server.status, server.location = [302], server.url.replace("net-1", "stored/ab12")
     assert download(server.url, tmp_path).name == "net-1.pth"
     for place in ("ftp://127.0.0.1/net.pth", "FILE:///net.pth"):
         server.status, server.location = [302], place
         with pytest.raises(EnvironmentProblem, match=r"not followed|not allowed"):
             download(server.url, tmp_path / "other")
-    assert names(tmp_path / "other") == []
-    request = urllib.request.Request("https://host/net.pth?key=secret")
-    with pytest.raises(EnvironmentProblem, match=r"host/net\.pth leads to http://host/net\.pth, which is less safe"):
-        http._Redirects().redirect_request(request, None, 302, "Found", None, "http://host/net.pth")
+    assert files(tmp_path / "other") == []
 
 
 @pytest.mark.parametrize(("status", "attempts"), [(404, 1), (403, 1), (503, 3)])
-def test_answers_that_are_no_file(server: Server, tmp_path: Path, status: int, attempts: int) -> None:
+def test_error_responses(server: Server, tmp_path: Path, status: int, attempts: int) -> None:
     server.status = [status] * attempts
     with pytest.raises(EnvironmentProblem, match=str(status)):
         download(f"{server.url}?key=secret", tmp_path)
     assert len(server.seen) == attempts
-    assert names(tmp_path) == []
+    assert files(tmp_path) == []
 
 
-def test_busy_servers_are_asked_again(server: Server, tmp_path: Path) -> None:
+def test_busy_servers_are_retried(server: Server, tmp_path: Path) -> None:
     server.status = [503, 429]
     assert download(server.url, tmp_path).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize(
-    ("headers", "message"),
-    [({"Content-Type": "text/html; charset=utf-8"}, "is a web page"), ({"Content-Encoding": "gzip"}, "compressed")],
-)
-def test_pages_are_no_files(server: Server, tmp_path: Path, headers: dict[str, str], message: str) -> None:
+@pytest.mark.parametrize("headers", [{"Content-Type": "text/html; charset=utf-8"}, {"Content-Encoding": "gzip"}])
+def test_web_pages_and_compressed_responses_leave_nothing(
+    server: Server, tmp_path: Path, headers: dict[str, str]
+) -> None:
     server.headers = headers
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=re.escape(server.url)):
         download(server.url, tmp_path)
-    assert names(tmp_path) == []
+    assert files(tmp_path) == []
 
 
-def test_a_server_that_is_not_there(server: Server, tmp_path: Path) -> None:
+def test_a_refused_connection(server: Server, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(EnvironmentProblem, match=r"could not be downloaded: the connection failed \(.*refused"):
+    with pytest.raises(EnvironmentProblem, match=rf"127\.0\.0\.1:{port}/net\.pth .*\(.*refused"):
         download(f"http://127.0.0.1:{port}/net.pth", tmp_path)
-    assert names(tmp_path) == []
+    assert files(tmp_path) == []
 
 
-def test_a_silent_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_never_answers(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(EnvironmentProblem, match="timed out"):
         download(f"http://127.0.0.1:{silent.getsockname()[1]}/net.pth", tmp_path)
 
 
-def test_no_room(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = module.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(EnvironmentProblem, match="has room for 0 MB, but 1 MB are to come"):
+def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.raises(EnvironmentProblem, match=r" 0 MB .* 1 MB"):
         download(server.url, tmp_path)
-    assert names(tmp_path) == []
+    assert files(tmp_path) == []
 
 
-def test_two_at_once(server: Server, tmp_path: Path) -> None:
+def test_two_processes_at_once(server: Server, tmp_path: Path) -> None:
     with open(tmp_path / "net-1.pth.part", "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(EnvironmentProblem, match="another process is downloading"):
+        with pytest.raises(EnvironmentProblem, match=r"another process .*net-1\.pth"):
             download(server.url, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("ftp://host/net.pth", "expected http:// or https://"),
-        ("FILE:///net.pth", "expected http:// or https://"),
-        ("https:///net.pth", "expected http:// or https://"),
+        ("ftp://host/net.pth", "http:// or https://"),
+        ("FILE:///net.pth", "http:// or https://"),
+        ("https:///net.pth", "http:// or https://"),
         ("gs://bucket/a/net.tgz", "https://storage.googleapis.com/bucket/a/net.tgz"),
-        ("https://host/", "does not end with a file's name"),
-        ("https://host/a/%2e%2e", "does not end with a file's name"),
-        ("https://host/a%2Fb", "does not end with a file's name"),
-        ("http://127.0.0.1/a b", "is not an address"),
+        ("https://host/", "file name"),
+        ("https://host/a/%2e%2e", "file name"),
+        ("https://host/a%2Fb", "file name"),
+        ("http://127.0.0.1/a b", "127.0.0.1"),
     ],
 )
-def test_bad_addresses(tmp_path: Path, url: str, message: str) -> None:
+def test_bad_urls(tmp_path: Path, url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         download(url, tmp_path)
-    assert names(tmp_path) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("sha256", ["", "1234567", "no hex!!", "0" * 65])
 def test_bad_checksums(tmp_path: Path, sha256: str) -> None:
-    with pytest.raises(ConfigError, match="is no SHA-256"):
+    with pytest.raises(ConfigError, match=f"{sha256!r}.*SHA-256"):
         download("https://host/net.pth", tmp_path, sha256=sha256)
 
 
-def test_the_cache_keeps_addresses_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_folder_follows_the_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MNASNET_CACHE", str(tmp_path))
     folder = cache_folder("https://hub.example/timm/mnasnet_100.rmsp_in1k/resolve/main/model.safetensors")
     assert folder == tmp_path / "hub.example/timm/mnasnet_100.rmsp_in1k/resolve/main"

@@ -1,49 +1,16 @@
-"""Names and shapes against those that were read from the others' own nets; faults; the way there and back."""
+"""Axis orders by hand, and the description of mismatches."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 import numpy as np
-import pytest
-from foreign import kind_of, state_dict
 
-from mnasnet_cli.weights.formats import find_kind
-from mnasnet_cli.weights.name_maps import tpu_tensors
-from mnasnet_cli.weights.rules import Rule, describe_faults, find_faults, give, take
-
-CASES = [
-    ("torchvision", "b1"),
-    ("timm", "a1"),
-    ("timm", "b1"),
-    ("timm", "small"),
-    ("tpu", "a1"),
-    ("slim", "b1-2019"),
-    ("slim", "d1"),
-]
-
-
-def test_names_and_shapes_are_those_of_the_others(repo):
-    """Written by those libraries themselves: torchvision 0.29, timm 1.0.31 and the TPU code under TensorFlow 1.15."""
-    for name, known in json.loads((repo / "tests/golden/foreign_names.json").read_text()).items():
-        kind = kind_of(known["kind"])
-        _, spec = kind.specs(known["variant"], known["width"])[0]
-        lines = sorted(f"{rule.theirs} {list(rule.their_shape)}" for rule in kind.rules(spec, 1000))
-        assert len(lines) == known["tensors"], name
-        assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == known["sha256"], name
-
-
-@pytest.mark.parametrize(("kind", "variant"), CASES)
-def test_there_and_back_changes_no_bit(kind, variant):
-    tensors = state_dict(kind, variant)
-    assert find_kind("a test", tensors).name == kind
-    _, spec = kind_of(kind).specs(variant, 0.35)[0]
-    rules = kind_of(kind).rules(spec, 6)
-    weights = take(rules, tensors)
-    assert {rule.ours: rule.shape for rule in rules} == {name: value.shape for name, value in weights.items()}
-    back = give(rules, weights)
-    assert all(value.tobytes() == tensors[name].tobytes() for name, value in back.items())
+from mnasnet_cli.weights.rules import (
+    Rule,
+    describe_mismatches,
+    find_mismatches,
+    to_our_weights,
+    to_their_tensors,
+)
 
 
 def test_axes_by_hand():
@@ -58,33 +25,29 @@ def test_axes_by_hand():
     assert ours[0, 2, 1, 0] == depthwise[1, 0, 0, 2]
 
 
-def test_every_fault_is_found_and_all_are_named():
+def test_weights_are_renamed_and_become_float32():
+    rules = [Rule("a", "x", (2,)), Rule("b", "y", (1, 1, 2, 3), "torch-dense")]
+    tensors = {"x": np.array([1, 2], np.float64), "y": np.arange(6, dtype=np.float16).reshape(3, 2)}
+    weights = to_our_weights(rules, tensors)
+    assert {name: (value.shape, value.dtype.name) for name, value in weights.items()} == {
+        "a": ((2,), "float32"),
+        "b": ((1, 1, 2, 3), "float32"),
+    }
+    back = to_their_tensors(rules, weights)
+    assert back.keys() == tensors.keys()
+    np.testing.assert_array_equal(back["y"], tensors["y"])
+
+
+def test_every_mismatch_is_listed():
     rules = [Rule(f"o{part}", f"bn1.{part}", (2,)) for part in ("a", "b", "c", "d", "e", "f")]
     good = np.ones(2, np.float32)
     tensors = {"bn1.a": np.ones(3, np.float32), "bn1.b": np.ones(3, np.float32), "bn1.d": np.array([1, 2])}
     tensors |= {"bn1.e": np.array([1, np.nan], np.float32), "bn1.f": good, "extra": good}
-    assert describe_faults(find_faults(rules, tensors)) == (
-        "bn1.c: missing; extra: not in the net; bn1.{a,b}: shape [3] instead of [2]; "
-        "bn1.d: int64 instead of floating point numbers; bn1.e: numbers that are not finite"
-    )
-
-
-def test_tpu_names_of_any_tensorflow_become_the_same():
-    """TensorFlow 1.12 counts Keras' layers within a scope, 1.15 through the program and below the model's name."""
-    stored = [
-        ("net/mnas_blocks_3/conv2d/kernel", "net/mnas_net_model/mnas_blocks_3/conv2d_9/kernel"),
-        ("net/mnas_blocks_3/conv2d_1/kernel", "net/mnas_net_model/mnas_blocks_3/conv2d_12/kernel"),
-        ("net/mnas_blocks_3/se/conv2d/bias", "net/mnas_net_model/mnas_blocks_3/se/conv2d_10/bias"),
-        ("net/mnas_blocks_3/se/conv2d_1/bias", "net/mnas_net_model/mnas_blocks_3/se/conv2d_11/bias"),
-        (
-            "net/mnas_blocks_3/tpu_batch_normalization_1/gamma",
-            "net/mnas_blocks_3/batch_normalization_1/gamma",
-        ),
-        ("net/mnas_blocks_3/tpu_batch_normalization/gamma", "net/mnas_blocks_3/batch_normalization/gamma"),
-    ]
-    older, newer = (
-        tpu_tensors({names[place]: np.array(number) for number, names in enumerate(stored)}) for place in (0, 1)
-    )
-    assert older == newer
-    assert older["mnas_blocks_3/conv2d_1/kernel"] == 1
-    assert older["mnas_blocks_3/se/conv2d/bias"] == 2
+    mismatches = find_mismatches(rules, tensors)
+    assert [name for name, _ in mismatches] == ["bn1.c", "extra", "bn1.a", "bn1.b", "bn1.d", "bn1.e"]
+    parts = describe_mismatches(mismatches).split("; ")
+    assert [part.partition(":")[0] for part in parts] == ["bn1.c", "extra", "bn1.{a,b}", "bn1.d", "bn1.e"]
+    assert "[3]" in parts[2]
+    assert "[2]" in parts[2]
+    assert "int64" in parts[3]
+    assert not find_mismatches(rules[-1:], {"bn1.f": good})

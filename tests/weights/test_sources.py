@@ -1,4 +1,4 @@
-"""From what `mnasnet import` is given to a path."""
+"""Paths, URLs and published names become local paths."""
 
 # ruff: noqa: F811 - the fixture `server` is imported
 
@@ -8,13 +8,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from test_archive import write
+from test_archives import write_archive
 from web_server import CONTENT, SHA256, Server, server  # noqa: F401 - a fixture
 
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.weights import registry, sources
 from mnasnet_cli.weights.registry import PublishedWeights, WebFile, find_weights
-from mnasnet_cli.weights.sources import Source, fetch, is_published
+from mnasnet_cli.weights.sources import LocalWeights, fetch, is_published
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:
-    """Weights in the registry that the server on loopback has."""
+    """A registry entry whose file is on the loopback server."""
     file = WebFile(server.url, SHA256[:8])
     weights = dataclasses.replace(find_weights("torchvision/mnasnet0_5"), name="torchvision/ours", file=file)
     for module in (registry, sources):
@@ -33,14 +33,14 @@ def published(server: Server, monkeypatch: pytest.MonkeyPatch) -> PublishedWeigh
     return weights
 
 
-def test_paths_are_left_as_they_are(tmp_path: Path) -> None:
+def test_paths_stay(tmp_path: Path) -> None:
     for name in ("net.pth", "runs/checkpoints/ckpt-3", "no-such-folder"):
-        assert fetch(name) == Source(name)
-    path = write(tmp_path / "net.tgz", ("net/model.ckpt.index", b""))
-    assert fetch(str(path)) == Source(str(tmp_path / "net.unpacked"))
+        assert fetch(name) == LocalWeights(name)
+    path = write_archive(tmp_path / "net.tgz", ("net/model.ckpt.index", b""))
+    assert fetch(str(path)) == LocalWeights(str(tmp_path / "net.unpacked"))
 
 
-def test_addresses_and_names(server: Server, published: PublishedWeights, cache: Path) -> None:
+def test_urls_and_names_are_downloaded_to_the_cache(server: Server, published: PublishedWeights, cache: Path) -> None:
     for source in ("torchvision/ours", server.url):
         found = fetch(source)
         assert (found.published, found.url) == (published, server.url)
@@ -53,7 +53,7 @@ def test_addresses_and_names(server: Server, published: PublishedWeights, cache:
     ]  # fmt: skip
 
 
-def test_the_published_checksum_is_looked_at(server: Server, published: PublishedWeights, cache: Path) -> None:
+def test_the_published_checksum_is_verified(server: Server, published: PublishedWeights, cache: Path) -> None:
     server.content = b"something else"
     with pytest.raises(DataError, match=f"expected {SHA256[:8]}"):
         fetch("torchvision/ours")
@@ -63,15 +63,14 @@ def test_the_published_checksum_is_looked_at(server: Server, published: Publishe
 
 
 def test_archives_are_unpacked(server: Server, tmp_path: Path, cache: Path) -> None:
-    server.content = write(tmp_path / "net.tgz", ("net/model.ckpt.index", b"index")).read_bytes()
+    server.content = write_archive(tmp_path / "net.tgz", ("net/model.ckpt.index", b"index")).read_bytes()
     found = fetch(server.url.replace("net-1.pth", "net.tgz"))
     assert (Path(found.path) / "net/model.ckpt.index").read_bytes() == b"index"
 
 
-def test_names_that_lead_nowhere() -> None:
-    with pytest.raises(
-        ConfigError, match="no published weights are called 'timm/mnasnet_100'; did you mean 'timm/mnasnet_100"
-    ):
-        fetch("timm/mnasnet_100")
-    with pytest.raises(ConfigError, match="behind a page for people"):
-        fetch("port-2019/mnasnet-b1")
+def test_unknown_names_and_names_without_a_download_link() -> None:
+    for resolve in (fetch, is_published):
+        with pytest.raises(ConfigError, match=r"'timm/mnasnet_100'.*did you mean 'timm/mnasnet_100"):
+            resolve("timm/mnasnet_100")
+        with pytest.raises(ConfigError, match=r"https://drive\.google\.com"):
+            resolve("port-2019/mnasnet-b1")

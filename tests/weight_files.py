@@ -1,4 +1,4 @@
-"""Weights as others write them, drawn at random: what importing is tested on."""
+"""Writes random weights in the formats of other libraries."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mnasnet_cli.weights.formats import KINDS, Kind
+from mnasnet_cli.weights.formats import FORMATS, WeightFormat
 
 WIDTH = 0.35
 CLASSES = 6
 
 
-def kind_of(name: str) -> Kind:
-    return next(kind for kind in KINDS if kind.name == name)
+def format_named(name: str) -> WeightFormat:
+    return next(weight_format for weight_format in FORMATS if weight_format.name == name)
 
 
-def drawn(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
-    """Tensors by name; variances are positive."""
+def random_tensors(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
+    """Tensors by name, float32; variances are positive."""
     random = np.random.default_rng(seed)
     tensors = {}
     for name, shape in shapes.items():
@@ -27,14 +27,14 @@ def drawn(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.nda
     return tensors
 
 
-def state_dict(kind: str, variant: str, width: float = WIDTH, classes: int = CLASSES) -> dict[str, np.ndarray]:
+def state_dict(name: str, variant: str, width: float = WIDTH, classes: int = CLASSES) -> dict[str, np.ndarray]:
     """A state dict of torchvision or timm, or the variables of the TPU code, TF-Slim or the Object Detection API."""
-    found = kind_of(kind)
-    _, spec = found.specs(variant, width)[0]
-    rules = found.rules(spec, classes)
-    tensors = drawn({rule.theirs: rule.their_shape for rule in rules})
-    for name in [name for name in tensors if name.endswith(".running_mean")]:
-        tensors[name.replace("running_mean", "num_batches_tracked")] = np.array(1234, np.int64)
+    weight_format = format_named(name)
+    _, spec = weight_format.candidate_nets(variant, width)[0]
+    rules = weight_format.rules(spec, classes)
+    tensors = random_tensors({rule.theirs: rule.their_shape for rule in rules})
+    for mean in [name for name in tensors if name.endswith(".running_mean")]:
+        tensors[mean.replace("running_mean", "num_batches_tracked")] = np.array(1234, np.int64)
     return tensors
 
 
@@ -46,7 +46,7 @@ def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> Path:
 
 
 def write_tensorflow(prefix: Path, tensors: dict[str, np.ndarray]) -> Path:
-    """A checkpoint as TensorFlow 1's Saver writes it, with a step and an optimizer's slot beside the variables."""
+    """A checkpoint as a Saver of TensorFlow 1 writes it, with a step and an optimizer slot beside the variables."""
     import tensorflow as tf
 
     names, values = zip(*tensors.items(), strict=True)
