@@ -10,7 +10,7 @@ DOCS_READY := $(VENV)/.docs-ready
 SOURCES := mnasnet_cli data_prep tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-torch test-tf1 test-peers lint format types check docs docs-serve bench clean
+.PHONY: help setup demo test test-all test-torch test-wheel test-tf1 test-peers lint format types check docs docs-serve bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-all: $(READY)  ## all tests, the slow ones too
 test-torch: $(READY)  ## reading and writing PyTorch's files (installs torch into .venv: it is large)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,import]' --constraint constraints.txt
 	@$(BIN)/python -m pytest tests/weights tests/commands/test_import_download.py
+
+test-wheel: $(READY)  ## build the wheel, install it in an environment of its own, and use it there (minutes)
+	@$(BIN)/python tests/wheel/check_wheel.py
 
 test-tf1: $(READY)  ## our nets and records in the programs they fit, under TensorFlow 1.15 (needs Python 3.7)
 	@$(BIN)/python tests/tf1/check_nets_factory.py

@@ -68,6 +68,9 @@ def test_python_versions_agree(repo):
     requires = tomllib.loads((repo / "pyproject.toml").read_text())["project"]["requires-python"]
     first, end = (int(number) for number in re.fullmatch(r">=3\.(\d+),<3\.(\d+)", requires).groups())
     *others, last = (f"3.{minor}" for minor in range(first, end))
+    classifiers = tomllib.loads((repo / "pyproject.toml").read_text())["project"]["classifiers"]
+    listed = [one.rpartition(" ")[2] for one in classifiers if re.search(r":: Python :: 3\.\d+$", one)]
+    assert listed == [*others, last]
     text = f"Python {', '.join(others)} or {last}"
     assert text in (repo / "README.md").read_text()
     assert text in (repo / "Makefile").read_text()
@@ -89,7 +92,9 @@ def test_functions_fit_on_a_screen(repo):
     assert not long
 
 
-@pytest.mark.parametrize("pattern", ["tests/tf1/check_*.py", "tests/tf1/tf1_environment.py", "tests/peers/*.py"])
+@pytest.mark.parametrize(
+    "pattern", ["tests/tf1/check_*.py", "tests/tf1/tf1_environment.py", "tests/peers/*.py", "tests/wheel/*.py"]
+)
 def test_what_scripts_take_from_the_toolkit_exists(repo, pattern):
     # They need programs that are not here, so no test runs them.
     scripts = list(repo.glob(pattern))
