@@ -64,7 +64,7 @@ def open_url(url: str, headers: Mapping[str, str]) -> Iterator[Any]:
         urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(), SafeRedirects(),
         urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler(),
     ):  # fmt: skip
-        opener.add_handler(handler)  # no handler for file:// and ftp://, so that no redirect leads there
+        opener.add_handler(handler)  # none for the schemes file and ftp, so that no redirect leads there
     request = urllib.request.Request(url, headers={"User-Agent": f"mnasnet/{__version__}", **headers})
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
