@@ -42,10 +42,10 @@ def ours(arguments: argparse.Namespace, scratch: Path, *, int8: bool) -> tuple[C
     import numpy as np
 
     from mnasnet_cli.inference.runner import open_model
-    from mnasnet_cli.latency.variants import convert
+    from mnasnet_cli.latency.variants import convert_variant
 
     size = arguments.image_size
-    path = convert(arguments.variant, 1.0, size, scratch, int8=int8)
+    path = convert_variant(arguments.variant, 1.0, size, scratch, int8=int8)
     runner = open_model(str(path), threads=1)
     image = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
     return runner.repeated(image), f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"

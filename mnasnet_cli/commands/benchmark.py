@@ -17,7 +17,7 @@ PACKAGES = ("ai-edge-litert", "tensorflow", "onnxruntime")
 
 
 class Format(enum.StrEnum):
-    """How the measurements are printed."""
+    """Output formats."""
 
     TABLE = "table"
     CSV = "csv"
@@ -72,59 +72,58 @@ def benchmark(
     """
     if json_output and output_format is not Format.TABLE:
         raise ConfigError("--json and --format exclude each other")
-    _check(models, every, android, android_results)
-    _check_bare(models or [], every, {"--width": width is not None, "--int8": int8})
+    _check_arguments(models, every, android, android_results)
+    _check_variant_flags(models or [], every, {"--width": width is not None, "--int8": int8})
     check_writable("--out", out, folder=True)
     if android_results is not None:
         report = _read_results(android_results)
     else:
         from mnasnet_cli.latency import variants
 
-        with tempfile.TemporaryDirectory(prefix="mnasnet-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="mnasnet-") as temporary:
+            folder, sizes = Path(temporary), (width, image_size)
             options: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "ema": ema, "best": best}
             options["int8"] = int8
-            subjects = (
-                variants.grid(models or [], width, image_size, Path(scratch), resizable=android is None, **options)
-                if every
-                else [variants.subject(model, width, image_size, Path(scratch), **options) for model in models or []]
-            )
+            if every:
+                cases = variants.variant_grid(models or [], *sizes, folder, resize_input=android is None, **options)
+            else:
+                cases = [variants.benchmark_case(model, *sizes, folder, **options) for model in models or []]
             if android is not None:
-                _write_android(android, subjects, threads, runs, rounds, json_output)
+                _write_android(android, cases, threads, runs, rounds, json_output)
                 return
-            report = _measure(subjects, runs, rounds)
+            report = _measure(cases, runs, rounds)
     _show(report, output_format, json_output)
     if out is not None:
         from mnasnet_cli.latency.report import write_report
 
         paths = write_report(report, out)
-        console.say(f"written: {', '.join(map(str, paths))}")
+        console.say(f"wrote {', '.join(map(str, paths))}")
 
 
-def _check(models: list[str] | None, every: bool, android: Path | None, results: Path | None) -> None:
+def _check_arguments(models: list[str] | None, every: bool, android: Path | None, results: Path | None) -> None:
     if results is not None and (models or every or android is not None):
-        raise ConfigError("--android-results reads what was measured before; it goes without models and --android")
+        raise ConfigError("--android-results shows earlier results; remove the models, --all and --android")
     if results is None and not models and not every:
-        raise ConfigError("name at least one model or variant, or --all; see mnasnet benchmark --help")
+        raise ConfigError("no model is given; name at least one model or variant, or use --all")
 
 
-def _check_bare(models: list[str], every: bool, given: dict[str, bool]) -> None:
-    """Refuses flags that are for bare variants where there is none."""
+def _check_variant_flags(models: list[str], every: bool, given: dict[str, bool]) -> None:
+    """Refuses flags for untrained variants if no variant is named."""
     from mnasnet_cli.latency.variants import is_variant
 
     if every or any(map(is_variant, models)):
         return
-    why = ", since a model has its own" if models else ""
     for flag in (flag for flag, is_given in given.items() if is_given):
-        raise ConfigError(f"{flag} is for bare variants such as b1, and none is named; leave it away{why}")
+        raise ConfigError(f"{flag} is only for variants such as b1, and no variant is named; remove {flag}")
 
 
-def _measure(subjects: list[Any], runs: int, rounds: int) -> dict[str, Any]:
+def _measure(cases: list[Any], runs: int, rounds: int) -> dict[str, Any]:
     from mnasnet_cli.latency.measure import measure
     from mnasnet_cli.system.machine import host
 
-    before = host(PACKAGES)  # the load that others make, not ours
-    with console.progress("benchmark", len(subjects) * rounds, unit="measurements") as bar:
-        timings = measure(subjects, runs=runs, rounds=rounds, on_round=bar.update)
+    before = host(PACKAGES)  # the load of other programs, without ours
+    with console.progress("benchmark", len(cases) * rounds, unit="measurements") as bar:
+        timings = measure(cases, runs=runs, rounds=rounds, on_progress=bar.update)
     return {"host": before, "rounds": rounds, "models": [timing.summary() for timing in timings]}
 
 
@@ -137,21 +136,21 @@ def _read_results(path: Path) -> dict[str, Any]:
     return {"host": {"device": found["device"]}, "models": found["rows"], "failed": found["failed"]}
 
 
-def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, rounds: int, json_output: bool) -> None:
+def _write_android(folder: Path, cases: list[Any], threads: int, runs: int, rounds: int, json_output: bool) -> None:
     from mnasnet_cli.inference.manifest import read_manifest
     from mnasnet_cli.latency.android import SCRIPT_FILE, write_android_folder
-    from mnasnet_cli.latency.measure import net_facts
+    from mnasnet_cli.latency.measure import net_metadata
 
     models = []
-    for subject in subjects:
-        file = _tflite_file(subject)
+    for case in cases:
+        file = _tflite_file(case)
         manifest = read_manifest(file)
-        if subject.image_size not in (None, manifest.image_size):
+        if case.image_size not in (None, manifest.image_size):
             raise ConfigError(
-                f"{subject.name} was exported for images of {manifest.image_size} px; leave --image-size away, or "
-                f"export it again, with `mnasnet export {manifest.source} --image-size {subject.image_size}`"
+                f"{case.name} was exported for images of {manifest.image_size} px; remove --image-size, or export it "
+                f"again with `mnasnet export {manifest.source} --image-size {case.image_size}`"
             )
-        models.append((file, {"name": subject.name, **net_facts(manifest), **subject.facts}))
+        models.append((file, {"name": case.name, **net_metadata(manifest), **case.metadata}))
     copies = write_android_folder(folder, models, threads=threads, runs=runs, rounds=rounds)
     if json_output:
         console.emit_json({"folder": folder, "script": folder / SCRIPT_FILE, "models": copies})
@@ -159,28 +158,30 @@ def _write_android(folder: Path, subjects: list[Any], threads: int, runs: int, r
                 f"`mnasnet benchmark --android-results {folder}`")  # fmt: skip
 
 
-def _tflite_file(subject: Any) -> Path:
-    """The file of a model, in the folder of an export, too; ConfigError for a run or another format."""
+def _tflite_file(case: Any) -> Path:
+    """The TFLite file of a model or of the folder of an export; ConfigError for a run or another format."""
     from mnasnet_cli.inference.manifest import read_manifest
     from mnasnet_cli.inference.runner import recognise
 
-    form, place = recognise(subject.path)
-    if form == "tflite":
-        return place
-    source = subject.path if form == "checkpoint" else read_manifest(place).source  # an artifact isn't exported again
-    raise ConfigError(f"{subject.name} is no TFLite file; make one with `mnasnet export {source} --format tflite`")
+    model_format, path = recognise(case.path)
+    if model_format == "tflite":
+        return path
+    source = (
+        case.path if model_format == "checkpoint" else read_manifest(path).source
+    )  # an artifact can't be exported again
+    raise ConfigError(f"{case.name} is not a TFLite file; write one with `mnasnet export {source} --format tflite`")
 
 
 def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> None:
-    from mnasnet_cli.latency.report import as_csv, table
+    from mnasnet_cli.latency.report import table_cells, to_csv
 
     if json_output:
         console.emit_json(report)
     elif output_format is Format.CSV:
-        console.emit_text(as_csv(report["models"]))
+        console.emit_text(to_csv(report["models"]))
     else:
         rows = report["models"]
-        columns, cells = table(rows)
+        columns, cells = table_cells(rows)
         notes = dict.fromkeys(f"{row['name']}: {row['note']}" for row in rows if row.get("note"))
         caption = "\n".join([_conditions(report), *notes])
         batch, threads = rows[0]["batch_size"], rows[0]["threads"]

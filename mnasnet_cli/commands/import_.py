@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, SetOption, VariantOption, WidthOption
+from mnasnet_cli.commands.options import EmaFlag, ImageSizeOption, JsonFlag, SetOption, VariantOption, WidthOption
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.weights.sources import fetch, is_published
 
@@ -37,7 +37,7 @@ def import_(
         str | None,
         typer.Option("--sha256", metavar="HEX", help="SHA-256 of the download, or at least its first 8 digits."),
     ] = None,
-    ema: Annotated[bool, typer.Option("--ema/--no-ema", help="Use averaged weights if there are any.")] = True,
+    ema: EmaFlag = True,
     assignments: SetOption = None,
     json_output: JsonFlag = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Timing on a phone: a folder for `adb` and TensorFlow's `benchmark_model`, and its output read back."""
+"""Latency on an Android phone: a folder for `adb` and TensorFlow's `benchmark_model`, and the parser of its output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +16,55 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.system.files import write_atomically
 
 MODELS, RESULTS = "models", "results"
-FACTS_FILE, SCRIPT_FILE, DEVICE_FILE = "models.json", "run.sh", "device.txt"
+MODELS_FILE, SCRIPT_FILE, DEVICE_FILE = "models.json", "run.sh", "device.txt"
 
 
 def write_android_folder(
     folder: Path, models: Sequence[tuple[Path, Mapping[str, Any]]], *, threads: int, runs: int, rounds: int
 ) -> list[Path]:
-    """Writes the TFLite files, what is known of them, and the script that times them; returns the copies.
+    """Writes the TFLite files, their metadata and the script that measures them; returns the copies.
 
     Args:
-      folder: is made; what an earlier call left in it is replaced, but for results, which are moved aside.
-      models: each file with its facts, "name" among them.
-      runs: counted calls of each model in all rounds together.
+      folder: is created. Files of an earlier call are replaced, but its results are moved aside.
+      models: each file with its metadata, which includes "name".
+      runs: counted calls of each model over all rounds.
 
     Raises:
-      DataError: the folder holds something else.
+      DataError: the folder holds other files.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / FACTS_FILE).is_file():
+    if folder.exists() and any(folder.iterdir()) and not (folder / MODELS_FILE).is_file():
         raise DataError(f"{folder} holds other files; choose another folder with --android")
     _move_results_aside(folder)
     shutil.rmtree(folder / MODELS, ignore_errors=True)
     (folder / MODELS).mkdir(parents=True)
-    facts: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     copies = []
-    for source, about in models:
-        name = file_name(str(about["name"]), taken=facts)
+    for source, metadata in models:
+        name = shell_safe_name(str(metadata["name"]), taken=known)
         copies.append(folder / MODELS / f"{name}.tflite")
         shutil.copyfile(source, copies[-1])
-        facts[name] = {**about, "file_mb": source.stat().st_size / 1e6}
+        known[name] = {**metadata, "file_mb": source.stat().st_size / 1e6}
     script = SCRIPT.replace("@THREADS@", str(threads)).replace("@ROUNDS@", str(rounds))
     write_atomically(folder / SCRIPT_FILE, script.replace("@RUNS@", str(-(-runs // rounds))))
     (folder / SCRIPT_FILE).chmod(0o755)
-    write_atomically(folder / FACTS_FILE, json.dumps({"threads": threads, "models": facts}, indent=2) + "\n")
+    write_atomically(folder / MODELS_FILE, json.dumps({"threads": threads, "models": known}, indent=2) + "\n")
     return copies
 
 
 def _move_results_aside(folder: Path) -> None:
-    """Keeps results with the facts of the models that they are of, where the next models' can't be taken for them."""
-    if not _answers(folder):
+    """Keeps earlier results together with the metadata of their models, apart from the new models."""
+    if not _result_files(folder):
         shutil.rmtree(folder / RESULTS, ignore_errors=True)
         return
     aside = folder / f"results-{time.strftime('%Y%m%d-%H%M%S')}"
     aside.mkdir()
-    shutil.copyfile(folder / FACTS_FILE, aside / FACTS_FILE)
+    shutil.copyfile(folder / MODELS_FILE, aside / MODELS_FILE)
     (folder / RESULTS).rename(aside / RESULTS)
-    say(f"the results of the models before are kept in {aside}; `mnasnet benchmark --android-results {aside}` shows "
-        "them")  # fmt: skip
+    say(f"earlier results moved to {aside}; `mnasnet benchmark --android-results {aside}` shows them")
 
 
-def file_name(name: str, taken: Mapping[str, Any]) -> str:
-    """A name that a shell on a phone takes without quotes."""
+def shell_safe_name(name: str, taken: Container[str]) -> str:
+    """A unique file name that a shell accepts without quotes."""
     plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.-") or "model"
     number, unique = 1, plain
     while unique in taken:
@@ -75,55 +74,59 @@ def file_name(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def read_android_results(path: Path) -> dict[str, Any]:
-    """What `benchmark_model` said, as rows like those of `latency.Timing.summary`.
+    """Reads the output of `benchmark_model` into rows like those of `latency.measure.Timing.summary`.
 
     Args:
-      path: the folder of `write_android_folder`, its results, or one file with the output of one or more runs.
+      path: the folder of `write_android_folder`, its subfolder of results, or one file with the output of any number of
+        runs.
 
     Returns:
-      {"device": {property: value}, "rows": […], "failed": […]}. Failed are the files without a result,
-      each as {"name", "file", "message"}; a model that never had one has no row. p90 and p99 are None: the tool prints
-      p5, median and p95 alone, and older releases only the average, which then stands in for the median ("estimate":
+      {"device": {property: value}, "rows": […], "failed": […]}. "failed" lists the files without a result as
+      {"name", "file", "message"}; a model without any result has no row. p90 and p99 are None, because the tool prints
+      only p5, median and p95. Old releases print only the average, which then replaces the median ("estimate":
       "average").
 
     Raises:
-      DataError: no result there at all.
+      DataError: there is no result.
     """
     if path.is_file():
         runs = parse_output(path.read_text(encoding="utf-8", errors="replace"))
         if not runs:
-            raise DataError(f'{path} holds no output of benchmark_model: no line with "Inference (avg)"')
+            raise DataError(
+                f'{path} is not output of benchmark_model; expected a line with "Inference timings in us: … '
+                'Inference (avg)"'
+            )
         return {"device": {}, "failed": [], "rows": [_row(run.get("graph") or path.stem, [run], {}) for run in runs]}
     root = path.parent if path.name == RESULTS else path
-    known = _facts(root / FACTS_FILE)
+    known = _read_metadata(root / MODELS_FILE)
+    models = known.get("models", {})
     found: dict[str, list[dict[str, Any]]] = {}
     failed = []
-    for file in _answers(root):
+    for file in _result_files(root):
         runs = parse_output(file.read_text(encoding="utf-8", errors="replace"))
-        if not runs:
-            name = known.get("models", {}).get(file.stem, {}).get("name", file.stem)
+        if runs:
+            found.setdefault(file.stem, []).extend(runs)
+        else:
+            name = models.get(file.stem, {}).get("name", file.stem)
             failed.append({"name": name, "file": str(file), "message": _last_line(file)})
-            continue
-        found.setdefault(file.stem, []).extend(runs)
     if failed and not found:
-        raise DataError(f"{failed[0]['file']} holds no result: {failed[0]['message']}; nor does any other file there")
+        raise DataError(f"no model has a result; {failed[0]['file']} ends with: {failed[0]['message']}")
     if not found:
-        raise DataError(f"{root} holds no results; run {root / SCRIPT_FILE} with a phone connected")
-    threads = known.get("threads")
-    rows = [_row(name, runs, known.get("models", {}).get(name, {}), threads) for name, runs in found.items()]
-    return {"device": _device(root / RESULTS / DEVICE_FILE), "rows": rows, "failed": failed}
+        raise DataError(f"{root} holds no results; connect a phone and run {root / SCRIPT_FILE}")
+    rows = [_row(name, runs, models.get(name, {}), known.get("threads")) for name, runs in found.items()]
+    return {"device": _read_device(root / RESULTS / DEVICE_FILE), "rows": rows, "failed": failed}
 
 
-def _answers(root: Path) -> list[Path]:
-    """The files with what the tool printed of a model in a round."""
+def _result_files(root: Path) -> list[Path]:
+    """The files with the tool's output, one per model and round."""
     return [file for file in sorted((root / RESULTS).glob("**/*.txt")) if file.name != DEVICE_FILE]
 
 
 def parse_output(text: str) -> list[dict[str, Any]]:
-    """The runs in a text that `benchmark_model` printed, in order; times in microseconds, memory in MB.
+    """Parses the output of `benchmark_model` into its runs, in order; times in µs, memory in MB.
 
-    A run ends with the line "Inference timings in us: …". Of the lines "count=… first=… curr=…" before it the last one
-    is that of the counted calls.
+    A run ends with the line "Inference timings in us: …". The last of the lines "count=… first=… curr=…" before it is
+    about the counted calls; the earlier ones are about the warm-up.
     """
     runs: list[dict[str, Any]] = []
     run: dict[str, Any] = {}
@@ -134,7 +137,7 @@ def parse_output(text: str) -> list[dict[str, Any]]:
             run["graph"] = Path(match[1]).stem
         elif "count=" in line and "curr=" in line:
             counted = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.e+]+)", line)}
-            if "avg" not in counted:  # of a single call, or of equal ones, the tool says no more than the time
+            if "avg" not in counted:  # for one call, or for calls of equal length, the tool prints only the time
                 counted.setdefault("median", counted["curr"])
             run["counted"] = counted
         elif match := re.search(r"num_threads: \[?(\d+)|Num threads: \[(\d+)\]", line):
@@ -157,7 +160,7 @@ def parse_output(text: str) -> list[dict[str, Any]]:
 
 
 def _row(
-    name: str, runs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], threads: int | None = None
+    name: str, runs: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any], threads: int | None = None
 ) -> dict[str, Any]:
     medians = [run.get("counted", {}).get("median", run["average_us"]) / 1e3 for run in runs]
     averages = [run["average_us"] / 1e3 for run in runs]
@@ -165,7 +168,7 @@ def _row(
     memory = {key: [run[key] for run in runs if run.get(key)] for key in ("peak_memory_mb", "model_memory_mb")}
     return {
         "name": name,
-        **facts,
+        **metadata,
         "batch_size": 1,
         "threads": next((run["threads"] for run in runs if "threads" in run), threads),
         "p50_ms": statistics.median(medians),
@@ -176,11 +179,11 @@ def _row(
         "calls": int(sum(run.get("counted", {}).get("count", 0) for run in runs)),
         "images_per_second": 1e3 / statistics.mean(averages),
         **{key: max(values) if values else None for key, values in memory.items()},
-        "file_mb": facts.get("file_mb"),
+        "file_mb": metadata.get("file_mb"),
     }
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _read_metadata(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -189,7 +192,7 @@ def _facts(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} can't be read: {error}") from error
 
 
-def _device(path: Path) -> dict[str, str]:
+def _read_device(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     pairs = (line.partition("=") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
@@ -198,29 +201,29 @@ def _device(path: Path) -> dict[str, str]:
 
 def _last_line(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else "it is empty"
+    return lines[-1].strip() if lines else "(empty)"
 
 
 SCRIPT = """\
 #!/bin/sh
-# Times the TFLite files beside this script on an Android phone, in rounds, with TensorFlow's benchmark_model:
+# Measures the TFLite files in models/ on an Android phone, in rounds, with TensorFlow's benchmark_model:
 #
 #     ./run.sh                 then, on the computer, mnasnet benchmark --android-results THIS_FOLDER
 #
-# It takes adb, a phone with USB debugging switched on, and the tool, which is not part of this folder: download
+# You need adb, a phone with USB debugging enabled, and the tool benchmark_model, which is not included. Download
 # android_aarch64_benchmark_model (a "native benchmark binary" of https://developers.google.com/edge/litert/models/measurement)
-# as benchmark_model into this folder, or say where it is with BENCHMARK_MODEL=PATH.
+# as benchmark_model into this folder, or set BENCHMARK_MODEL=PATH.
 set -eu
 cd "$(dirname "$0")"
 adb=${ADB:-adb}
 tool=${BENCHMARK_MODEL:-./benchmark_model}
 threads=${THREADS:-@THREADS@}
 rounds=${ROUNDS:-@ROUNDS@}
-runs=${RUNS:-@RUNS@}  # of each model in each round
+runs=${RUNS:-@RUNS@}  # calls per model and round
 phone=/data/local/tmp/mnasnet-benchmark
 
 if [ ! -f "$tool" ]; then
-    echo "there is no $tool: see the head of this script for where to get it" >&2
+    echo "$tool does not exist; the comment at the top of this script says where to get it" >&2
     exit 2
 fi
 "$adb" wait-for-device
@@ -242,11 +245,11 @@ while [ "$round" -le "$rounds" ]; do
     for model in models/*.tflite; do
         name=$(basename "$model" .tflite)
         echo "round $round of $rounds: $name" >&2
-        # One that fails, such as for want of memory, doesn't keep the others from their turns.
+        # If one model fails, for example without enough memory, the others still run.
         if ! "$adb" shell "$phone/benchmark_model --graph=$phone/$name.tflite --num_threads=$threads --num_runs=$runs \\
             --warmup_runs=10 --use_xnnpack=true --report_peak_memory_footprint=true" \\
             </dev/null >"results/round-$round/$name.txt" 2>&1; then
-            echo "    it failed: $(tail -n 1 "results/round-$round/$name.txt")" >&2
+            echo "    failed: $(tail -n 1 "results/round-$round/$name.txt")" >&2
             failed="$failed $round/$name"
         fi
     done
@@ -254,9 +257,9 @@ while [ "$round" -le "$rounds" ]; do
 done
 "$adb" shell "rm -rf $phone" </dev/null || true
 if [ -n "$failed" ]; then
-    echo "failed (round/model):$failed; what the tool said is in results/round-*/*.txt" >&2
-    echo "mnasnet benchmark --android-results $(pwd) shows the others" >&2
+    echo "failed (round/model):$failed; the output is in results/round-*/*.txt" >&2
+    echo "mnasnet benchmark --android-results $(pwd) shows the other results" >&2
     exit 1
 fi
-echo "done; mnasnet benchmark --android-results $(pwd) shows the table" >&2
+echo "done; mnasnet benchmark --android-results $(pwd) shows the results" >&2
 """

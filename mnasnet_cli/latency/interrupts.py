@@ -1,4 +1,4 @@
-"""Ctrl-C while other processes are started: a terminal sends it to all of them."""
+"""Ctrl-C while child processes start. A terminal sends it to the parent and to all children."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from multiprocessing import resource_tracker
 
 
 @contextlib.contextmanager
-def interrupts_kept_back() -> Iterator[None]:
-    """Ctrl-C waits until a process has been started, and never reaches that process: its parent ends it.
+def defer_interrupts() -> Iterator[None]:
+    """Delays Ctrl-C until the block ends, and blocks it in processes that start within the block.
 
-    Else one that is still starting Python would print a traceback.
+    Without this, a child that is still starting Python prints a traceback. Its parent ends it instead.
     """
-    came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
     try:
-        resource_tracker.ensure_running()  # the start would do it, and that unblocks the signal
-        # A new program inherits what is blocked, but no handler; the handler is for other threads of this one.
+        resource_tracker.ensure_running()  # starting it later, with the child, would unblock the signal
+        # A child inherits the blocked signals but no handler. The handler is for other threads of this process.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield
@@ -26,5 +26,5 @@ def interrupts_kept_back() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     finally:
         signal.signal(signal.SIGINT, handler)
-    if came:
+    if received:
         signal.raise_signal(signal.SIGINT)

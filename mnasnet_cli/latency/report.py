@@ -1,4 +1,4 @@
-"""Measured latencies as a table, as CSV, and as a plot of accuracy over latency."""
+"""Reports of measured latencies: a table, CSV, JSON, and a plot of accuracy over latency."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CSV_COLUMNS = (
 Row = Mapping[str, Any]
 
 
-def table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
-    """Column titles and cells; columns that say the same of all rows, or nothing, are left out."""
+def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
+    """Column titles and cells. Columns without any value are left out."""
     columns: list[tuple[str, list[object]]] = [
         ("model", [row["name"] for row in rows]),
         ("format", [row.get("format") for row in rows]),
@@ -43,8 +43,8 @@ def table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
     return [title for title, _ in kept], shown
 
 
-def as_csv(rows: Sequence[Row]) -> str:
-    """All rows with CSV_COLUMNS; what is unknown is empty."""
+def to_csv(rows: Sequence[Row]) -> str:
+    """All rows with CSV_COLUMNS. Unknown values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -53,11 +53,11 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Writes latency.json, latency.csv and, where the multiply-adds are known, latency.png; returns their paths."""
+    """Writes latency.json, latency.csv and, if multiply-adds are known, latency.png; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = report["models"]
     write_atomically(folder / JSON_FILE, json.dumps(report, indent=2, default=str) + "\n")
-    write_atomically(folder / CSV_FILE, as_csv(rows))
+    write_atomically(folder / CSV_FILE, to_csv(rows))
     paths = [folder / JSON_FILE, folder / CSV_FILE]
     if any(row.get("multiply_adds") for row in rows):
         plot_latency(rows, folder / PLOT_FILE)
@@ -66,10 +66,10 @@ def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def plot_latency(rows: Sequence[Row], path: Path) -> None:
-    """Draws published accuracy over the measured median latency, and latency over multiply-adds, a line a variant."""
+    """Plots published accuracy over median latency, and latency over multiply-adds, with one line per variant."""
     figure, (accuracies, costs) = new_figure(1, 2, width=15, height=6)
     for color, variant in enumerate(dict.fromkeys(row.get("variant") for row in rows)):
-        # Along what they cost: where a busy machine took longer for a smaller net, the line shows it.
+        # In the order of cost, so that the line shows where a smaller net took longer.
         own = sorted(
             (row for row in rows if row.get("variant") == variant), key=lambda row: row.get("multiply_adds") or 0
         )
@@ -102,7 +102,7 @@ def plot_latency(rows: Sequence[Row], path: Path) -> None:
     costs.set(xlabel="multiply-adds [M]", ylabel="latency, median [ms]", title="latency over multiply-adds")
     for axes in (accuracies, costs):
         axes.grid(alpha=0.3)
-        axes.margins(0.08)  # the names of the last points are inside
+        axes.margins(0.08)  # room for the labels of the outer points
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
     if not accuracies.lines:

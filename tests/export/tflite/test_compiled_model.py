@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert.compiled_model import CompiledModel, CpuOptions, HardwareAccelerator, Options
 from ai_edge_litert.interpreter import Interpreter
 
-from mnasnet_cli.latency.variants import convert
+from mnasnet_cli.latency.variants import convert_variant
 
 
 @pytest.mark.parametrize("form", ["tflite", "tflite-fp16", "tflite-int8"])
@@ -17,7 +17,7 @@ def test_exported_files_say_the_same_to_both(request, kind, form):
 
 
 def test_a_net_with_filled_up_classes_says_the_same_to_both(tmp_path):
-    _assert_same(convert("b1", 0.35, 32, tmp_path, int8=False))
+    _assert_same(convert_variant("b1", 0.35, 32, tmp_path, int8=False))
 
 
 def _assert_same(path):

@@ -14,18 +14,18 @@ from mnasnet_cli.export.tflite.conv_to_matmul import multiply_narrow_projections
 from mnasnet_cli.export.tflite.split_layers import narrow_bottlenecks
 from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
-from mnasnet_cli.latency.variants import random_model
+from mnasnet_cli.latency.variants import untrained_model
 
 
 @pytest.mark.parametrize("size", [28, 32])  # by rows of 7 pixels, and all pixels as one matrix
 @pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019"])
 def test_a_net_with_products_says_the_same(variant, size):
-    definition = with_random_biases(build_graph(random_model(variant, 1.0, size), None).definition)
+    definition = with_random_biases(build_graph(untrained_model(variant, 1.0, size), None).definition)
     _assert_changed_and_same(definition, (2, size, size, 3), ["logits"])
 
 
 def test_so_it_does_after_it_was_cut():
-    definition = with_random_biases(build_graph(random_model("b1", 1.0, 32), None).definition)
+    definition = with_random_biases(build_graph(untrained_model("b1", 1.0, 32), None).definition)
     narrowed = narrow_bottlenecks(definition, 1024)  # so small that the narrow projections are in parts
     changed = _assert_changed_and_same(narrowed, (2, 32, 32, 3), ["logits"])
     assert any(node.op == "BatchMatMulV2" and "/part_1" in node.name for node in changed.node)

@@ -11,7 +11,7 @@ from mnasnet_cli.export.graph import build_graph, constant_value
 from mnasnet_cli.export.tflite.split_layers import _cuts, _ends, fill_classes, narrow_bottlenecks
 from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
-from mnasnet_cli.latency.variants import random_model
+from mnasnet_cli.latency.variants import untrained_model
 
 
 def test_cuts_are_multiples_of_the_lanes_and_cover_all_channels():
@@ -31,7 +31,7 @@ def test_outputs_are_cut_where_a_few_would_spoil_the_kernel_of_all():
 
 @pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019", "small"])
 def test_a_narrowed_net_says_the_same(variant):
-    definition = with_random_biases(build_graph(random_model(variant, 0.5, 32), None).definition)
+    definition = with_random_biases(build_graph(untrained_model(variant, 0.5, 32), None).definition)
     narrowed = narrow_bottlenecks(definition, 6 * 1024)
     nodes = {node.name: node for node in narrowed.node}
     parts = [node for node in narrowed.node if node.op == "DepthwiseConv2dNative" and "/part_" in node.name]
@@ -50,7 +50,7 @@ def test_a_narrowed_detector_says_the_same(tmp_path):
 
 
 def test_outputs_in_two_pieces_say_the_same():
-    definition = with_random_biases(build_graph(random_model("b1", 1.0, 32), None).definition)
+    definition = with_random_biases(build_graph(untrained_model("b1", 1.0, 32), None).definition)
     narrowed = narrow_bottlenecks(definition)
     joined = [node for node in narrowed.node if node.op == "ConcatV2"]
     assert len(joined) == 3  # the blocks that end in 80 channels
@@ -59,7 +59,7 @@ def test_outputs_in_two_pieces_say_the_same():
 
 @pytest.mark.parametrize("variant", ["b1", "a1"])
 def test_classes_are_filled_up_and_dropped_again(variant):
-    definition = with_random_biases(build_graph(random_model(variant, 0.35, 32), None).definition)
+    definition = with_random_biases(build_graph(untrained_model(variant, 0.35, 32), None).definition)
     filled = fill_classes(definition)
     nodes = {node.name: node for node in filled.node}
     (product,) = (node for node in filled.node if node.op == "Conv2D" and node.name.endswith("/filled"))

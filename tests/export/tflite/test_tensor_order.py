@@ -11,7 +11,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from mnasnet_cli.export.tflite.tensor_order import number_from_last_to_first
-from mnasnet_cli.latency.variants import convert
+from mnasnet_cli.latency.variants import convert_variant
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_it_computes_the_same(product: bytes) -> None:
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_files_are_numbered_so(tmp_path: Path, int8: bool) -> None:
-    numbered = convert("b1", 0.35, 32, tmp_path, int8=int8).read_bytes()
+    numbered = convert_variant("b1", 0.35, 32, tmp_path, int8=int8).read_bytes()
     assert _given(numbered)[0] > _given(numbered)[1]
     as_computed = number_from_last_to_first(numbered)
     assert _given(as_computed) == sorted(_given(as_computed))

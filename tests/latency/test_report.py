@@ -1,0 +1,55 @@
+"""Tables, CSV and plots of measurements, with and without what is known of a net."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mnasnet_cli.latency.measure import BenchmarkCase, Timing
+from mnasnet_cli.latency.report import CSV_COLUMNS, table_cells, to_csv, write_report
+
+
+def row(name: str, **metadata: Any) -> dict[str, Any]:
+    case = BenchmarkCase(name, name, metadata=metadata)
+    return Timing(case, {"file_bytes": 1_500_000, "image_size": 32}, [[0.001], [0.002]], 2_000_000, 1).summary()
+
+
+KNOWN = {"variant": "b1", "width": 1.0, "multiply_adds": 315_000_000, "top1": 0.7451, "params": 4_383_312}
+
+
+def test_a_table_has_only_columns_with_values() -> None:
+    titles, cells = table_cells([row("x")])
+    assert "published top-1" not in titles
+    assert len(cells[0]) == len(titles)
+    titles, cells = table_cells([row("x"), row("y", **KNOWN)])
+    first, second = (dict(zip(titles, line, strict=True)) for line in cells)
+    assert first["published top-1"] == "–"
+    assert (second["published top-1"], second["M multiply-adds"], second["input"]) == ("74.5%", "315.0", "32 px")
+    assert (second["p50 ms"], second["rounds' p50"], second["file MB"]) == ("1.50", "1.00–2.00", "1.50")
+
+
+def test_csv_leaves_unknown_values_empty() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv([row("x"), row("y", **KNOWN)]))))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert (rows[0]["variant"], rows[0]["top1"], rows[0]["p50_ms"]) == ("", "", "1.5")
+    assert (rows[1]["variant"], rows[1]["params"]) == ("b1", "4383312")
+
+
+def test_a_report_without_multiply_adds_has_no_plot(tmp_path: Path) -> None:
+    paths = write_report({"models": [row("x")]}, tmp_path / "new")
+    assert [path.name for path in paths] == ["latency.json", "latency.csv"]
+    assert json.loads(paths[0].read_text())["models"][0]["p50_ms"] == 1.5
+
+
+@pytest.mark.parametrize("top1", [0.7, None])
+def test_the_plot_is_drawn_with_and_without_accuracy(tmp_path: Path, top1: float | None) -> None:
+    paths = write_report({"models": [row("x", **{**KNOWN, "top1": top1}), row("y")]}, tmp_path)
+    assert paths[-1].name == "latency.png"
+    with Image.open(paths[-1]) as image:
+        assert image.format == "PNG"
