@@ -166,9 +166,8 @@ def _tflite_file(case: Any) -> Path:
     model_format, path = recognise(case.path)
     if model_format == "tflite":
         return path
-    source = (
-        case.path if model_format == "checkpoint" else read_manifest(path).source
-    )  # an artifact can't be exported again
+    # An artifact can't be exported again, but the checkpoint that it came from can.
+    source = case.path if model_format == "checkpoint" else read_manifest(path).source
     raise ConfigError(f"{case.name} is not a TFLite file; write one with `mnasnet export {source} --format tflite`")
 
 

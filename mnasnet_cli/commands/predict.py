@@ -20,7 +20,7 @@ BOX_COLUMNS = ("file", "rank", "class", "name", "score", "xmin", "ymin", "xmax",
 
 
 class Format(enum.StrEnum):
-    """How the predictions are printed."""
+    """Output formats."""
 
     TABLE = "table"
     JSONL = "jsonl"
@@ -65,40 +65,40 @@ def predict(
     Inputs that can't be read are skipped with a warning; the exit code is then 2.
     """
     if json_output and output_format is not Format.TABLE:
-        raise ConfigError("--json and --format exclude each other; --format jsonl prints one object a picture")
+        raise ConfigError("--json and --format exclude each other; --format jsonl prints one object per image")
     from mnasnet_cli.inference.runner import open_model
     from mnasnet_cli.prediction.drawing import Annotator
-    from mnasnet_cli.prediction.images import BadPicture, read_pictures
+    from mnasnet_cli.prediction.images import UnreadableInput, read_images
     from mnasnet_cli.prediction.predict import predict as run
 
     runner = open_model(model, ema=ema, best=best, image_size=image_size, threads=threads)
     annotator = Annotator(out) if out is not None else None
     printer = _Printer(output_format, BOX_COLUMNS if runner.kind == "detector" else CLASS_COLUMNS, keep=json_output)
     failed = []
-    pictures = read_pictures(images, frame_step=frame_step)
-    for answer in run(runner, pictures, batch_size=batch_size, top=top, score_threshold=score_threshold):
-        if isinstance(answer, BadPicture):
-            failed.append({"file": answer.name, "reason": answer.reason})
-            console.warn(f"{answer.name}: {answer.reason}; left out")
+    inputs = read_images(images, frame_step=frame_step)
+    for result in run(runner, inputs, batch_size=batch_size, top=top, score_threshold=score_threshold):
+        if isinstance(result, UnreadableInput):
+            failed.append({"file": result.name, "reason": result.reason})
+            console.warn(f"{result.name}: {result.reason}; skipped")
             continue
-        picture, row = answer
+        image, row = result
         if annotator is not None:
-            row["drawn"] = str(annotator.write(picture, row))
+            row["drawn"] = str(annotator.write(image, row))
         printer.add(row)
     if json_output:
-        about = {"model": model, "format": runner.format, "kind": runner.kind, "image_size": runner.image_size}
-        console.emit_json({**about, "images": printer.rows, "failed": failed})
+        info = {"model": model, "format": runner.format, "kind": runner.kind, "image_size": runner.image_size}
+        console.emit_json({**info, "images": printer.rows, "failed": failed})
     elif output_format is Format.TABLE and printer.rows:
         printer.table(model)
     if annotator is not None and printer.count:
-        console.say(f"{printer.count:,} drawn pictures in {out}")
+        console.say(f"wrote {printer.count:,} images to {out}")
     if failed:
-        several = "inputs" if len(failed) > 1 else "input"
-        raise DataError(f"{len(failed)} {several} could not be read ({failed[0]['file']}: {failed[0]['reason']})")
+        noun = "inputs" if len(failed) > 1 else "input"
+        raise DataError(f"{len(failed)} {noun} could not be read ({failed[0]['file']}: {failed[0]['reason']})")
 
 
 class _Printer:
-    """Prints rows as they come, or keeps them for the end."""
+    """Prints rows immediately, or collects them for the end."""
 
     def __init__(self, output_format: Format, columns: tuple[str, ...], *, keep: bool) -> None:
         self._format, self._columns, self._keep = output_format, columns, keep
@@ -131,7 +131,7 @@ class _Printer:
 
 
 def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line for each class or box of a picture."""
+    """One line for each class or box of an image."""
     found = row["boxes"] if "boxes" in row else row["predictions"]
     return [{"file": row["file"], "rank": rank, **item} for rank, item in enumerate(found, 1)]
 

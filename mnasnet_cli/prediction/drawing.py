@@ -1,4 +1,4 @@
-"""What a net said of a picture, drawn: boxes with names and scores, or a strip with the likeliest classes."""
+"""Draws predictions: boxes with names and scores, or a strip with the most probable classes below the image."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnasnet_cli.prediction.images import Picture
+from mnasnet_cli.prediction.images import InputImage
 from mnasnet_cli.system.files import replace_atomically
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Drawing
+    from PIL.Image import Image as PilImage
 
 
-MARK = b"drawn by mnasnet predict"  # the comment in our JPEGs: what has it may be drawn again, other files stay
-LEAST_FONT = 12  # px; of large pictures, the 45th part of the longer side
+MARK = b"drawn by mnasnet predict"  # the comment in our JPEG files; only files with it are overwritten
+MIN_FONT_SIZE = 12  # px; in large images, 1/45 of the longer side
 BACKGROUND, BAR, TEXT = "#202020", "#3b6ea5", "white"
 
 
 class Annotator:
-    """Writes drawn pictures below a folder, each under a name of its own; never over a picture of someone else's."""
+    """Writes annotated images below a folder, each under a unique name. Other images are never overwritten."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._taken: set[Path] = set()
 
-    def write(self, picture: Picture, row: Mapping[str, Any]) -> Path:
-        """Draws what `row` (see `prediction.predict`) says of a picture; returns the file."""
-        path = self._free(picture)
+    def write(self, image: InputImage, row: Mapping[str, Any]) -> Path:
+        """Draws the predictions of a row of `prediction.predict`; returns the file."""
+        path = self._free_path(image)
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawing = draw_boxes(picture, row["boxes"]) if "boxes" in row else draw_classes(picture, row["predictions"])
+        drawing = draw_boxes(image, row["boxes"]) if "boxes" in row else draw_classes(image, row["predictions"])
         with replace_atomically(path) as temporary:
             drawing.save(temporary, "JPEG", quality=92, comment=MARK)
         return path
 
-    def _free(self, picture: Picture) -> Path:
-        """A path that this run has not written, and that holds no picture but a drawing of an earlier run.
+    def _free_path(self, image: InputImage) -> Path:
+        """A path that this run has not written and that holds no image except one drawn by an earlier run.
 
-        Two folders may hold pictures of the same name, and the folder to write into may be one of those to read.
+        Two input folders may hold images of the same name, and the output folder may be an input folder.
         """
-        path = self.folder / picture.place.with_name(f"{picture.place.name}.jpg")
+        path = self.folder / image.output_path.with_name(f"{image.output_path.name}.jpg")
         number = 1
-        while path in self._taken or not _is_free(path):
+        while path in self._taken or not _can_overwrite(path):
             number += 1
-            path = self.folder / picture.place.with_name(f"{picture.place.name}-{number}.jpg")
+            path = self.folder / image.output_path.with_name(f"{image.output_path.name}-{number}.jpg")
         self._taken.add(path)
         return path
 
 
-def _is_free(path: Path) -> bool:
-    """Whether nothing is there, or a drawing of ours."""
+def _can_overwrite(path: Path) -> bool:
+    """Whether the path is free, or holds an image drawn by `mnasnet predict`."""
     from PIL import Image
 
     if not path.exists():
@@ -63,11 +63,11 @@ def _is_free(path: Path) -> bool:
         return False
 
 
-def draw_boxes(picture: Picture, boxes: Sequence[Mapping[str, Any]]) -> Drawing:
-    """The picture with boxes (xmin, ymin, xmax, ymax in px), each with its name and score; the best lie on top."""
+def draw_boxes(image: InputImage, boxes: Sequence[Mapping[str, Any]]) -> PilImage:
+    """The image with boxes (xmin, ymin, xmax, ymax in px), names and scores; the best are drawn on top."""
     from PIL import ImageDraw
 
-    drawing = _open(picture)
+    drawing = _open(image)
     draw, font = ImageDraw.Draw(drawing), _font(drawing)
     line = max(2, round(font.size / 7))
     for box in reversed(boxes):
@@ -77,19 +77,19 @@ def draw_boxes(picture: Picture, boxes: Sequence[Mapping[str, Any]]) -> Drawing:
         draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=line)
         text = f"{box['name']} {box['score']:.2f}"
         _, _, width, height = draw.textbbox((0, 0), text, font)
-        # Above the box, where there is room, and never beyond the picture.
-        place = min(left, max(0.0, drawing.width - width - 4.0)), top - height - 4 if top > height + 4 else top
-        draw.rectangle((*place, place[0] + width + 4, place[1] + height + 4), fill=colour)
-        draw.text((place[0] + 2, place[1] + 1), text, "black", font)
+        # Above the box if there is room, and always inside the image.
+        corner = min(left, max(0.0, drawing.width - width - 4.0)), top - height - 4 if top > height + 4 else top
+        draw.rectangle((*corner, corner[0] + width + 4, corner[1] + height + 4), fill=colour)
+        draw.text((corner[0] + 2, corner[1] + 1), text, "black", font)
     return drawing
 
 
-def draw_classes(picture: Picture, predictions: Sequence[Mapping[str, Any]]) -> Drawing:
-    """The picture above a strip with a bar for each of the likeliest classes, its name and probability."""
+def draw_classes(image: InputImage, predictions: Sequence[Mapping[str, Any]]) -> PilImage:
+    """The image above a strip with a bar, the name and the probability of each class."""
     from PIL import Image, ImageDraw
 
-    photo = _open(picture)
-    width = max(photo.width, 240)  # names need room
+    photo = _open(image)
+    width = max(photo.width, 240)  # room for names
     font = _font(photo)
     row = round(font.size * 1.5)
     drawing = Image.new("RGB", (width, photo.height + row * len(predictions)), BACKGROUND)
@@ -99,26 +99,26 @@ def draw_classes(picture: Picture, predictions: Sequence[Mapping[str, Any]]) -> 
         top = photo.height + number * row
         draw.rectangle((0, top + 1, round(prediction["probability"] * (width - 1)), top + row - 2), fill=BAR)
         percent = f"{prediction['probability']:.1%}"
-        draw.text((4, top + row / 2), _fitting(draw, prediction["name"], font, width * 0.75), TEXT, font, anchor="lm")
+        draw.text((4, top + row / 2), _truncate(draw, prediction["name"], font, width * 0.75), TEXT, font, anchor="lm")
         draw.text((width - 4, top + row / 2), percent, TEXT, font, anchor="rm")
     return drawing
 
 
-def _open(picture: Picture) -> Drawing:
+def _open(image: InputImage) -> PilImage:
     from PIL import Image
 
-    with Image.open(io.BytesIO(picture.encoded)) as image:
-        return image.convert("RGB")
+    with Image.open(io.BytesIO(image.encoded)) as opened:
+        return opened.convert("RGB")
 
 
-def _font(drawing: Drawing) -> Any:
+def _font(drawing: PilImage) -> Any:
     from PIL import ImageFont
 
-    return ImageFont.load_default(max(LEAST_FONT, max(drawing.size) // 45))
+    return ImageFont.load_default(max(MIN_FONT_SIZE, max(drawing.size) // 45))
 
 
-def _fitting(draw: Any, text: str, font: Any, width: float) -> str:
-    """The text, cut with an ellipsis where it is longer than `width` px."""
+def _truncate(draw: Any, text: str, font: Any, width: float) -> str:
+    """The text, shortened with an ellipsis if it is wider than `width` px."""
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength(f"{text}…", font) > width:
@@ -127,6 +127,6 @@ def _fitting(draw: Any, text: str, font: Any, width: float) -> str:
 
 
 def _colour(name: str) -> str:
-    """A light colour that a name always has; steps of the golden ratio keep neighbours apart."""
+    """A light colour that depends only on the name. Steps of the golden ratio give similar names different hues."""
     red, green, blue = colorsys.hsv_to_rgb(sum(name.encode()) * 0.618034 % 1, 0.6, 1.0)
     return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"

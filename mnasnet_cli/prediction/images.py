@@ -1,4 +1,4 @@
-"""The user's pictures: files, folders, patterns, videos and standard input, each upright and whole or named as bad."""
+"""Reads the input images of `mnasnet predict`: files, folders, glob patterns, videos and standard input."""
 
 from __future__ import annotations
 
@@ -21,45 +21,49 @@ if TYPE_CHECKING:
 
 
 STANDARD_INPUT = "-"
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})  # any case
-ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
-NOT_A_PICTURE = "not a picture"
-# Every encoded picture has some of these, or isn't UTF-8; NUL divides paths, and the others are no part of their names.
-_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})  # lower case
+EXIF_ORIENTATION = 0x0112  # the tag; 1 is upright
+NOT_AN_IMAGE = "not an image"
+# An encoded image has some of these, or is not UTF-8. A list of paths has none: NUL separates paths.
+_CONTROL_CHARACTERS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture as it is meant to be seen."""
+class InputImage:
+    """One upright image.
+
+    Attributes:
+      name: the path as given or found; for a frame of a video, the path and the frame number, as in clip.mp4#12.
+      output_path: where to draw it below the output folder, without suffix.
+      encoded: a JPEG or PNG file, upright, 8 bits per channel, without transparency.
+      width, height: in px.
+    """
 
     name: str
-    """As it was given or found; of a frame of a video, the file's name and the frame's number: clip.mp4#12."""
-    place: PurePath
-    """Where a drawing of it goes below the output folder, without its ending."""
+    output_path: PurePath
     encoded: bytes
-    """A JPEG or PNG, upright, in 8 bits and without transparency."""
     width: int
     height: int
 
 
 @dataclass(frozen=True)
-class BadPicture:
-    """Something that was given and can't be read."""
+class UnreadableInput:
+    """An input that is missing or can't be decoded, and the reason."""
 
     name: str
     reason: str
 
 
-def read_pictures(
+def read_images(
     inputs: Sequence[str], *, frame_step: int = 1, stdin: IO[bytes] | None = None
-) -> Iterator[Picture | BadPicture]:
-    """Yields the pictures that `inputs` mean, in their order; those of a folder in the order of their names.
+) -> Iterator[InputImage | UnreadableInput]:
+    """Yields the images of all inputs in order; those of a folder sorted by path.
 
     Args:
-      inputs: files, folders (searched to the bottom), patterns such as "photos/**/*.jpg", videos, and "-" for standard
-        input: one encoded picture, or a list of any of these, one a line (or divided by NUL, as `find -print0` does).
-      frame_step: of a video, take each n-th frame.
-      stdin: where "-" reads from.
+      inputs: files, folders (searched recursively), glob patterns such as "photos/**/*.jpg", videos, and "-" for
+        standard input: one encoded image, or a list of paths, one per line or separated by NUL (`find -print0`).
+      frame_step: use every n-th frame of a video.
+      stdin: the stream for "-"; sys.stdin if None.
     """
     for given in inputs:
         if given == STANDARD_INPUT:
@@ -68,37 +72,37 @@ def read_pictures(
             yield from _from_path(given, frame_step)
 
 
-def _from_standard_input(stream: IO[bytes], frame_step: int) -> Iterator[Picture | BadPicture]:
+def _from_standard_input(stream: IO[bytes], frame_step: int) -> Iterator[InputImage | UnreadableInput]:
     data = stream.read()
     text = _as_text(data)
     if text is None:
-        picture = read_picture("standard input", PurePath("stdin"), data)
-        if isinstance(picture, BadPicture) and picture.reason == NOT_A_PICTURE:
-            picture = BadPicture(picture.name, "neither a picture nor a list of paths in UTF-8")
-        yield picture
+        image = read_image("standard input", PurePath("stdin"), data)
+        if isinstance(image, UnreadableInput) and image.reason == NOT_AN_IMAGE:
+            image = UnreadableInput(image.name, "neither an image nor a list of paths in UTF-8")
+        yield image
         return
-    names = [name for name in text.split("\0" if "\0" in text else "\n") if name.strip()]
-    if not names:
-        yield BadPicture("standard input", "empty: expected a picture or a list of paths")
-    for name in names:
-        yield from _from_path(name.strip("\r\n"), frame_step)
+    paths = [path for path in text.split("\0" if "\0" in text else "\n") if path.strip()]
+    if not paths:
+        yield UnreadableInput("standard input", "empty; expected an image or a list of paths")
+    for path in paths:
+        yield from _from_path(path.strip("\r\n"), frame_step)
 
 
 def _as_text(data: bytes) -> str | None:
-    """The bytes as a list of paths, whatever its first name begins with; None where they are a file's."""
+    """The bytes as text if they can be a list of paths, else None. Paths may start like the header of an image."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    return None if _CONTROLS.search(text) else text
+    return None if _CONTROL_CHARACTERS.search(text) else text
 
 
-def _from_path(given: str, frame_step: int) -> Iterator[Picture | BadPicture]:
+def _from_path(given: str, frame_step: int) -> Iterator[InputImage | UnreadableInput]:
     path = Path(given)
     if path.is_dir():
         found = [file for file in _files_below(path) if file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
         if not found:
-            yield BadPicture(given, "a folder without pictures")
+            yield UnreadableInput(given, "a folder without images")
         for file in found:
             yield from _from_file(file, file.relative_to(path), frame_step)
     elif path.exists():
@@ -106,75 +110,74 @@ def _from_path(given: str, frame_step: int) -> Iterator[Picture | BadPicture]:
     elif glob.has_magic(given):
         matches = sorted(match for match in glob.glob(given, recursive=True) if Path(match).is_file())
         if not matches:
-            yield BadPicture(given, "nothing matches this pattern")
+            yield UnreadableInput(given, "no file matches this pattern")
         for match in matches:
             yield from _from_file(Path(match), PurePath(Path(match).name), frame_step)
     else:
-        yield BadPicture(given, "no such file or folder")
+        yield UnreadableInput(given, "no such file or folder")
 
 
 def _files_below(folder: Path) -> list[Path]:
     return sorted(Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names)
 
 
-def _from_file(path: Path, place: PurePath, frame_step: int) -> Iterator[Picture | BadPicture]:
+def _from_file(path: Path, output_path: PurePath, frame_step: int) -> Iterator[InputImage | UnreadableInput]:
     try:
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            yield from _frames(path, place, frame_step)
+            yield from _frames(path, output_path, frame_step)
         else:
-            yield read_picture(str(path), place.with_suffix(""), path.read_bytes())
+            yield read_image(str(path), output_path.with_suffix(""), path.read_bytes())
     except DataError as error:
-        yield BadPicture(str(path), str(error))
+        yield UnreadableInput(str(path), str(error))
     except OSError as error:
-        yield BadPicture(str(path), (error.strerror or str(error)).lower())
+        yield UnreadableInput(str(path), (error.strerror or str(error)).lower())
 
 
-def _frames(path: Path, place: PurePath, frame_step: int) -> Iterator[Picture]:
+def _frames(path: Path, output_path: PurePath, frame_step: int) -> Iterator[InputImage]:
     from PIL import Image
 
     for number, frame in video_frames(path, frame_step):
         buffer = io.BytesIO()
         Image.fromarray(frame).save(buffer, "PNG", compress_level=1)
         height, width = frame.shape[:2]
-        yield Picture(
-            f"{path}#{number}", place.with_suffix("") / f"frame-{number:06d}", buffer.getvalue(), width, height
-        )
+        target = output_path.with_suffix("") / f"frame-{number:06d}"
+        yield InputImage(f"{path}#{number}", target, buffer.getvalue(), width, height)
 
 
-def read_picture(name: str, place: PurePath, data: bytes) -> Picture | BadPicture:
-    """An encoded picture of any kind that Pillow reads, turned as its EXIF orientation says.
+def read_image(name: str, output_path: PurePath, data: bytes) -> InputImage | UnreadableInput:
+    """Decodes an image in any format of Pillow and applies its EXIF orientation.
 
-    An upright JPEG or PNG is passed on as it is, so that it is decoded as the records of an evaluation are; others,
-    and those of more than 8 bits or with transparency, become PNG as images become records. Of an animation, the first
-    frame counts.
+    An upright 8-bit JPEG or PNG without transparency keeps its bytes, so that TensorFlow decodes it as in an
+    evaluation. Other images are converted to PNG, by the rules of the record files. Of an animation, the first frame is
+    used.
     """
     from PIL import Image, ImageOps
 
     from mnasnet_cli.records.plain_image import to_plain
 
     if not data:
-        return BadPicture(name, "empty file")
+        return UnreadableInput(name, "empty file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd EXIF and large pictures
+            warnings.simplefilter("ignore")  # about malformed EXIF and large images
             with Image.open(io.BytesIO(data)) as image:
-                image.load()  # a file that was cut short shows here
-                upright = image.getexif().get(ORIENTATION, 1) in (0, 1)
-                if upright and _is_plain(image):
-                    return Picture(name, place, data, image.width, image.height)
-                ImageOps.exif_transpose(image, in_place=True)  # a copy would forget the bits of a TIFF
+                image.load()  # raises for a truncated file
+                upright = image.getexif().get(EXIF_ORIENTATION, 1) in (0, 1)
+                if upright and _decodes_alike(image):
+                    return InputImage(name, output_path, data, image.width, image.height)
+                ImageOps.exif_transpose(image, in_place=True)  # a copy would lose the bit depth of a TIFF
                 plain = to_plain(image)
                 buffer = io.BytesIO()
                 plain.save(buffer, "PNG", compress_level=1)
-                return Picture(name, place, buffer.getvalue(), plain.width, plain.height)
+                return InputImage(name, output_path, buffer.getvalue(), plain.width, plain.height)
     except Image.UnidentifiedImageError:
-        return BadPicture(name, NOT_A_PICTURE)
+        return UnreadableInput(name, NOT_AN_IMAGE)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        return BadPicture(name, " ".join(str(error).split()) or "damaged")
+        return UnreadableInput(name, " ".join(str(error).split()) or "damaged")
 
 
-def _is_plain(image: ImageFile) -> bool:
-    """Whether TensorFlow's decoder shows a file as records would: it drops transparency, and takes no CMYK."""
+def _decodes_alike(image: ImageFile) -> bool:
+    """Whether TensorFlow decodes the file to the pixels of a record. It ignores transparency and rejects CMYK."""
     if image.format in ("JPEG", "MPO"):
         return image.mode in ("L", "RGB")
     return image.format == "PNG" and image.mode in ("L", "RGB", "P") and "transparency" not in image.info

@@ -1,4 +1,4 @@
-"""Frames of a video file, through whichever library for it is installed."""
+"""Reads the frames of a video file with the first installed library of av, OpenCV and imageio."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".m
 
 
 def video_frames(path: Path, step: int = 1) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields each `step`-th frame with its number, from 0: [H, W, 3] uint8 RGB, as it is stored.
+    """Yields every `step`-th frame with its number from 0, as [H, W, 3] uint8 RGB.
 
     Raises:
-      DataError: not a video, or no library that reads one is installed.
+      DataError: not a video, or no library for videos is installed.
     """
     reader = next((READERS[name] for name in READERS if importlib.util.find_spec(name) is not None), None)
     if reader is None:
-        raise DataError("a video; `pip install av` (or opencv-python-headless, or imageio[pyav]) makes them readable")
+        raise DataError(
+            "reading videos needs a library; run `pip install av` (or opencv-python-headless, or imageio[pyav])"
+        )
     count = 0
     for number, frame in enumerate(reader(path)):
         count += 1
         if number % step == 0:
             yield number, frame
     if not count:
-        raise DataError("not a video, or one without frames")
+        raise DataError("not a video, or without frames")
 
 
 def _with_av(path: Path) -> Iterator[np.ndarray]:
@@ -39,8 +41,8 @@ def _with_av(path: Path) -> Iterator[np.ndarray]:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, IndexError) as error:  # an IndexError: sound alone
-        raise DataError(f"not a video that can be read ({getattr(error, 'strerror', error)})") from error
+    except (av.error.FFmpegError, IndexError) as error:  # IndexError: only sound
+        raise DataError(f"the video can't be read ({getattr(error, 'strerror', error)})") from error
 
 
 def _with_opencv(path: Path) -> Iterator[np.ndarray]:
@@ -51,7 +53,7 @@ def _with_opencv(path: Path) -> Iterator[np.ndarray]:
             more, frame = capture.read()
             if not more:
                 return
-            yield np.ascontiguousarray(frame[..., ::-1])  # OpenCV has blue first
+            yield np.ascontiguousarray(frame[..., ::-1])  # OpenCV stores BGR
     finally:
         capture.release()
 
@@ -61,10 +63,10 @@ def _with_imageio(path: Path) -> Iterator[np.ndarray]:
     try:
         yield from imageio.imiter(path)
     except (OSError, ValueError, ImportError) as error:
-        raise DataError(f"not a video that can be read ({error})") from error
+        raise DataError(f"the video can't be read ({error})") from error
 
 
-# The first that is installed reads.
+# The first installed one is used.
 READERS: dict[str, Callable[[Path], Iterator[np.ndarray]]] = {
     "av": _with_av,
     "cv2": _with_opencv,

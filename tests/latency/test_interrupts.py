@@ -83,14 +83,8 @@ def test_ctrl_c_prints_one_line_at_any_time(tmp_path):
 
     model = str(convert_variant("small", 0.35, 32, tmp_path))
     program = [sys.executable, "-m", "mnasnet_cli", "benchmark", *[model] * 7, "--runs=400", "--rounds=200"]
-    for delay in (
-        0.0,
-        0.02,
-        0.05,
-        0.1,
-        0.2,
-        0.4,
-    ):  # s after the first process: Python starts, LiteRT loads, the calls run
+    # Seconds after the first process: Python starts, LiteRT loads, the calls run.
+    for delay in (0.0, 0.02, 0.05, 0.1, 0.2, 0.4):
         running = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, start_new_session=True)
         while not Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text():
             time.sleep(0.005)

@@ -1,0 +1,64 @@
+"""Frames of videos, through fake libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+
+import numpy as np
+import pytest
+from image_files import pixels_of
+
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.prediction import video
+from mnasnet_cli.prediction.images import InputImage, UnreadableInput, read_images
+from mnasnet_cli.prediction.video import video_frames
+
+FRAMES = [np.full((6, 8, 3), number, np.uint8) for number in range(5)]
+UseLibrary = Callable[[str, list[np.ndarray]], None]
+
+
+@pytest.fixture
+def use_library(monkeypatch: pytest.MonkeyPatch) -> UseLibrary:
+    """A function that makes a module the only library for videos, with these frames in every video."""
+
+    def use(module: str, frames: list[np.ndarray]) -> None:
+        def read(path: Path) -> Iterator[np.ndarray]:
+            return iter(frames)
+
+        monkeypatch.setattr(video, "READERS", {module: read})
+
+    return use
+
+
+def test_every_nth_frame_with_its_number(use_library: UseLibrary) -> None:
+    use_library("json", FRAMES)  # any module that is installed
+    assert [number for number, _ in video_frames(Path("clip.mp4"))] == [0, 1, 2, 3, 4]
+    found = list(video_frames(Path("clip.mp4"), 2))
+    assert [(number, int(frame[0, 0, 0])) for number, frame in found] == [(0, 0), (2, 2), (4, 4)]
+
+
+def test_a_video_without_frames(use_library: UseLibrary) -> None:
+    use_library("json", [])
+    with pytest.raises(DataError, match="frames"):
+        list(video_frames(Path("clip.mp4")))
+
+
+def test_without_a_library_the_error_names_one(use_library: UseLibrary) -> None:
+    use_library("no_such_module", FRAMES)
+    with pytest.raises(DataError, match="pip install av"):
+        list(video_frames(Path("clip.mp4")))
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.MOV"])
+def test_frames_are_input_images(use_library: UseLibrary, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    use_library("json", FRAMES)
+    found = list(read_images([str(tmp_path)], frame_step=2))
+    assert [one.name for one in found] == [f"{tmp_path / name}#{number}" for number in (0, 2, 4)]
+    assert isinstance(found[1], InputImage)
+    assert found[1].output_path == PurePath("clip/frame-000002")
+    assert np.unique(pixels_of(found[1])).tolist() == [2]
+    use_library("no_such_module", FRAMES)
+    [bad] = read_images([str(tmp_path / name)])
+    assert isinstance(bad, UnreadableInput)
