@@ -76,7 +76,7 @@ $(DOCS_READY): $(READY)
 docs docs-serve: export NO_MKDOCS_2_WARNING := 1
 
 docs: $(DOCS_READY)  ## build the documentation into build/site; a broken link is an error
-	@$(BIN)/mkdocs build --strict --clean --quiet
+	@$(BIN)/mkdocs build --strict --clean
 	@echo "open build/site/index.html"
 
 docs-serve: $(DOCS_READY)  ## show the documentation in a browser while you write
