@@ -29,9 +29,9 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     import tensorflow as tf
 
     from mnasnet_cli.config.loading import load_config
-    from mnasnet_cli.data.augment import normalize
+    from mnasnet_cli.data.preprocessing import normalize
     from mnasnet_cli.models.detector import make_detector
-    from mnasnet_cli.models.postprocessing import find_boxes
+    from mnasnet_cli.models.postprocessing import postprocessing_of, select_boxes
 
     size, batch_size = arguments.image_size, arguments.batch_size
     flags = {
@@ -42,18 +42,20 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
         "detection.candidates": CANDIDATES,
         "detection.max_detections": DETECTIONS,
     }
-    config = load_config("lite", task="coco", flags=flags)
+    config = load_config("lite", task="detection", flags=flags)
     assert config.detection is not None
-    options = config.detection
+    options = postprocessing_of(config.detection, range(1, arguments.classes + 1))
     model = make_detector(config, arguments.classes)
     images = tf.random.uniform([batch_size, size, size, 3], maxval=255.0)
 
     @tf.function(autograph=False)
     def detect(images: tf.Tensor) -> Any:
-        normal = normalize(images, config.data.mean, config.data.deviation)
-        return find_boxes(model(normal, is_training=False), size, options)
+        heads = model(normalize(images, config.preprocessing), is_training=False)
+        return select_boxes(heads.class_logits, heads.box_deltas, size, options)
 
-    rate = images_per_second(lambda: detect(images).counts.numpy(), batch_size, WARM_UP_CALLS, arguments.seconds)
+    rate = images_per_second(
+        lambda: detect(images)["num_detections"].numpy(), batch_size, WARM_UP_CALLS, arguments.seconds
+    )
     return {"images_per_second": rate, "versions": f"tensorflow {tf.__version__}"}
 
 

@@ -32,7 +32,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     from mnasnet_cli.models.detector import make_detector
     from mnasnet_cli.tasks.detection import DetectionTask
 
-    config = load_config("lite", task="coco", flags=settings_of(arguments, WEIGHT_DECAY))
+    config = load_config("lite", task="detection", flags=settings_of(arguments, WEIGHT_DECAY))
     model = make_detector(config, arguments.classes)
     return time_step(
         DetectionTask, model, config, batches_of(config, arguments),

@@ -16,6 +16,8 @@ from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
 silence_tensorflow()
 
+pytest_plugins = ["model_fixtures"]
+
 REPO = Path(__file__).parent.parent
 
 

@@ -17,6 +17,7 @@ from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.models.classifier import make_classifier
 from mnasnet_cli.models.detector import make_detector
+from mnasnet_cli.models.info import model_info
 
 CATEGORIES = {1: "circle", 4: "square", 7: "triangle"}
 
@@ -35,31 +36,14 @@ def detector_config(variant: str = "tiny-backbone", image_size: int = 64, **dete
 
 def make_checkpoint(run: Path, config: Config, labels: list[str], names: list[str] | None = None) -> str:
     """Writes a checkpoint of step 7 into a run directory and returns its prefix."""
-    detector = config.task == "coco"
+    detector = config.task == "detection"
     tf.random.set_seed(0)  # kernels come from the net's own initializers
     model = make_detector(config, len(labels)) if detector else make_classifier(config, len(labels))
     random = np.random.default_rng(0)
     for name, variable in model.weights.items():
         value = _random_value(name, variable.numpy(), random)
         variable.assign(value.astype(np.float32))
-    data = config.data
-    info = {
-        "task": config.task,
-        "variant": config.model.variant,
-        "width": config.model.width,
-        "labels": labels,
-        "names": names or labels,
-        "preprocessing": {
-            "image_size": config.eval_size,
-            "antialias": data.antialias,
-            "mean": list(data.mean),
-            "deviation": list(data.deviation),
-        },
-    }
-    if detector:
-        info["detection"] = config.detection.model_dump(mode="json")
-    else:
-        info["preprocessing"]["crop_fraction"] = data.crop_fraction
+    info = model_info(config, labels, names or labels)
     checkpoint = tf.train.Checkpoint(step=tf.Variable(7, dtype=tf.int64), model=model, info=SavedText(json.dumps(info)))
     return checkpoint.write(str(run / "checkpoints" / "ckpt-7"))
 

@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.checkpoints.format import VALUE, weight_name
+from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
 
 # What TensorFlow raises for files that are damaged or don't fit: an IndexError for one that is cut short.
@@ -25,10 +27,19 @@ class CheckpointContents:
     prefix: str
     step: int
     info: dict[str, Any]
-    """What `Task.model_info` said: task, variant, width, labels, preprocessing."""
+    """See `models.info.model_info`."""
     weights: dict[str, np.ndarray]
     averaged: bool
     """Whether these are the exponential moving averages."""
+
+    @property
+    def task(self) -> TaskName:
+        return parse_task(self.info["task"])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From an image to the net's input, as the net was evaluated."""
+        return Preprocessing.parse(self.info["preprocessing"], self.task)
 
 
 def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
@@ -47,7 +58,7 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
             for key in keys
             if key.startswith(root) and key.endswith(VALUE)
         }
-        info = json.loads(reader.get_tensor(f"info{VALUE}"))
+        info = _parse_info(prefix, reader)
         return CheckpointContents(prefix, int(reader.get_tensor(f"step{VALUE}")), info, weights, averaged)
 
 
@@ -58,8 +69,17 @@ def read_info(prefix: str) -> dict[str, Any]:
       CheckpointError: not a checkpoint of this toolkit, or damaged.
     """
     with _clear_errors(prefix):
-        info = json.loads(_open(prefix).get_tensor(f"info{VALUE}"))
-        return {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
+        return _parse_info(prefix, _open(prefix))
+
+
+def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
+    """Return what `models.info.model_info` returned when the checkpoint was written, with today's name of the task."""
+    info = json.loads(reader.get_tensor(f"info{VALUE}"))
+    known = {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
+    try:
+        return {**known, "task": parse_task(info.get("task"))}
+    except ValueError as error:
+        raise CheckpointError(f"{prefix} was written by another version of mnasnet: {error}") from None
 
 
 def _open(prefix: str) -> Any:

@@ -8,37 +8,30 @@ from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.models.slim_module import SlimModule
 
-# What a checkpoint's section "detection" may hold from before: settings of its training that have moved since.
-_RETIRED = ("freeze_backbone_norm",)
+# Training settings that the section "detection" of older checkpoints may hold. They have moved to other sections.
+_MOVED = ("freeze_backbone_norm",)
 
 
-def config_of(contents: CheckpointContents, *, image_size: int | None = None, batch_size: int = 64) -> Config:
-    """The configuration that evaluates a checkpoint as it was trained to be evaluated.
-
-    `image_size` replaces the side of the evaluation crops.
-    """
+def net_config(contents: CheckpointContents) -> Config:
+    """Return the configuration that makes a checkpoint's net: task, model, and a detector's settings."""
     info = contents.info
-    data = dict(info["preprocessing"])
-    if image_size is not None:
-        data["image_size"] = image_size
     detection = info.get("detection")
     if detection:
-        detection = {name: value for name, value in detection.items() if name not in _RETIRED}
+        detection = {name: value for name, value in detection.items() if name not in _MOVED}
     tree = {
         "task": info["task"],
         "model": {"variant": info["variant"], "width": info["width"], "net": info.get("net") or {}},
-        "data": data,
-        "training": {"eval_batch_size": batch_size},
+        "data": {"image_size": contents.preprocessing.image_size},
         "detection": detection,
     }
     return validate(tree, contents.prefix)
 
 
 def load_weights(model: SlimModule, contents: CheckpointContents) -> None:
-    """Puts a checkpoint's weights into a module of the same net.
+    """Put a checkpoint's weights into a module of the same net.
 
     Raises:
-      CheckpointError: listing the names that don't fit.
+      CheckpointError: it lists the names that don't fit.
     """
     faults = [f"{name} is missing" for name in model.weights if name not in contents.weights]
     faults += [f"{name} is not in the net" for name in contents.weights if name not in model.weights]

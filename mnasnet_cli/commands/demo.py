@@ -121,7 +121,7 @@ def _train(records: Path, run: Path) -> dict[str, Any]:
     from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.training.run import train
 
-    return train(load_config(CONFIG, task="imagenet"), records, run)
+    return train(load_config(CONFIG, task="classification"), records, run)
 
 
 def _last_of_training(results: dict[str, Any]) -> str:
@@ -161,7 +161,7 @@ def _train_detector(records: Path, run: Path, backbone: Path) -> dict[str, Any]:
     from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.training.run import train
 
-    return train(load_config(CONFIG, task="coco"), records, run, init=str(backbone))
+    return train(load_config(CONFIG, task="detection"), records, run, init=str(backbone))
 
 
 def _evaluate_detector(records: Path, run: Path) -> dict[str, Any]:

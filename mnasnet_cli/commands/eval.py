@@ -9,6 +9,7 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
+from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import CheckFailed, ConfigError, nearest
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
@@ -60,21 +61,24 @@ def eval(
     check_writable("--plots", plots, folder=True)
     check_writable("--detections", detections)
     asked = _parse_required(require or [], coco_val)
-    task = "coco" if coco_val else "imagenet"
+    task: TaskName = "detection" if coco_val else "classification"
     if model is None:
         from mnasnet_cli.runs.finding import newest_run
 
         model = str(newest_run(task))
-    options: dict[str, Any] = {"image_size": image_size, "ema": ema, "best": best, "threads": threads, "plots": plots}
-    data = data or Path("data") / task
+    options: dict[str, Any] = {
+        "image_size": image_size, "batch_size": batch_size, "ema": ema, "best": best, "threads": threads,
+        "plots": plots,
+    }  # fmt: skip
+    data = data or Path("data") / DATASETS[task]
     if coco_val:
         from mnasnet_cli.evaluation.detector import evaluate_detector
 
-        report = evaluate_detector(model, data, batch_size=batch_size or 16, detections_file=detections, **options)
+        report = evaluate_detector(model, data, detections_file=detections, **options)
     else:
         from mnasnet_cli.evaluation.classifier import evaluate_classifier
 
-        report = evaluate_classifier(model, data, batch_size=batch_size or 64, **options)
+        report = evaluate_classifier(model, data, **options)
     if json_output:
         console.emit_json(report)
     else:

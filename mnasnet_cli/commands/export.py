@@ -11,9 +11,9 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption
+from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError
 
-TASKS = ("imagenet", "coco")
 STATE_DICTS = ("torchvision", "timm")
 
 
@@ -76,7 +76,7 @@ def export(
     from mnasnet_cli.checkpoints.reader import read_info
 
     prefix = _find(model, best, data)
-    data = data or _default_data(read_info(prefix).get("task"))
+    data = data or _default_data(read_info(prefix)["task"])
     out = out or _folder_beside(prefix)
     chosen = formats or [Format.SAVED_MODEL, Format.TFLITE]
     forms = list(dict.fromkeys(str(form) for form in chosen if form in STATE_DICTS))
@@ -161,7 +161,7 @@ def _find(model: str | None, best: bool, data: Path | None) -> str:
             raise CheckpointError(f"{model} is exported already ({form}); export the run or the checkpoint it is from")
         return find_checkpoint(model, best=best)
     found = []
-    for task in TASKS if data is None else (load_dataset_info(data).kind,):
+    for task in DATASETS if data is None else (parse_task(load_dataset_info(data).kind),):
         try:
             found.append(find_checkpoint(str(newest_run(task)), best=best))
         except CheckpointError:
@@ -174,11 +174,11 @@ def _find(model: str | None, best: bool, data: Path | None) -> str:
     return max(found, key=lambda prefix: Path(f"{prefix}.index").stat().st_mtime)
 
 
-def _default_data(task: Any) -> Path | None:
+def _default_data(task: TaskName) -> Path | None:
     """The folder where records of the task are kept, if there are any."""
     from mnasnet_cli.records.shards import SPLITS, shard_groups
 
-    folder = Path("data") / str(task)
+    folder = Path("data") / DATASETS[task]
     return folder if folder.is_dir() and {name for name, _ in shard_groups(folder)} & set(SPLITS) else None
 
 

@@ -13,6 +13,7 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, OwnImageSizeOption
+from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.errors import ConfigError, DataError
 
 CLASS_COLUMNS = ("file", "rank", "class", "name", "probability")
@@ -73,7 +74,7 @@ def predict(
 
     runner = open_model(model, ema=ema, best=best, image_size=image_size, threads=threads)
     annotator = Annotator(out) if out is not None else None
-    printer = _Printer(output_format, BOX_COLUMNS if runner.kind == "detector" else CLASS_COLUMNS, keep=json_output)
+    printer = _Printer(output_format, BOX_COLUMNS if runner.task == "detection" else CLASS_COLUMNS, keep=json_output)
     failed = []
     inputs = read_images(images, frame_step=frame_step)
     for result in run(runner, inputs, batch_size=batch_size, top=top, score_threshold=score_threshold):
@@ -86,7 +87,8 @@ def predict(
             row["drawn"] = str(annotator.write(image, row))
         printer.add(row)
     if json_output:
-        info = {"model": model, "format": runner.format, "kind": runner.kind, "image_size": runner.image_size}
+        kind = MODEL_KINDS[runner.task]
+        info = {"model": model, "format": runner.format, "kind": kind, "image_size": runner.image_size}
         console.emit_json({**info, "images": printer.rows, "failed": failed})
     elif output_format is Format.TABLE and printer.rows:
         printer.table(model)

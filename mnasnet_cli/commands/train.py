@@ -27,11 +27,12 @@ from mnasnet_cli.commands.options import (
 )
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config
+from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import CheckpointError, ConfigError
 
 
 def resolve_run(
-    task: str,
+    task: TaskName,
     *,
     default_config: str,
     config: str | None,
@@ -51,7 +52,7 @@ def resolve_run(
 
     assignments = [*(_net_of(init) if init else ()), *(assignments or ())]
     asked = load_config(config or default_config, task=task, assignments=assignments, flags=flags)
-    run_dir = run_dir or Path("runs") / f"{task}-{asked.model.variant}"
+    run_dir = run_dir or Path("runs") / f"{DATASETS[task]}-{asked.model.variant}"
     before = None if config or fresh else read_config(run_dir)
     if before is not None:
         name = str(run_dir / "config.yaml")
@@ -85,7 +86,7 @@ def run_and_show(
     """Trains, or goes on training, and prints the results."""
     from mnasnet_cli.training.run import train_or_start_again
 
-    results = train_or_start_again(settings, data or Path("data") / settings.task, run_dir, fresh=fresh, init=init)
+    results = train_or_start_again(settings, data or Path("data") / settings.dataset, run_dir, fresh=fresh, init=init)
     if json_output:
         console.emit_json({"run_dir": str(run_dir), **results})
         return
@@ -125,7 +126,7 @@ def train_imagenet(
         "finetune.freeze": freeze,
     }
     settings, run_dir = resolve_run(
-        "imagenet",
+        "classification",
         default_config="paper",
         config=config,
         assignments=assignments,
@@ -175,7 +176,7 @@ def train_coco(
         "finetune.freeze": freeze,
     }
     settings, run_dir = resolve_run(
-        "coco",
+        "detection",
         default_config="retinanet",
         config=config,
         assignments=assignments,

@@ -53,7 +53,7 @@ class FinetuneConfig(Section):
         return layers[-1] if self.freeze_norm else frozen_until
 
     def check(self, task: str, layers: list[str]) -> None:
-        """Check the section against a task ("imagenet" or "coco") and the net's layers, from the stem to the head.
+        """Check the section against a task and the net's layers, from the stem to the head.
 
         Raises:
           ValueError: `freeze` names no layer of the net, or `freeze_norm` contradicts `recalibrate_batches`.
@@ -64,7 +64,7 @@ class FinetuneConfig(Section):
                 f"finetune.freeze: the net has no layer {self.freeze!r}; expected {STEM}, {BACKBONE} or "
                 f"{layers[0]} … {layers[-1]}{nearest(str(self.freeze), known)}"
             )
-        if self.freeze_norm and self.recalibrate_batches and task == "imagenet":
+        if self.freeze_norm and self.recalibrate_batches and task == "classification":
             # A detector may have both: freeze_norm is for its backbone, recalibration for its heads.
             raise ValueError(
                 "finetune.freeze_norm keeps the batch norm statistics that finetune.recalibrate_batches "

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from mnasnet_cli.config.recipes import find_config
 from mnasnet_cli.config.schema import Config
+from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import ConfigError, nearest
 
 
@@ -29,7 +30,7 @@ _Loader.add_implicit_resolver(
 def load_config(
     name_or_path: str | None = None,
     *,
-    task: str | None = None,
+    task: TaskName | None = None,
     assignments: Iterable[str] = (),
     flags: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
@@ -63,7 +64,7 @@ def load_config(
             flag = f"--{key.rpartition('.')[2].replace('_', '-')}"
             _assign(tree, key, value, flag)
             origins[key] = flag
-    if task is not None and tree.setdefault("task", task) != task:
+    if task is not None and tree.setdefault("task", task) not in (task, DATASETS[task]):
         where = origins.get("task", source)
         raise ConfigError(f"{where} is for the task {tree['task']!r}, but this command is for {task!r}")
     return validate(tree, source, origins)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import ConfigError, nearest
 
 # The wheel carries configs/ as mnasnet_cli/_configs (pyproject.toml): a top-level folder `configs` in site-packages
 # could collide with that of another package.
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FOLDERS = (_PACKAGE / "_configs", _PACKAGE.parent / "configs")
-TASKS = ("imagenet", "coco")
 
 
 def configs_dir() -> Path:
@@ -27,18 +27,18 @@ def configs_dir() -> Path:
     )
 
 
-def shipped_configs(task: str | None = None) -> list[str]:
-    """Return the sorted names of the shipped recipes of a task ("imagenet" or "coco"); None: of both."""
-    tasks = TASKS if task is None else (task,)
-    return sorted({path.stem for each in tasks for path in (configs_dir() / each).glob("*.yaml")})
+def shipped_configs(task: TaskName | None = None) -> list[str]:
+    """Return the sorted names of the shipped recipes of a task; None: of both."""
+    folders = DATASETS.values() if task is None else (DATASETS[task],)
+    return sorted({path.stem for folder in folders for path in (configs_dir() / folder).glob("*.yaml")})
 
 
-def find_config(name_or_path: str, task: str | None = None) -> Path:
+def find_config(name_or_path: str, task: TaskName | None = None) -> Path:
     """Return the file of a shipped recipe or of a path.
 
     Args:
       name_or_path: a recipe's name, e.g. "quick", or a path of a YAML file.
-      task: "imagenet" or "coco": whose recipe to prefer where both tasks have one of the name.
+      task: whose recipe to prefer where both tasks have one of the name.
 
     Raises:
       ConfigError: there is no such recipe or file; it lists the shipped recipes.
@@ -49,8 +49,8 @@ def find_config(name_or_path: str, task: str | None = None) -> Path:
         if not path.is_file():
             raise ConfigError(f"configuration file {name_or_path} does not exist")
         return path
-    for each in sorted(TASKS, key=lambda name: name != task):
-        shipped = configs_dir() / each / f"{name_or_path}.yaml"
+    for each in sorted(DATASETS, key=lambda name: name != task):
+        shipped = configs_dir() / DATASETS[each] / f"{name_or_path}.yaml"
         if shipped.is_file():
             return shipped
     if path.is_file():

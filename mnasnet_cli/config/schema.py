@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -10,7 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from mnasnet_cli.config.detection import DetectionConfig, check_for_detection
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, NonNegative, Pair, Positive, Section, Triple
 from mnasnet_cli.config.finetune import FinetuneConfig
+from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.config.net import NetConfig
+from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.errors import nearest
 from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec, layer_names
 
@@ -98,9 +101,9 @@ class DataConfig(Section):
     """Interpolation of the resize. `tf1-bilinear` samples half a pixel off, as TensorFlow 1 did."""
     antialias: bool = False
     """Smooth images before they are sampled down: more accurate on small images, about 0.4 ms more per image."""
-    mean: Triple = (123.675, 116.28, 103.53)
+    mean: Triple = Preprocessing.mean
     """Subtracted from R, G and B in [0, 255]. The default is ImageNet's mean."""
-    deviation: Triple = (58.395, 57.12, 57.375)
+    deviation: Triple = Preprocessing.deviation
     """Divides R, G and B after the subtraction. The default is ImageNet's standard deviation."""
     shuffle_buffer: Annotated[int, Field(ge=1)] = 8192
     """Number of encoded records in the shuffle buffer; a record of ImageNet has about 110 kB."""
@@ -206,8 +209,8 @@ class TrainingConfig(Section):
 class Config(Section):
     """The whole configuration of a run."""
 
-    task: Literal["imagenet", "coco"] = "imagenet"
-    """`imagenet` trains a classifier, `coco` a detector."""
+    task: TaskName = "classification"
+    """`classification` trains a classifier, `detection` a detector. `imagenet` and `coco` are the older names."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -221,14 +224,22 @@ class Config(Section):
     @classmethod
     def _add_detection(cls, tree: Any) -> Any:
         if isinstance(tree, dict) and not tree.get("detection"):
-            return {**tree, "detection": {} if tree.get("task") == "coco" else None}
+            detects = tree.get("task") in ("detection", DATASETS["detection"])
+            return {**tree, "detection": {} if detects else None}
         return tree
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _parse_task(cls, word: Any) -> TaskName:
+        return parse_task(word)
 
     @model_validator(mode="after")
     def _check_task(self) -> Config:
-        if self.task == "imagenet" and self.detection is not None:
-            raise ValueError("the section 'detection' is for detectors (task: coco), not for classifiers; remove it")
-        if self.task == "coco":
+        if self.task == "classification" and self.detection is not None:
+            raise ValueError(
+                "the section 'detection' is for detectors (task: detection), not for classifiers; remove it"
+            )
+        if self.task == "detection":
             check_for_detection(self.model_dump(), Config().model_dump())
         return self
 
@@ -251,6 +262,20 @@ class Config(Section):
     def learning_rate(self) -> float:
         """The peak learning rate at this batch size."""
         return self.optimizer.learning_rate_per_256 * self.training.batch_size / 256
+
+    @property
+    def dataset(self) -> str:
+        """ "imagenet" or "coco": the name in commands, folders and records."""
+        return DATASETS[self.task]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From an image to the net's input, in evaluation."""
+        names = [field.name for field in dataclasses.fields(Preprocessing)]
+        values = {name: getattr(self.data, name) for name in names} | {"image_size": self.eval_size}
+        if self.task == "detection":
+            values["crop_fraction"] = None
+        return Preprocessing(**values)
 
     @property
     def eval_size(self) -> int:

@@ -6,8 +6,6 @@ that an example looks the same whichever worker makes it, and again after a resu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as in JPEG
@@ -51,6 +49,11 @@ def central_crop_window(shape: tf.Tensor, fraction: float, stretch: bool = False
     return tf.concat([(shape[:2] - inner) // 2, inner], 0)
 
 
+def whole_window(shape: tf.Tensor) -> tf.Tensor:
+    """The window that is all of an image of `shape` [3]."""
+    return tf.stack([0, 0, shape[0], shape[1]])
+
+
 def resize(image: tf.Tensor, size: int, antialias: bool = False, interpolation: str = "bilinear") -> tf.Tensor:
     """An image or a batch […, H, W, 3] as float32 […, size, size, 3]; see `config_schema.Interpolation`."""
     if interpolation == "tf1-bilinear":
@@ -92,11 +95,6 @@ def decode_crop_resize(
 
     crop = tf.cond(tf.io.is_jpeg(image_bytes), jpeg, whole)
     return tf.ensure_shape(resize(crop, size, antialias, interpolation), [size, size, 3])
-
-
-def normalize(images: tf.Tensor, mean: Sequence[float], deviation: Sequence[float]) -> tf.Tensor:
-    """Pixels in [0, 255], float32 […, 3], as a net wants them: (pixel - mean) / deviation, by colour."""
-    return (images - tf.constant(mean)) / tf.constant(deviation)
 
 
 def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:

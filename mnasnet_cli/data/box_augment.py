@@ -9,16 +9,10 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mnasnet_cli.data import augment
 from mnasnet_cli.geometry import boxes as geometry
 
 MOSAIC_PARTS = 4
 MOSAIC_MEETING = (0.3, 0.7)  # shares of the side between which the parts of a mosaic meet
-
-
-def whole_window(shape: tf.Tensor) -> tf.Tensor:
-    """The window that is all of an image of `shape` [3]."""
-    return tf.stack([0, 0, shape[0], shape[1]])
 
 
 def random_crop_window(
@@ -123,10 +117,3 @@ def keep_visible(
     inside = geometry.area(cut) > 0.0
     hidden = crowd | (share < min_visible)
     return tf.boolean_mask(cut, inside), tf.boolean_mask(classes, inside), tf.boolean_mask(hidden, inside)
-
-
-def decode_window(
-    image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool, interpolation: str = "bilinear"
-) -> tf.Tensor:
-    """The window of an encoded image, its aspect given up: [size, size, 3] float32 in [0, 255]."""
-    return augment.decode_crop_resize(image_bytes, window, size, antialias, interpolation)

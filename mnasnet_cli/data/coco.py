@@ -11,8 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.config.detection import DetectionConfig
+from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.data import augment, box_augment
 from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
+from mnasnet_cli.data.preprocessing import crop_window, decode_window
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import matching
 from mnasnet_cli.records.coco_example import parse_coco_example
@@ -31,8 +33,8 @@ class DetectionBatch(NamedTuple):
     """[N] int64: place in the epoch's order; -1 marks an image that only fills the last batch of an evaluation."""
     image_ids: tf.Tensor
     """[N] int64: of the data set."""
-    scales: tf.Tensor
-    """[N, 2] float32: px of the original, down and across, for one px of `images`."""
+    image_sizes: tf.Tensor
+    """[N, 2] float32: height and width of the part of the original that `images` shows, px."""
 
 
 class Anchors(NamedTuple):
@@ -57,8 +59,8 @@ class View(NamedTuple):
     """[n] bool."""
     image_id: tf.Tensor
     """[] int64."""
-    scales: tf.Tensor
-    """[2], as in `DetectionBatch`."""
+    image_size: tf.Tensor
+    """[2], as `image_sizes` in `DetectionBatch`."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -95,16 +97,17 @@ class CocoRecords(RecordFolder):
         )
         return deterministic(examples.batch(share.batch_size, drop_remainder=True).prefetch(2))
 
-    def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
+    def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """Every validation image once; blank ones at position -1 fill the last batches of all processes."""
         records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
         examples = records.shard(share.count, share.index).map(
-            plain(lambda position, record: self._eval_example(record, position, image_size)),
+            plain(lambda position, record: self._eval_example(record, position, preprocessing)),
             num_parallel_calls=PARALLEL_CALLS,
         )
-        count = len(anchors_of(image_size).boxes)
+        size = preprocessing.image_size
+        count = len(anchors_of(size).boxes)
         blank = DetectionBatch(
-            tf.zeros([image_size, image_size, 3]),
+            tf.zeros([size, size, 3]),
             tf.fill([count], -1),
             tf.zeros([count, 4]),
             tf.constant(PADDING, tf.int64),
@@ -139,7 +142,7 @@ class CocoRecords(RecordFolder):
             chosen = tf.random.stateless_uniform([], augment.fold(seed, 6)) < options.mosaic
             view = tf.cond(chosen, mosaic, lambda: view)
         targets = assign_targets(view.boxes, view.classes, view.crowd, size, options)
-        return DetectionBatch(view.image, *targets, position, view.image_id, view.scales)
+        return DetectionBatch(view.image, *targets, position, view.image_id, view.image_size)
 
     def _augmented(self, record: tf.Tensor, seed: tf.Tensor, size: int) -> View:
         """One image, cropped, zoomed, mirrored and recoloured at random."""
@@ -159,7 +162,7 @@ class CocoRecords(RecordFolder):
         if jitter:
             window = box_augment.zoom_window(window, augment.fold(seed, 2), factor)
         data = self.config.data
-        image = box_augment.decode_window(example["image_bytes"], window, size, data.antialias, data.interpolation)
+        image = augment.decode_crop_resize(example["image_bytes"], window, size, data.antialias, data.interpolation)
         boxes = box_augment.boxes_in_window(boxes, window, size)
         if jitter:
             fill = self.config.data.mean
@@ -169,16 +172,16 @@ class CocoRecords(RecordFolder):
         if augmentation.color_jitter:
             image = augment.color_jitter(image, augment.fold(seed, 5), augmentation.color_jitter)
         seen = box_augment.keep_visible(boxes, example["classes"], crowd, size, options.min_visible)
-        return View(image, *seen, example["image_id"], _scales(window, size))
+        return View(image, *seen, example["image_id"], _window_size(window))
 
-    def _eval_example(self, record: tf.Tensor, position: tf.Tensor, size: int) -> DetectionBatch:
+    def _eval_example(self, record: tf.Tensor, position: tf.Tensor, preprocessing: Preprocessing) -> DetectionBatch:
         example = checked(self.parse(record), self.info.classes)
-        window = box_augment.whole_window(augment.image_shape(example["image_bytes"]))
-        data = self.config.data
-        image = box_augment.decode_window(example["image_bytes"], window, size, data.antialias, data.interpolation)
+        size = preprocessing.image_size
+        window = crop_window(augment.image_shape(example["image_bytes"]), preprocessing)
+        image = decode_window(example["image_bytes"], window, preprocessing)
         boxes = box_augment.boxes_in_window(example["boxes_yxyx"], window, size)
         targets = assign_targets(boxes, example["classes"], example["is_crowd"], size, self.options)
-        return DetectionBatch(image, *targets, position, example["image_id"], _scales(window, size))
+        return DetectionBatch(image, *targets, position, example["image_id"], _window_size(window))
 
 
 def _with_partners(positions: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -190,7 +193,7 @@ def _mosaic(views: Sequence[View], seed: tf.Tensor) -> View:
     """Four views in one, which keeps the first one's name."""
     image, boxes = box_augment.mosaic([view.image for view in views], [view.boxes for view in views], seed)
     classes, crowd = tf.concat([view.classes for view in views], 0), tf.concat([view.crowd for view in views], 0)
-    return View(image, boxes, classes, crowd, views[0].image_id, views[0].scales)
+    return View(image, boxes, classes, crowd, views[0].image_id, views[0].image_size)
 
 
 def checked(example: Mapping[str, tf.Tensor], classes: int) -> dict[str, tf.Tensor]:
@@ -223,5 +226,6 @@ def assign_targets(
     return tf.ensure_shape(class_targets, [count]), tf.ensure_shape(box_targets, [count, 4])
 
 
-def _scales(window: tf.Tensor, size: int) -> tf.Tensor:
-    return tf.cast(window[2:], tf.float32) / float(size)
+def _window_size(window: tf.Tensor) -> tf.Tensor:
+    """[2] float32, height and width."""
+    return tf.cast(window[2:], tf.float32)

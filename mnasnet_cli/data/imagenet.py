@@ -8,9 +8,10 @@ from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
+from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.data import augment
 from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
-from mnasnet_cli.data.preprocessing import eval_image
+from mnasnet_cli.data.preprocessing import decode_image
 from mnasnet_cli.data.rand_augment import rand_augment
 from mnasnet_cli.records.imagenet_example import parse_imagenet_example
 
@@ -53,15 +54,15 @@ class ImagenetRecords(RecordFolder):
         )
         return deterministic(batches.prefetch(2))
 
-    def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
+    def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """Every validation image once; copies of a blank one with label -1 fill the last batches of all processes."""
         records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
         examples = records.shard(share.count, share.index).map(
-            plain(lambda position, record: self._eval_example(record, position, image_size)),
+            plain(lambda position, record: self._eval_example(record, position, preprocessing)),
             num_parallel_calls=PARALLEL_CALLS,
         )
         blank = ClassificationBatch(
-            tf.zeros([image_size, image_size, 3]),
+            tf.zeros([preprocessing.image_size, preprocessing.image_size, 3]),
             tf.constant(PADDING, tf.int32),
             tf.constant(PADDING, tf.int64),
             tf.constant(PADDING, tf.int32),
@@ -107,12 +108,11 @@ class ImagenetRecords(RecordFolder):
         weights = tf.fill(tf.shape(labels), weight)
         return ClassificationBatch(images, labels, positions, tf.reverse(labels, [0]), weights)
 
-    def _eval_example(self, record: tf.Tensor, position: tf.Tensor, size: int) -> ClassificationBatch:
+    def _eval_example(
+        self, record: tf.Tensor, position: tf.Tensor, preprocessing: Preprocessing
+    ) -> ClassificationBatch:
         example = parse_imagenet_example(record)
-        data = self.config.data
-        image = eval_image(
-            example["image_bytes"], size, data.crop_fraction, data.antialias, data.interpolation, data.stretch
-        )
+        image = decode_image(example["image_bytes"], preprocessing)
         label = class_index(example["label"], self.info.classes)
         return ClassificationBatch(image, label, position, label, tf.constant(0.0))
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.verification import verify_records
 from mnasnet_cli.errors import DataError
@@ -107,7 +108,7 @@ class RecordFolder:
         """The whole batches of one epoch, without its first `skip_examples` examples."""
         raise NotImplementedError
 
-    def eval_batches(self, image_size: int, share: Share) -> tf.data.Dataset:
+    def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """Every validation image once; blank ones at position -1 fill the last batches of all processes."""
         raise NotImplementedError
 

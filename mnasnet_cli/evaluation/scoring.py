@@ -2,36 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
+from mnasnet_cli.config.task_names import DATASETS, MODEL_KINDS, TaskName
 from mnasnet_cli.console import progress
 from mnasnet_cli.data.pipeline import Share
-from mnasnet_cli.inference.runner import Runner
+from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.inference.runner import Runner, open_model
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.tasks.failures import clear_errors
 
 
-def score(task: Task, batch_size: int, outputs_of: Callable[[Any], Mapping[str, Any]]) -> Evaluation:
-    """What a task makes of a whole validation split; `outputs_of` answers a batch with what `eval_outputs` would."""
-    found: dict[str, list[np.ndarray]] = {}
-    with clear_errors(task), progress("evaluate", task.eval_examples) as bar:
-        for number, batch in enumerate(task.eval_batches(Share(batch_size)), 1):
-            for name, values in outputs_of(batch).items():
-                found.setdefault(name, []).append(np.asarray(values))
-            bar.update(min(number * batch_size, task.eval_examples))
-        return task.summarize({name: np.concatenate(parts) for name, parts in found.items()})
+class ModelEvaluation:
+    """The evaluation of one model on the validation records of a folder; each task has a subclass."""
+
+    task_name: ClassVar[TaskName]
+    batch_size: ClassVar[int]
+    """Images a step, by default."""
+
+    task: Task
+
+    def __init__(self, runner: Runner, data_dir: Path):
+        """Open the records.
+
+        Raises:
+          DataError: there are no records, or they are of other classes than the model's.
+        """
+        self.runner = runner
+
+    def outputs(self, batch: Any) -> Mapping[str, Any]:
+        """Return what `Task.eval_outputs` returns for a batch, from the model's own program."""
+        raise NotImplementedError
+
+    def write_plots(self, evaluation: Evaluation, folder: Path) -> None:
+        raise NotImplementedError
+
+    def score(self, batch_size: int) -> Evaluation:
+        """Run the model on the whole split."""
+        task, parts = self.task, dict[str, list[np.ndarray]]()
+        with clear_errors(task), progress("evaluate", task.eval_examples) as bar:
+            for number, batch in enumerate(task.eval_batches(Share(batch_size)), 1):
+                for name, values in self.outputs(batch).items():
+                    parts.setdefault(name, []).append(np.asarray(values))
+                bar.update(min(number * batch_size, task.eval_examples))
+            return task.summarize({name: np.concatenate(arrays) for name, arrays in parts.items()})
 
 
-def about(runner: Runner, model: str) -> dict[str, Any]:
-    """What was scored; of a run directory, the checkpoint that was taken."""
+def evaluate_model(
+    kind: type[ModelEvaluation],
+    model: str,
+    data_dir: Path,
+    *,
+    image_size: int | None = None,
+    batch_size: int | None = None,
+    ema: bool = True,
+    best: bool = False,
+    threads: int | None = None,
+    plots: Path | None = None,
+) -> tuple[dict[str, Any], ModelEvaluation, Evaluation]:
+    """Score a model on the validation records of `data_dir`.
+
+    Args:
+      kind: the task's subclass of `ModelEvaluation`.
+      model: a MODEL argument of the command line, see `open_model`; image_size, ema, best and threads go there, too.
+      data_dir: folder of records with the classes that the net was trained on.
+      batch_size: images a step.
+      plots: folder for plots.
+
+    Returns:
+      the report (the metrics, and which model was scored on which records), and the evaluation with its outputs.
+
+    Raises:
+      DataError: no records, or records of other classes.
+      CheckpointError: no model of this task.
+    """
+    runner = open_model(model, image_size=image_size, ema=ema, best=best, threads=threads)
+    if runner.task != kind.task_name:
+        raise CheckpointError(
+            f"{model} holds a {MODEL_KINDS[runner.task]}; score it with `mnasnet eval --{DATASETS[runner.task]}-val`"
+        )
+    scored = kind(runner, data_dir)
+    evaluation = scored.score(batch_size or kind.batch_size)
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
+        scored.write_plots(evaluation, plots)
     manifest = runner.manifest
-    return {
+    report = {
+        **evaluation.summary,
         "model": manifest.source if manifest.format == "checkpoint" else model,
         "format": manifest.format,
         "step": manifest.step,
         "averaged": manifest.averaged,
         "image_size": runner.image_size,
+        "data": str(data_dir),
     }
+    return report, scored, evaluation

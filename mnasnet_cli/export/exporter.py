@@ -34,8 +34,8 @@ from mnasnet_cli.inference.outputs import DETECTOR_OUTPUTS
 from mnasnet_cli.inference.runner import open_model
 from mnasnet_cli.system.native_output import suppress_output
 
-PARITY_IMAGES = {"classifier": 64, "detector": 16}
-CALIBRATION_IMAGES = {"classifier": 300, "detector": 100}
+PARITY_IMAGES = {"classification": 64, "detection": 16}
+CALIBRATION_IMAGES = {"classification": 300, "detection": 100}
 # Images that go through the entrances with preprocessing inside: each may need a graph of its own size.
 ENTRANCE_IMAGES = 2
 
@@ -129,8 +129,8 @@ def export_model(
         onnx.check_converter()
     if "tflite-int8" in formats:
         samples.calibration_images(0)
-    count = parity_images or PARITY_IMAGES[runner.kind]
-    calibration_images = calibration_images or CALIBRATION_IMAGES[runner.kind]
+    count = parity_images or PARITY_IMAGES[runner.task]
+    calibration_images = calibration_images or CALIBRATION_IMAGES[runner.task]
     job = Job(runner.loaded, runner.predict_tensors, samples, samples.encoded(count), calibration_images)
     outcomes = []
     for form in dict.fromkeys(formats):
@@ -154,7 +154,7 @@ def _export(job: Job, form: str, target: Path) -> Outcome:
             manifest = _manifest(job.loaded, form, written, folder)
             manifest.write(folder)
             comparison = _check(job, form, written)
-            fault = comparison.fault(form, job.loaded.kind)
+            fault = comparison.fault(form, job.loaded.task)
             path = target / written.path.relative_to(folder)
             outcome = Outcome(form, path, _size(written, folder), comparison, fault)
             if fault:
@@ -197,7 +197,7 @@ def _check(job: Job, form: str, written: Written) -> Comparison:
     else:
         with suppress_output():  # LiteRT tells what it runs on
             predict = open_model(str(written.path)).predict_tensors
-    names = ("logits",) if job.loaded.kind == "classifier" else DETECTOR_OUTPUTS
+    names = ("logits",) if job.loaded.task == "classification" else DETECTOR_OUTPUTS
     got, wanted = [], []
     for outputs, tensors in chain(
         ((predict(tensors), tensors) for tensors in job.tensors()),

@@ -14,12 +14,12 @@ from mnasnet_cli.inference.model import LoadedModel
 
 FILE = "model.pb"
 # Placeholders, uint8 [N, H, W, 3] of any size.
-IMAGE_INPUTS = {"classifier": "images", "detector": "image_tensor"}
+IMAGE_INPUTS = {"classification": "images", "detection": "image_tensor"}
 
 
 def write_frozen(loaded: LoadedModel, folder: Path) -> Written:
     """Writes `model.pb`: no variables, batch norm folded, and nothing that TensorFlow 1.15 doesn't know."""
-    graph = build_graph(loaded, IMAGE_INPUTS[loaded.kind])
+    graph = build_graph(loaded, IMAGE_INPUTS[loaded.task])
     path = folder / FILE
     path.write_bytes(strip_defaults(graph.definition).SerializeToString())
     return Written(path, {"inputs": describe(graph.inputs), "outputs": describe(graph.outputs)})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.inference.manifest import Kind
+from mnasnet_cli.config.task_names import TaskName
 
 Outputs = Mapping[str, np.ndarray]
 Predict = Callable[[np.ndarray], Outputs]
@@ -70,15 +70,19 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def fault(self, form: str, kind: Kind) -> str:
+    def fault(self, form: str, task: TaskName) -> str:
         """What is over the tolerance, in words, or ""."""
         tolerance = TOLERANCES[form]
-        limit = tolerance.logits if kind == "classifier" else tolerance.scores
+        limit = tolerance.logits if task == "classification" else tolerance.scores
         if not self.relative <= limit:  # NaN is a fault, too
-            what = "logits differ by up to {:.2g} of the largest" if kind == "classifier" else "scores differ by {:.2g}"
+            what = (
+                "logits differ by up to {:.2g} of the largest"
+                if task == "classification"
+                else "scores differ by {:.2g}"
+            )
             return f"{what.format(self.relative)} ({limit:g} is allowed)"
         if self.agreement is not None and not self.agreement >= tolerance.agreement:
-            what = "top-1 agrees for" if kind == "classifier" else "boxes agree for"
+            what = "top-1 agrees for" if task == "classification" else "boxes agree for"
             return f"{what} {self.agreement:.1%} ({tolerance.agreement:.0%} is asked)"
         return ""
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from mnasnet_cli.config.task_names import DATASETS
 from mnasnet_cli.data.preprocessing import compiled_preprocess
 from mnasnet_cli.errors import DataError, first_line
-from mnasnet_cli.inference.manifest import TASKS
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.records.dataset_info import load_dataset_info
 from mnasnet_cli.records.keys import ENCODED, LABEL
@@ -31,7 +31,7 @@ class Samples:
 
     def __post_init__(self) -> None:
         if self.data is not None:
-            load_dataset_info(self.data, TASKS[self.loaded.kind])  # raises where they are none or of another kind
+            load_dataset_info(self.data, DATASETS[self.loaded.task])  # raises where they are none or of another kind
 
     def encoded(self, count: int) -> list[bytes]:
         """Encoded images of the validation split, spread over its shards; of the other where there is no such split."""
@@ -54,11 +54,11 @@ class Samples:
         if self.data is None:
             raise DataError(
                 "tflite-int8 is calibrated on real images, and there are none: name a folder of records with --data "
-                f"(`mnasnet prepare-{TASKS[self.loaded.kind]}` makes them), or leave this format out"
+                f"(`mnasnet prepare-{DATASETS[self.loaded.task]}` makes them), or leave this format out"
             )
         splits = load_dataset_info(self.data).splits
         split = "train" if splits.get("train") and splits["train"].examples else "validation"
-        if self.loaded.kind == "detector":
+        if self.loaded.task == "detection":
             return [image for image, _ in self._read(split, count)]
         quota = -(-count // len(self.loaded.labels))
         chosen: list[bytes] = []

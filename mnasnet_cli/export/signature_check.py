@@ -30,11 +30,11 @@ def enter(
             pixels = _decode(image)
             yield saved_model.run_signature(saved, saved_model.PIXELS, pixels), _preprocess(pixels, samples)
     if form == "frozen":
-        kind = samples.loaded.kind
-        names = CLASSIFIER_OUTPUTS if kind == "classifier" else DETECTOR_OUTPUTS
+        task = samples.loaded.task
+        names = CLASSIFIER_OUTPUTS if task == "classification" else DETECTOR_OUTPUTS
         for image in encoded:
             pixels = _decode(image)
-            found = frozen_graph.run_pixels(written.path, frozen_graph.IMAGE_INPUTS[kind], pixels, names)
+            found = frozen_graph.run_pixels(written.path, frozen_graph.IMAGE_INPUTS[task], pixels, names)
             yield found, _preprocess(pixels, samples)
 
 

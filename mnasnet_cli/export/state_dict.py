@@ -51,7 +51,7 @@ def to_state_dict(contents: CheckpointContents, form: str) -> StateDict:
     kind = next(kind for kind in WEIGHT_FORMATS if kind.name == form)
     info = contents.info
     variant, width = info["variant"], info["width"]
-    if info["task"] != "imagenet":
+    if info["task"] != "classification":
         raise CheckpointError(f"{contents.prefix} holds a detector; {form} has MnasNet as a classifier")
     if variant not in kind.variants:
         raise CheckpointError(f"{contents.prefix} holds {variant}; {form} has {' and '.join(kind.variants)} only")

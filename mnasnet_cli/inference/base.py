@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -10,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.config.schema import Config
+from mnasnet_cli.config.detection import DetectionConfig
+from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import DataError, first_line
-from mnasnet_cli.inference.manifest import TASKS, Kind, Manifest
+from mnasnet_cli.inference.manifest import Manifest
 
 
 class BaseRunner:
     """Preprocessing, and what the manifest says; see `runner.Runner`."""
 
     timing_note = ""
+    detection: DetectionConfig | None = None
 
     def __init__(self, manifest: Manifest, size_in_bytes: int) -> None:
         self.manifest = manifest
@@ -30,8 +31,8 @@ class BaseRunner:
         return self.manifest.format
 
     @property
-    def kind(self) -> Kind:
-        return self.manifest.kind
+    def task(self) -> TaskName:
+        return self.manifest.task
 
     @property
     def image_size(self) -> int:
@@ -50,23 +51,6 @@ class BaseRunner:
             return np.asarray(self._preprocess(encoded))
         except tf.errors.InvalidArgumentError as error:
             raise DataError(first_line(error)) from error
-
-    @cached_property
-    def config(self) -> Config:
-        """How records become its input; the rest is the default of its task."""
-        from mnasnet_cli.checkpoints.reader import CheckpointContents
-        from mnasnet_cli.checkpoints.restoring import config_of
-
-        manifest = self.manifest
-        preprocessing = dataclasses.asdict(manifest.preprocessing)
-        info = {
-            "task": TASKS[manifest.kind],
-            "variant": manifest.variant,
-            "width": manifest.width,
-            "preprocessing": {key: value for key, value in preprocessing.items() if value is not None},
-            "detection": None if manifest.kind == "classifier" else {},
-        }
-        return config_of(CheckpointContents(manifest.source, manifest.step, info, {}, manifest.averaged))
 
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
         raise NotImplementedError

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.config.schema import Config
 from mnasnet_cli.inference.base import limit_tensorflow
 from mnasnet_cli.inference.model import LoadedModel, load_model
 from mnasnet_cli.inference.outputs import classify, predict_heads
@@ -30,11 +29,8 @@ class CheckpointRunner(FunctionRunner):
         limit_tensorflow(threads)
         self.loaded = load_model(find_checkpoint(path, best=best), image_size=image_size, ema=ema)
         super().__init__(self.loaded.manifest(), sum(value.nbytes for value in self.loaded.contents.weights.values()))
+        self.detection = self.loaded.config.detection
         self._function = tf.function(_outputs_of(self.loaded), autograph=False, reduce_retracing=True)
-
-    @property
-    def config(self) -> Config:
-        return self.loaded.config
 
 
 def _outputs_of(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
@@ -47,4 +43,4 @@ def _outputs_of(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, tf.Tenso
         boxes = select_boxes(heads["class_logits"], heads["box_deltas"], loaded.image_size, loaded.postprocessing)
         return {**heads, **boxes}
 
-    return classifier if loaded.kind == "classifier" else detector
+    return classifier if loaded.task == "classification" else detector

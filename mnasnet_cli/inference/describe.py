@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, manifest_path, read_manifest
 from mnasnet_cli.inference.runner import is_run, recognise
 
@@ -39,6 +40,7 @@ def describe_artifact(path: Path) -> dict[str, Any]:
         "classes": len(manifest.labels),
         "category_ids": list(manifest.category_ids),
         **dataclasses.asdict(manifest),
+        "kind": MODEL_KINDS[manifest.task],
     }
 
 

@@ -10,17 +10,15 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.config.task_names import MODEL_KINDS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.system.files import write_atomically
 
 MANIFEST_FILE = "manifest.json"
 FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onnx", "slim-checkpoint")
-
-Kind = Literal["classifier", "detector"]
-TASKS: dict[Kind, str] = {"classifier": "imagenet", "detector": "coco"}  # of a configuration, and kinds of records
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Manifest:
 
     format: str
     """One of FORMATS, or "checkpoint"."""
-    kind: Kind
+    task: TaskName
     variant: str
     width: float
     labels: tuple[str, ...]
@@ -70,6 +68,7 @@ class Manifest:
     def to_json(self) -> str:
         tree = {
             **dataclasses.asdict(self),
+            "kind": MODEL_KINDS[self.task],
             "image_size": self.image_size,
             "category_ids": list(self.category_ids),
         }
@@ -113,19 +112,20 @@ def parse_manifest(text: str) -> Manifest:
     tree = json.loads(text)
     if not isinstance(tree, dict):
         raise ValueError("it holds no JSON object")
-    kind = tree["kind"]
-    if kind not in ("classifier", "detector") or not isinstance(tree["format"], str):
-        raise ValueError(f"unknown kind {kind!r} or format {tree['format']!r}")
+    task = parse_task(tree["kind"])
+    if not isinstance(tree["format"], str):
+        raise ValueError(f"unknown format {tree['format']!r}")
     post = tree["postprocessing"]
-    if (post is None) != (kind == "classifier"):
-        raise ValueError(f"a {kind} with postprocessing {post!r}")
+    if (post is None) != (task == "classification"):
+        raise ValueError(f"a {tree['kind']} with postprocessing {post!r}")
     known = {item.name for item in dataclasses.fields(Manifest)}
     values = {name: value for name, value in tree.items() if name in known}
+    values["task"] = task
     values.setdefault("notes", ())  # older versions wrote none
     for name in ("labels", "names", "files", "notes"):
         values[name] = tuple(values[name])
-    values["preprocessing"] = _section(Preprocessing, tree["preprocessing"])
-    values["postprocessing"] = None if post is None else _section(Postprocessing, post)
+    values["preprocessing"] = Preprocessing.parse(tree["preprocessing"], task)
+    values["postprocessing"] = None if post is None else Postprocessing.parse(post)
     return Manifest(**values)
 
 
@@ -140,14 +140,8 @@ def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[st
         tree = json.loads(manifest_path(artifact).read_text(encoding="utf-8"))
         if tree["format"] not in formats:
             return {}
-        preprocessing = dataclasses.asdict(_section(Preprocessing, tree["preprocessing"]))
+        preprocessing = Preprocessing.parse(tree["preprocessing"], parse_task(tree["kind"])).to_dict()
         net = dict(tree.get("net") or {})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
     return {"preprocessing": {key: value for key, value in preprocessing.items() if value is not None}, "net": net}
-
-
-def _section(kind: type[Any], tree: Mapping[str, Any]) -> Any:
-    """A flat dataclass; lists become tuples, and keys of newer versions are left out."""
-    known = {item.name for item in dataclasses.fields(kind)}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in tree.items() if k in known})

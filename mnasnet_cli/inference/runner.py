@@ -10,9 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from mnasnet_cli.config.schema import Config
+from mnasnet_cli.config.detection import DetectionConfig
+from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.errors import CheckpointError, ConfigError
-from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, Kind, Manifest, read_manifest
+from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, Manifest, read_manifest
 
 SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".pb": "frozen"}
 SAVED_MODEL_FILE = "saved_model.pb"
@@ -26,6 +27,8 @@ class Runner(Protocol):
     manifest: Manifest
     file_bytes: int
     """Size of its files; of a checkpoint, without the optimizer's."""
+    detection: DetectionConfig | None
+    """The settings that a detector's loss needs. Only checkpoints have them."""
     timing_note: str
     """What `repeated` leaves out of an inference, "" for nothing."""
 
@@ -34,15 +37,11 @@ class Runner(Protocol):
         """ "checkpoint" or one of `manifest.FORMATS`."""
 
     @property
-    def kind(self) -> Kind: ...
+    def task(self) -> TaskName: ...
 
     @property
     def image_size(self) -> int:
         """S."""
-
-    @property
-    def config(self) -> Config:
-        """The settings that evaluate it: how records become its input and, of a checkpoint, its loss."""
 
     def preprocess(self, encoded: bytes) -> np.ndarray:
         """An encoded JPEG or PNG as the net's input, float32 [S, S, 3]; DataError where it can't be decoded."""

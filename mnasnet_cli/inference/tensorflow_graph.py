@@ -59,7 +59,7 @@ class FrozenRunner(BaseRunner):
         super().__init__(manifest, size_of(path))
         definition = tf.compat.v1.GraphDef()
         graph = tf.Graph()
-        self._names = DETECTOR_OUTPUTS if manifest.kind == "detector" else ("logits",)
+        self._names = DETECTOR_OUTPUTS if manifest.task == "detection" else ("logits",)
         # Threads of its own, or it would take those of the first session of the process.
         config = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=threads or 0, inter_op_parallelism_threads=1, use_per_session_threads=True

@@ -28,7 +28,7 @@ class TfliteRunner(BaseRunner):
         self._interpreter = _load(path, threads or core_count())
         (self._input,) = self._inputs_of(path)
         self._outputs = self._named_outputs()
-        if manifest.kind == "detector" and not self._boxes_inside:
+        if manifest.task == "detection" and not self._boxes_inside:
             self.timing_note = "raw heads: without decoding and suppression of boxes"
 
     @property
@@ -39,7 +39,7 @@ class TfliteRunner(BaseRunner):
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self._resize(1, self.image_size)
         outputs = one_by_one(self._one, images)
-        if self.kind == "detector" and not self._boxes_inside:
+        if self.task == "detection" and not self._boxes_inside:
             return self.boxes_of(outputs)
         outputs.pop("probabilities", None)
         return outputs

@@ -110,11 +110,10 @@ def convert_variant(variant: str, width: float, image_size: int, folder: Path, *
 def untrained_model(variant: str, width: float, image_size: int) -> Any:
     """A classifier with initial weights, as a `LoadedModel`."""
     from mnasnet_cli.checkpoints.reader import CheckpointContents
-    from mnasnet_cli.inference.model import LoadedModel, preprocessing_of
+    from mnasnet_cli.inference.model import LoadedModel
     from mnasnet_cli.models.classifier import make_classifier
 
     tree = {
-        "task": "imagenet",
         "model": {"variant": variant, "width": width},
         "data": {"image_size": image_size, "eval_scale": 1.0},
     }
@@ -123,9 +122,7 @@ def untrained_model(variant: str, width: float, image_size: int) -> Any:
     weights = {name: variable.numpy() for name, variable in model.weights.items()}
     labels = tuple(str(number) for number in range(1, CLASSES + 1))
     contents = CheckpointContents(SOURCE, 0, {"variant": variant, "width": width}, weights, False)
-    return LoadedModel(
-        contents, config, "classifier", model, labels, labels, preprocessing_of(config, "classifier"), None
-    )
+    return LoadedModel(contents, config, model, labels, labels, config.preprocessing, None)
 
 
 def variant_metadata(variant: str, width: float, image_size: int, classes: int = CLASSES) -> dict[str, Any]:

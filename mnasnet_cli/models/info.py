@@ -1,4 +1,4 @@
-"""What a checkpoint stores about its net: task, variant, classes, preprocessing."""
+"""What a checkpoint stores about its net: task, variant, width, classes, preprocessing, a detector's settings."""
 
 from __future__ import annotations
 
@@ -8,36 +8,22 @@ from typing import Any
 from mnasnet_cli.config.schema import Config
 
 
-def model_info(
-    config: Config, labels: Sequence[str], names: Sequence[str], preprocessing: dict[str, Any]
-) -> dict[str, Any]:
-    """What the checkpoints of any net say of it; `preprocessing` is what only nets of its kind have besides."""
-    data = config.data
-    return {
+def model_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """Return what a checkpoint stores about the net of a configuration.
+
+    Args:
+      labels: a classifier's class 0..C-1 (synset); a detector's category id of class 1..K, as text.
+      names: the same classes in words.
+    """
+    info = {
         "task": config.task,
         "variant": config.model.variant,
         "width": config.model.width,
         "net": config.model.net.overrides,
         "labels": list(labels),
         "names": list(names),
-        "preprocessing": {
-            "image_size": config.eval_size,
-            **preprocessing,
-            "interpolation": data.interpolation,
-            "antialias": data.antialias,
-            "mean": list(data.mean),
-            "deviation": list(data.deviation),
-        },
+        "preprocessing": config.preprocessing.to_dict(),
     }
-
-
-def classifier_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """What the checkpoints of a classifier say of it; see `Task.model_info`."""
-    data = config.data
-    return model_info(config, labels, names, {"crop_fraction": data.crop_fraction, "stretch": data.stretch})
-
-
-def detector_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """What the checkpoints of a detector say of it; see `Task.model_info`."""
-    assert config.detection is not None
-    return {**model_info(config, labels, names, {}), "detection": config.detection.with_net().model_dump(mode="json")}
+    if config.detection is not None:
+        info["detection"] = config.detection.with_net().model_dump(mode="json")
+    return info

@@ -9,11 +9,9 @@ import tensorflow as tf
 
 from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.model_io import Postprocessing
-from mnasnet_cli.data.coco import anchors_of
+from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import boxes as geometry
-from mnasnet_cli.geometry.anchors import level_anchors
 from mnasnet_cli.geometry.suppression import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD, DetectedBoxes, suppress
-from mnasnet_cli.nets.retinanet import Predictions
 
 CANDIDATES = 1000  # a level
 
@@ -77,25 +75,34 @@ def _best_pairs(
     return logits, anchor_rows, classes
 
 
-def find_boxes(predictions: Predictions, size: int, options: DetectionConfig) -> DetectedBoxes:
-    """The boxes that a net's predictions for images of size × size px amount to, in px of those."""
-    return detect(
-        predictions.class_logits,
-        predictions.box_deltas,
-        anchors_of(size).boxes,
-        level_counts=anchors_of(size).level_counts,
-        image_size=(size, size),
+def postprocessing_of(options: DetectionConfig, category_ids: Sequence[int]) -> Postprocessing:
+    """Return the postprocessing of a detector with these settings; category_ids: of the classes 1..K."""
+    return Postprocessing(
+        inside=True,
+        category_ids=tuple(category_ids),
         candidates=options.candidates,
-        iou_threshold=options.nms_iou,
+        nms_iou=options.nms_iou,
         score_threshold=options.score_threshold,
         max_detections=options.max_detections,
+        anchors={
+            "min_level": anchor_geometry.MIN_LEVEL,
+            "max_level": anchor_geometry.MAX_LEVEL,
+            "aspect_ratios": list(anchor_geometry.ASPECT_RATIOS),
+            "scales_per_octave": anchor_geometry.SCALES_PER_OCTAVE,
+            "anchor_scale": anchor_geometry.ANCHOR_SCALE,
+        },
+        code_scales=geometry.CODE_SCALES,
     )
 
 
 def select_boxes(
     class_logits: tf.Tensor, box_deltas: tf.Tensor, image_size: int, options: Postprocessing
 ) -> dict[str, tf.Tensor]:
-    """Raw heads to boxes by falling score, places that are not used being 0.
+    """Turn a detector's raw outputs into boxes by falling score. Unused places are 0.
+
+    Args:
+      class_logits: float32 [N, A, K]. box_deltas: float32 [N, A, 4].
+      image_size: side of the net's input, px.
 
     Returns:
       detection_boxes float32 [N, M, 4], ymin, xmin, ymax, xmax in [0, 1] of the image;
@@ -103,7 +110,7 @@ def select_boxes(
       detection_classes int32 [N, M], category ids of the data set;
       num_detections int32 [N].
     """
-    levels = level_anchors(image_size, image_size, **options.anchors)
+    levels = anchor_geometry.level_anchors(image_size, image_size, **options.anchors)
     found = detect(
         class_logits,
         box_deltas,

@@ -40,7 +40,7 @@ def predict(
                 continue
             image, output = item[0], next(outputs)
             row: Row = {"file": image.name, "width": image.width, "height": image.height}
-            if runner.kind == "classifier":
+            if runner.task == "classification":
                 row["predictions"] = top_classes(runner, output["logits"], top)
             else:
                 row["boxes"] = _boxes(runner, output, image, score_threshold)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 
 from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, list_checkpoints
+from mnasnet_cli.config.task_names import DATASETS, MODEL_KINDS, TaskName, parse_task
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import CheckpointError, ConfigError
 from mnasnet_cli.runs.directory import CONFIG_FILE, read_config
 
 
-def newest_run(task: str, root: Path = Path("runs")) -> Path:
+def newest_run(task: TaskName, root: Path = Path("runs")) -> Path:
     """The run of a task that saved a checkpoint last; one whose configuration is damaged is left out with a warning.
 
     Raises:
@@ -24,18 +26,21 @@ def newest_run(task: str, root: Path = Path("runs")) -> Path:
             found.append((Path(f"{prefixes[-1]}.index").stat().st_mtime, run))
     if not found:
         raise CheckpointError(
-            f"there is no trained {task} run in {root}/; train one with `mnasnet train-{task}`, or name a MODEL"
+            f"there is no trained {MODEL_KINDS[task]} in {root}/; train one with `mnasnet train-{DATASETS[task]}`, or "
+            "name a MODEL"
         )
     return max(found)[1]
 
 
-def _task_of(run: Path) -> str | None:
+def _task_of(run: Path) -> TaskName | None:
     try:
         config = read_config(run)
     except ConfigError:
         _warn_of(run, Path.cwd())
         return None
-    return config.get("task") if config else None
+    with contextlib.suppress(ValueError):
+        return parse_task(config.get("task", "classification")) if config else None
+    return None
 
 
 @functools.cache  # once: a command may look for the newest run of each task

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.data.augment import normalize
 from mnasnet_cli.data.pipeline import RecordFolder, Share
+from mnasnet_cli.data.preprocessing import normalize
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.models.slim_module import SlimModule
 
@@ -93,8 +94,9 @@ class RecordTask:
     records: RecordFolder
     """Of the job's kind."""
 
-    def __init__(self, config: Config, records: RecordFolder):
+    def __init__(self, config: Config, records: RecordFolder, preprocessing: Preprocessing | None = None):
         self.config, self.records = config, records
+        self.preprocessing = preprocessing or config.preprocessing
 
     @property
     def data_fingerprint(self) -> str:
@@ -112,7 +114,7 @@ class RecordTask:
         return self.records.train_batches(epoch, image_size, skip_examples, share)
 
     def eval_batches(self, share: Share) -> tf.data.Dataset:
-        return self.records.eval_batches(self.config.eval_size, share)
+        return self.records.eval_batches(self.preprocessing, share)
 
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         return self.records.train_filenames(epoch, range(first, first + count))
@@ -122,8 +124,7 @@ class RecordTask:
 
     def forward(self, model: SlimModule, batch: Any, weights: Weights, **mode: Any) -> Any:
         """What the net gives for a batch's images [N, S, S, 3] float32 in [0, 255]; in bfloat16 if its weights are."""
-        data = self.config.data
-        images = normalize(batch.images, data.mean, data.deviation)
+        images = normalize(batch.images, self.preprocessing)
         if weights is not None and any(weight.dtype == tf.bfloat16 for weight in weights.values()):
             images = tf.cast(images, tf.bfloat16)
         return model(images, variables=weights, **mode)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
 from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
 from mnasnet_cli.models.classifier import is_classifier, make_classifier
-from mnasnet_cli.models.info import classifier_info
+from mnasnet_cli.models.info import model_info
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.tasks.base import Evaluation, RecordTask, Weights
@@ -30,8 +31,8 @@ class ClassificationTask(RecordTask):
 
     records: ImagenetRecords
 
-    def __init__(self, config: Config, data_dir: Path):
-        super().__init__(config, ImagenetRecords(data_dir, config))
+    def __init__(self, config: Config, data_dir: Path, preprocessing: Preprocessing | None = None):
+        super().__init__(config, ImagenetRecords(data_dir, config), preprocessing)
 
     @cached_property
     def labels(self) -> list[str]:
@@ -46,7 +47,7 @@ class ClassificationTask(RecordTask):
         return make_classifier(self.config, len(self.labels))
 
     def model_info(self) -> dict[str, Any]:
-        return classifier_info(self.config, self.labels, self.names)
+        return model_info(self.config, self.labels, self.names)
 
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
@@ -55,7 +56,7 @@ class ClassificationTask(RecordTask):
 
         A random one of the usual size would be sure of wrong classes, and would have to unlearn that first.
         """
-        if info["task"] != "imagenet":
+        if info["task"] != "classification":
             raise CheckpointError(f"{source} holds a detector, but the run is for a classifier")
         if info["labels"] == self.labels:
             return dict(weights)

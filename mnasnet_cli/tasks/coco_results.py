@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,54 +44,50 @@ def make_truth(rows: Iterable[Mapping[str, Any]], categories: Mapping[int, str],
     )
 
 
-def as_detections(outputs: Mapping[str, np.ndarray], category_ids: Sequence[int], source: str) -> Detections:
-    """Boxes of N images, M places each, as columns in px of the original images.
+def as_detections(outputs: Mapping[str, np.ndarray], source: str) -> Detections:
+    """Return the boxes of N images, M places each, as columns, in px of the original images.
 
     Args:
-      outputs: image_ids [N], scales [N, 2], counts [N], and boxes [N, M, 4] in px of the net's input, scores [N, M],
-        classes [N, M] 1..K of which the first `counts` are used.
-      category_ids: of the classes 1..K.
+      outputs: image_ids [N], image_sizes [N, 2] (height and width, px), and what `models.postprocessing.select_boxes`
+        returns.
     """
-    used = np.arange(outputs["scores"].shape[1]) < outputs["counts"][:, np.newaxis]
-    scales = np.tile(outputs["scales"].astype(np.float64), 2)[:, np.newaxis]
+    used = np.arange(outputs["detection_scores"].shape[1]) < outputs["num_detections"][:, np.newaxis]
+    sides = np.tile(outputs["image_sizes"].astype(np.float64), 2)[:, np.newaxis]
     ids = np.broadcast_to(outputs["image_ids"][:, np.newaxis], used.shape)
     return Detections(
         source,
         ids[used].astype(np.int64),
-        np.array(category_ids, np.int64)[outputs["classes"][used] - 1],
-        _as_xywh((outputs["boxes"] * scales)[used]),
-        outputs["scores"][used].astype(np.float64),
+        outputs["detection_classes"][used].astype(np.int64),
+        _as_xywh((outputs["detection_boxes"] * sides)[used]),
+        outputs["detection_scores"][used].astype(np.float64),
     )
 
 
-def detected_truth(
-    truth: GroundTruth, outputs: Mapping[str, np.ndarray], category_ids: Sequence[int]
-) -> dict[str, np.ndarray]:
-    """The ground truth (crowds and boxes without area aside) as if the net had found it: in its coordinates and types.
+def detected_truth(truth: GroundTruth, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the ground truth in the form of a net's outputs, without crowds and boxes without area.
 
-    Given to `as_detections`, it must score 1.0: a check of the way back, of class numbers and of image ids.
+    `as_detections` of it must score 1.0. That checks the coordinates, the category ids and the image ids.
     """
     sizes = truth.boxes_xywh[:, 2:]
     kept = truth.select(~truth.crowd & (sizes > 0).all(axis=1))
-    image_ids, scales = outputs["image_ids"], outputs["scales"]
+    image_ids, image_sizes = outputs["image_ids"], outputs["image_sizes"]
     rows = {identity: np.flatnonzero(kept.image_ids == identity) for identity in image_ids.tolist()}
     most = max([1, *map(len, rows.values())])
     count = len(image_ids)
-    class_of = {identity: number for number, identity in enumerate(category_ids, 1)}
     boxes = np.zeros((count, most, 4), np.float32)
-    classes = np.ones((count, most), np.int32)
+    classes = np.zeros((count, most), np.int32)
     for image, identity in enumerate(image_ids.tolist()):
         own = rows[identity]
         x, y, width, height = kept.boxes_xywh[own].T
-        boxes[image, : len(own)] = np.stack([y, x, y + height, x + width], axis=1) / np.tile(scales[image], 2)
-        classes[image, : len(own)] = [class_of[number] for number in kept.category_ids[own].tolist()]
+        boxes[image, : len(own)] = np.stack([y, x, y + height, x + width], axis=1) / np.tile(image_sizes[image], 2)
+        classes[image, : len(own)] = kept.category_ids[own]
     return {
         "image_ids": image_ids,
-        "scales": scales,
-        "boxes": boxes,
-        "classes": classes,
-        "scores": np.ones((count, most), np.float32),
-        "counts": np.array([len(rows[identity]) for identity in image_ids.tolist()], np.int32),
+        "image_sizes": image_sizes,
+        "detection_boxes": boxes,
+        "detection_classes": classes,
+        "detection_scores": np.ones((count, most), np.float32),
+        "num_detections": np.array([len(rows[identity]) for identity in image_ids.tolist()], np.int32),
     }
 
 

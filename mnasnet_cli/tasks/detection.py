@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of
 from mnasnet_cli.geometry import boxes as geometry
 from mnasnet_cli.metrics import coco_map
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
 from mnasnet_cli.models.detector import make_detector
-from mnasnet_cli.models.info import detector_info
-from mnasnet_cli.models.postprocessing import find_boxes
+from mnasnet_cli.models.info import model_info
+from mnasnet_cli.models.postprocessing import postprocessing_of, select_boxes
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.nets.retinanet import Predictions
 from mnasnet_cli.tasks.base import Evaluation, RecordTask, Weights
@@ -38,10 +39,10 @@ class DetectionTask(RecordTask):
 
     records: CocoRecords
 
-    def __init__(self, config: Config, data_dir: Path):
+    def __init__(self, config: Config, data_dir: Path, preprocessing: Preprocessing | None = None):
         assert config.detection is not None
         self.options = config.detection
-        super().__init__(config, CocoRecords(data_dir, config))
+        super().__init__(config, CocoRecords(data_dir, config), preprocessing)
 
     @cached_property
     def labels(self) -> list[str]:
@@ -59,11 +60,15 @@ class DetectionTask(RecordTask):
         categories = dict(zip(info.category_ids, self.names, strict=True))
         return make_truth(self.records.eval_truth(), categories, str(self.records.directory))
 
+    @cached_property
+    def postprocessing(self) -> Postprocessing:
+        return postprocessing_of(self.options, self.records.info.category_ids)
+
     def make_model(self) -> SlimModule:
         return make_detector(self.config, len(self.labels))
 
     def model_info(self) -> dict[str, Any]:
-        return detector_info(self.config, self.labels, self.names)
+        return model_info(self.config, self.labels, self.names)
 
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
@@ -89,13 +94,14 @@ class DetectionTask(RecordTask):
 
     def eval_outputs(self, model: SlimModule, batch: DetectionBatch, weights: Weights) -> dict[str, tf.Tensor]:
         predictions = self.forward(model, batch, weights, is_training=False)
-        found = find_boxes(predictions, int(batch.images.shape[1]), self.options)
+        size = int(batch.images.shape[1])
+        found = select_boxes(predictions.class_logits, predictions.box_deltas, size, self.postprocessing)
         losses, matched = self.losses(predictions, batch)
         return {
             "positions": batch.positions,
             "image_ids": batch.image_ids,
-            "scales": batch.scales,
-            **found._asdict(),
+            "image_sizes": batch.image_sizes,
+            **found,
             "losses": losses,
             "matched": matched,
         }
@@ -108,7 +114,7 @@ class DetectionTask(RecordTask):
             loss = float(outputs["losses"].sum(dtype=np.float64) / max(1.0, matched))
         if loss is not None and not math.isfinite(loss):
             return Evaluation({"loss": loss}, outputs)  # a net that broke has no boxes to score
-        shown = self.detections(detected_truth(self.truth, outputs, self.records.info.category_ids))
+        shown = self.detections(detected_truth(self.truth, outputs))
         coco_map.self_check(self.truth, shown)
         evaluation = coco_map.evaluate_detections(self.truth, self.detections(outputs))
         known = self.records.info.images_in_both_splits
@@ -116,8 +122,8 @@ class DetectionTask(RecordTask):
         return Evaluation({**evaluation.summary(), "loss": loss, **also}, outputs)
 
     def detections(self, outputs: Mapping[str, np.ndarray]) -> Detections:
-        """The boxes of `eval_outputs` in px of the original images, with the data set's category ids."""
-        return as_detections(outputs, self.records.info.category_ids, str(self.records.directory))
+        """The boxes of `eval_outputs` in px of the original images."""
+        return as_detections(outputs, str(self.records.directory))
 
     def losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss of each image [N], not yet divided by the number of its matched anchors [N] float32."""

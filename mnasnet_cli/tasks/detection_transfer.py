@@ -36,7 +36,7 @@ def detector_start(
         used = list(info["preprocessing"][key])
         if used != wanted["preprocessing"][key]:
             warn(f"{source} was trained with {key} {used} of the pixels; --set data.{key}='{used}' fits it")
-    if info["task"] == "imagenet":
+    if info["task"] == "classification":
         inside = f"{BACKBONE_SCOPE}/"
         needed = [name for name in shapes if name.startswith(inside) and not name.startswith(f"{PYRAMID_SCOPE}/")]
         found = {name: f"{_CLASSIFIER_SCOPE}/{name.removeprefix(inside)}" for name in needed}

@@ -211,7 +211,7 @@ class Trainer:
             self._evaluate(step)
         assert self.evaluation is not None
         results = {
-            "task": self.config.task,
+            "task": self.config.dataset,
             "variant": self.config.model.variant,
             "width": self.config.model.width,
             "image_size": self.config.eval_size,

@@ -28,7 +28,7 @@ def adopt(config: Config, source: str, info: Mapping[str, Any]) -> Config:
             tree["model"]["net"][key] = value
         elif tree["model"]["net"][key] != value:
             _warn(source, f"model.net.{key}", value, tree["model"]["net"][key])
-    of_classifiers = config.task == info["task"] == "imagenet"
+    of_classifiers = config.task == info["task"] == "classification"
     for key in (*_DATA, *(_CLASSIFIER_DATA if of_classifiers else ())):
         value = info["preprocessing"].get(key)
         if value is None or tree["data"][key] == value:
@@ -42,7 +42,9 @@ def adopt(config: Config, source: str, info: Mapping[str, Any]) -> Config:
 
 def begin_at_random(config: Config) -> Config:
     """The configuration of a run without a model to start from: batch norm has no statistics that it could keep."""
-    if config.finetune.freeze_norm and config.task == "imagenet":  # a detector's task has a note of its own for that
+    if (
+        config.finetune.freeze_norm and config.task == "classification"
+    ):  # a detector's task has a note of its own for that
         warn("this recipe is for trained weights, and the run begins at random; name a trained model with --init MODEL")
     finetune = config.finetune.model_copy(update={"freeze_norm": False})
     return config.model_copy(update={"finetune": finetune})

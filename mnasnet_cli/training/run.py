@@ -32,7 +32,7 @@ from mnasnet_cli.training.signals import StopRequest
 
 def make_task(config: Config, data_dir: Path) -> Task:
     """The job that a configuration is for."""
-    return DetectionTask(config, data_dir) if config.task == "coco" else ClassificationTask(config, data_dir)
+    return DetectionTask(config, data_dir) if config.task == "detection" else ClassificationTask(config, data_dir)
 
 
 def train(
@@ -102,7 +102,7 @@ def _check_start(config: Config, run_dir: Path, init: str | None, *, fresh: bool
     """Raises ConfigError where a part is to be kept as it begins, and that is at random."""
     goes_on = not fresh and list_checkpoints(run_dir / CHECKPOINT_FOLDER)
     if config.finetune.freeze and not init and not goes_on:
-        flag = "--backbone MODEL or --init MODEL" if config.task == "coco" else "--init MODEL"
+        flag = "--backbone MODEL or --init MODEL" if config.task == "detection" else "--init MODEL"
         raise ConfigError(
             f"finetune.freeze keeps {config.finetune.freeze} as it begins, which is at random without {flag}; name a "
             "trained model, or choose a recipe that trains the whole net (--config quick)"

@@ -23,7 +23,7 @@ from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.models.classifier import make_classifier
 from mnasnet_cli.models.detector import make_detector
-from mnasnet_cli.models.info import classifier_info, detector_info
+from mnasnet_cli.models.info import model_info
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.weights.class_lists import classifier_classes, detector_classes
@@ -103,7 +103,7 @@ def import_weights(
     weights = _keep_outputs(weight_format, to_our_weights(net.rules, tensors), kept, outputs)
     tree = _config_tree(weight_format, variant, width, net, image_size)
     config = load_config(base=tree, base_name=source, assignments=assignments)
-    info = (detector_info if weight_format.detector else classifier_info)(config, labels, names)
+    info = model_info(config, labels, names)
     info["source"] = {
         "kind": weight_format.name,
         "file": Path(source).name,
@@ -240,7 +240,7 @@ def _config_tree(
     detector = weight_format.detector
     size = image_size or (detector.image_size if detector else net.spec.image_size)
     tree: dict[str, Any] = {
-        "task": "coco" if detector else "imagenet",
+        "task": "detection" if detector else "classification",
         "model": {"variant": variant, "width": width, "net": net.settings},
         "data": {"image_size": size, **weight_format.preprocessing(width, size)},
     }

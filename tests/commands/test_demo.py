@@ -33,7 +33,9 @@ def test_the_whole_way_twice(mnasnet, monkeypatch, tmp_path):
     short = ("training.epochs=1", "schedule.warmup_epochs=0", "training.batch_size=16")
 
     def shortened(name: str, task: str):
-        return load_config(name, task=task, assignments=(*short, f"data.image_size={32 if task == 'imagenet' else 64}"))
+        return load_config(
+            name, task=task, assignments=(*short, f"data.image_size={32 if task == 'classification' else 64}")
+        )
 
     monkeypatch.setattr("mnasnet_cli.config.loading.load_config", shortened)
     for _ in range(2):

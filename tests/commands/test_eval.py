@@ -68,7 +68,7 @@ def test_the_newest_run_is_the_default(
     evaluate: Callable[..., Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "there is no trained imagenet run in runs/" in error_of(evaluate())
+    assert "mnasnet train-imagenet" in error_of(evaluate())
     shutil.copytree(trained_run, tmp_path / "runs" / "mine")
     assert evaluate("--json").json["model"] == "runs/mine/checkpoints/ckpt-18"
 

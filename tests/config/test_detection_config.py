@@ -23,18 +23,20 @@ from mnasnet_cli.errors import ConfigError
 )
 def test_a_bad_value_is_an_error_with_the_facts(assignment: str, facts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config("lite", task="coco", assignments=[assignment])
+        load_config("lite", task="detection", assignments=[assignment])
     assert all(fact in str(caught.value) for fact in facts), str(caught.value)
 
 
 def test_keys_override_the_family() -> None:
-    config = load_config("lite", task="coco", assignments=["detection.channels=64", "detection.kernel=3"]).detection
+    config = load_config(
+        "lite", task="detection", assignments=["detection.channels=64", "detection.kernel=3"]
+    ).detection
     assert config is not None
     assert (config.spec.channels, config.spec.kernel, config.spec.depth, config.spec.separable) == (64, 3, 1, True)
 
 
 def test_with_net_names_every_value_of_the_family() -> None:
-    config = load_config("lite", task="coco", assignments=["detection.channels=64"]).detection
+    config = load_config("lite", task="detection", assignments=["detection.channels=64"]).detection
     assert config is not None
     explicit = config.with_net()
     assert explicit.spec == config.spec

@@ -52,7 +52,7 @@ def _sections(section: type[BaseModel]) -> Iterator[type[BaseModel]]:
             yield from _sections(type(value))
 
 
-@pytest.mark.parametrize("section", [*_sections(Config), type(Config(task="coco").detection)])
+@pytest.mark.parametrize("section", [*_sections(Config), type(Config(task="detection").detection)])
 def test_every_key_has_a_description_of_one_or_more_sentences(section: type[Section]) -> None:
     for name, field in section.model_fields.items():
         if not isinstance(field.get_default(call_default_factory=True), BaseModel):

@@ -57,12 +57,12 @@ def test_a_section_without_keys_has_its_defaults(tmp_path: Path) -> None:
         ("training.epochs=[", ["--set 'training.epochs=['", "YAML"]),
         ("training.epochs", ["--set 'training.epochs'", "key.sub=value"]),
         ("=3", ["--set '=3'", "key.sub=value"]),
-        ("task=coco", ["--set task=coco", "'coco'", "'imagenet'"]),
+        ("task=coco", ["--set task=coco", "'coco'", "'classification'"]),
     ],
 )
 def test_a_bad_assignment_is_one_line_that_names_it(assignment: str, facts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config("paper", task="imagenet", assignments=[assignment])
+        load_config("paper", task="classification", assignments=[assignment])
     assert all(fact in str(caught.value) for fact in facts), str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -85,7 +85,7 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, content: bytes, fa
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        load_config(str(path), task="imagenet")
+        load_config(str(path), task="classification")
     assert all(fact in str(caught.value) for fact in [str(path), *facts]), str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -94,7 +94,7 @@ def test_a_file_of_another_task_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("task: coco\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml.*'coco'.*'imagenet'"):
-        load_config(str(path), task="imagenet")
+        load_config(str(path), task="classification")
 
 
 def test_a_flag_below_a_key_that_is_no_section_is_an_error(tmp_path: Path) -> None:

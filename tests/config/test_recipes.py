@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from mnasnet_cli.config.loading import load_config
-from mnasnet_cli.config.recipes import TASKS, configs_dir, find_config, shipped_configs
+from mnasnet_cli.config.recipes import configs_dir, find_config, shipped_configs
+from mnasnet_cli.config.task_names import DATASETS
 from mnasnet_cli.errors import ConfigError
 
 
-@pytest.mark.parametrize(("task", "name"), [(task, name) for task in TASKS for name in shipped_configs(task)])
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task in DATASETS for name in shipped_configs(task)])
 def test_every_recipe_loads_and_survives_a_round_trip_through_yaml(task: str, name: str, tmp_path: Path) -> None:
     config = load_config(name, task=task)
     path = tmp_path / "config.yaml"
@@ -22,15 +23,15 @@ def test_every_recipe_loads_and_survives_a_round_trip_through_yaml(task: str, na
 
 @pytest.mark.parametrize("name", ["paper", "quick"])
 def test_a_recipe_is_found_by_name_and_by_path(name: str) -> None:
-    assert name in shipped_configs("imagenet")
+    assert name in shipped_configs("classification")
     path = find_config(name)
     assert path.parent == configs_dir() / "imagenet"
     assert find_config(str(path)) == path
 
 
 def test_the_task_chooses_between_recipes_of_one_name() -> None:
-    assert find_config("demo", "imagenet").parent.name == "imagenet"
-    assert find_config("demo", "coco").parent.name == "coco"
+    assert find_config("demo", "classification").parent.name == "imagenet"
+    assert find_config("demo", "detection").parent.name == "coco"
 
 
 def test_a_file_without_suffix_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,7 @@ def test_the_paper_recipe_is_the_papers() -> None:
 
 
 def test_the_retinanet_recipe_is_that_of_2019() -> None:
-    config = load_config("retinanet", task="coco")
+    config = load_config("retinanet", task="detection")
     assert config.detection is not None
     spec = config.detection.spec
     assert (spec.channels, spec.depth, spec.separable, config.data.image_size) == (256, 4, False, 640)

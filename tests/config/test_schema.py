@@ -28,7 +28,7 @@ from mnasnet_cli.errors import ConfigError
 )
 def test_a_bad_value_is_an_error_with_the_facts(assignment: str, facts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config("paper", task="imagenet", assignments=[assignment])
+        load_config("paper", task="classification", assignments=[assignment])
     assert all(fact in str(caught.value) for fact in facts), str(caught.value)
 
 
@@ -38,10 +38,10 @@ def test_a_warm_up_longer_than_the_training_names_the_keys_and_the_flag() -> Non
 
 
 def test_only_detectors_have_a_detection_section() -> None:
-    assert load_config("quick", task="imagenet").detection is None
-    assert load_config(task="coco").detection is not None
+    assert load_config("quick", task="classification").detection is None
+    assert load_config(task="detection").detection is not None
     with pytest.raises(ConfigError, match=r"'detection'.*task: coco"):
-        load_config("quick", task="imagenet", assignments=["detection.family=lite"])
+        load_config("quick", task="classification", assignments=["detection.family=lite"])
 
 
 def test_the_learning_rate_grows_with_the_batch() -> None:

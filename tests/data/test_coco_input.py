@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of, assig
 from mnasnet_cli.data.pipeline import Share
 
 SIZE, BATCH, TRAIN, VALIDATION = 64, 4, 12, 6
+INPUT = dataclasses.replace(load_config("lite", task="detection").preprocessing, image_size=SIZE)
 ANCHORS = 6 * (8**2 + 4**2 + 2**2 + 1 + 1)
 EVERYTHING = (
     "detection.scale_jitter=[0.5,2.0]", "data.augment.color_jitter=0.3", "data.augment.crop_area=[0.2,1.0]",
@@ -23,7 +25,7 @@ EVERYTHING = (
 
 def records_of(directory: Path, *assignments: str) -> CocoRecords:
     settings = [f"training.batch_size={BATCH}", "data.shuffle_buffer=40", *assignments]
-    return CocoRecords(directory, load_config("lite", task="coco", assignments=settings))
+    return CocoRecords(directory, load_config("lite", task="detection", assignments=settings))
 
 
 def train(directory: Path, *assignments: str, epoch: int = 0, skip: int = 0) -> list[DetectionBatch]:
@@ -69,16 +71,16 @@ def test_a_mosaic_shows_the_boxes_of_four_images(scene_records: Path) -> None:
 def test_evaluation_sees_every_image_once(scene_records: Path) -> None:
     records = records_of(scene_records)
     for share in (Share(4), Share(1)):
-        batches = list(records.eval_batches(SIZE, share))
+        batches = list(records.eval_batches(INPUT, share))
         positions = np.concatenate([batch.positions for batch in batches])
         assert sorted(positions[positions >= 0].tolist()) == list(range(VALIDATION))
         assert len(positions) == -(-VALIDATION // share.batch_size) * share.batch_size
         padding = np.concatenate([batch.class_targets for batch in batches])[positions < 0]
         assert (padding == -1).all()
     sizes = {int(row["image_id"]): (int(row["height"]), int(row["width"])) for row in records.eval_truth()}
-    for batch in records.eval_batches(SIZE, Share(3)):
-        for identity, scale in zip(batch.image_ids.numpy().tolist(), batch.scales.numpy(), strict=True):
-            np.testing.assert_allclose(scale * SIZE, sizes[identity], rtol=1e-6)
+    for batch in records.eval_batches(INPUT, Share(3)):
+        for image_id, size in zip(batch.image_ids.numpy().tolist(), batch.image_sizes.numpy(), strict=True):
+            assert tuple(size) == sizes[image_id]
 
 
 def targets(

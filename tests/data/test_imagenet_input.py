@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mnasnet_cli.data.pipeline import PADDING, Share
 from mnasnet_cli.errors import DataError
 
 SIZE, BATCH, TRAIN, VALIDATION = 32, 20, 96, 20
+INPUT = dataclasses.replace(load_config("quick").preprocessing, image_size=SIZE)
 
 
 def records_of(directory: Path, *assignments: str) -> ImagenetRecords:
@@ -106,7 +108,7 @@ def test_evaluation_sees_every_image_once(shape_records: Path, batch_size: int, 
     records = records_of(shape_records)
     positions, labels, lengths = [], [], []
     for index in range(processes):
-        batches = list(records.eval_batches(SIZE, Share(batch_size, index, processes)))
+        batches = list(records.eval_batches(INPUT, Share(batch_size, index, processes)))
         lengths.append(len(batches))
         for batch in batches:
             assert batch.images.shape == (batch_size, SIZE, SIZE, 3)
@@ -121,7 +123,7 @@ def test_evaluation_sees_every_image_once(shape_records: Path, batch_size: int, 
 
 def test_evaluation_records_are_found_by_their_position(shape_records: Path) -> None:
     records = records_of(shape_records)
-    batch = next(iter(records.eval_batches(SIZE, Share(VALIDATION))))
+    batch = next(iter(records.eval_batches(INPUT, Share(VALIDATION))))
     found = records.eval_records([0, 7])
     for position in (0, 7):
         name, content = found[position]

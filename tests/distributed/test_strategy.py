@@ -12,6 +12,8 @@ import pytest
 from local_cluster import Workers
 from tiny_net import FLAGS
 
+from mnasnet_cli.config.model_io import Preprocessing
+
 # Without what is drawn for each replica's part of a batch: then only batch norm tells two devices from one.
 PLAIN = (*FLAGS, "--epochs=2", "--set=model.dropout=0.0", "--set=data.augment.mixup=0.0")
 
@@ -65,7 +67,9 @@ def test_every_device_gets_as_many_evaluation_batches(shape_records: Path, repli
     from mnasnet_cli.data.pipeline import Share
 
     records = ImagenetRecords(shape_records, load_config("quick"))
-    batches = [list(records.eval_batches(32, Share(4, index, 2, replicas))) for index in (0, 1)]
+    batches = [
+        list(records.eval_batches(Preprocessing(image_size=32), Share(4, index, 2, replicas))) for index in (0, 1)
+    ]
     assert [len(each) for each in batches] == [-(-20 // (2 * 4 * replicas)) * replicas] * 2
     positions = np.concatenate([batch.positions for each in batches for batch in each])
     assert sorted(positions[positions >= 0]) == list(range(20))

@@ -1,63 +1,14 @@
-"""Models in every format, made once for all tests of them."""
+"""The tiny nets are known in all tests of this folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tiny_net import tiny_nets
-
-from mnasnet_cli.inference.manifest import FORMATS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny_nets() -> Iterator[None]:
     with tiny_nets():
         yield
-
-
-@pytest.fixture(scope="session")
-def made_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory with a classifier of 4 classes that no one trained, 32 px."""
-    from made_models import classifier_config, make_checkpoint
-
-    run = tmp_path_factory.mktemp("runs") / "classifier"
-    with tiny_nets():
-        make_checkpoint(run, classifier_config(), ["a", "b", "c", "d"], ["ant", "bee", "cat", "dog"])
-    return run
-
-
-@pytest.fixture(scope="session")
-def made_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory with a detector of 3 categories that no one trained, 64 px; it finds boxes all the same."""
-    from made_models import CATEGORIES, detector_config, make_checkpoint
-
-    run = tmp_path_factory.mktemp("runs") / "detector"
-    with tiny_nets():
-        make_checkpoint(run, detector_config(), list(map(str, CATEGORIES)), list(CATEGORIES.values()))
-    return run
-
-
-@pytest.fixture(scope="session")
-def exported_classifier(made_classifier: Path, shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `made_classifier` in every format."""
-    return _export(made_classifier, shape_records, tmp_path_factory.mktemp("exports"))
-
-
-@pytest.fixture(scope="session")
-def exported_detector(made_detector: Path, scene_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `made_detector` in every format."""
-    return _export(made_detector, scene_records, tmp_path_factory.mktemp("exports"))
-
-
-def _export(run: Path, records: Path, out: Path) -> Path:
-    from mnasnet_cli.checkpoints.files import find_checkpoint
-    from mnasnet_cli.export.exporter import export_model, raise_for_faults
-
-    with tiny_nets():
-        outcomes = export_model(
-            find_checkpoint(str(run)), out, FORMATS, data=records, parity_images=4, calibration_images=12
-        )
-    raise_for_faults(outcomes)
-    return out

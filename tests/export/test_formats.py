@@ -43,14 +43,14 @@ def test_every_format_has_a_manifest_that_tells_what_it_is(exported, form):
     assert manifest.step == 7
     assert manifest.params > 1000
     assert manifest.multiply_adds > 100_000
-    widened = (manifest.kind, form) == ("detector", "slim-checkpoint")  # by the API's slots
+    widened = (manifest.task, form) == ("detection", "slim-checkpoint")  # by the API's slots
     assert [note.startswith("the class predictor has 8 outputs") for note in manifest.notes] == [True] * widened
     for name in manifest.files:
         assert (exported / form / name).is_file(), name
     assert manifest.parity["images"] >= 4
     assert manifest.parity["agreement"] >= TOLERANCES[form].agreement
     assert "4 images of" in manifest.parity["on"]
-    if manifest.kind == "detector":
+    if manifest.task == "detection":
         assert manifest.category_ids == (1, 4, 7)
         assert manifest.postprocessing.inside == (form != "tflite-int8")
         assert manifest.parity["counted"] > 20  # there were boxes to compare

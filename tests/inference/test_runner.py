@@ -48,7 +48,7 @@ def test_runs_and_prefixes_are_checkpoints(made_classifier, tmp_path):
 def test_all_classifiers_say_the_same(made_classifier, exported_classifier, images, form):
     expected = open_model(str(made_classifier)).predict_tensors(images)
     runner = open_model(str(exported_classifier / form), threads=1)
-    assert (runner.format, runner.kind, runner.image_size) == (form, "classifier", 32)
+    assert (runner.format, runner.task, runner.image_size) == (form, "classification", 32)
     outputs = runner.predict_tensors(images)
     assert set(outputs) == {"logits"}
     np.testing.assert_allclose(outputs["logits"], expected["logits"], atol=1e-4)

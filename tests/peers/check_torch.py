@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.checkpoints.reader import read_checkpoint
-from mnasnet_cli.checkpoints.restoring import config_of, load_weights
+from mnasnet_cli.checkpoints.restoring import load_weights, net_config
 from mnasnet_cli.export.state_dict import export_state_dict
 from mnasnet_cli.models.classifier import make_classifier
 from mnasnet_cli.weights.importing import import_weights, write_checkpoint
@@ -36,7 +36,7 @@ def compare(folder: Path, name: str, library: str, variant: str, width: float) -
         prefix = write_checkpoint(imported, Path(temporary) / "model")
         contents = read_checkpoint(prefix)
         exported = export_state_dict(prefix, folder / "exported" / name, library)
-    model = make_classifier(config_of(contents), len(contents.info["labels"]))
+    model = make_classifier(net_config(contents), len(contents.info["labels"]))
     load_weights(model, contents)
     run = tf.function(lambda images: model(images, is_training=False), autograph=False)
     images, theirs = np.load(folder / "images.npz"), np.load(folder / f"{name}.npz")

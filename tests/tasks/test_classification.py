@@ -84,7 +84,7 @@ def test_missing_examples_are_an_error_not_a_smaller_number(shape_records: Path)
 
 def test_a_checkpoint_learns_all_that_using_it_needs(shape_records: Path) -> None:
     info = task_of(shape_records, "model.variant=small", "model.width=0.5").model_info()
-    assert (info["task"], info["variant"], info["width"]) == ("imagenet", "small", 0.5)
+    assert (info["task"], info["variant"], info["width"]) == ("classification", "small", 0.5)
     assert info["labels"] == ["n90000001", "n90000002", "n90000003", "n90000004"]
     assert info["names"] == ["circle", "square", "triangle", "cross"]
     assert info["preprocessing"]["image_size"] == 32

@@ -25,7 +25,7 @@ def task_of(directory: Path, *assignments: str) -> DetectionTask:
         "model.variant=tiny-backbone", "data.image_size=64", "training.batch_size=4", "detection.channels=8",
         "detection.depth=1", *assignments,
     ]  # fmt: skip
-    return DetectionTask(load_config("lite", task="coco", assignments=settings), directory)
+    return DetectionTask(load_config("lite", task="detection", assignments=settings), directory)
 
 
 def test_the_loss_is_that_of_the_formula(scene_records: Path) -> None:
@@ -88,7 +88,7 @@ def test_boxes_found_come_back_to_the_images(scene_records: Path) -> None:
         assert x + width <= image["width"] + 0.02
         assert y + height <= image["height"] + 0.02
     # The ground truth, found by the net with certainty, is what AP 1 means.
-    perfect = {**real, **detected_truth(task.truth, real, task.records.info.category_ids)}
+    perfect = {**real, **detected_truth(task.truth, real)}
     assert task.summarize(perfect).summary["AP"] == pytest.approx(1.0)
     # Were boxes put back into the images with sides swapped, the evaluator would notice before it printed a number.
     with pytest.raises(CheckFailed, match="checked itself"):
@@ -97,7 +97,7 @@ def test_boxes_found_come_back_to_the_images(scene_records: Path) -> None:
 
 def swap(task: DetectionTask) -> DetectionTask:
     original = task.detections
-    task.detections = lambda outputs: original({**outputs, "scales": outputs["scales"][:, ::-1]})  # type: ignore
+    task.detections = lambda outputs: original({**outputs, "image_sizes": outputs["image_sizes"][:, ::-1]})  # type: ignore
     return task
 
 
@@ -126,10 +126,10 @@ def test_weights_to_start_from(scene_records: Path) -> None:
     assert {name.split("/")[1] for name in weights.keys() - others.keys()} == {"ClassPredictor"}
     prefix = "FeatureExtractor/"
     classifier = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    backbone = task.initial_weights("m", {**info, "task": "imagenet"}, classifier)
+    backbone = task.initial_weights("m", {**info, "task": "classification"}, classifier)
     assert backbone
     assert all("/fpn/" not in name and name in weights for name in backbone)
     with pytest.raises(CheckpointError, match="m holds another detector"):
         task.initial_weights("m", {**info, "detection": {**info["detection"], "channels": 16}}, weights)
     with pytest.raises(CheckpointError, match="lacks weights of the net"):
-        task.initial_weights("m", {**info, "task": "imagenet"}, {})
+        task.initial_weights("m", {**info, "task": "classification"}, {})

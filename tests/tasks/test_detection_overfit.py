@@ -45,7 +45,7 @@ def same_images(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("steps", [200])
 def test_eight_images_are_known_by_heart(same_images: Path, steps: int) -> None:
     tf.random.set_seed(0)
-    task = DetectionTask(load_config("lite", task="coco", assignments=SETTINGS), same_images)
+    task = DetectionTask(load_config("lite", task="detection", assignments=SETTINGS), same_images)
     model = task.make_model()
     optimizer = Optimizer(task.config.optimizer, model.trainable, model.regularized)
     # Mirrored or not, in turns: evaluation sees the images as they are.

@@ -8,7 +8,7 @@ from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.training.pretrained import adopt
 
 INFO = {
-    "task": "imagenet",
+    "task": "classification",
     "net": {"padding": "symmetric", "batch_norm_epsilon": 1e-5, "batch_norm_decay": 0.9997},
     "preprocessing": {
         "image_size": 224,
@@ -22,22 +22,22 @@ INFO = {
 
 
 def test_net_and_images_are_those_of_the_weights():
-    config = adopt(load_config(task="imagenet"), "m", INFO)
+    config = adopt(load_config(task="classification"), "m", INFO)
     assert config.model.net.overrides == {"padding": "symmetric", "batch_norm_epsilon": 1e-5}
     assert (config.data.mean, config.data.interpolation, config.data.crop_fraction) == ((127.5,) * 3, "bicubic", 0.96)
-    assert config.data.image_size == load_config(task="imagenet").data.image_size
+    assert config.data.image_size == load_config(task="classification").data.image_size
     assert adopt(config, "m", INFO) == config
 
 
 def test_a_detector_takes_what_it_has_a_use_for():
-    config = adopt(load_config(task="coco"), "m", INFO)
+    config = adopt(load_config(task="detection"), "m", INFO)
     assert config.model.net.padding == "symmetric"
     assert (config.data.mean, config.data.interpolation) == ((127.5,) * 3, "bicubic")
     assert config.data.crop_fraction == 0.875
 
 
 def test_what_is_asked_for_stays_with_a_warning(capsys):
-    asked = load_config(task="imagenet", assignments=["model.net.padding=same", "data.mean=[0.0, 0.0, 0.0]"])
+    asked = load_config(task="classification", assignments=["model.net.padding=same", "data.mean=[0.0, 0.0, 0.0]"])
     config = adopt(asked, "m", INFO)
     assert (config.model.net.padding, config.data.mean) == ("same", (0.0, 0.0, 0.0))
     lines = capsys.readouterr().err
@@ -45,7 +45,7 @@ def test_what_is_asked_for_stays_with_a_warning(capsys):
     assert "data.mean [127.5, 127.5, 127.5]" in lines
 
 
-@pytest.mark.parametrize("info", [{"task": "imagenet", "preprocessing": {"mean": [123.675, 116.28, 103.53]}}])
+@pytest.mark.parametrize("info", [{"task": "classification", "preprocessing": {"mean": [123.675, 116.28, 103.53]}}])
 def test_checkpoints_of_before_say_less(info):
-    config = load_config(task="imagenet")
+    config = load_config(task="classification")
     assert adopt(config, "m", info) == config

@@ -54,7 +54,7 @@ def observe(loaded: LoadedModel, batches: Iterable[np.ndarray]) -> Observed:
     with classic_graph(graph):
         variables = {name: tf.constant(value) for name, value in loaded.contents.weights.items()}
         tensors = tf.compat.v1.placeholder(tf.float32, [None, size, size, 3], name=TENSORS)
-        (classify if loaded.kind == "classifier" else predict_heads)(loaded.model, tensors, variables)
+        (classify if loaded.task == "classification" else predict_heads)(loaded.model, tensors, variables)
         operations = graph.get_operations()
         watched = [operation.outputs[0] for operation in operations if _is_watched(operation)]
         peaks = tf.stack([tf.reduce_max(tf.abs(net), range(1, net.shape.rank)) for net in watched], axis=1)

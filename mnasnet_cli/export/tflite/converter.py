@@ -85,7 +85,7 @@ def _net(loaded: LoadedModel, *, integer: bool) -> Callable[[tf.Tensor], dict[st
     definition = build_graph(loaded, None, heads=True, scaling=MULTIPLY if integer else SEPARATE).definition
     if not integer:
         definition = multiply_narrow_projections(fill_classes(narrow_bottlenecks(definition)))
-    names = CLASSIFIER_OUTPUTS[:1] if loaded.kind == "classifier" else HEAD_OUTPUTS
+    names = CLASSIFIER_OUTPUTS[:1] if loaded.task == "classification" else HEAD_OUTPUTS
     graph = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
     return graph.prune(f"{TENSORS}:0", {name: f"{name}:0" for name in names})
 
