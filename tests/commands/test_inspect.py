@@ -146,7 +146,7 @@ def write_artifact(folder: Path, form: str) -> Path:
     (folder / "model.tflite").write_bytes(b"0123456789")
     Manifest(
         format=form,
-        kind="classifier",
+        task="classification",
         variant="b1",
         width=0.5,
         labels=("n1", "n2"),

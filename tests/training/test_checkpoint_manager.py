@@ -19,7 +19,7 @@ from mnasnet_cli.training.checkpoint_manager import Checkpoints
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.optimizers import Optimizer
 
-INFO = {"task": "imagenet", "variant": "b1", "width": 1.0, "labels": ["a", "b"]}
+INFO = {"task": "classification", "variant": "b1", "width": 1.0, "labels": ["a", "b"]}
 
 
 class State:
