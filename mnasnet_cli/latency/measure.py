@@ -206,7 +206,7 @@ def _load_model(case: BenchmarkCase) -> tuple[Callable[[], None], dict[str, Any]
     call = runner.repeated(images)
     model_info = {
         "format": runner.format,
-        "kind": runner.kind,
+        "kind": MODEL_KINDS[runner.task],
         **net_metadata(runner.manifest),
         "image_size": size,
         "file_bytes": runner.file_bytes,
