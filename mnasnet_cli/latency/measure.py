@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.latency.interrupts import defer_interrupts

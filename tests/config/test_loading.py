@@ -93,7 +93,7 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, content: bytes, fa
 def test_a_file_of_another_task_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("task: coco\n")
-    with pytest.raises(ConfigError, match=r"mine\.yaml.*'coco'.*'imagenet'"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml.*'coco'.*'classification'"):
         load_config(str(path), task="classification")
 
 

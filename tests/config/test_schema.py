@@ -40,7 +40,7 @@ def test_a_warm_up_longer_than_the_training_names_the_keys_and_the_flag() -> Non
 def test_only_detectors_have_a_detection_section() -> None:
     assert load_config("quick", task="classification").detection is None
     assert load_config(task="detection").detection is not None
-    with pytest.raises(ConfigError, match=r"'detection'.*task: coco"):
+    with pytest.raises(ConfigError, match=r"'detection'.*task: detection"):
         load_config("quick", task="classification", assignments=["detection.family=lite"])
 
 
