@@ -11,8 +11,6 @@ import zipfile
 
 import pytest
 
-from mnasnet_cli import app
-
 MAX_BYTES = 200_000
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 80
@@ -110,50 +108,6 @@ def test_every_module_has_annotations_from_the_future(repo):
         text = path.read_text()
         if path.name != "__init__.py":
             assert "from __future__ import annotations" in text, path
-
-
-def _pages(repo):
-    return [*sorted(repo.glob("*.md")), *sorted((repo / "docs").rglob("*.md"))]
-
-
-def _anchors(page):
-    """The anchors of a page's headings, as code hosts and MkDocs make them."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_links_lead_somewhere(repo):
-    broken = []
-    for page in _pages(repo):
-        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-        for link in re.findall(r"\]\(([^)\s]+)\)", text):
-            path, _, anchor = link.partition("#")
-            target = page.parent / path if path else page
-            if not link.startswith("https://") and not (target.exists() and (not anchor or anchor in _anchors(target))):
-                broken.append(f"{page.relative_to(repo)}: {link}")
-    assert not broken
-
-
-def test_readme_lists_every_command(repo):
-    listed = re.findall(r"^\| `mnasnet ([\w-]+)", (repo / "README.md").read_text(), re.MULTILINE)
-    assert listed == list(app.COMMANDS)
-
-
-def test_commands_in_the_texts_exist_with_their_options(repo, mnasnet):
-    """Every `mnasnet …` line in a code block names a command, and options that its help shows."""
-    helps = {}
-    for page in _pages(repo):
-        text = page.read_text().replace("\\\n", " ")
-        for line in re.findall(r"^\s*(?:\$ )?mnasnet ([a-z].*)$", text, re.MULTILINE):
-            name = line.split()[0]
-            assert name in app.COMMANDS, f"{page.name}: {line}"
-            if name not in helps:
-                result = mnasnet(name, "--help")
-                assert result.code == 0, result.err
-                helps[name] = result.out
-            for option in re.findall(r"(?<!\S)--[a-z][\w-]*", line.split("#")[0]):
-                assert option in helps[name] or option == "--debug", f"{page.name}: {line}"
 
 
 def test_make_help_lists_every_target(repo):

@@ -11,7 +11,7 @@ from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, m
 from mnasnet_cli.weights.registry import WEIGHTS, PublishedWeights
 
 # Accuracies that this project measured on the ImageNet validation set, (net, width) → {"top1": …, "top5": …}.
-# Empty: no run on the whole of ImageNet yet; what was measured on smaller sets is in docs/results.md.
+# Empty: no run on the whole of ImageNet yet; what was measured on smaller sets is in docs/explanation/results.md.
 MEASURED: dict[tuple[str, float], dict[str, float]] = {}
 
 

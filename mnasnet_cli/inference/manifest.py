@@ -23,7 +23,7 @@ FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onn
 
 @dataclass(frozen=True)
 class Manifest:
-    """See `manifest.json` in docs/export.md."""
+    """See `manifest.json` in docs/reference/manifest.md."""
 
     format: str
     """One of FORMATS, or "checkpoint"."""

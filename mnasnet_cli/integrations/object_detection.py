@@ -26,7 +26,7 @@ try:
 except ImportError as missing:
     raise ImportError(
         f"the TF Object Detection API cannot be imported ({missing}); put its folder and its slim/ on PYTHONPATH, "
-        "and install what it needs (docs/object-detection-api.md)"
+        "and install what it needs (docs/how-to/object-detection-api.md)"
     ) from missing
 
 from mnasnet_cli.nets.architecture import NetSpec, feature_taps, scale
