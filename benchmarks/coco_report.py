@@ -41,10 +41,10 @@ print(json.dumps(list(evaluation.stats)))
 FUNCTION = """
 import json, sys
 from pathlib import Path
-from mnasnet_cli.metrics.coco_map import NUMBERS
+from mnasnet_cli.metrics.coco_map import COCO_METRICS
 from mnasnet_cli.metrics.coco_report import report_files
 summary = report_files(Path(sys.argv[1]), Path(sys.argv[2]))
-print(json.dumps([summary[name] for name in NUMBERS]))
+print(json.dumps([summary[name] for name in COCO_METRICS]))
 """
 COMMAND = "mnasnet report --json"
 SIDES = (COMMAND, "report_files", "pycocotools")
@@ -114,9 +114,9 @@ def run(side: str, paths: tuple[Path, Path]) -> tuple[float, float, list[float]]
     seconds, used = time.perf_counter() - began, _processor_seconds() - used
     numbers = json.loads(done.stdout)
     if isinstance(numbers, dict):
-        from mnasnet_cli.metrics.coco_map import NUMBERS
+        from mnasnet_cli.metrics.coco_map import COCO_METRICS
 
-        numbers = [numbers[name] for name in NUMBERS]
+        numbers = [numbers[name] for name in COCO_METRICS]
     return seconds, used, [-1.0 if number is None else number for number in numbers]
 
 

@@ -90,9 +90,9 @@ def eval(
 
 def _parse_required(assignments: list[str], coco_val: bool) -> dict[str, float]:
     """Turn ["top1=0.7"] into {"top1": 0.7}; what is no number of the report is a ConfigError."""
-    from mnasnet_cli.metrics.coco_map import NUMBERS
+    from mnasnet_cli.metrics.coco_map import COCO_METRICS
 
-    known = NUMBERS if coco_val else ACCURACIES
+    known = COCO_METRICS if coco_val else ACCURACIES
     asked = {}
     for assignment in assignments:
         key, _, value = assignment.partition("=")
@@ -127,7 +127,7 @@ def print_coco_numbers(title: str, summary: dict[str, Any]) -> None:
 
     known = summary.get("images_trained_on")
     memory = f"{known} of the {summary['images']} images were trained on, too: this scores memory" if known else None
-    console.print_table(title, ["number", "what", "value"], library.number_rows(summary), caption=memory)
+    console.print_table(title, ["number", "what", "value"], library.metric_rows(summary), caption=memory)
     annotated = [row for row in library.class_rows(summary) if row[3] is not None]
     left_out = len(summary["per_class"]) - len(annotated)
     caption = f"{left_out} classes without annotations are left out" if left_out else None

@@ -9,16 +9,16 @@ import numpy as np
 
 
 def summarize_accuracy(outputs: dict[str, np.ndarray], labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """The classification summary of the command line's contract.
+    """Accuracy and loss of a classifier.
 
     Args:
       outputs: arrays over M examples: "labels" and "predictions" int, "in_top5" bool, "losses" float.
-      labels: ids of the C classes, such as synsets.
-      names: the same classes in words.
+      labels: ids of the C classes, e.g. synsets.
+      names: names of the C classes.
 
     Returns:
-      top1, top5 as fractions, loss as the mean cross entropy, examples = M, and per_class: for each class its examples
-      and accuracy (None where the split has no example of it).
+      top1 and top5 (fractions), loss (mean cross entropy), examples (M), and per_class: examples and top-1 accuracy of
+      each class. Values without examples are None.
     """
     truth, predicted = outputs["labels"], outputs["predictions"]
     correct = truth == predicted
@@ -37,7 +37,7 @@ def summarize_accuracy(outputs: dict[str, np.ndarray], labels: Sequence[str], na
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts [C, C] int64: row is the true class, column the predicted one."""
+    """Counts [C, C] int64: the row is the true class, the column the predicted class."""
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 

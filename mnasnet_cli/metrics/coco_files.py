@@ -1,6 +1,6 @@
-"""COCO's two file formats, read and checked once: ground truth (`instances_*.json`) and detections (results format).
+"""Reads and validates COCO files: ground truth (`instances_*.json`) and detections (the results format).
 
-Boxes are [x, y, width, height] in pixels of the original image, here and in the modules beside that score them.
+Boxes in `metrics` are [x, y, width, height] in px of the original image.
 """
 
 from __future__ import annotations
@@ -17,17 +17,23 @@ import numpy as np
 
 from mnasnet_cli.errors import DataError
 
-ORDER = "the order is `mnasnet report DETECTIONS.json ANNOTATIONS.json`"
+ORDER = "the order of the arguments is DETECTIONS.json ANNOTATIONS.json"
 RESULTS_FORMAT = 'a list of {"image_id": …, "category_id": …, "bbox": [x, y, width, height], "score": …}'
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The annotations of one split: G boxes, in the file's order.
+    """The annotations of one split: G boxes, in the order of the file.
 
-    images: image id → its entry in the file (file_name, width, height, …). categories: category id → name.
-    image_ids, category_ids: int64 [G]. boxes_xywh: float64 [G, 4], px. areas: float64 [G], px², of the segmentation
-    where there is one. crowd: bool [G]. notes: what in the file was mended or left out, one line each.
+    Attributes:
+      source: the file, for messages.
+      images: image id → its entry in the file (file_name, width, height, …).
+      categories: category id → name.
+      image_ids, category_ids: int64 [G].
+      boxes_xywh: float64 [G, 4], px.
+      areas: float64 [G], px², of the segmentation if there is one.
+      crowd: bool [G].
+      notes: what was corrected or left out, one line each.
     """
 
     source: str
@@ -41,7 +47,7 @@ class GroundTruth:
     notes: tuple[str, ...] = ()
 
     def select(self, keep: np.ndarray) -> GroundTruth:
-        """Return it with the boxes of the mask `keep`, bool [G], and all images and categories."""
+        """Return a copy with the boxes of the mask `keep`, bool [G], and all images and categories."""
         return replace(
             self,
             image_ids=self.image_ids[keep],
@@ -54,7 +60,14 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Detections:
-    """N detections: image_ids, category_ids int64 [N], boxes_xywh float64 [N, 4] in px, scores float64 [N]."""
+    """N detections.
+
+    Attributes:
+      source: the file, for messages.
+      image_ids, category_ids: int64 [N].
+      boxes_xywh: float64 [N, 4], px.
+      scores: float64 [N].
+    """
 
     source: str
     image_ids: np.ndarray
@@ -65,9 +78,7 @@ class Detections:
 
 @contextmanager
 def paused_garbage_collection() -> Iterator[None]:
-    """Keep the cycle collector still while hundreds of thousands of dicts are made: it would walk over all of them
-    again and again, for nothing, and take half of the time.
-    """
+    """Pause the garbage collector. While hundreds of thousands of dicts are created, it takes half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -78,25 +89,30 @@ def paused_garbage_collection() -> Iterator[None]:
 
 
 def read_ground_truth(path: Path) -> GroundTruth:
-    """Read a COCO annotation file; raises DataError where it isn't one."""
+    """Read a COCO annotation file; raises DataError if it is not one."""
     with paused_garbage_collection():
-        return ground_truth(_read_json(path), str(path))
+        return parse_ground_truth(_read_json(path), str(path))
 
 
-def ground_truth(content: Any, source: str) -> GroundTruth:
-    """Check the content of a COCO annotation file, and return it as columns.
+def parse_ground_truth(content: Any, source: str) -> GroundTruth:
+    """Validate the content of a COCO annotation file and return it as columns.
 
-    What pycocotools overlooks is left out with a note: annotations of unknown images or categories. Missing areas
-    are width × height, a missing iscrowd is 0. Raises DataError for anything else that isn't as COCO has it.
+    A missing area becomes width × height, and a missing iscrowd 0. Annotations of unknown images or categories, which
+    pycocotools ignores, are left out with a note.
+
+    Raises:
+      DataError: any other deviation from COCO's format.
     """
     if isinstance(content, list) and content and isinstance(content[0], dict) and "score" in content[0]:
-        raise DataError(f"{source} holds detections where ground truth is expected; {ORDER}")
+        raise DataError(f"{source} holds detections, expected ground truth; {ORDER}")
     if not isinstance(content, dict):
-        raise DataError(f"{source} is no COCO annotation file: expected an object with images, annotations, categories")
+        raise DataError(
+            f"{source} is not a COCO annotation file: expected an object with images, annotations, categories"
+        )
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list) or not all(isinstance(row, dict) for row in content[key]):
             found = ", ".join(sorted(map(str, content))[:6]) or "nothing"
-            raise DataError(f"{source} is no COCO annotation file: it has no list '{key}' (it has: {found})")
+            raise DataError(f"{source} is not a COCO annotation file: it has no list '{key}' (it has: {found})")
     images = _by_id(content["images"], source, "image")
     categories = _by_id(content["categories"], source, "category")
     rows = content["annotations"]
@@ -107,7 +123,7 @@ def ground_truth(content: Any, source: str) -> GroundTruth:
     try:
         areas[given] = [float(row["area"]) for row in rows if row.get("area") is not None]
     except (TypeError, ValueError) as error:
-        raise DataError(f"{source}: an annotation's area is no number: {error}") from None
+        raise DataError(f"{source}: the area of an annotation is not a number: {error}") from None
     names = {key: str(row.get("name", key)) for key, row in categories.items()}
     truth = GroundTruth(
         source, images, names, columns["image_id"], columns["category_id"], columns["bbox"], areas, crowd
@@ -116,38 +132,38 @@ def ground_truth(content: Any, source: str) -> GroundTruth:
 
 
 def _with_notes(truth: GroundTruth, content: Mapping[str, Any], *, areas_given: np.ndarray) -> GroundTruth:
-    """Leave out what cannot be scored, and say what was found odd."""
+    """Leave out what cannot be scored, and note what was unusual."""
     notes: list[str] = []
     source = truth.source
     if len(truth.images) < len(content["images"]):
         notes.append(f"{source}: {len(content['images']) - len(truth.images)} image ids are listed more than once")
     if not areas_given.all():
-        notes.append(f"{source}: {(~areas_given).sum()} annotations have no area; width × height stands in for it")
+        notes.append(f"{source}: {(~areas_given).sum()} annotations have no area; width × height is used")
     identities = [row.get("id") for row in content["annotations"]]
-    odd = sum(not identity for identity in identities) + len(identities) - len(set(map(str, identities)))
-    if odd:
-        # pycocotools takes a match with annotation 0 for no match, and of two with the same id it counts one twice.
-        notes.append(f"{source}: {odd} annotation ids are missing, 0 or double; all are numbered anew")
+    invalid = sum(not identity for identity in identities) + len(identities) - len(set(map(str, identities)))
+    if invalid:
+        # pycocotools treats a match with id 0 as no match, and counts one of two annotations with the same id twice.
+        notes.append(f"{source}: {invalid} annotation ids are missing, 0 or repeated; all ids are replaced")
     known = np.isin(truth.image_ids, list(truth.images))
     named = np.isin(truth.category_ids, list(truth.categories))
     for mask, what in ((known, "images"), (named, "categories")):
         if not mask.all():
-            notes.append(f"{source}: {(~mask).sum()} annotations of {what} that the file doesn't list are left out")
+            notes.append(f"{source}: {(~mask).sum()} annotations of {what} that the file does not list are left out")
     return replace(truth.select(known & named), notes=tuple(notes))
 
 
 def read_detections(path: Path) -> Detections:
-    """Read a file in COCO's results format; raises DataError where it isn't one."""
+    """Read a file in COCO's results format; raises DataError if it is not one."""
     with paused_garbage_collection():
-        return detections(_read_json(path), str(path))
+        return parse_detections(_read_json(path), str(path))
 
 
-def detections(content: Any, source: str) -> Detections:
-    """Check the content of a results file, and return it as columns; raises DataError."""
+def parse_detections(content: Any, source: str) -> Detections:
+    """Validate the content of a results file and return it as columns; raises DataError."""
     if isinstance(content, dict) and "annotations" in content:
-        raise DataError(f"{source} holds ground truth where detections are expected; {ORDER}")
+        raise DataError(f"{source} holds ground truth, expected detections; {ORDER}")
     if not isinstance(content, list):
-        raise DataError(f"{source} is no COCO results file: expected {RESULTS_FORMAT}")
+        raise DataError(f"{source} is not a COCO results file: expected {RESULTS_FORMAT}")
     columns = _columns(content, ("image_id", "category_id", "bbox", "score"), source, "detection")
     return Detections(source, columns["image_id"], columns["category_id"], columns["bbox"], columns["score"])
 
@@ -158,13 +174,13 @@ def _read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except IsADirectoryError:
-        raise DataError(f"{path} is a folder; a JSON file is expected") from None
+        raise DataError(f"{path} is a folder, expected a JSON file") from None
     except json.JSONDecodeError as error:
-        raise DataError(f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+        raise DataError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path} is no JSON: it holds bytes that are no text") from None
+        raise DataError(f"{path} is not valid JSON: it is not text") from None
     except RecursionError:
-        raise DataError(f"{path} is no COCO file: it is nested too deep") from None
+        raise DataError(f"{path} is not a COCO file: it is nested too deeply") from None
 
 
 def _by_id(rows: Sequence[Mapping[str, Any]], source: str, what: str) -> dict[int, Mapping[str, Any]]:
@@ -172,36 +188,36 @@ def _by_id(rows: Sequence[Mapping[str, Any]], source: str, what: str) -> dict[in
     for number, row in enumerate(rows):
         identity = row.get("id")
         if not isinstance(identity, int) or isinstance(identity, bool):
-            raise DataError(f"{source}: {what} {number} has the id {identity!r}; a whole number is expected")
+            raise DataError(f"{source}: {what} {number} has the id {identity!r}, expected an integer")
         found[identity] = row
     return found
 
 
 def _columns(rows: Sequence[Any], keys: Sequence[str], source: str, what: str) -> dict[str, np.ndarray]:
-    """Return the values of each key over the rows; raises DataError naming the first row that is at fault."""
+    """Return the values of each key over the rows; raises DataError that names the first faulty row."""
     try:
         return {key: _column([row[key] for row in rows], key) for key in keys}
     except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError):
         pass
-    for number, row in enumerate(rows):  # slow, and only where something is wrong: find out what
+    for number, row in enumerate(rows):  # slow, so only done to find the fault
         place = f"{source}: {what} {number}"
         if not isinstance(row, dict):
-            raise DataError(f"{place} is {str(row)[:40]!r}; an object with {', '.join(keys)} is expected")
+            raise DataError(f"{place} is {str(row)[:40]!r}, expected an object with {', '.join(keys)}")
         for key in keys:
             if key not in row:
                 raise DataError(
-                    f"{place} has no '{key}' (it has: {', '.join(map(str, row))}); only boxes can be scored"
+                    f"{place} has no '{key}' (it has: {', '.join(map(str, row))}); only boxes can be evaluated"
                 )
             try:
                 _column([row[key]], key)
             except (TypeError, ValueError, OverflowError, AttributeError):
-                wanted = {"bbox": "[x, y, width, height]", "score": "a number"}.get(key, "a whole number")
-                raise DataError(f"{place} has the {key} {repr(row[key])[:60]}; {wanted} is expected") from None
-    raise DataError(f"{source}: its {what}s are of mixed types")
+                expected = {"bbox": "[x, y, width, height]", "score": "a number"}.get(key, "an integer")
+                raise DataError(f"{place} has the {key} {repr(row[key])[:60]}, expected {expected}") from None
+    raise DataError(f"{source}: the {what}s mix types of values")
 
 
 def _column(values: list[Any], key: str) -> np.ndarray:
-    """Return one column; raises TypeError or ValueError where a value isn't what the key stands for."""
+    """Return one column; raises TypeError or ValueError for a value of the wrong type."""
     shape = (len(values), 4) if key == "bbox" else (len(values),)
     column = np.array(values) if values else np.zeros(shape)
     if column.shape != shape or column.dtype.kind not in "iuf" or not np.isfinite(column).all():
@@ -212,3 +228,13 @@ def _column(values: list[Any], key: str) -> np.ndarray:
     if (whole != column).any():
         raise ValueError(key)
     return whole
+
+
+def iou_xywh(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the intersection over union [A, B] of boxes [A, 4] and [B, 4]; 0 for a box without area."""
+    corners = [np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1) for boxes in (first, second)]
+    a, b = corners[0][:, None], corners[1][None]
+    sides = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
+    shared = sides.prod(axis=-1)
+    union = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -1,8 +1,8 @@
-"""COCO's detection metrics: twelve numbers and AP per class, by faster-coco-eval or by pycocotools, the reference.
+"""COCO's detection metrics: 12 metrics and AP per class, computed by faster-coco-eval or by pycocotools.
 
-Both engines give the same numbers; the first takes about a seventh of the time. AP is the mean precision over 101
-recall levels, over IoU thresholds 0.50, 0.55, …, 0.95 and over classes, with at most 100 detections per image and class
-(https://cocodataset.org/#detection-eval; Lin et al., "Microsoft COCO", arXiv 1405.0312).
+pycocotools is the reference. faster-coco-eval gives the same numbers in about a seventh of the time. AP is the mean
+precision over 101 recall levels, over the IoU thresholds 0.50, 0.55, …, 0.95 and over classes, with at most 100
+detections per image and class (https://cocodataset.org/#detection-eval; Lin et al., "Microsoft COCO", arXiv 1405.0312).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ RECALL_LEVELS = np.linspace(0.0, 1.0, 101)  # R of them
 MAX_DETECTIONS = (1, 10, 100)  # per image and class
 SELF_CHECK_IMAGES = 500
 
-# name → (precision or recall, index of the IoU threshold or None for the mean of all, area range, index of the maximum)
+# name → (table, index of the IoU threshold or None for the mean over all, area range, index into MAX_DETECTIONS)
 # Area ranges: 0 all, 1 small (below 32² px²), 2 medium, 3 large (above 96² px²).
-NUMBERS: dict[str, tuple[str, int | None, int, int]] = {
+COCO_METRICS: dict[str, tuple[str, int | None, int, int]] = {
     "AP": ("precision", None, 0, 2),
     "AP50": ("precision", 0, 0, 2),
     "AP75": ("precision", 5, 0, 2),
@@ -44,31 +44,34 @@ NUMBERS: dict[str, tuple[str, int | None, int, int]] = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome.
+    """The result of an evaluation.
 
-    numbers: the twelve by name, fractions in [0, 1], None where COCO leaves one undefined (-1). images: how many.
-    per_class: one entry a category: class (its id), name, annotations (crowds aside), AP, AP50 (None without any).
-    precision: float [T, R, K], of all areas and up to 100 detections; -1 for categories without annotations.
+    Attributes:
+      metrics: the 12 COCO metrics by name, as fractions in [0, 1]; None if COCO leaves one undefined (-1).
+      images: number of images.
+      per_class: per category: class (its id), name, annotations (without crowds), AP and AP50 (None if undefined).
+      precision: float [T, R, K], for all areas and up to 100 detections; -1 for categories without annotations.
     """
 
-    numbers: dict[str, float | None]
+    metrics: dict[str, float | None]
     images: int
     per_class: list[dict[str, Any]]
     precision: np.ndarray
 
     def summary(self) -> dict[str, Any]:
-        """Return what the command line's contract names: the twelve numbers, images and per_class."""
-        return {**self.numbers, "images": self.images, "per_class": self.per_class}
+        """Return the metrics, images and per_class as one dict."""
+        return {**self.metrics, "images": self.images, "per_class": self.per_class}
 
 
 def evaluate_detections(truth: GroundTruth, detections: Detections, engine: str = "faster") -> Evaluation:
-    """Score detections against ground truth; detections of unknown images or categories do not count.
+    """Evaluate detections. Those of unknown images or categories do not count.
 
-    Raises ConfigError for an unknown engine.
+    Raises:
+      ConfigError: the engine is unknown.
     """
     tables = _run(truth, detections, engine, MAX_DETECTIONS)
-    numbers = {name: _mean(tables[kind][_select(kind, iou, area, most)])
-               for name, (kind, iou, area, most) in NUMBERS.items()}  # fmt: skip
+    metrics = {name: _mean(tables[kind][_select(kind, iou, area, most)])
+               for name, (kind, iou, area, most) in COCO_METRICS.items()}  # fmt: skip
     precision = np.asarray(tables["precision"])[:, :, :, 0, -1]
     per_class = []
     for index, category in enumerate(sorted(truth.categories)):
@@ -81,41 +84,45 @@ def evaluate_detections(truth: GroundTruth, detections: Detections, engine: str 
                 "AP50": _mean(precision[0, :, index]),
             }
         )
-    return Evaluation(numbers, len(truth.images), per_class, precision)
+    return Evaluation(metrics, len(truth.images), per_class, precision)
 
 
 def self_check(truth: GroundTruth, detections: Detections | None = None, engine: str = "faster") -> None:
-    """Score ground truth given as detections, which must come out at 1.0; raises CheckFailed where it doesn't.
+    """Evaluate the ground truth as if it were detections. AP must be 1.0.
 
-    An evaluator gives as `detections` the ground truth after its own way of resizing, numbering and writing boxes: so
-    a slip there shows before it spoils a number. Without them the boxes are taken as they are, which checks the file
-    and the engine, on SELF_CHECK_IMAGES images spread over the file where it has more.
+    Crowds and boxes without area, which overlap nothing, are left out. The limit of 100 detections is lifted, because
+    an image may have more boxes of one class.
 
-    Crowds are no detections, and boxes without area, which overlap with nothing, are left out on both sides. The limit
-    of 100 detections is lifted: an image may have more boxes of one class.
+    Args:
+      detections: the ground truth after the evaluator's own resizing, renumbering and rounding, so that an error there
+        is found. None: the ground truth itself, on at most SELF_CHECK_IMAGES images, which checks the file and the
+        engine.
+
+    Raises:
+      CheckFailed: AP is below 1.0.
     """
     keep = (truth.boxes_xywh[:, 2] > 0) & (truth.boxes_xywh[:, 3] > 0)
     if detections is None:
         truth = _sample_images(truth.select(keep), SELF_CHECK_IMAGES)
-        detections = as_detections(truth.select(~truth.crowd))
+        detections = truth_as_detections(truth.select(~truth.crowd))
     else:
         truth = truth.select(keep)
     if truth.crowd.all():
-        return  # no boxes at all: nothing is defined
+        return  # without boxes, AP is undefined
     tables = _run(truth, detections, engine, (1, 10, max(100, len(detections.scores))))
     scores = {name: _mean(tables["precision"][_select("precision", None, area, 2)])
               for name, area in (("AP", 0), ("AP_small", 1), ("AP_medium", 2), ("AP_large", 3))}  # fmt: skip
-    # 1 - 1e-6: float32 boxes on the way may cost a box its place at one of the thresholds, and nothing else may.
+    # 1 - 1e-6: rounding to float32 may move a box across an IoU threshold.
     wrong = [f"{name} {score:.6f}" for name, score in scores.items() if score is not None and score < 1 - 1e-6]
     if wrong:
         raise CheckFailed(
-            f"the evaluation checked itself and failed: ground truth of {truth.source} given as detections scores "
-            f"{', '.join(wrong)}, not 1.0; boxes, class numbers or image ids get changed on the way"
+            f"the self-check of the evaluation failed: the ground truth of {truth.source} as detections has "
+            f"{', '.join(wrong)} instead of 1.0; boxes, category ids or image ids are changed by the evaluation"
         )
 
 
-def as_detections(truth: GroundTruth) -> Detections:
-    """Return all boxes as detections with score 1."""
+def truth_as_detections(truth: GroundTruth) -> Detections:
+    """Return all annotations as detections with score 1."""
     return Detections(
         truth.source, truth.image_ids, truth.category_ids, truth.boxes_xywh, np.ones(len(truth.image_ids))
     )
@@ -131,9 +138,9 @@ def _sample_images(truth: GroundTruth, most: int) -> GroundTruth:
 
 
 def _run(truth: GroundTruth, detections: Detections, engine: str, most: Sequence[int]) -> dict[str, Any]:
-    """Return the engine's tables: precision [T, R, K, 4, 3] and recall [T, K, 4, 3], -1 where undefined.
+    """Return the engine's tables: precision [T, R, K, 4, 3] and recall [T, K, 4, 3]; -1 if undefined.
 
-    K: the categories in the order of their ids.
+    The K categories are sorted by id.
     """
     coco_class, evaluator_class = _engine(engine)
     silence = io.StringIO()  # pycocotools prints
@@ -144,7 +151,7 @@ def _run(truth: GroundTruth, detections: Detections, engine: str, most: Sequence
         }
         sides = []
         for rows in (_truth_rows(truth), _detection_rows(detections)):
-            side = coco_class()  # filled by hand: loadRes would write a polygon for every box, and refuse an empty list
+            side = coco_class()  # not loadRes: it adds a polygon to every box and rejects an empty list
             side.dataset = {**shared, "annotations": rows}
             side.createIndex()
             sides.append(side)
@@ -165,12 +172,12 @@ def _engine(name: str) -> tuple[Any, Any]:
         from pycocotools.cocoeval import COCOeval
 
         return COCO, COCOeval
-    raise ConfigError(f"no evaluation engine '{name}'; there are {' and '.join(ENGINES)}")
+    raise ConfigError(f"unknown evaluation engine '{name}'; expected {' or '.join(ENGINES)}")
 
 
 def _truth_rows(truth: GroundTruth) -> list[dict[str, Any]]:
     columns = (truth.image_ids, truth.category_ids, truth.boxes_xywh, truth.areas, truth.crowd.astype(int))
-    # Numbered from 1: the engines store the id of the match, and take 0 for "no match".
+    # Ids start at 1: the engines store the id of a match, and 0 means no match.
     return [
         {"id": number, "image_id": image, "category_id": category, "bbox": box, "area": area, "iscrowd": crowd}
         for number, (image, category, box, area, crowd) in enumerate(_zip(columns), 1)
@@ -188,12 +195,12 @@ def _detection_rows(detections: Detections) -> list[dict[str, Any]]:
 
 
 def _zip(columns: Sequence[np.ndarray]) -> Any:
-    """Go over the rows as plain Python values."""
+    """Iterate over the rows as Python values."""
     return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def _select(kind: str, iou: int | None, area: int, most: int) -> tuple[Any, ...]:
-    """Return the index into a table of one of the numbers."""
+    """Return the index of one metric in a table."""
     thresholds: Any = slice(None) if iou is None else iou
     if kind == "precision":
         return (thresholds, slice(None), slice(None), area, most)
@@ -201,6 +208,6 @@ def _select(kind: str, iou: int | None, area: int, most: int) -> tuple[Any, ...]
 
 
 def _mean(values: np.ndarray) -> float | None:
-    """Return the mean of what is defined, None where nothing is."""
+    """Return the mean of the defined values (above -1); None if there are none."""
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else None

@@ -1,4 +1,4 @@
-"""The COCO report of a results file: numbers, AP per class, plots, best and worst images; without TensorFlow."""
+"""The COCO report of a results file: metrics, AP per class, plots, best and worst images. Needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.errors import ConfigError, DataError
-from mnasnet_cli.metrics.category_ids import check_class_numbers
+from mnasnet_cli.metrics.category_ids import check_category_ids
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth, read_detections, read_ground_truth
-from mnasnet_cli.metrics.coco_map import ENGINES, NUMBERS, evaluate_detections, self_check
+from mnasnet_cli.metrics.coco_map import COCO_METRICS, ENGINES, evaluate_detections, self_check
 from mnasnet_cli.system.files import write_atomically
 
 MEANINGS = {
@@ -39,22 +39,27 @@ def report_files(
     images: Path | None = None,
     markdown: Path | None = None,
 ) -> dict[str, Any]:
-    """Score a results file against an annotation file.
+    """Evaluate a results file against an annotation file.
 
     Args:
-      engine: "faster" or "pycocotools"; the numbers are the same.
-      plots: a folder for precision-recall curves and AP per class.
-      images: the folder of the annotated images; with it the best and worst images are drawn into `plots`.
-      markdown: a file for the same tables in Markdown.
+      engine: "faster" or "pycocotools"; both give the same numbers.
+      plots: folder for precision-recall curves and AP per class.
+      images: folder of the annotated images; if given, the best and worst images are drawn into `plots`.
+      markdown: file for the tables in Markdown.
 
-    Returns: the summary of `report`.
+    Returns:
+      the summary of `report`.
+
+    Raises:
+      ConfigError: the engine is unknown, `images` is not a folder, or `plots` is missing.
+      DataError: a file is not in COCO's format.
     """
     if engine not in ENGINES:
-        raise ConfigError(f"no evaluation engine '{engine}'; there are {' and '.join(ENGINES)}")
+        raise ConfigError(f"unknown evaluation engine '{engine}'; expected {' or '.join(ENGINES)}")
     if images is not None and plots is None:
-        raise ConfigError("--images needs --plots DIR, the folder that the pictures are written into")
+        raise ConfigError("--images needs --plots DIR, the folder for the drawn images")
     if images is not None and not images.is_dir():
-        raise ConfigError(f"{images} is no folder of images")
+        raise ConfigError(f"--images {images} is not a folder")
     summary = report(
         read_ground_truth(annotations), read_detections(detections), engine=engine, plots=plots, images=images
     )
@@ -71,11 +76,14 @@ def report(
     plots: Path | None = None,
     images: Path | None = None,
 ) -> dict[str, Any]:
-    """Score detections against ground truth, after a check of the evaluation itself.
+    """Evaluate detections against ground truth, after a self-check of the evaluation.
 
-    Returns: detections, annotations (their sources), engine, AP, AP50, … AR_large (None where undefined), images,
-    per_class, warnings (lines to show), and plots (paths) where they were asked for.
-    Raises DataError where detections name images or categories that the annotations don't have.
+    Returns:
+      detections and annotations (their sources), engine, the metrics AP … AR_large (None if undefined), images,
+      per_class, warnings (lines of text), and plots (paths) if requested.
+
+    Raises:
+      DataError: detections have image ids or category ids that the annotations do not list.
     """
     warnings = [*truth.notes, *check_detections(truth, detections)]
     if images is not None:
@@ -104,36 +112,34 @@ def report(
 
 
 def check_detections(truth: GroundTruth, detections: Detections) -> list[str]:
-    """Return warnings about detections that can be scored but look wrong; raises DataError for those that cannot."""
+    """Return warnings about detections that look wrong; raises DataError if they can't be evaluated."""
     count = len(detections.scores)
     if not count:
-        return [f"{detections.source} holds no detections: every number that is defined is 0"]
-    strange = ~np.isin(detections.image_ids, list(truth.images))
-    if strange.any():
+        return [f"{detections.source} holds no detections; all defined metrics are 0"]
+    unknown = ~np.isin(detections.image_ids, list(truth.images))
+    if unknown.any():
         raise DataError(
-            f"{detections.source}: {strange.sum()} of {count} detections are of images that {truth.source} doesn't "
-            f"list (the first: image_id {detections.image_ids[strange][0]})"
+            f"{detections.source}: {unknown.sum()} of {count} detections have an image_id that {truth.source} does not "
+            f"list; the first is {detections.image_ids[unknown][0]}"
         )
-    warnings = [note for note in [check_class_numbers(truth, detections)] if note]
+    warnings = [note for note in [check_category_ids(truth, detections)] if note]
     boxes = detections.boxes_xywh
     negative = int((boxes[:, 2:] < 0).any(axis=1).sum())
     if negative:
-        warnings.append(
-            f"{negative} of {count} boxes have a negative width or height; COCO's are [x, y, width, height]"
-        )
+        warnings.append(f"{negative} of {count} boxes have a negative width or height; expected [x, y, width, height]")
     if len(truth.boxes_xywh) and truth.boxes_xywh.max() > 2 >= boxes.max():
-        warnings.append("all detected boxes lie within 2 px: they look normalised to [0, 1]; pixels are expected")
-    over = _share_over_the_edge(truth, detections)
-    if over > 0.25:
+        warnings.append("all detected boxes lie within 2 px: they look normalized to [0, 1]; expected pixels")
+    outside = _share_outside(truth, detections)
+    if outside > 0.25:
         warnings.append(
-            f"{over:.0%} of the boxes reach far beyond their image: they look like corners [x1, y1, x2, y2], or like "
-            "pixels of another image size; COCO's are [x, y, width, height] in pixels of the original image"
+            f"{outside:.0%} of the boxes reach far beyond their image: they look like corners [x1, y1, x2, y2] or like "
+            "pixels of another image size; expected [x, y, width, height] in pixels of the original image"
         )
     return warnings
 
 
-def _share_over_the_edge(truth: GroundTruth, detections: Detections) -> float:
-    """Return the share of boxes that end more than a fifth of the image beyond it; 0 where sizes aren't known."""
+def _share_outside(truth: GroundTruth, detections: Detections) -> float:
+    """Return the share of boxes that end beyond 1.2 times the image size; 0 if sizes are unknown."""
     sizes = {key: (entry.get("width"), entry.get("height")) for key, entry in truth.images.items()}
     if not all(isinstance(side, int | float) and side > 0 for size in sizes.values() for side in size):
         return 0.0
@@ -143,25 +149,25 @@ def _share_over_the_edge(truth: GroundTruth, detections: Detections) -> float:
     return float((ends > 1.2 * limits).any(axis=1).mean())
 
 
-def number_rows(summary: Mapping[str, Any]) -> list[tuple[str, str, str | None]]:
-    """Return the twelve as table rows: name, meaning, value with COCO's three digits (None where undefined)."""
-    return [(name, MEANINGS[name], three_digits(summary[name])) for name in NUMBERS]
+def metric_rows(summary: Mapping[str, Any]) -> list[tuple[str, str, str | None]]:
+    """Return the 12 metrics as table rows: name, meaning, and value with three digits (None if undefined)."""
+    return [(name, MEANINGS[name], format_metric(summary[name])) for name in COCO_METRICS]
 
 
-def three_digits(value: float | None) -> str | None:
-    """Return a number as pycocotools prints it."""
+def format_metric(value: float | None) -> str | None:
+    """Return a metric with three digits, as pycocotools prints it."""
     return None if value is None else f"{value:.3f}"
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
-    """Return the report as Markdown: the twelve numbers, then AP per class."""
+    """Return the report as Markdown: the 12 metrics, then AP per class."""
     lines = [
         f"# COCO report of {Path(summary['detections']).name}",
         "",
         f"Against {Path(summary['annotations']).name}, {summary['images']:,} images, engine {summary['engine']}.",
         "",
         *(f"Warning: {warning}\n" for warning in summary["warnings"]),
-        *_table(("number", "what", "value"), number_rows(summary)),
+        *_table(("metric", "meaning", "value"), metric_rows(summary)),
         "",
         "## AP per class",
         "",
@@ -171,9 +177,9 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def class_rows(summary: Mapping[str, Any]) -> list[tuple[int, str, int, str | None, str | None]]:
-    """Return AP per class as table rows, in the order of the category ids."""
+    """Return AP per class as table rows, sorted by category id."""
     return [
-        (row["class"], row["name"], row["annotations"], three_digits(row["AP"]), three_digits(row["AP50"]))
+        (row["class"], row["name"], row["annotations"], format_metric(row["AP"]), format_metric(row["AP50"]))
         for row in summary["per_class"]
     ]
 

@@ -1,4 +1,4 @@
-"""Which images a detector did best and worst on, drawn with annotations and detections."""
+"""The images with the best and the worst detections, drawn with their annotations and detections."""
 
 from __future__ import annotations
 
@@ -10,39 +10,44 @@ import numpy as np
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics import plots
-from mnasnet_cli.metrics.category_ids import iou_xywh
-from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
+from mnasnet_cli.metrics.coco_files import Detections, GroundTruth, iou_xywh
 
 BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"
-SHOWN = 8  # images in each picture
+SHOWN = 8  # images in each figure
 MATCH_IOU = 0.5
-TRUE_COLOR, RIGHT_COLOR, WRONG_COLOR, CROWD_COLOR = "lime", "deepskyblue", "orangered", "yellow"
-SIDE = 640  # px; larger images are made smaller for the picture
+TRUE_COLOR, CORRECT_COLOR, WRONG_COLOR, CROWD_COLOR = "lime", "deepskyblue", "orangered", "yellow"
+MAX_SIDE = 640  # px; larger images are scaled down
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One image at the common score threshold: f1 in [0, 1], and the rows of its detections, right and wrong ones."""
+    """One image at the common score threshold.
+
+    Attributes:
+      f1: in [0, 1].
+      annotations: their number, without crowds.
+      correct, wrong: indices of its correct and wrong detections.
+    """
 
     image_id: int
     f1: float
     annotations: int
-    right: np.ndarray
+    correct: np.ndarray
     wrong: np.ndarray
 
 
 def score_images(truth: GroundTruth, detections: Detections) -> tuple[float, list[ImageScore]]:
-    """Return the score threshold with the best F1 over all images, and each image's F1 at it, worst first.
+    """Return the score threshold with the best F1 over all images, and the images with their F1 there, worst first.
 
-    A detection is right if it overlaps an annotation of its class, that no detection with a higher score has taken,
-    at IoU 0.5 or more; one inside a crowd region counts as neither. Images without annotations are left out: they
-    have no F1, whatever a detector does.
+    A detection is correct if its IoU with an annotation of its class is at least 0.5, and no detection with a higher
+    score matches that annotation. Detections inside a crowd region do not count. Images without annotations have no F1
+    and are left out.
     """
-    right, ignored = _match(truth, detections)
+    correct, ignored = _match(truth, detections)
     order = np.argsort(-detections.scores, kind="stable")
     order = order[~ignored[order]]
     total = int((~truth.crowd).sum())
-    hits = np.cumsum(right[order])
+    hits = np.cumsum(correct[order])
     f1 = 2 * hits / np.maximum(np.arange(1, len(order) + 1) + total, 1)
     threshold = float(detections.scores[order[f1.argmax()]]) if len(order) else 0.0
     shown = np.flatnonzero((detections.scores >= threshold) & ~ignored)
@@ -54,15 +59,15 @@ def score_images(truth: GroundTruth, detections: Detections) -> tuple[float, lis
     for image, annotated in counts.items():
         if annotated:
             own = rows.get(image, np.zeros(0, np.int64))
-            true_positives = int(right[own].sum())
+            true_positives = int(correct[own].sum())
             value = 2 * true_positives / (annotated + len(own))
-            scores.append(ImageScore(image, value, annotated, own[right[own]], own[~right[own]]))
-    # Of images with the same F1, those with more boxes say more.
+            scores.append(ImageScore(image, value, annotated, own[correct[own]], own[~correct[own]]))
+    # Among images with the same F1, those with more annotations come first.
     return threshold, sorted(scores, key=lambda score: (score.f1, -score.annotations))
 
 
 def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path, folder: Path) -> list[Path]:
-    """Draw the images with the highest and the lowest F1 into two pictures; return their paths."""
+    """Draw the images with the highest and the lowest F1 into two figures; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     threshold, scores = score_images(truth, detections)
     scores = [score for score in scores if image_file(truth, score.image_id, images) is not None]
@@ -72,7 +77,7 @@ def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path
         pictures = [_draw(truth, detections, score, images) for score in chosen]
         captions = [
             f"{truth.images[score.image_id].get('file_name')}: F1 {score.f1:.2f} at score {threshold:.2f}\n"
-            f"{score.annotations} annotated, {len(score.right)} right, {len(score.wrong)} wrong"
+            f"{score.annotations} annotated, {len(score.correct)} correct, {len(score.wrong)} wrong"
             for score in chosen
         ]
         plots.plot_images(pictures, captions, path, columns=4, tile=5.0)
@@ -80,24 +85,24 @@ def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path
 
 
 def check_image_folder(truth: GroundTruth, images: Path) -> str | None:
-    """Return a warning where the folder lacks some of the images; raises DataError where it has none of them."""
+    """Return a warning if the folder lacks some of the images; raises DataError if it has none of them."""
     missing = [identity for identity in truth.images if image_file(truth, identity, images) is None]
     if missing and len(missing) == len(truth.images):
         name = truth.images[missing[0]].get("file_name", "without file_name")
-        raise DataError(f"{images} holds none of the images of {truth.source} (the first is {name})")
+        raise DataError(f"{images} holds none of the images of {truth.source}; the first is {name}")
     return f"{images} lacks {len(missing)} of {len(truth.images)} images; they are not drawn" if missing else None
 
 
 def image_file(truth: GroundTruth, image_id: int, folder: Path) -> Path | None:
-    """Return an image's file in the folder, or None."""
+    """Return the file of an image in the folder; None if it is missing."""
     name = str(truth.images[image_id].get("file_name", ""))
     path = folder / name
     return path if name and path.is_file() else None
 
 
 def _match(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.ndarray]:
-    """Return which detections are right and which don't count, two masks bool [N]."""
-    right = np.zeros(len(detections.scores), bool)
+    """Return which detections are correct and which do not count, two masks bool [N]."""
+    correct = np.zeros(len(detections.scores), bool)
     ignored = ~np.isin(detections.image_ids, list(truth.images))
     true_rows = _group_pairs(truth.image_ids, truth.category_ids)
     for key, rows in _group_pairs(detections.image_ids, detections.category_ids).items():
@@ -110,16 +115,16 @@ def _match(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.n
         for row, values in sorted(zip(rows.tolist(), overlaps, strict=True), key=lambda p: -detections.scores[p[0]]):
             taken = int(values.argmax())
             if values[taken] >= MATCH_IOU:
-                right[row] = True
+                correct[row] = True
                 overlaps[:, taken] = 0
         if crowd.any():
             inside = _share_inside(detections.boxes_xywh[rows], truth.boxes_xywh[annotated[crowd]])
-            ignored[rows] |= (inside >= MATCH_IOU) & ~right[rows]
-    return right, ignored
+            ignored[rows] |= (inside >= MATCH_IOU) & ~correct[rows]
+    return correct, ignored
 
 
 def _share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Return for each box [N, 4] the largest share of its area inside one of the regions [C, 4]: COCO's crowd IoU."""
+    """Return per box [N, 4] the largest share of its area inside one of the regions [C, 4], as COCO does for crowds."""
     shares = np.zeros(len(boxes))
     for x, y, width, height in regions:
         sides = np.minimum(boxes[:, :2] + boxes[:, 2:], [x + width, y + height]) - np.maximum(boxes[:, :2], [x, y])
@@ -143,7 +148,7 @@ def _group_pairs(images: np.ndarray, categories: np.ndarray) -> dict[tuple[int, 
 
 
 def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder: Path) -> np.ndarray:
-    """Return the image [H, W, 3] uint8 with its boxes: annotations green, right detections blue, wrong ones red."""
+    """Return the image [H, W, 3] uint8 with its boxes: annotations green, correct detections blue, wrong ones red."""
     from PIL import Image, ImageDraw, ImageFont
 
     path = image_file(truth, score.image_id, folder)
@@ -152,8 +157,8 @@ def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder:
         with Image.open(path) as opened:
             picture = opened.convert("RGB")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from None
-    scale = min(1.0, SIDE / max(picture.size))
+        raise DataError(f"{path} can't be read: {error}") from None
+    scale = min(1.0, MAX_SIDE / max(picture.size))
     picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(max(11, picture.width // 36))
 
@@ -167,7 +172,7 @@ def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder:
         name = truth.categories[int(truth.category_ids[row])]
         found = truth.crowd[row]
         box(truth.boxes_xywh[row].tolist(), CROWD_COLOR if found else TRUE_COLOR, 4, f"{name} crowd" if found else "")
-    for rows, color in ((score.wrong, WRONG_COLOR), (score.right, RIGHT_COLOR)):
+    for rows, color in ((score.wrong, WRONG_COLOR), (score.correct, CORRECT_COLOR)):
         for row in rows:
             category = int(detections.category_ids[row])
             name = truth.categories.get(category, str(category))

@@ -1,4 +1,4 @@
-"""Precision-recall curves and AP per class, from the tables of an evaluation."""
+"""Plots of precision-recall curves and of AP per class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASS_FILE = "ap_per_class.png"
 
 
 def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Draw both pictures into the folder, which is made where it is missing; return their paths."""
+    """Write both plots to the folder, which is created if it is missing; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / PR_FILE, folder / CLASS_FILE]
     plot_pr_curves(evaluation.precision, paths[0])
@@ -23,9 +23,9 @@ def plot_evaluation(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 
 def plot_pr_curves(precision: np.ndarray, path: Path) -> None:
-    """Draw one curve per IoU threshold: the mean over classes of precision [T, R, K]; -1 marks classes left out."""
+    """Plot one curve per IoU threshold: the mean over classes of precision [T, R, K]. Classes with -1 are left out."""
     figure, axes = plots.new_figure(1, 1, width=7, height=5.5)
-    defined = precision[0, 0] > -1  # a class is defined at all thresholds and levels, or at none
+    defined = precision[0, 0] > -1  # a class is defined at all thresholds and levels or at none
     shades = np.linspace(0.05, 0.85, len(IOU_THRESHOLDS))
     from matplotlib import colormaps
 
@@ -43,7 +43,7 @@ def plot_pr_curves(precision: np.ndarray, path: Path) -> None:
 
 
 def plot_classes(evaluation: Evaluation, path: Path) -> None:
-    """Draw AP and AP50 of each class that has annotations as bars, the best on top."""
+    """Plot AP and AP50 of each class with annotations as bars, the best at the top."""
     rows = sorted((row for row in evaluation.per_class if row["AP"] is not None), key=lambda row: row["AP"])
     figure, axes = plots.new_figure(1, 1, width=8, height=1.5 + 0.22 * max(len(rows), 4))
     places = np.arange(len(rows))

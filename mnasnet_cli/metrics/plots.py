@@ -1,4 +1,4 @@
-"""Pictures: training curves, confusion matrices, and images with what the net said of them."""
+"""Plots: training curves, confusion matrices, and grids of images with captions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from mnasnet_cli.system.files import replace_atomically
 
-MAX_TICKS = 40  # class names are written beside a confusion matrix up to so many classes
+MAX_TICKS = 40  # with more classes than this, a confusion matrix has no class names
 
 
 def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> None:
-    """Draws loss, learning rate and the validation metric over the epochs, from the lines of metrics.jsonl."""
+    """Plots loss, learning rate and the validation metric over epochs, from the lines of metrics.jsonl."""
     train = [line for line in lines if line["split"] == "train"]
     validation = [line for line in lines if line["split"] == "validation"]
     figure, (losses, scores, rates) = new_figure(1, 3, width=15, height=4)
@@ -30,12 +30,12 @@ def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> Non
 
 
 def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """Draws a confusion matrix [C, C] of counts, each row as shares of its true class."""
+    """Plots a confusion matrix [C, C] of counts. The colors show shares of the true class."""
     size = len(counts)
     figure, axes = new_figure(1, 1, width=min(16.0, 4 + 0.4 * size), height=min(15.0, 3 + 0.4 * size))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axes, label="share of the true class")
+    heatmap = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(heatmap, ax=axes, label="share of the true class")
     axes.set(xlabel="predicted", ylabel="true", title="confusion matrix")
     if size <= MAX_TICKS:
         axes.set_xticks(range(size), names, rotation=90)
@@ -49,14 +49,14 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> None
 def plot_images(
     images: Sequence[np.ndarray], captions: Sequence[str], path: Path, *, columns: int = 5, tile: float = 3.0
 ) -> None:
-    """Draws images [H, W, 3] uint8 in a grid, each with its caption on a tile of so many inches (100 px each)."""
+    """Draws images [H, W, 3] uint8 with captions in a grid; `tile` is the size of a cell in inches of 100 px."""
     rows = max(1, -(-len(images) // columns))
     figure, grid = new_figure(rows, columns, width=tile * columns, height=(tile + 0.4) * rows)
     for axes in np.ravel(grid):
         axes.axis("off")
     for axes, image, caption in zip(np.ravel(grid), images, captions, strict=False):
         axes.imshow(image)
-        axes.set_title(caption, fontsize=8, parse_math=False)  # a file may be called "a$b$"
+        axes.set_title(caption, fontsize=8, parse_math=False)  # file names may hold $
     save_figure(figure, path)
 
 
@@ -66,8 +66,8 @@ def _curve(lines: Sequence[dict[str, Any]], key: str) -> tuple[list[float], list
 
 
 def new_figure(rows: int, columns: int, *, width: float, height: float) -> Any:
-    """Return a figure and its axes, an array of them where there are several; sizes in inches."""
-    # Not pyplot: it looks for a display and keeps figures alive.
+    """Return a figure and its axes (an array if there are several); sizes in inches."""
+    # Not pyplot, which looks for a display and keeps figures in memory.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -77,6 +77,6 @@ def new_figure(rows: int, columns: int, *, width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure as PNG, completely or not at all."""
     with replace_atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

@@ -1,4 +1,4 @@
-"""Accuracies of a case that can be counted by hand."""
+"""Accuracies counted by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTPUTS = {
 
 
 def test_summary() -> None:
-    # Right: examples 0, 1 and 3 of 6. Class a 2 of 3, b 1 of 2, c 0 of 1, d has none.
+    # Correct: examples 0, 1 and 3 of 6. Class a 2 of 3, b 1 of 2, c 0 of 1, d has none.
     summary = summarize_accuracy(OUTPUTS, ["a", "b", "c", "d"], ["ant", "bee", "cat", "dog"])
     assert summary == {
         "top1": 3 / 6,
@@ -33,11 +33,11 @@ def test_summary() -> None:
     }
 
 
-def test_nothing_to_score_is_none_not_nan() -> None:
+def test_values_without_examples_are_none() -> None:
     empty = {name: values[:0] for name, values in OUTPUTS.items()}
     summary = summarize_accuracy(empty, ["a"], ["ant"])
     assert (summary["top1"], summary["top5"], summary["loss"], summary["examples"]) == (None, None, None, 0)
 
 
-def test_confusion_matrix_has_true_classes_in_rows() -> None:
+def test_rows_of_a_confusion_matrix_are_true_classes() -> None:
     assert confusion_matrix(TRUTH, PREDICTED, 4).tolist() == [[2, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0], [0] * 4]

@@ -1,4 +1,4 @@
-"""COCO's numbers: by hand, by both engines, beside plain pycocotools, and the check of the evaluation itself."""
+"""COCO metrics by hand, with both engines and with plain pycocotools; the self-check of the evaluation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from detection_cases import as_results, noisy_case, write
 
 from mnasnet_cli.errors import CheckFailed, ConfigError
-from mnasnet_cli.metrics.coco_files import detections, ground_truth
-from mnasnet_cli.metrics.coco_map import ENGINES, NUMBERS, evaluate_detections, self_check
+from mnasnet_cli.metrics.coco_files import parse_detections, parse_ground_truth
+from mnasnet_cli.metrics.coco_map import COCO_METRICS, ENGINES, evaluate_detections, self_check
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -29,7 +29,7 @@ def test_a_case_solved_by_hand(engine):
         {"image_id": 1, "category_id": 4, "bbox": [90, 0, 10, 10], "score": 0.8},  # nothing
         {"image_id": 1, "category_id": 4, "bbox": [50, 50, 10, 6.2], "score": 0.7},  # the second cat, IoU 62 / 100
     ]
-    result = evaluate_detections(ground_truth(truth, "truth"), detections(found, "found"), engine)
+    result = evaluate_detections(parse_ground_truth(truth, "truth"), parse_detections(found, "found"), engine)
     # IoU 0.50, 0.55, 0.60: precision 1 up to recall 1/2, that is at 51 of the 101 levels, then 2/3 at the other 50.
     loose = (51 + 50 * 2 / 3) / 101
     # From IoU 0.65 on the second cat is missed: precision 1 at 51 levels, then 0.
@@ -48,7 +48,7 @@ def test_a_case_solved_by_hand(engine):
         "AR_medium": None,
         "AR_large": None,
     }
-    assert result.numbers == {key: value and pytest.approx(value) for key, value in expected.items()}
+    assert result.metrics == {key: value and pytest.approx(value) for key, value in expected.items()}
     assert result.images == 2
     cat, dog = result.per_class
     assert (cat["class"], cat["name"], cat["annotations"]) == (4, "cat", 2)
@@ -57,7 +57,7 @@ def test_a_case_solved_by_hand(engine):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_both_engines_give_what_plain_pycocotools_gives(tmp_path, seed):
+def test_both_engines_agree_with_plain_pycocotools(tmp_path, seed):
     truth, found = noisy_case(seed=seed)
     found_path, truth_path = write(tmp_path, truth, found)
     from pycocotools.coco import COCO
@@ -70,9 +70,11 @@ def test_both_engines_give_what_plain_pycocotools_gives(tmp_path, seed):
         plain.accumulate()
         plain.summarize()
     assert plain.stats[0] > 0.02
-    results = {name: evaluate_detections(ground_truth(truth, ""), detections(found, ""), name) for name in ENGINES}
+    results = {
+        name: evaluate_detections(parse_ground_truth(truth, ""), parse_detections(found, ""), name) for name in ENGINES
+    }
     for result in results.values():
-        numbers = [-1 if result.numbers[name] is None else result.numbers[name] for name in NUMBERS]
+        numbers = [-1 if result.metrics[name] is None else result.metrics[name] for name in COCO_METRICS]
         np.testing.assert_allclose(numbers, plain.stats, rtol=0, atol=1e-12)
     np.testing.assert_allclose(results["faster"].precision, results["pycocotools"].precision, rtol=0, atol=1e-12)
     assert [row["AP"] is None for row in results["faster"].per_class] == [False] * 5 + [True]
@@ -81,8 +83,8 @@ def test_both_engines_give_what_plain_pycocotools_gives(tmp_path, seed):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_detections_score_zero_where_something_is_defined(engine):
     truth, _ = noisy_case()
-    result = evaluate_detections(ground_truth(truth, ""), detections([], ""), engine)
-    assert set(result.numbers.values()) == {0.0}
+    result = evaluate_detections(parse_ground_truth(truth, ""), parse_detections([], ""), engine)
+    assert set(result.metrics.values()) == {0.0}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -90,30 +92,31 @@ def test_an_annotation_with_id_0_counts(engine):
     truth, _ = noisy_case()
     for number, row in enumerate(truth["annotations"]):
         row["id"] = number
-    checked = ground_truth(truth, "truth.json")
-    assert checked.notes == ("truth.json: 1 annotation ids are missing, 0 or double; all are numbered anew",)
-    assert evaluate_detections(checked, detections(as_results(truth), ""), engine).numbers["AP"] == 1.0
+    checked = parse_ground_truth(truth, "truth.json")
+    [note] = checked.notes
+    assert note.startswith("truth.json: 1 annotation ids ")
+    assert evaluate_detections(checked, parse_detections(as_results(truth), ""), engine).metrics["AP"] == 1.0
 
 
 def hard_truth():
-    """More boxes of one class than count, twins, a box without area, a crowd over everything, areas that aren't."""
+    """More boxes of one class than the limit, equal boxes, a box without area, a crowd over everything, wrong areas."""
     truth, _ = noisy_case()
     extra = [[10 + 3 * i, 20, 2.5, 40] for i in range(120)] + [[5, 5, 60, 60]] * 2 + [[8, 8, 0, 30]]
     for box in extra:
         truth["annotations"].append({"image_id": 7, "category_id": 1, "bbox": box, "area": 5000, "iscrowd": 0})
     truth["annotations"].append({"image_id": 7, "category_id": 1, "bbox": [0, 0, 400, 300], "iscrowd": 1})
-    return ground_truth(truth, "hard")
+    return parse_ground_truth(truth, "hard")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_self_check_passes_on_odd_but_sound_ground_truth(engine):
+def test_self_check_passes_on_unusual_ground_truth(engine):
     self_check(hard_truth(), engine=engine)
     empty = {"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1}]}
-    self_check(ground_truth(empty, "empty"), engine=engine)
+    self_check(parse_ground_truth(empty, "empty"), engine=engine)
 
 
 @pytest.mark.parametrize("fault", ["class", "image", "scale"])
-def test_self_check_finds_what_the_evaluator_changes_on_the_way(fault):
+def test_self_check_finds_changes_by_the_evaluator(fault):
     truth, _ = noisy_case()
     rows = as_results(truth)
     for row in rows:
@@ -123,12 +126,12 @@ def test_self_check_finds_what_the_evaluator_changes_on_the_way(fault):
             row["image_id"] = {7: 10, 10: 7}.get(row["image_id"], row["image_id"])
         else:
             row["bbox"] = [value * 1.02 for value in row["bbox"]]
-    self_check(ground_truth(truth, "truth"), detections(as_results(truth), ""))
-    with pytest.raises(CheckFailed, match=r"ground truth of truth given as detections scores AP 0\.\d+"):
-        self_check(ground_truth(truth, "truth"), detections(rows, ""))
+    self_check(parse_ground_truth(truth, "truth"), parse_detections(as_results(truth), ""))
+    with pytest.raises(CheckFailed, match=r"truth .*AP 0\.\d+"):
+        self_check(parse_ground_truth(truth, "truth"), parse_detections(rows, ""))
 
 
 def test_unknown_engine():
     truth, found = noisy_case(2, 2)
-    with pytest.raises(ConfigError, match="faster and pycocotools"):
-        evaluate_detections(ground_truth(truth, ""), detections(found, ""), "fast")
+    with pytest.raises(ConfigError, match=r"'fast'.*faster.*pycocotools"):
+        evaluate_detections(parse_ground_truth(truth, ""), parse_detections(found, ""), "fast")

@@ -1,9 +1,16 @@
-"""F1 per image, and which detections count as right."""
+"""F1 per image, correct detections, and the figures of the best and worst images."""
 
 from __future__ import annotations
 
-from mnasnet_cli.metrics.coco_files import detections, ground_truth
-from mnasnet_cli.metrics.detection_images import score_images
+from pathlib import Path
+
+import pytest
+from detection_cases import noisy_case
+from PIL import Image
+
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.metrics.coco_files import parse_detections, parse_ground_truth
+from mnasnet_cli.metrics.detection_images import check_image_folder, draw_best_and_worst, image_file, score_images
 
 
 def test_images_are_scored_at_the_threshold_with_the_best_f1():
@@ -20,18 +27,18 @@ def test_images_are_scored_at_the_threshold_with_the_best_f1():
         ],
     }
     rows = [
-        (1, box, 0.9),  # right
-        (2, box, 0.8),  # right
-        (2, box, 0.7),  # the same again: wrong
-        (3, far, 0.95),  # inside the crowd: doesn't count
+        (1, box, 0.9),  # correct
+        (2, box, 0.8),  # correct
+        (2, box, 0.7),  # a second detection of one annotation: wrong
+        (3, far, 0.95),  # inside the crowd: does not count
         (4, far, 0.6),  # image without annotations: wrong
         (3, far, 0.1),
     ]
     found = [{"image_id": image, "category_id": 1, "bbox": place, "score": score} for image, place, score in rows]
-    threshold, scores = score_images(ground_truth(truth, ""), detections(found, ""))
+    threshold, scores = score_images(parse_ground_truth(truth, ""), parse_detections(found, ""))
     # F1 after each detection that counts, with 4 annotations: 2·1/(1+4), 2·2/(2+4), 2·2/(3+4), …: best at 0.8.
     assert threshold == 0.8
-    # Image 3: nothing right of one. Image 2: one right of two, 2·1/(1+2). Image 1: all. Image 4 has no F1.
+    # Image 3: none of one. Image 2: one of two, 2·1/(1+2). Image 1: all. Image 4 has no annotations.
     assert [(score.image_id, round(score.f1, 3)) for score in scores] == [(3, 0.0), (2, 0.667), (1, 1.0)]
     assert [score.wrong.tolist() for score in scores] == [[], [], []]
 
@@ -42,5 +49,26 @@ def test_no_detections():
         "categories": [{"id": 1}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}],
     }
-    _, scores = score_images(ground_truth(truth, ""), detections([], ""))
+    _, scores = score_images(parse_ground_truth(truth, ""), parse_detections([], ""))
     assert [score.f1 for score in scores] == [0.0]
+
+
+def test_images_of_a_folder(tmp_path: Path) -> None:
+    content, found = noisy_case(4, 5)
+    truth = parse_ground_truth(content, "truth.json")
+    with pytest.raises(DataError, match=r"truth\.json.* 0\.jpg"):
+        check_image_folder(truth, tmp_path)
+    for entry in content["images"][1:]:
+        Image.new("RGB", (entry["width"], entry["height"]), "gray").save(tmp_path / entry["file_name"])
+    assert " 1 of 4 " in str(check_image_folder(truth, tmp_path))
+    assert image_file(truth, content["images"][0]["id"], tmp_path) is None
+    paths = draw_best_and_worst(truth, parse_detections(found, ""), tmp_path, tmp_path / "new")
+    assert [path.name for path in paths] == ["best_images.png", "worst_images.png"]
+    for path in paths:
+        with Image.open(path) as image:
+            assert len(image.convert("RGB").getcolors(1 << 24) or ()) > 20
+    (tmp_path / "1.jpg").write_text("not an image")
+    with pytest.raises(DataError, match=r"1\.jpg"):
+        draw_best_and_worst(truth, parse_detections(found, ""), tmp_path, tmp_path / "new")
+    Image.new("RGB", (400, 300)).save(tmp_path / "0.jpg")
+    assert check_image_folder(truth, tmp_path) is None

@@ -1,4 +1,4 @@
-"""Plots are drawn whatever a run has to show, and leave nothing beside them."""
+"""Plots of complete and of empty data are written as PNG, without other files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from mnasnet_cli.metrics.plots import plot_confusion, plot_curves, plot_images
 
 
-def is_picture(path: Path) -> bool:
+def is_drawn(path: Path) -> bool:
     with Image.open(path) as image:
         return image.format == "PNG" and len(set(image.convert("L").tobytes())) > 2
 
@@ -22,17 +22,17 @@ def test_curves(tmp_path: Path, validated: bool) -> None:
     if validated:
         lines += [{"split": "validation", "epoch": 1.0, "loss": 2.0, "top1": 0.5}]
     plot_curves(lines, "top1", tmp_path / "curves.png")
-    assert is_picture(tmp_path / "curves.png")
+    assert is_drawn(tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
-def test_confusion_of_a_class_without_examples(tmp_path: Path) -> None:
+def test_a_confusion_matrix_with_a_class_without_examples(tmp_path: Path) -> None:
     plot_confusion(np.array([[2, 1], [0, 0]]), ["ant", "bee"], tmp_path / "confusion.png")
-    assert is_picture(tmp_path / "confusion.png")
+    assert is_drawn(tmp_path / "confusion.png")
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_images(tmp_path: Path, count: int) -> None:
+def test_image_grids(tmp_path: Path, count: int) -> None:
     image = np.tile(np.arange(64, dtype=np.uint8)[:, None, None], (1, 48, 3))
     plot_images([image] * count, [f"number {i}\nwith $odd_ text" for i in range(count)], tmp_path / "images.png")
     assert (tmp_path / "images.png").stat().st_size

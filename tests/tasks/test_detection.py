@@ -91,7 +91,7 @@ def test_boxes_found_come_back_to_the_images(scene_records: Path) -> None:
     perfect = {**real, **detected_truth(task.truth, real)}
     assert task.summarize(perfect).summary["AP"] == pytest.approx(1.0)
     # Were boxes put back into the images with sides swapped, the evaluator would notice before it printed a number.
-    with pytest.raises(CheckFailed, match="checked itself"):
+    with pytest.raises(CheckFailed, match=r"AP 0\.\d+"):
         swap(task).summarize(real)
 
 
