@@ -1,4 +1,4 @@
-"""Lists the files in tars and zips with their places, so that they are read without unpacking."""
+"""Lists the files in tars and zips with their positions, so that they can be read without unpacking."""
 
 from __future__ import annotations
 
@@ -10,17 +10,40 @@ from typing import IO, NamedTuple
 
 from mnasnet_cli.errors import DataError
 
-
-def tar_classes(path: Path) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
-    """Yield (synset, [(name, bytes, offset in the outer file)]) of a tar that holds one tar a class, sorted."""
-    for name, size, offset in sorted(tar_images(path)):
-        if name.endswith(".tar"):
-            yield name.removesuffix(".tar"), tar_images(path, offset, size)
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name, length of the extra field
+_LOCAL_SIGNATURE = b"PK\3\4"
+_STORED, _DEFLATED = 0, 8  # compression methods
+_ENCRYPTED = 1  # a flag bit
 
 
-def tar_images(path: Path, start: int = 0, size: int | None = None) -> list[tuple[str, int, int]]:
-    """Return (name, bytes, offset in the outer file) of the regular files in a tar, or in a tar within it."""
-    import tarfile  # only those who have tars pay for it
+class FileEntry(NamedTuple):
+    """A file in a folder, a tar or a zip.
+
+    name: relative to the folder or archive. size: bytes.
+    offset: position of a tar member's data, or of a zip member's header. The other fields are for zips only.
+    """
+
+    name: str
+    size: int
+    offset: int = 0
+    compressed_size: int = 0
+    deflated: bool = False
+    crc32: int = 0
+
+
+def list_nested_tars(path: Path) -> Iterator[tuple[str, list[FileEntry]]]:
+    """Yield (name without ".tar", files) of each tar within a tar, sorted by name. Offsets are in the outer tar."""
+    for inner in sorted(list_tar(path)):
+        if inner.name.endswith(".tar"):
+            yield inner.name.removesuffix(".tar"), list_tar(path, inner.offset, inner.size)
+
+
+def list_tar(path: Path, start: int = 0, size: int | None = None) -> list[FileEntry]:
+    """Return the regular files of a tar, or of the tar within it that has `size` bytes from `start`. Raises DataError.
+
+    Names are without folders.
+    """
+    import tarfile  # only where tars are read
 
     files = []
     try:
@@ -31,61 +54,56 @@ def tar_images(path: Path, start: int = 0, size: int | None = None) -> list[tupl
                     if start and size is not None and member.offset >= start + size:
                         break
                     if member.isreg():
-                        files.append((os.path.basename(member.name), member.size, member.offset_data))
-                    archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every header otherwise
+                        files.append(FileEntry(os.path.basename(member.name), member.size, member.offset_data))
+                    archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all headers in memory
     except tarfile.TarError as error:
-        raise DataError(f"{path} is not a whole tar: {error}") from error
+        raise DataError(f"{path} is not a complete tar: {error}") from error
     end = start + size if size is not None else os.path.getsize(path)
-    if files and files[-1][1] + files[-1][2] > end:
-        raise DataError(f"{path} is cut off within {files[-1][0]}")
+    if files and files[-1].offset + files[-1].size > end:
+        raise DataError(f"{path} is cut off within {files[-1].name}")
     return files
 
 
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature … length of the name, length of the extra field; 30 bytes
-_STORED, _DEFLATED, _ENCRYPTED = 0, 8, 1
+def list_zip(path: Path) -> list[FileEntry]:
+    """Return the files of a zip. Raises DataError if it is damaged, encrypted or not compressed with deflate."""
+    import zipfile  # only where zips are read
 
-
-class Member(NamedTuple):
-    """A file in a zip. packed: bytes it takes there, negative where they are deflated. offset: of its header."""
-
-    name: str
-    size: int
-    offset: int
-    packed: int
-    checksum: int
-
-
-def zip_members(path: Path) -> list[Member]:
-    """Return the files in a zip. Raises DataError where it isn't whole, or packed in a way that isn't read."""
-    import zipfile  # only those who have zips pay for it
-
-    members = []
+    files = []
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if info.is_dir():
                     continue
-                if info.flag_bits & _ENCRYPTED or info.compress_type not in (_STORED, _DEFLATED):
-                    raise DataError(f"{path}: {info.filename} is encrypted or packed by another way than deflate")
-                packed = info.compress_size if info.compress_type == _STORED else -info.compress_size
-                members.append(Member(info.filename, info.file_size, info.header_offset, packed, info.CRC))
+                if info.flag_bits & _ENCRYPTED:
+                    raise DataError(
+                        f"{path}: {info.filename} is encrypted; unpack the zip, or pack it without a password"
+                    )
+                if info.compress_type not in (_STORED, _DEFLATED):
+                    raise DataError(
+                        f"{path}: {info.filename} is compressed with method {info.compress_type}, but only deflate (8)"
+                        " and stored (0) are supported; unpack the zip"
+                    )
+                deflated = info.compress_type == _DEFLATED
+                files.append(
+                    FileEntry(info.filename, info.file_size, info.header_offset, info.compress_size, deflated, info.CRC)
+                )
     except zipfile.BadZipFile as error:
-        raise DataError(f"{path} is not a whole zip: {str(error).lower()}") from error
-    return members
+        raise DataError(f"{path} is not a complete zip: {str(error).lower()}") from error
+    return files
 
 
-def data_offset(file: int, header_offset: int) -> int:
-    """Return where a member's data starts in the zip that descriptor `file` has open. Raises OSError."""
+def zip_data_offset(file: int, header_offset: int) -> int:
+    """Return where the data of a zip member starts. `file` is an open file descriptor. Raises OSError."""
     header = os.pread(file, _LOCAL_HEADER.size, header_offset)
-    if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
-        raise OSError(0, "no file starts at its place in the zip")
-    _, name, extra = _LOCAL_HEADER.unpack(header)
-    return header_offset + _LOCAL_HEADER.size + int(name) + int(extra)
+    if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL_SIGNATURE):
+        raise OSError(0, "the zip has no file at this position")
+    _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+    return header_offset + _LOCAL_HEADER.size + int(name_length) + int(extra_length)
 
 
-def open_member(path: Path, name: str) -> IO[bytes]:
-    """Open a file in a zip for reading from start to end; closing it closes the zip."""
+def open_zip_member(path: Path, name: str) -> IO[bytes]:
+    """Open a file in a zip for sequential reading. Closing it also closes the zip."""
     import zipfile
 
-    with zipfile.ZipFile(path) as archive:  # the open member keeps the file that it reads from
+    with zipfile.ZipFile(path) as archive:  # the open member keeps the zip's file open
         return archive.open(name)

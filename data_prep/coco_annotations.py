@@ -1,4 +1,4 @@
-"""COCO annotation files: read in little memory, and checked box by box."""
+"""Reads COCO annotation files in little memory, and checks every box."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ from typing import IO, Any
 import numpy as np
 
 from data_prep.json_stream import START, NotJsonError, members
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import DataError, os_error_reason
 
-NEEDED = ("images", "annotations", "categories")
-NO_AREA = math.nan  # of an annotation that doesn't tell it
-_LIMIT = 1 << 63
+REQUIRED_KEYS = ("images", "annotations", "categories")
+NO_AREA = math.nan  # the area of an annotation without one
+MAX_SIDE = (1 << 31) - 1  # px
+CLIP_TOLERANCE = 1e-3  # px; COCO rounds to 0.01 px, and sums of such numbers differ by less than this
+
+UNKNOWN_IMAGE = "its image is not in the file"
+UNKNOWN_CATEGORY = "its category is not in the file"
+DUPLICATE_IMAGE = "its image id occurs twice"
+DUPLICATE_ANNOTATION = "its annotation id occurs twice"
+MISSING_IDS = "its 'id', 'image_id' or 'category_id' is not an integer"
+INVALID_BOX = "its 'bbox' is not four finite numbers"
+NO_BOX_AREA = "its box has no area"
+BOX_OUTSIDE = "its box lies outside the image"
 
 
 class Fault(dict[str, Any]):
@@ -31,126 +41,130 @@ class Fault(dict[str, Any]):
 
 
 class AnnotationFile:
-    """What an annotation file holds, as it stands there, in its order.
+    """The content of an annotation file, in its order.
 
-    categories: id → name. image_names: as written. boxes: 4 numbers each, x y width height in px.
-    areas: px², NO_AREA where there is none. faults: entries that cannot be read.
+    categories: id → name. Images: image_ids, image_names, widths and heights in px. Annotations: ids, image ids and
+    category ids in annotation_ids, annotation_images and annotation_categories; boxes (four numbers each: x, y, width,
+    height in px), areas in px² or NO_AREA, crowds. faults: entries that cannot be read.
     """
 
     def __init__(self) -> None:
         self.categories: dict[int, str] = {}
         self.image_ids, self.widths, self.heights = array("q"), array("i"), array("i")
         self.image_names: list[str] = []
-        self.ids, self.of_images, self.of_categories = array("q"), array("q"), array("q")
+        self.annotation_ids = array("q")
+        self.annotation_images, self.annotation_categories = array("q"), array("q")
         self.boxes, self.areas, self.crowds = array("d"), array("d"), array("b")
         self.faults: list[Fault] = []
-        self._seen: set[int] = set()
+        self._known_images: set[int] = set()
 
     def add_image(self, number: int, entry: Any) -> None:
-        """Note an element of "images"."""
-        number_of, name = _whole(entry, "id"), entry.get("file_name") if isinstance(entry, dict) else None
-        width, height = _whole(entry, "width"), _whole(entry, "height")
-        if number_of is None or not isinstance(name, str) or not name:
-            raise NotJsonError(f"not COCO's: entry {number} of 'images' lacks a whole number 'id' or a 'file_name'")
-        if not width or not height or not (0 < width < 1 << 31 and 0 < height < 1 << 31):
-            raise NotJsonError(f"not COCO's: image {number_of} ({name}) lacks 'width' or 'height' in whole pixels")
-        if number_of in self._seen:
-            self.faults.append(Fault("its image id occurs twice", number_of))
+        """Add element `number` of "images"."""
+        image_id, name = _integer(entry, "id"), _text(entry, "file_name")
+        width, height = _integer(entry, "width"), _integer(entry, "height")
+        if image_id is None or not name:
+            raise NotJsonError(f"not COCO: entry {number} of 'images' has no integer 'id' or no 'file_name'")
+        if not width or not height or not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+            raise NotJsonError(f"not COCO: image {image_id} ({name}) has no integer 'width' or 'height' in px")
+        if image_id in self._known_images:
+            self.faults.append(Fault(DUPLICATE_IMAGE, image_id))
             return
-        self._seen.add(number_of)
-        self.image_ids.append(number_of)
+        self._known_images.add(image_id)
+        self.image_ids.append(image_id)
         self.image_names.append(name)
         self.widths.append(width)
         self.heights.append(height)
 
     def add_category(self, number: int, entry: Any) -> None:
-        """Note an element of "categories"."""
-        number_of, name = _whole(entry, "id"), entry.get("name") if isinstance(entry, dict) else None
-        if number_of is None or not isinstance(name, str):
-            raise NotJsonError(f"not COCO's: entry {number} of 'categories' lacks a whole number 'id' or a 'name'")
+        """Add element `number` of "categories"."""
+        category_id, name = _integer(entry, "id"), _text(entry, "name")
+        if category_id is None or name is None:
+            raise NotJsonError(f"not COCO: entry {number} of 'categories' has no integer 'id' or no 'name'")
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
-            raise NotJsonError(f"not COCO's: the name of category {number_of} holds half a surrogate pair")
-        if number_of in self.categories:
-            raise NotJsonError(f"not COCO's: two categories have the id {number_of}")
-        self.categories[number_of] = " ".join(name.split())  # it goes into lines of labels.txt
+            raise NotJsonError(f"not COCO: the name of category {category_id} contains half a surrogate pair")
+        if category_id in self.categories:
+            raise NotJsonError(f"not COCO: two categories have the id {category_id}")
+        self.categories[category_id] = " ".join(name.split())  # each is one line of labels.txt
 
     def add_annotation(self, number: int, entry: Any) -> None:
-        """Note an element of "annotations"."""
-        image, category, own = (_whole(entry, key) for key in ("image_id", "category_id", "id"))
-        if image is None or category is None or own is None:
-            self.faults.append(Fault("it lacks a whole number 'id', 'image_id' or 'category_id'", image, f"#{number}"))
+        """Add element `number` of "annotations"."""
+        image, category, own_id = (_integer(entry, key) for key in ("image_id", "category_id", "id"))
+        if image is None or category is None or own_id is None:
+            self.faults.append(Fault(MISSING_IDS, image, f"#{number}"))
             return
         box = entry.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_finite, box)):
-            self.faults.append(Fault("its 'bbox' is not four finite numbers", image, own))
+        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
+            self.faults.append(Fault(INVALID_BOX, image, own_id))
             return
         area = entry.get("area")
-        self.ids.append(own)
-        self.of_images.append(image)
-        self.of_categories.append(category)
+        self.annotation_ids.append(own_id)
+        self.annotation_images.append(image)
+        self.annotation_categories.append(category)
         self.boxes.extend(box)
-        self.areas.append(area if _finite(area) and area > 0 else NO_AREA)
+        self.areas.append(area if _is_finite(area) and area > 0 else NO_AREA)
         self.crowds.append(entry.get("iscrowd") in (1, True))
 
 
 def read_annotations(open_file: Callable[[], IO[bytes]], name: str) -> AnnotationFile:
-    """Read an annotation file. Raises DataError where it cannot be read or is not COCO's; `name` is for that."""
+    """Read an annotation file. `name` is its name in messages.
+
+    Raises DataError if it cannot be read or is not a COCO annotation file.
+    """
     result = AnnotationFile()
     add = {"images": result.add_image, "categories": result.add_category, "annotations": result.add_annotation}
     seen = set()
     try:
         with open_file() as file:
             for key, number, value in members(file):
-                if key in add and number != START:
+                if key not in add:
+                    continue
+                if number != START:
                     add[key](number, value)
-                elif key in add:
-                    if value is not list or key in seen:
-                        raise NotJsonError(f"not COCO's: '{key}' is {'there twice' if key in seen else 'no list'}")
-                    seen.add(key)
+                    continue
+                if value is not list or key in seen:
+                    raise NotJsonError(f"not COCO: '{key}' {'occurs twice' if key in seen else 'is not a list'}")
+                seen.add(key)
     except NotJsonError as error:
         raise DataError(f"{name} is not a COCO annotation file: it is {error}") from None
     except OSError as error:
-        raise DataError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from error
+        raise DataError(f"cannot read {name}: {os_error_reason(error)}") from error
     except Exception as error:
-        if type(error).__module__ not in ("zipfile", "zlib"):  # imported only where a zip is read
+        if type(error).__module__ not in ("zipfile", "zlib"):  # these modules are imported only to read a zip
             raise
         raise DataError(f"cannot read {name}: the zip is damaged ({str(error).lower()})") from error
-    missing = [key for key in NEEDED if key not in seen]
-    if missing:
-        raise DataError(f"{name} is not a COCO annotation file: it has no '{missing[0]}'")
+    for key in REQUIRED_KEYS:
+        if key not in seen:
+            raise DataError(f"{name} is not a COCO annotation file: it has no '{key}'")
     for key, found in (("images", result.image_names), ("categories", result.categories)):
         if not found:
-            raise DataError(f"{name} lists no {key}")
+            raise DataError(f"{name} contains no {key}")
     return result
 
 
-def _whole(entry: Any, key: str) -> int | None:
-    """Return a whole number of an entry, None where it has none (some programs write 640.0, which is one)."""
+def _integer(entry: Any, key: str) -> int | None:
+    """Return an int64 of an entry, None if it has none. A float such as 640.0 counts: some programs write it."""
     value = entry.get(key) if isinstance(entry, dict) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and -_LIMIT <= value < _LIMIT:
+    if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63:
         return value
     return None
 
 
-def _finite(value: Any) -> bool:
+def _text(entry: Any, key: str) -> str | None:
+    value = entry.get(key) if isinstance(entry, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-
-
-TOLERANCE = 1e-3  # px; COCO's boxes are rounded to 0.01 px, sums of such numbers overshoot by less
-UNKNOWN_IMAGE = "its image is not in the file"
-UNKNOWN_CATEGORY = "its category is not in the file"
-DUPLICATE = "its annotation id occurs twice"
-NO_BOX_AREA = "its box has no area"
-OUTSIDE = "its box lies outside the image"
 
 
 @dataclass(frozen=True)
 class Boxes:
     """The boxes of the images of one split, image by image.
 
-    starts: [images + 1], image i has boxes starts[i]:starts[i + 1]. yxyx: float32 [m, 4], normalised.
+    starts: [images + 1]; image i has the boxes starts[i]:starts[i + 1]. yxyx: float32 [m, 4], normalized to 0..1.
     labels: [m] 1..K. crowds, clipped: bool [m]. areas: float32 [m], px² of the object.
     """
 
@@ -162,62 +176,75 @@ class Boxes:
     areas: np.ndarray
 
     def digest(self) -> str:
-        """Return a hash of all that goes into records."""
-        parts = (self.starts, self.yxyx, self.labels, self.crowds, self.areas)
-        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+        """Return a SHA-256 of what goes into the records."""
+        columns = (self.starts, self.yxyx, self.labels, self.crowds, self.areas)
+        return hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
 
 
 def check_boxes(file: AnnotationFile, order: np.ndarray, labels: Mapping[int, int]) -> tuple[Boxes, list[Fault]]:
-    """Return the usable boxes, and what is wrong with the others; each has one fault, the first that applies.
+    """Return the usable boxes, and one fault for each other annotation: the first that applies.
 
     Args:
-        order: numbers of the images, in the order that is wanted.
+        file: the annotations.
+        order: [images], the numbers of the images in the wanted order.
         labels: category id → label.
     """
-    ids, image_ids = np.asarray(file.ids, np.int64), np.asarray(file.image_ids, np.int64)[order]
-    of_images, of_categories = np.asarray(file.of_images, np.int64), np.asarray(file.of_categories, np.int64)
-    known = np.sort(image_ids)
-    image = np.searchsorted(known, of_images).clip(max=len(known) - 1)
-    found = known[image] == of_images
-    image = np.argsort(image_ids, kind="stable")[image]  # place in `order`
-    categories = np.asarray(sorted(labels), np.int64)
-    category = np.searchsorted(categories, of_categories).clip(max=len(categories) - 1)
+    ids = np.asarray(file.annotation_ids, np.int64)
+    image, image_is_known = _find(np.asarray(file.image_ids, np.int64)[order], file.annotation_images)
+    category_ids = np.asarray(sorted(labels), np.int64)
+    category, category_is_known = _find(category_ids, file.annotation_categories)
+
     xywh = np.asarray(file.boxes, np.float64).reshape(-1, 4)
+    x, y, box_width, box_height = xywh.T
     width = np.asarray(file.widths, np.float64)[order][image]
     height = np.asarray(file.heights, np.float64)[order][image]
-    sides = np.stack([xywh[:, 1], xywh[:, 0], xywh[:, 1] + xywh[:, 3], xywh[:, 0] + xywh[:, 2]], 1)
-    inside = np.clip(sides, 0, np.stack([height, width, height, width], 1))
-    yxyx = (inside / np.stack([height, width, height, width], 1)).astype(np.float32)
-    reasons: tuple[tuple[str, Any], ...] = (  # Any: mypy takes comparisons for single flags
-        (DUPLICATE, _repeated(ids)),
-        (UNKNOWN_IMAGE, ~found),
-        (UNKNOWN_CATEGORY, categories[category] != of_categories),
-        (NO_BOX_AREA, (xywh[:, 2:] <= 0).any(1)),
-        (OUTSIDE, (inside[:, 2:] <= inside[:, :2]).any(1)),
-        (NO_BOX_AREA, (yxyx[:, 2:] <= yxyx[:, :2]).any(1)),  # too thin for a record's numbers
+    image_sides = np.stack([height, width, height, width], 1)
+    yxyx_px = np.stack([y, x, y + box_height, x + box_width], 1)
+    clipped_px = np.clip(yxyx_px, 0, image_sides)
+    yxyx = (clipped_px / image_sides).astype(np.float32)
+
+    reasons: tuple[tuple[str, Any], ...] = (  # Any: mypy takes comparisons for single booleans
+        (DUPLICATE_ANNOTATION, _is_repeated(ids)),
+        (UNKNOWN_IMAGE, ~image_is_known),
+        (UNKNOWN_CATEGORY, ~category_is_known),
+        (NO_BOX_AREA, (box_width <= 0) | (box_height <= 0)),
+        (BOX_OUTSIDE, (clipped_px[:, 2:] <= clipped_px[:, :2]).any(1)),
+        (NO_BOX_AREA, (yxyx[:, 2:] <= yxyx[:, :2]).any(1)),  # too thin for float32
     )
-    good = np.ones(len(ids), bool)
+    usable = np.ones(len(ids), bool)
     faults: dict[int, str] = {}
     for reason, wrong in reasons:
-        faults.update(dict.fromkeys(np.flatnonzero(wrong & good).tolist(), reason))
-        good &= ~wrong
-    rows = np.flatnonzero(good)
+        faults.update(dict.fromkeys(np.flatnonzero(wrong & usable).tolist(), reason))
+        usable &= ~wrong
+
+    rows = np.flatnonzero(usable)
     rows = rows[np.argsort(image[rows], kind="stable")]
-    areas, own = np.asarray(file.areas, np.float64)[rows], np.prod(inside[:, 2:] - inside[:, :2], 1)[rows]
-    label_of = np.asarray([labels[one] for one in sorted(labels)], np.int32)
+    areas, box_areas = np.asarray(file.areas, np.float64)[rows], np.prod(clipped_px[:, 2:] - clipped_px[:, :2], 1)[rows]
+    category_labels = np.asarray([labels[category_id] for category_id in sorted(labels)], np.int32)
     boxes = Boxes(
         starts=np.searchsorted(image[rows], np.arange(len(order) + 1)),
         yxyx=yxyx[rows],
-        labels=label_of[category[rows]],
+        labels=category_labels[category[rows]],
         crowds=np.asarray(file.crowds, bool)[rows],
-        clipped=np.any(np.abs(sides - inside)[rows] > TOLERANCE, axis=1),
-        areas=np.where(np.isnan(areas), own, areas).astype(np.float32),
+        clipped=np.any(np.abs(yxyx_px - clipped_px)[rows] > CLIP_TOLERANCE, axis=1),
+        areas=np.where(np.isnan(areas), box_areas, areas).astype(np.float32),
     )
-    listed = [Fault(faults[row], file.of_images[row], file.ids[row]) for row in sorted(faults)]
-    return boxes, [*file.faults, *listed]
+    found = [Fault(faults[row], file.annotation_images[row], file.annotation_ids[row]) for row in sorted(faults)]
+    return boxes, [*file.faults, *found]
 
 
-def _repeated(ids: np.ndarray) -> np.ndarray:
+def _find(values: np.ndarray, wanted: array[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index in `values` of each wanted value, and whether it is there: int64 [n] and bool [n].
+
+    The values are distinct and at least one. The index of a value that is not there is arbitrary.
+    """
+    sorter = np.argsort(values, kind="stable")
+    position = np.searchsorted(values, wanted, sorter=sorter).clip(max=len(values) - 1)
+    index = sorter[position]
+    return index, values[index] == np.asarray(wanted, np.int64)
+
+
+def _is_repeated(ids: np.ndarray) -> np.ndarray:
     """Return which of the ids occurred before: bool [n]."""
     _, first = np.unique(ids, return_index=True)
     repeated = np.ones(len(ids), bool)

@@ -1,38 +1,36 @@
-"""Look at image files without decoding them, and re-encode the few that must be.
+"""Checks image files without decoding them, and re-encodes those that TensorFlow cannot decode as JPEG.
 
-TensorFlow's decoder takes baseline and progressive Huffman JPEGs of 8 bits with one or three components; those are
-copied as they are. Everything else that Pillow can read becomes such a JPEG.
+TensorFlow decodes baseline and progressive Huffman JPEGs with 8 bits and one or three components. These are copied
+unchanged. All other images that Pillow can read are re-encoded.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mnasnet_cli.records.plain_image import to_plain
 
-if TYPE_CHECKING:
-    pass
-
-
 QUALITY = 95
+_JPEG_SIGNATURE = b"\xff\xd8\xff"
+_OTHER_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"RIFF")  # PNG, GIF, BMP, WebP
+
+# JPEG markers and frames; source: ITU T.81, annex B.
 _MARKER = re.compile(rb"\xff+[^\x00\xff]")
-_IN_DATA = re.compile(rb"\xff[^\x00]")  # six times as fast to search for as a pattern that leaves out restart markers
-_DIRECT_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
+_MARKER_IN_DATA = re.compile(rb"\xff[^\x00]")  # a pattern without restart markers would take six times as long
 _SOS, _EOI, _DHT, _DQT = 0xDA, 0xD9, 0xC4, 0xDB
-_MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF", b"BM": "BMP", b"RIFF": "WebP"}
+_RESTARTS = range(0xD0, 0xD8)
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_COPIED_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 
 
 class BadImage(Exception):
     """An image that cannot become a record; the message is the reason."""
 
 
-class ImageFacts(NamedTuple):
-    """A whole image: the bytes for the record, size in pixels, channels 1 or 3, and whether it was re-encoded."""
+class PreparedImage(NamedTuple):
+    """An image for a record: JPEG bytes, height and width in px, 1 or 3 channels, and whether it was re-encoded."""
 
     data: bytes
     height: int
@@ -41,40 +39,39 @@ class ImageFacts(NamedTuple):
     reencoded: bool
 
 
-def prepare_image(data: bytes, *, max_side: int | None = None, verify: bool = False) -> ImageFacts:
-    """Return the image as a JPEG that every decoder takes; `data` itself wherever that is possible.
+def prepare_image(data: bytes, *, max_side: int | None = None, verify: bool = False) -> PreparedImage:
+    """Return an image as a JPEG that TensorFlow can decode. If possible, this is `data` itself.
 
     Args:
-        data: a file's bytes.
-        max_side: an image with a longer side in px is scaled down to it.
-        verify: decode the whole image too, which finds damage inside the compressed data.
+        data: the bytes of an image file.
+        max_side: longest side in px; a larger image is scaled down.
+        verify: decode the image completely, which finds damage within the compressed data.
 
     Raises BadImage.
     """
-    if data[:3] == b"\xff\xd8\xff":
-        height, width, channels, direct = _check_jpeg(data)
-        small = max_side is None or max(height, width) <= max_side
-        if direct and small:
+    if data.startswith(_JPEG_SIGNATURE):
+        height, width, channels, can_be_copied = _check_jpeg(data)
+        if can_be_copied and (max_side is None or max(height, width) <= max_side):
             if verify:
                 _decode(data)
-            return ImageFacts(data, height, width, channels, False)
-    elif not any(data.startswith(magic) for magic in _MAGIC):
-        raise BadImage(_describe(data))
+            return PreparedImage(data, height, width, channels, False)
+    elif not data.startswith(_OTHER_SIGNATURES):
+        raise BadImage(_describe_other_file(data))
     return _reencode(data, max_side)
 
 
-def _describe(data: bytes) -> str:
+def _describe_other_file(data: bytes) -> str:
     if not data:
         return "the file is empty"
     if data.isascii():
         return "this is text, not an image"
-    return "neither a JPEG nor a PNG, GIF, BMP or WebP image"
+    return "this is not a JPEG, PNG, GIF, BMP or WebP image"
 
 
 def _check_jpeg(data: bytes) -> tuple[int, int, int, bool]:
-    """Walk the markers from start to end of image: (height, width, channels, whether it can be copied as it is).
+    """Return (height, width, channels, whether it can be copied) of a JPEG, from its markers.
 
-    Finds a file that was cut off, also within the compressed data, without decoding it. Source: ITU T.81, annex B.
+    Raises BadImage if the file is cut off or damaged. The compressed data is searched for its end, but not decoded.
     """
     position, frame, seen = 2, None, set()
     size = len(data)
@@ -94,38 +91,38 @@ def _check_jpeg(data: bytes) -> tuple[int, int, int, bool]:
             frame = (marker, data[position + 2 : position + length])
         seen.add(marker)
         position += length
-        if marker == _SOS:  # the compressed data runs to the next real marker
+        if marker == _SOS:  # the compressed data follows
             position = _end_of_data(data, position)
     if frame is None or len(frame[1]) < 6 or _SOS not in seen:
-        raise BadImage("the JPEG has no image in it")
+        raise BadImage("the JPEG contains no image")
     marker, body = frame
     bits, components = body[0], body[5]
     height, width = body[1] << 8 | body[2], body[3] << 8 | body[4]
     if not height or not width:
-        raise BadImage(f"the JPEG says {width}×{height} pixels")
+        raise BadImage(f"the JPEG header says {width}×{height} px")
     if bits != 8 or components not in (1, 3, 4) or marker & 3 == 3:
         raise BadImage(
-            f"a JPEG kind that decoders don't take ({bits} bits, {components} components, frame 0x{marker:02x})"
+            f"decoders do not support this kind of JPEG ({bits} bits, {components} components, frame 0x{marker:02x})"
         )
-    direct = marker in _DIRECT_FRAMES and components in (1, 3) and _DQT in seen and _DHT in seen
-    return height, width, components, direct
+    can_be_copied = marker in _COPIED_FRAMES and components in (1, 3) and _DQT in seen and _DHT in seen
+    return height, width, components, can_be_copied
 
 
 def _end_of_data(data: bytes, start: int) -> int:
-    """Return where the compressed data that begins at `start` ends: at a marker that is neither restart nor fill."""
+    """Return where the compressed data from `start` ends: at a marker that is not a restart marker or a fill byte."""
     position = start
-    while match := _IN_DATA.search(data, position):
+    while match := _MARKER_IN_DATA.search(data, position):
         position = match.start()
         following = data[position + 1]
         if following == 0xFF:
             position += 1
-        elif 0xD0 <= following <= 0xD7:
+        elif following in _RESTARTS:
             position += 2
         elif position == start:
-            raise BadImage("the JPEG has no image data")
+            raise BadImage("the JPEG contains no image data")
         else:
             return position
-    raise BadImage("the JPEG is cut off: its data ends without an end-of-image marker")
+    raise BadImage("the JPEG is cut off: there is no end-of-image marker")
 
 
 def _decode(data: bytes) -> None:
@@ -138,14 +135,17 @@ def _decode(data: bytes) -> None:
         raise BadImage(f"decoding fails: {error}") from error
 
 
-def _reencode(data: bytes, max_side: int | None) -> ImageFacts:
-    """Decode with Pillow and encode as JPEG, grayscale or RGB; EXIF goes (its orientation too: decoders ignore it)."""
+def _reencode(data: bytes, max_side: int | None) -> PreparedImage:
+    """Decode with Pillow and encode as a grayscale or RGB JPEG.
+
+    EXIF data is dropped, and its orientation is not applied: TensorFlow's decoder ignores it too.
+    """
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data)) as image:
             if max_side and max(image.size) > max_side:
-                image.draft(None, (max_side, max_side))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is still enough
+                image.draft(None, (max_side, max_side))  # a JPEG is decoded at 1/2, 1/4 or 1/8 if that is large enough
             image.load()
             plain = to_plain(image)
             scale = max_side / max(plain.size) if max_side else 1.0
@@ -156,4 +156,4 @@ def _reencode(data: bytes, max_side: int | None) -> ImageFacts:
             plain.save(out, "JPEG", quality=QUALITY, subsampling=0)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadImage(f"decoding fails: {error}") from error
-    return ImageFacts(out.getvalue(), plain.height, plain.width, 1 if plain.mode == "L" else 3, True)
+    return PreparedImage(out.getvalue(), plain.height, plain.width, 1 if plain.mode == "L" else 3, True)

@@ -1,6 +1,6 @@
-"""Read a big JSON object piece by piece: one element of its lists at a time is in memory, never the whole file.
+"""Reads a large JSON object element by element, so that only one element of its lists is in memory.
 
-COCO's training annotations are 450 MB of text, most of it outlines that boxes don't need.
+COCO's training annotations have 450 MB, mostly segmentations, which boxes do not need.
 """
 
 from __future__ import annotations
@@ -14,101 +14,101 @@ from typing import IO, Any
 CHUNK_BYTES = 1 << 20
 START = -1
 _SPACE = re.compile(r"[ \t\r\n]*")
-_TOKEN = 32  # characters; numbers and literals are shorter, so a piece that was cut within one fails this near its end
+_MAX_TOKEN = 32  # longer than any number or literal: an error this near the end may be due to a token that is cut off
 
 
 class NotJsonError(ValueError):
-    """The message says what the file is instead of a JSON object, after the words "it is"."""
+    """The file is not a JSON object. The message says what it is, after the words "it is"."""
 
 
 def members(file: IO[bytes]) -> Iterator[tuple[str, int, Any]]:
-    """Yield what a JSON object holds, in the file's order.
+    """Yield the members of a JSON object, in the file's order.
 
-    For each key (key, START, value) first, where the value of a list is the type `list`; then, for a list, each
+    For each key, yield (key, START, value), where the value of a list is the type `list`. For a list, also yield each
     element with its number from 0: (key, number, element). Raises NotJsonError.
     """
-    text = _Text(file)
+    text = _TextWindow(file)
     first = text.peek()
     if first != "{":
         kinds = {"": "empty", "[": "a JSON list, not a JSON object", '"': "a JSON string, not a JSON object"}
         raise NotJsonError(kinds.get(first, "not JSON"))
-    text.take("{")
+    text.skip("{")
     while text.peek() != "}":
-        key = text.value()
-        text.take(":")
+        key = text.read_value()
+        text.skip(":")
         if text.peek() == "[":
             yield str(key), START, list
             yield from ((str(key), number, element) for number, element in enumerate(_elements(text)))
         else:
-            yield str(key), START, text.value()
+            yield str(key), START, text.read_value()
         if text.peek() != "}":
-            text.take(",")
-    text.take("}")
+            text.skip(",")
+    text.skip("}")
 
 
-def _elements(text: _Text) -> Iterator[Any]:
-    text.take("[")
+def _elements(text: _TextWindow) -> Iterator[Any]:
+    text.skip("[")
     while text.peek() != "]":
-        yield text.value()
+        yield text.read_value()
         if text.peek() != "]":
-            text.take(",")
-    text.take("]")
+            text.skip(",")
+    text.skip("]")
 
 
-class _Text:
-    """A window on the file's text that moves forward."""
+class _TextWindow:
+    """The part of the file's text that is in memory. It moves forward only."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
         self._scan = json.JSONDecoder().raw_decode
-        self._text, self._at, self._before = "", 0, 0  # _before: characters that were dropped
-        self._whole = False
+        self._text, self._position = "", 0
+        self._offset = 0  # of the window in the file, in characters
+        self._at_end = False
 
     def peek(self) -> str:
-        """Return the next character that is no space, "" at the end."""
+        """Return the next character that is not a space, "" at the end."""
         while True:
-            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]  # it matches always
-            if self._at < len(self._text) or self._whole:
-                return self._text[self._at : self._at + 1]
-            self._more()
+            self._position = _SPACE.match(self._text, self._position).end()  # type: ignore[union-attr]  # always matches
+            if self._position < len(self._text) or self._at_end:
+                return self._text[self._position : self._position + 1]
+            self._read_more()
 
-    def take(self, expected: str) -> None:
-        """Step over a character."""
-        found = self.peek()
-        if found != expected:
-            raise self._fault(f"expected '{expected}'", self._at)
-        self._at += 1
+    def skip(self, expected: str) -> None:
+        """Move past a character. Raises NotJsonError if the next one is another."""
+        if self.peek() != expected:
+            raise self._error(f"expected '{expected}'", self._position)
+        self._position += 1
 
-    def value(self) -> Any:
-        """Step over a value and return it."""
+    def read_value(self) -> Any:
+        """Move past a value and return it."""
         self.peek()
         while True:
             try:
-                value, end = self._scan(self._text, self._at)
+                value, end = self._scan(self._text, self._position)
             except json.JSONDecodeError as error:
-                unclear = error.msg.startswith("Unterminated") or error.pos >= len(self._text) - _TOKEN
-                if self._whole or not unclear:
-                    raise self._fault(error.msg[:1].lower() + error.msg[1:], error.pos) from None
+                perhaps_cut_off = error.msg.startswith("Unterminated") or error.pos >= len(self._text) - _MAX_TOKEN
+                if self._at_end or not perhaps_cut_off:
+                    raise self._error(error.msg[:1].lower() + error.msg[1:], error.pos) from None
             except (ValueError, RecursionError) as error:
-                raise self._fault(str(error).lower(), self._at) from None
+                raise self._error(str(error).lower(), self._position) from None
             else:
-                if end < len(self._text) or self._whole:  # else a number might go on
-                    self._at = end
+                if end < len(self._text) or self._at_end:  # a number at the window's end may continue
+                    self._position = end
                     return value
-            self._more()
+            self._read_more()
 
-    def _more(self) -> None:
-        """Move on by as much as is pending, so that a long element is scanned few times."""
-        self._before += self._at
-        pending = self._text[self._at :]
+    def _read_more(self) -> None:
+        """Drop the text before the position and read more: at least as much as is left, to scan long values rarely."""
+        self._offset += self._position
+        rest = self._text[self._position :]
         try:
-            data = self._file.read(max(CHUNK_BYTES, len(pending)))
-            self._text, self._at, self._whole = pending + self._decode(data, not data), 0, not data
+            data = self._file.read(max(CHUNK_BYTES, len(rest)))
+            self._text, self._position, self._at_end = rest + self._decode(data, not data), 0, not data
         except UnicodeDecodeError:
             raise NotJsonError("not a text file") from None
 
-    def _fault(self, reason: str, at: int) -> NotJsonError:
-        if self._whole and at >= len(self._text.rstrip()):
+    def _error(self, reason: str, position: int) -> NotJsonError:
+        if self._at_end and position >= len(self._text.rstrip()):
             return NotJsonError("JSON that is cut off")
-        return NotJsonError(f"not JSON ({reason} at character {self._before + at:,})")
+        return NotJsonError(f"not JSON ({reason} at character {self._offset + position:,})")

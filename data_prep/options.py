@@ -1,4 +1,4 @@
-"""How records are to be written."""
+"""The options of `mnasnet prepare-imagenet` and `mnasnet prepare-coco`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from mnasnet_cli.errors import ConfigError
 
 @dataclass(frozen=True)
 class Options:
-    """How to write records of any kind; the defaults are ImageNet's.
+    """Options for all kinds of sources; the defaults are those of ImageNet.
 
-    part: this run's number, from 1, and how many share the work. workers: 0 is one for each core.
-    max_side: longest side in px, larger images are scaled down. verify: decode every image in full.
+    part: (number of this part from 1, number of parts). workers: number of processes, 0 for one per core.
+    max_side: longest side in px; larger images are scaled down. labels: file with the labels of a flat val folder.
+    verify: decode every image completely.
     """
 
     train_shards: int = 1024
@@ -33,18 +34,18 @@ class Options:
             if value is not None and not 1 <= value <= limit:
                 raise ConfigError(f"--{name.replace('_', '-')} must be 1..{limit}, not {value}")
         if self.workers < 0:
-            raise ConfigError(f"--workers must be positive, not {self.workers}")
+            raise ConfigError(f"--workers must be at least 0, not {self.workers}")
         if not 1 <= self.part[0] <= self.part[1]:
-            raise ConfigError(f"--part I/N counts from 1/N to N/N, not {self.part[0]}/{self.part[1]}")
+            raise ConfigError(f"--part I/N must be between 1/N and N/N, not {self.part[0]}/{self.part[1]}")
         _check_policy("on_bad_image", self.on_bad_image)
 
 
 @dataclass(frozen=True)
 class CocoOptions(Options):
-    """How to write COCO records.
+    """Options for COCO sources.
 
-    train_images, val_images: folders or zips; train_annotations, val_annotations: JSON files, in SOURCE, its folder
-    `annotations` or its zip of that, or anywhere; None is what COCO calls them.
+    train_images, val_images: folders or zips. train_annotations, val_annotations: JSON files, absolute or within the
+    source, its folder `annotations` or its annotation zip. None stands for COCO's own names.
     """
 
     train_shards: int = 100
@@ -62,4 +63,4 @@ class CocoOptions(Options):
 
 def _check_policy(name: str, value: str) -> None:
     if value not in ("fail", "skip"):
-        raise ConfigError(f"--{name.replace('_', '-')} is fail or skip, not {value}")
+        raise ConfigError(f"--{name.replace('_', '-')} must be fail or skip, not {value}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from data_prep.jpeg import BadImage, ImageFacts, prepare_image
+from data_prep.jpeg import BadImage, PreparedImage, prepare_image
 from data_prep.options import Options
 from data_prep.shards import ShardWriter, shard_range
 from data_prep.workers import Report
@@ -22,14 +22,14 @@ SIDES = ("width", "height")
 
 
 class BadImageError(DataError):
-    """An image that cannot become a record, where that ends the run."""
+    """An image cannot become a record, and --on-bad-image is fail."""
 
 
 class Record(NamedTuple):
-    """One image's record.
+    """The record of one image.
 
-    example: a serialised tf.train.Example. labels: 1..N, of the image or of each box in it.
-    counts: numbers to be summed up over the images, by name; "boxes" is also counted by image.
+    example: a serialized tf.train.Example. labels: 1..N, of the image or of each of its boxes.
+    counts: numbers by name, to be summed over the images; "boxes" is also counted per image.
     """
 
     example: bytes
@@ -38,10 +38,7 @@ class Record(NamedTuple):
 
 
 class Table(Protocol):
-    """The images of one split, numbered 0..n-1, as workers need them. base: their folder or archive.
-
-    sizes: bytes, by which a change is noticed.
-    """
+    """The images of one split, numbered 0..n-1. base: their folder or archive. sizes: their sizes in bytes."""
 
     base: str
     sizes: array[int]
@@ -49,20 +46,20 @@ class Table(Protocol):
     def __len__(self) -> int: ...
 
     def path(self, index: int) -> str:
-        """Return where the image lies, for messages."""
+        """Return the image's path, for messages."""
 
     def read(self, index: int) -> bytes:
-        """Return the image file's bytes. Raises BadImage."""
+        """Return the bytes of the image file. Raises BadImage."""
 
-    def record(self, index: int, image: ImageFacts) -> Record:
-        """Return the image's record. Raises BadImage where the two don't fit."""
+    def record(self, index: int, image: PreparedImage) -> Record:
+        """Return the image's record. Raises BadImage if the image does not fit its annotations."""
 
 
 class Source(Protocol):
-    """What is to be written.
+    """A data set to be written.
 
-    kind: of dataset.json. tables: split → images. ignored: number of files that are left out without a fault.
-    class_keys, texts: class i's first and second column in labels.txt, at i - 1.
+    kind: "imagenet" or "coco", as in dataset.json. tables: split → images. ignored: number of files that are no images.
+    class_keys, texts: the two columns of labels.txt; class i is at i - 1.
     """
 
     @property
@@ -79,51 +76,67 @@ class Source(Protocol):
     def texts(self) -> list[str]: ...
 
     def plan(self) -> dict[str, Any]:
-        """Return what decides the records beside the options: who goes on with them must have the same."""
+        """Return what the records depend on besides the options. A run that continues another must have the same."""
 
     def details(self) -> dict[str, Any]:
-        """Return what dataset.json holds beside what every kind has there."""
+        """Return what dataset.json holds for this kind of source only."""
+
+
+class ShardId(NamedTuple):
+    """A shard: its split, and its number from 0 within the split."""
+
+    split: str
+    number: int
 
 
 @dataclass
 class Job:
-    """What the workers share: where the images are, in which order, and what to do with them."""
+    """What all workers share: the images, their order, and the options.
+
+    shard_counts: split → number of shards. orders: split → image numbers in the order of the records.
+    """
 
     source: Source
     out: Path
     options: Options
-    counts: dict[str, int]  # split → shards
-    orders: dict[str, Any] = field(default_factory=dict)  # split → image numbers in record order
+    shard_counts: dict[str, int]
+    orders: dict[str, array[int]] = field(default_factory=dict)
 
-    def images(self, split: str, index: int) -> Any:
-        """Return the image numbers of a shard, in record order."""
-        start, end = shard_range(index, self.counts[split], len(self.orders[split]))
-        return self.orders[split][start:end]
+    def image_numbers(self, shard: ShardId) -> array[int]:
+        """Return the image numbers of a shard, in the order of the records."""
+        order = self.orders[shard.split]
+        start, end = shard_range(shard.number, self.shard_counts[shard.split], len(order))
+        return order[start:end]
 
-    def shard_name(self, task: tuple[str, int]) -> str:
-        """Return the file name of a shard, given by split and index."""
-        return shard_name(*task, self.counts[task[0]])
+    def shard_name(self, shard: ShardId) -> str:
+        """Return the file name of a shard."""
+        return shard_name(shard.split, shard.number, self.shard_counts[shard.split])
+
+    def sizes_checksum(self, shard: ShardId) -> int:
+        """Return a CRC-32 of the file sizes of a shard's images."""
+        sizes = self.source.tables[shard.split].sizes
+        return zlib.crc32(",".join(str(sizes[number]) for number in self.image_numbers(shard)).encode())
 
 
-class Facts:
-    """What a worker notes of the images of one shard."""
+class ShardStatistics:
+    """Counts over the images of one shard."""
 
     def __init__(self) -> None:
         self.labels: Counter[int] = Counter()
         self.channels: Counter[int] = Counter()
-        self.sides = {side: [1 << 30, 0, 0] for side in SIDES}  # smallest, largest, sum; px
+        self.sides = {side: [1 << 30, 0, 0] for side in SIDES}  # minimum, maximum and sum in px
         self.reencoded = self.image_bytes = 0
         self.counts: Counter[str] | None = None
-        self.boxes: Counter[int] = Counter()  # boxes in an image → images
+        self.boxes: Counter[int] = Counter()  # number of boxes → number of images
         self.bad: list[dict[str, str]] = []
 
-    def add(self, labels: Sequence[int], image: ImageFacts, counts: Mapping[str, int] | None = None) -> None:
-        """Note one image."""
-        self.labels.update(labels)
-        if counts is not None:
+    def add(self, record: Record, image: PreparedImage) -> None:
+        """Count one image."""
+        self.labels.update(record.labels)
+        if record.counts is not None:
             self.counts = self.counts or Counter()
-            self.counts.update(counts)
-            self.boxes[counts["boxes"]] += 1
+            self.counts.update(record.counts)
+            self.boxes[record.counts["boxes"]] += 1
         self.channels[image.channels] += 1
         self.reencoded += image.reencoded
         self.image_bytes += len(image.data)
@@ -135,7 +148,7 @@ class Facts:
             side[2] += value
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+        """Return the counts as they are stored in the journal."""
         objects = {} if self.counts is None else {"counts": dict(self.counts), "boxes": dict(self.boxes)}
         return {
             "labels": dict(self.labels), "channels": dict(self.channels), "sides": self.sides,
@@ -143,19 +156,12 @@ class Facts:
         }  # fmt: skip
 
 
-def source_key(job: Job, split: str, index: int) -> int:
-    """Return a number that changes with the size of any image of a shard."""
-    sizes = job.source.tables[split].sizes
-    return zlib.crc32(",".join(str(sizes[number]) for number in job.images(split, index)).encode())
-
-
-def write_shard(job: Job, task: tuple[str, int], report: Report) -> dict[str, Any]:
-    """Write one shard (in a worker) and return its journal entry."""
-    split, index = task
-    table, options = job.source.tables[split], job.options
-    facts = Facts()
-    with ShardWriter(job.out / job.shard_name(task)) as shard:
-        for done, number in enumerate(job.images(split, index), 1):
+def write_shard(job: Job, shard: ShardId, report: Report) -> dict[str, Any]:
+    """Write one shard in a worker process and return its journal entry."""
+    table, options = job.source.tables[shard.split], job.options
+    statistics = ShardStatistics()
+    with ShardWriter(job.out / job.shard_name(shard)) as writer:
+        for done, number in enumerate(job.image_numbers(shard), 1):
             try:
                 image = prepare_image(table.read(number), max_side=options.max_side, verify=options.verify)
                 record = table.record(number, image)
@@ -163,13 +169,15 @@ def write_shard(job: Job, task: tuple[str, int], report: Report) -> dict[str, An
                 path = table.path(number)
                 if options.on_bad_image == "fail":
                     raise BadImageError(
-                        f"{path}: {error}; mend or remove it, or leave such images out with --on-bad-image skip"
+                        f"{path}: {error}; fix or remove it, or skip bad images with --on-bad-image skip"
                     ) from None
-                facts.bad.append({"file": os.path.relpath(path, job.source.root), "reason": str(error)})
+                statistics.bad.append({"file": os.path.relpath(path, job.source.root), "reason": str(error)})
                 continue
             finally:
                 report(done)
-            shard.write(record.example)
-            facts.add(record.labels, image, record.counts)
-    entry = {"shard": shard.path.name, "split": split, "index": index, "source": source_key(job, split, index)}
-    return entry | {"examples": shard.examples, "bytes": shard.bytes, "digest": shard.digest} | facts.as_dict()
+            writer.write(record.example)
+            statistics.add(record, image)
+    return {
+        "shard": writer.path.name, "split": shard.split, "index": shard.number, "source": job.sizes_checksum(shard),
+        "examples": writer.examples, "bytes": writer.bytes, "digest": writer.digest, **statistics.as_dict(),
+    }  # fmt: skip

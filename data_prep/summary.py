@@ -1,4 +1,4 @@
-"""The content of dataset.json: counts by class, image sizes and bad files, summed up over the shards."""
+"""The content of dataset.json: counts per class, image sizes and bad files, summed over the shards."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mnasnet_cli.records.shards import SPLITS
 VERSION = 1
 
 
-def dataset(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return what dataset.json holds, from the journal entries of all shards."""
+def summarize(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the content of dataset.json from the journal entries of all shards."""
     entries = sorted(entries, key=lambda entry: (SPLITS.index(entry["split"]), entry["index"]))
     splits = {}
     for split in SPLITS:
@@ -25,15 +25,15 @@ def dataset(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[str,
         if rows:
             splits[split] = _split(rows, source.class_keys)
     digests = [digest for split in splits.values() for digest in split["shard_digests"]]
-    content = {key: value for key, value in plan.items() if key != "parts"}  # how the work was shared is no content
-    everything = json.dumps([content, source.class_keys, digests], sort_keys=True)
+    content = {key: value for key, value in plan.items() if key != "parts"}  # parts do not change the records
+    hashed = json.dumps([content, source.class_keys, digests], sort_keys=True)
     return {
         "kind": source.kind,
         "version": VERSION,
         "classes": len(source.class_keys),
         "splits": splits,
         "image_sizes": _image_sizes(entries),
-        "fingerprint": hashlib.sha256(everything.encode()).hexdigest(),
+        "fingerprint": hashlib.sha256(hashed.encode()).hexdigest(),
         "bad_files": [bad for entry in entries for bad in entry["bad"]],
         "reencoded": sum(entry["reencoded"] for entry in entries),
         "plan": dict(plan),
@@ -60,19 +60,19 @@ def _split(rows: list[dict[str, Any]], class_keys: list[str]) -> dict[str, Any]:
 
 
 def _objects(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the sums of all counts, and the least, mean and largest number of boxes in an image."""
+    """Return the sums of all counts, and the minimum, mean and maximum number of boxes per image."""
     counts: Counter[str] = Counter()
-    images: Counter[int] = Counter()
+    images: Counter[int] = Counter()  # number of boxes → number of images
     for row in rows:
         counts.update(row.get("counts", {}))
         images.update({int(boxes): count for boxes, count in row.get("boxes", {}).items()})
     mean = round(counts["boxes"] / max(1, images.total()), 2)
-    spread = {"min": min(images, default=0), "mean": mean, "max": max(images, default=0)}
-    return {**counts, "images_without_boxes": images[0], "boxes_per_image": spread}
+    boxes_per_image = {"min": min(images, default=0), "mean": mean, "max": max(images, default=0)}
+    return {**counts, "images_without_boxes": images[0], "boxes_per_image": boxes_per_image}
 
 
 def _image_sizes(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return min, mean and max of width and height in px, mean bytes, and how many images have 1 and 3 channels."""
+    """Return minimum, mean and maximum of width and height in px, the mean bytes, and the images per channel count."""
     examples = sum(entry["examples"] for entry in entries)
     sizes: dict[str, Any] = {}
     for side in SIDES if examples else ():
@@ -87,17 +87,17 @@ def _image_sizes(entries: list[dict[str, Any]]) -> dict[str, Any]:
     return sizes | {"channels": dict(sorted(channels.items()))}
 
 
-def to_text(result: Mapping[str, Any]) -> str:
-    """Return dataset.json's text: one line a field, so that the long lists don't fill screens."""
-    rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items())
+def to_json(summary: Mapping[str, Any]) -> str:
+    """Return the text of dataset.json, with one line per key."""
+    rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in summary.items())
     return f"{{\n{rows}\n}}\n"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a dataset.json that `dataset` made. Raises DataError."""
+    """Read the dataset.json of an earlier run. Raises DataError."""
     try:
         stored = json.loads(path.read_text())
         _ = [split["shard_digests"] for split in stored["splits"].values()], stored["plan"]["seed"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"cannot go on from {path}: {error!r}; write the records anew") from error
+        raise DataError(f"cannot continue from {path}: {error!r}; write the records again") from error
     return dict(stored)

@@ -1,14 +1,13 @@
-"""Run tasks on worker processes: light to start, quick to stop, and never waiting for a worker that has died.
+"""Runs tasks on worker processes that start fast, stop fast, and are noticed when they die.
 
-Python's own executors start management threads, keep every pending task as an object, and take a killed worker for a
-broken pool without saying which. Here the parent hands out one task at a time over a pipe for each worker.
+The executors of the standard library start management threads, and report a killed worker as a broken pool only. Here
+the parent sends tasks to each worker over its own pipe.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -17,168 +16,213 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from types import FrameType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError, Stopped
 
-REPORT_SECONDS = 0.25
-STOP_SECONDS = 10.0  # how long a worker may take to remove its unfinished file
-AHEAD = 2  # tasks given to a worker at once: it never waits for the parent
+REPORT_SECONDS = 0.25  # minimum time between two progress messages of a worker
+STOP_SECONDS = 10.0  # a worker may take this long to remove its unfinished file
+QUEUED_TASKS = 2  # tasks that a worker has at once, so that it never waits for the parent
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Report = Callable[[int], None]
 Task = tuple[Any, ...]
+Function = Callable[[Any, Any, Report], Any]
 
 
-def default_workers() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def run_tasks(
+    function: Function,
+    shared: Any,
+    tasks: Sequence[Task],
+    *,
+    processes: int,
+    on_result: Callable[[Any], None],
+    on_progress: Report = lambda done: None,
+) -> None:
+    """Call `function(shared, task, report)` for each task on worker processes. Results arrive in any order.
+
+    Args:
+        function: a module-level function; it calls `report(n)` with what it has done of the task so far.
+        shared: sent to each worker once.
+        on_result: called in this process with each result.
+        on_progress: called in this process with the sum of what is done of all tasks.
+
+    Raises the first error of a task, after stopping the other workers. Raises EnvironmentProblem if a worker dies.
+    """
+    method = _start_method()
+    workers: list[_Worker] = []
+    try:
+        # A forked worker has the parent's signal handlers until it sets its own.
+        with _signals_blocked():
+            for _ in range(min(processes, len(tasks))):
+                workers.append(_Worker(method, function, shared, workers))
+        _distribute(workers, tasks, on_result, on_progress)
+        for worker in workers:
+            worker.finish()
+    except BaseException:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join_or_kill()
+        raise
 
 
 def _start_method() -> str:
-    """Choose fork where it is safe: it starts in a millisecond and shares the list of files.
+    """Return "fork" if it is safe, else "spawn". A fork takes a millisecond and shares the list of files.
 
-    A process with threads may be forked in the midst of a lock, and macOS's libraries don't bear a fork: spawn there.
+    Forking is not safe in a process with threads, which may hold locks, or on macOS, whose libraries do not support it.
     """
     safe = sys.platform == "linux" and threading.active_count() == 1 and "tensorflow" not in sys.modules
     return "fork" if safe else "spawn"
 
 
-def run_tasks(
-    function: Callable[[Any, Task, Report], Any],
-    shared: Any,
-    tasks: Sequence[Task],
-    *,
-    workers: int,
-    on_result: Callable[[Any], None],
-    on_progress: Report = lambda done: None,
-) -> None:
-    """Call `function(shared, task, report)` for each task on `workers` processes; results come in any order.
-
-    Args:
-        function: a module's function; it calls `report(n)` with what it has done of the task so far.
-        shared: given to each worker once.
-        on_result, on_progress: called here. on_progress gets the sum over all tasks.
-
-    Raises what a task raised (others are stopped then), or EnvironmentProblem where a worker was killed.
-    """
-    context: Any = multiprocessing.get_context(_start_method())
-    forked = context.get_start_method() == "fork"
-    crew: dict[Connection, Any] = {}
-    # A worker must not meet a signal before it has handlers of its own: a forked one still has those of the parent.
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Deliver SIGINT and SIGTERM only after the block."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        for _ in range(min(workers, len(tasks))):
-            ours, theirs = context.Pipe()
-            inherited = [*crew, ours] if forked else []
-            process = context.Process(target=_serve, args=(function, shared, theirs, inherited), daemon=True)
-            process.start()
-            theirs.close()
-            crew[ours] = process
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        _feed(crew, tasks, on_result, on_progress)
-    except BaseException:
-        _stop(crew)
-        raise
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    for connection, process in crew.items():
-        connection.close()
-        process.join()
 
 
-def _feed(
-    crew: dict[Connection, Any], tasks: Sequence[Task], on_result: Callable[[Any], None], on_progress: Report
-) -> None:
-    waiting = iter(tasks)
-    open_tasks = dict.fromkeys(crew, 0)
-    running = dict.fromkeys(crew, 0)  # what each worker has reported of its present task
-    finished = 0
+class _Message(NamedTuple):
+    """A message of a worker. kind: "progress", "result" or "error". done: what is done of the current task."""
 
-    def give(connection: Connection) -> None:
-        task = next(waiting, None)
+    kind: str
+    value: Any
+    done: int
+
+
+class _Worker:
+    """The parent's side of a worker process. queued: tasks without a result. done: progress of the current task."""
+
+    def __init__(self, method: str, function: Function, shared: Any, others: Sequence[_Worker]) -> None:
+        context: Any = multiprocessing.get_context(method)
+        self.connection, child_end = context.Pipe()
+        self.queued = self.done = 0
+        # A forked worker closes its copies of the parent's ends. Otherwise nobody would see that the parent is gone.
+        inherited = [worker.connection for worker in (*others, self)] if method == "fork" else []
+        self._process = context.Process(target=_serve, args=(function, shared, child_end, inherited), daemon=True)
+        self._process.start()
+        child_end.close()
+
+    def send_next(self, tasks: Iterator[Task]) -> None:
+        """Send the next task, if there is one."""
+        task = next(tasks, None)
         if task is not None:
-            open_tasks[connection] += 1
-            with contextlib.suppress(BrokenPipeError):  # its death shows at the next recv
-                connection.send(task)
+            self.queued += 1
+            with contextlib.suppress(BrokenPipeError):  # the worker is dead: `receive` will raise
+                self.connection.send(task)
 
-    for connection in list(crew) * AHEAD:
-        give(connection)
-    on_progress(0)
-    while any(open_tasks.values()):
-        for connection in cast(list[Connection], wait([c for c, count in open_tasks.items() if count])):
-            try:
-                kind, value, done = connection.recv()
-            except (EOFError, ConnectionError):
-                raise _death(crew[connection]) from None
-            running[connection] = done
-            if kind == "error":
-                raise value
-            if kind == "result":
-                open_tasks[connection] -= 1
-                give(connection)
-                finished, running[connection] = finished + done, 0
-                on_result(value)
-            on_progress(finished + sum(running.values()))
+    def receive(self) -> _Message:
+        """Return the worker's next message. Raises EnvironmentProblem if the worker is dead."""
+        try:
+            message: _Message = self.connection.recv()
+        except (EOFError, ConnectionError):
+            raise self._death() from None
+        self.done = message.done
+        if message.kind == "result":
+            self.queued -= 1
+            self.done = 0
+        return message
+
+    def _death(self) -> EnvironmentProblem:
+        self._process.join(STOP_SECONDS)
+        code = self._process.exitcode
+        reason = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        if code == -signal.SIGKILL:
+            reason += ", perhaps out of memory: use fewer --workers"
+        return EnvironmentProblem(
+            f"a worker process died ({reason}); complete shards are kept: run the command again with --resume"
+        )
+
+    def finish(self) -> None:
+        """Let the worker end, and wait for it."""
+        self.connection.close()
+        self._process.join()
+
+    def terminate(self) -> None:
+        """Ask the worker to end now: an idle worker sees the closed connection, a busy one gets SIGTERM."""
+        self.connection.close()
+        self._process.terminate()
+
+    def join_or_kill(self) -> None:
+        """Wait for a terminated worker, and kill it after STOP_SECONDS."""
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
 
 
-def _death(process: Any) -> EnvironmentProblem:
-    process.join(STOP_SECONDS)
-    code = process.exitcode
-    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    hint = ", perhaps for want of memory: try fewer --workers" if code == -signal.SIGKILL else ""
-    return EnvironmentProblem(f"a worker process died ({how}{hint}); what is whole is kept: run again with --resume")
-
-
-def _stop(crew: dict[Connection, Any]) -> None:
-    for connection, process in crew.items():
-        connection.close()  # one that waits for a task ends by that
-        process.terminate()
-    for process in crew.values():
-        process.join(STOP_SECONDS)
-        if process.is_alive():
-            process.kill()
-            process.join()
-
-
-def _serve(
-    function: Callable[[Any, Task, Report], Any], shared: Any, connection: Connection, inherited: list[Connection]
+def _distribute(
+    workers: Sequence[_Worker], tasks: Sequence[Task], on_result: Callable[[Any], None], on_progress: Report
 ) -> None:
-    """Work until the parent closes its end: also when it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
-    signal.signal(signal.SIGTERM, _leave)
+    """Send all tasks to the workers and collect their results."""
+    pending = iter(tasks)
+    for _ in range(QUEUED_TASKS):
+        for worker in workers:
+            worker.send_next(pending)
+    finished = 0
+    on_progress(0)
+    while busy := {worker.connection: worker for worker in workers if worker.queued}:
+        for connection in wait(list(busy)):
+            worker = busy[cast(Connection, connection)]
+            message = worker.receive()
+            if message.kind == "error":
+                raise message.value
+            if message.kind == "result":
+                finished += message.done
+                worker.send_next(pending)
+                on_result(message.value)
+            on_progress(finished + sum(worker.done for worker in workers))
+
+
+def _serve(function: Function, shared: Any, connection: Connection, inherited: Sequence[Connection]) -> None:
+    """Run in the worker process: work until the parent closes its end of the connection or is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     for other in inherited:
         other.close()
-    last, so_far = time.monotonic(), 0
-
-    def report(done: int) -> None:
-        nonlocal last, so_far
-        so_far, now = done, time.monotonic()
-        if now - last > REPORT_SECONDS:
-            last = now
-            connection.send(("progress", None, done))
-
+    report = _Reporter(connection)
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
-            task, so_far = connection.recv(), 0
+            task = connection.recv()
+            report.done = 0
             try:
-                answer: tuple[str, Any] = ("result", function(shared, task, report))
+                kind, value = "result", function(shared, task, report)
             except (MnasnetError, OSError) as error:
-                answer = ("error", error)
+                kind, value = "error", error
             except Exception:
-                answer = ("error", RuntimeError(f"in a worker process:\n{traceback.format_exc()}"))
-            connection.send((*answer, so_far))
+                kind, value = "error", RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
+            connection.send(_Message(kind, value, report.done))
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not disturb the clean-up
+class _Reporter:
+    """Sends the progress of the current task to the parent, at most once per REPORT_SECONDS."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.done = 0
+        self._connection = connection
+        self._last = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        self.done = done
+        now = time.monotonic()
+        if now - self._last > REPORT_SECONDS:
+            self._last = now
+            self._connection.send(_Message("progress", None, done))
+
+
+def _exit_on_sigterm(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
     raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager
-def stopped_by_sigterm(message: str) -> Iterator[None]:
-    """Within the block, SIGTERM raises Stopped(message), so that files are cleaned up. Main thread only."""
+def stop_on_sigterm(message: str) -> Iterator[None]:
+    """Raise Stopped(message) on SIGTERM within the block, so that files are cleaned up. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
