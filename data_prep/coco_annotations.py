@@ -29,6 +29,10 @@ NO_BOX_AREA = "its box has no area"
 BOX_OUTSIDE = "its box lies outside the image"
 
 
+class NotCocoError(ValueError):
+    """The file is a JSON object, but not a COCO annotation file. The message says why."""
+
+
 class Fault(dict[str, Any]):
     """An entry of an annotation file that is left out: its "annotation" or "image" id, and the "reason"."""
 
@@ -63,9 +67,9 @@ class AnnotationFile:
         image_id, name = _integer(entry, "id"), _text(entry, "file_name")
         width, height = _integer(entry, "width"), _integer(entry, "height")
         if image_id is None or not name:
-            raise NotJsonError(f"not COCO: entry {number} of 'images' has no integer 'id' or no 'file_name'")
+            raise NotCocoError(f"entry {number} of 'images' has no integer 'id' or no 'file_name'")
         if not width or not height or not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-            raise NotJsonError(f"not COCO: image {image_id} ({name}) has no integer 'width' or 'height' in px")
+            raise NotCocoError(f"image {image_id} ({name}) has no integer 'width' or 'height' in px")
         if image_id in self._known_images:
             self.faults.append(Fault(DUPLICATE_IMAGE, image_id))
             return
@@ -79,11 +83,11 @@ class AnnotationFile:
         """Add element `number` of "categories"."""
         category_id, name = _integer(entry, "id"), _text(entry, "name")
         if category_id is None or name is None:
-            raise NotJsonError(f"not COCO: entry {number} of 'categories' has no integer 'id' or no 'name'")
+            raise NotCocoError(f"entry {number} of 'categories' has no integer 'id' or no 'name'")
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
-            raise NotJsonError(f"not COCO: the name of category {category_id} contains half a surrogate pair")
+            raise NotCocoError(f"the name of category {category_id} contains half a surrogate pair")
         if category_id in self.categories:
-            raise NotJsonError(f"not COCO: two categories have the id {category_id}")
+            raise NotCocoError(f"two categories have the id {category_id}")
         self.categories[category_id] = " ".join(name.split())  # each is one line of labels.txt
 
     def add_annotation(self, number: int, entry: Any) -> None:
@@ -122,10 +126,12 @@ def read_annotations(open_file: Callable[[], IO[bytes]], name: str) -> Annotatio
                     add[key](number, value)
                     continue
                 if value is not list or key in seen:
-                    raise NotJsonError(f"not COCO: '{key}' {'occurs twice' if key in seen else 'is not a list'}")
+                    raise NotCocoError(f"'{key}' {'occurs twice' if key in seen else 'is not a list'}")
                 seen.add(key)
     except NotJsonError as error:
         raise DataError(f"{name} is not a COCO annotation file: it is {error}") from None
+    except NotCocoError as error:
+        raise DataError(f"{name} is not a COCO annotation file: {error}") from None
     except OSError as error:
         raise DataError(f"cannot read {name}: {os_error_reason(error)}") from error
     except Exception as error:

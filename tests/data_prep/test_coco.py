@@ -1,4 +1,4 @@
-"""From a COCO-style source to records: every box with its class, and the same records whatever the way."""
+"""COCO-style sources: every box is in the records, and folders, zips and other names give the same records."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from coco_cases import Content, annotations, change, examples, prepare
 from folder_contents import contents
 
-from data_prep.options import CocoOptions
-from mnasnet_cli.errors import ConfigError, DataError
+from data_prep.shard_job import BadImageError
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import dataset_info
 
 SIDES = [f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax")]
@@ -54,7 +54,7 @@ def test_records_hold_every_image_and_box_once(pristine_coco: Path, coco_records
     assert objects["boxes_per_image"]["min"] == 0
 
 
-def test_same_records_whatever_the_way(
+def test_records_do_not_depend_on_workers_zips_order_and_parts(
     pristine_coco: Path, coco_records: Path, coco_source: Path, tmp_path: Path
 ) -> None:
     prepare(pristine_coco, tmp_path / "two", workers=2)
@@ -72,7 +72,7 @@ def test_same_records_whatever_the_way(
             archive.writestr(f"annotations/captions_{split}2017.json", "{}")
     prepare(zips, tmp_path / "zipped")
     assert contents(tmp_path / "zipped") == contents(coco_records)
-    for split in ("train", "val"):  # the order of the entries makes no difference, but for boxes within an image
+    for split in ("train", "val"):  # only the order of the boxes of an image matters
         change(coco_source, lambda content: content["images"].reverse(), split)
         change(coco_source, lambda content: content["categories"].reverse(), split)
     prepare(coco_source, tmp_path / "reversed")
@@ -95,7 +95,7 @@ def test_other_names_by_flag(pristine_coco: Path, coco_records: Path, tmp_path: 
     (source / "photos" / "notes.txt").write_text("no image of the data set")
     with pytest.raises(DataError, match=r"no images in .*--train-images"):
         prepare(source, tmp_path / "out")
-    with pytest.raises(DataError, match=r"--train-annotations has no images beside it .*--train-images"):
+    with pytest.raises(DataError, match=r"--train-annotations .*--train-images"):
         prepare(source, tmp_path / "out", train_annotations=Path("a.json"))
     photos = {"train_images": Path("photos"), "val_images": source / "photos"}
     with pytest.raises(DataError, match=r"no instances_photos\.json in .*--train-annotations"):
@@ -103,7 +103,7 @@ def test_other_names_by_flag(pristine_coco: Path, coco_records: Path, tmp_path: 
     files = {"train_annotations": Path("a.json"), "val_annotations": tmp_path / "b.json"}
     result = prepare(source, tmp_path / "out", **photos, **files)
     assert contents(tmp_path / "out") == contents(coco_records)
-    assert result["ignored_files"] == 1  # images of the other split are no foreign files
+    assert result["ignored_files"] == 1  # images of the other split are not ignored files
 
 
 def test_one_split_is_enough(coco_source: Path, tmp_path: Path) -> None:
@@ -195,5 +195,47 @@ def test_command_line(mnasnet: Any, coco_source: Path, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     assert "1 train annotations left out: its box has no area" in result.err
     assert "images without" in result.out
-    with pytest.raises(ConfigError, match="--on-bad-annotation is fail or skip"):
-        CocoOptions(on_bad_annotation="ignore")
+
+
+def test_images_that_do_not_fit_their_annotations(coco_source: Path, tmp_path: Path) -> None:
+    def spoil(content: Content) -> None:
+        one, other, third = content["images"][:3]
+        one["width"], one["height"] = one["height"], one["width"]
+        other["width"] += 1
+        third["file_name"] = "nowhere.jpg"
+
+    change(coco_source, spoil)
+    with pytest.raises(BadImageError, match="--on-bad-image skip"):
+        prepare(coco_source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    reasons = {
+        bad["file"]: bad["reason"] for bad in prepare(coco_source, tmp_path / "out", on_bad_image="skip")["bad_files"]
+    }
+    assert "EXIF" in reasons["train2017/000000000001.jpg"]
+    assert "boxes do not fit" in reasons["train2017/000000000002.jpg"]
+    assert reasons["train2017/nowhere.jpg"] == "cannot be read: no such file or directory"
+    change(coco_source, lambda content: content["images"][0].update(file_name="../../x.jpg"))
+    with pytest.raises(DataError, match="leads out of"):
+        prepare(coco_source, tmp_path / "other")
+
+
+def test_damaged_zips_are_named(pristine_coco: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(pristine_coco / "annotations", tmp_path / "source" / "annotations")).parent
+    images = sorted((pristine_coco / "train2017").iterdir())
+    with zipfile.ZipFile(source / "train2017.zip", "w") as archive:
+        for path in images[1:]:
+            archive.write(path, path.name)
+    with pytest.raises(BadImageError, match=rf"train2017\.zip/{images[0].name}: it is not in the zip"):
+        prepare(source, tmp_path / "out", workers=1)
+    whole = bytearray((source / "train2017.zip").read_bytes())
+    whole[100] ^= 255
+    (source / "train2017.zip").write_bytes(whole)
+    result = prepare(source, tmp_path / "out", on_bad_image="skip")
+    assert [bad["reason"] for bad in sorted(result["bad_files"], key=lambda bad: bad["file"])] == [
+        "it is not in the zip",
+        "it is damaged within the zip",
+    ]
+    (source / "train2017.zip").write_bytes(whole[:-30])
+    with pytest.raises(DataError, match=r"train2017\.zip is not a complete zip"):
+        prepare(source, tmp_path / "other")
+    assert not (tmp_path / "other").exists()

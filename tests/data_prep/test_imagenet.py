@@ -1,15 +1,12 @@
-"""From a folder or tars to records: the same content, whatever the way, and however often the run was stopped."""
+"""ImageNet-style sources: folders and tars give the same records, and errors name the file."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,8 @@ import pytest
 from folder_contents import contents
 from imagenet_cases import prepare
 
-from mnasnet_cli.errors import ConfigError, DataError
+from data_prep.shard_job import BadImageError
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import dataset_info, shards, tfrecord
 
 
@@ -43,7 +41,7 @@ def test_records_hold_every_image_once(pristine_imagenet: Path, imagenet_records
     assert all(len(set(labels[start : start + 9])) == 3 for start in range(0, 36, 9))  # classes mixed in each shard
 
 
-def test_same_records_whatever_the_number_of_workers_and_parts(
+def test_records_do_not_depend_on_workers_and_parts(
     pristine_imagenet: Path, imagenet_records: Path, tmp_path: Path
 ) -> None:
     prepare(pristine_imagenet, tmp_path / "one", workers=1)
@@ -53,7 +51,7 @@ def test_same_records_whatever_the_number_of_workers_and_parts(
     with pytest.raises(DataError, match="unfinished"):
         dataset_info.load_dataset_info(shared)
     prepare(pristine_imagenet, shared, part=(3, 3))
-    with pytest.raises(DataError, match="unfinished records; go on with --resume"):
+    with pytest.raises(DataError, match=r"unfinished records.*--resume"):
         prepare(pristine_imagenet, shared, part=(3, 3))
     assert prepare(pristine_imagenet, shared, part=(1, 3))["missing_parts"] == []
     ours, theirs = contents(shared), contents(imagenet_records)
@@ -65,7 +63,7 @@ def test_same_records_whatever_the_number_of_workers_and_parts(
     assert other["fingerprint"] != b["fingerprint"]
 
 
-def test_tars_give_what_folders_give(imagenet_source: Path, imagenet_records: Path, tmp_path: Path) -> None:
+def test_tars_give_the_same_records_as_folders(imagenet_source: Path, imagenet_records: Path, tmp_path: Path) -> None:
     tars = tmp_path / "tars"
     tars.mkdir()
     with tarfile.open(tars / "ILSVRC2012_img_train.tar", "w") as outer:
@@ -89,13 +87,13 @@ def test_tars_give_what_folders_give(imagenet_source: Path, imagenet_records: Pa
 
     train = tars / "ILSVRC2012_img_train.tar"
     train.write_bytes(train.read_bytes()[:-20_000])
-    with pytest.raises(DataError, match=r"ILSVRC2012_img_train\.tar is (cut off|not a whole tar)"):
+    with pytest.raises(DataError, match=r"ILSVRC2012_img_train\.tar is (cut off|not a complete tar)"):
         prepare(tars, tmp_path / "cut", labels=labels)
     assert not (tmp_path / "cut").exists()
 
 
-@pytest.mark.parametrize("form", ["order", "names", "kaggle"])
-def test_flat_val_with_labels(imagenet_source: Path, imagenet_records: Path, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("layout", ["order", "names", "kaggle"])
+def test_flat_val_with_labels(imagenet_source: Path, imagenet_records: Path, tmp_path: Path, layout: str) -> None:
     images = sorted((imagenet_source / "val").glob("*/*"), key=lambda path: path.name)
     rows = [(path.name, path.parent.name) for path in images]
     for path in images:
@@ -104,87 +102,17 @@ def test_flat_val_with_labels(imagenet_source: Path, imagenet_records: Path, tmp
         for path in folder:
             path.rmdir() if path.is_dir() else None
     labels: Path | None = tmp_path / "labels"
-    if form == "kaggle":
+    if layout == "kaggle":
         labels = None
         text = "ImageId,PredictionString\n" + "".join(f"{name[:-5]},{synset} 1 2 3 4\n" for name, synset in rows)
         (imagenet_source / "LOC_val_solution.csv").write_text(text)
     else:
-        rows = rows if form == "order" else rows[::-1]
+        rows = rows if layout == "order" else rows[::-1]
         (tmp_path / "labels").write_text(
-            "".join(f"{'' if form == 'order' else name} {synset}\n" for name, synset in rows)
+            "".join(f"{'' if layout == 'order' else name} {synset}\n" for name, synset in rows)
         )
     prepare(imagenet_source, tmp_path / "out", labels=labels)
     assert contents(tmp_path / "out") == contents(imagenet_records)
-
-
-def test_resume_writes_only_what_is_missing(imagenet_source: Path, imagenet_records: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    shutil.copytree(imagenet_records, out)
-    kept = (out / "train-00000-of-00004").stat().st_mtime_ns
-    (out / "train-00001-of-00004").unlink()
-    last = out / "validation-00001-of-00002"
-    last.write_bytes(last.read_bytes()[:-1])
-    with pytest.raises(DataError, match="finished records; choose another folder"):
-        prepare(imagenet_source, out)
-    assert prepare(imagenet_source, out, resume=True)["kept_shards"] == 4
-    assert contents(out) == contents(imagenet_records)
-    assert (out / "train-00000-of-00004").stat().st_mtime_ns == kept
-    with pytest.raises(ConfigError, match=r"--seed \(was 0, is 4\) differs"):
-        prepare(imagenet_source, out, resume=True, seed=4)
-    (imagenet_source / "train" / "n90000001" / "n90000001_00000.JPEG").rename(
-        imagenet_source / "train" / "n90000001" / "x.JPEG"
-    )
-    with pytest.raises(DataError, match="list of train images differs"):
-        prepare(imagenet_source, out, resume=True)
-    assert contents(out) == contents(imagenet_records)
-
-
-def test_mended_shard_must_come_out_the_same(imagenet_source: Path, imagenet_records: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    shutil.copytree(imagenet_records, out)
-    for path in (imagenet_source / "val").glob("*/*"):
-        path.write_bytes(path.read_bytes() + b"\0")
-    (out / "validation-00001-of-00002").unlink()
-    with pytest.raises(DataError, match="the images changed since"):
-        prepare(imagenet_source, out, resume=True)
-
-
-def test_killed_runs_can_go_on(imagenet_source: Path, imagenet_records: Path, tmp_path: Path) -> None:
-    """The whole program, stopped by SIGTERM, SIGINT and SIGKILL while it waits for a slow file, leaves whole shards."""
-    out, waiting = tmp_path / "out", tmp_path / "waiting"
-    code = (
-        "import pathlib, signal, sys, time, data_prep.preparation as job\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
-        "whole = job.write_shard\n"
-        "def slow(shared, task, report):\n"
-        "    if task[1] >= 2:\n"
-        f"        pathlib.Path({str(waiting)!r}).touch()\n"
-        "        for done in range(600):\n"
-        "            time.sleep(0.1)\n"
-        "            report(done)\n"  # the way a worker learns that its parent was killed
-        "    return whole(shared, task, report)\n"
-        "job.write_shard = slow\n"
-        "from mnasnet_cli.app import main\n"
-        "main()"
-    )
-    command = [sys.executable, "-c", code, "prepare-imagenet", imagenet_source, out, "--train-shards", "4",
-               "--val-shards", "2", "--workers", "2", "--resume"]  # fmt: skip
-    for number, expected in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)):
-        waiting.unlink(missing_ok=True)
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 30
-        while not waiting.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.2)  # the other worker comes to wait as well
-        process.send_signal(number)
-        assert process.wait(20) == expected
-        names = [path.name for path in out.iterdir()]
-        assert {"train-00000-of-00004", "train-00001-of-00004"} <= set(names), names
-        assert "dataset.json" not in names
-        if number != signal.SIGKILL:
-            assert not [name for name in names if "partial" in name], names
-    prepare(imagenet_source, out, resume=True)
-    assert contents(out) == contents(imagenet_records)
 
 
 def test_command_line(mnasnet: Any, pristine_imagenet: Path, tmp_path: Path) -> None:
@@ -200,3 +128,89 @@ def test_command_line(mnasnet: Any, pristine_imagenet: Path, tmp_path: Path) -> 
     assert result.code == 0, result.err
     assert "36 shards instead of 100" in result.err
     assert mnasnet(*arguments, "--part", "x").code == 2
+
+
+def test_bad_images_are_refused_or_skipped(imagenet_source: Path, tmp_path: Path) -> None:
+    folder = imagenet_source / "train" / "n90000002"
+    whole = (folder / "n90000002_00000.JPEG").read_bytes()
+    (folder / "cut.JPEG").write_bytes(whole[:400])
+    (folder / "text.JPEG").write_text("hello")
+    (folder / "folder.JPEG").mkdir()
+    (folder / "dangling.JPEG").symlink_to("/nowhere")
+    os.mkfifo(folder / "pipe.JPEG")
+    (folder / ".hidden.JPEG").write_text("not listed")
+    (folder / "notes.txt").write_text("counted as ignored")
+    with pytest.raises(BadImageError, match=r"train/n90000002/\w+\.JPEG: .*--on-bad-image skip"):
+        prepare(imagenet_source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    result = prepare(imagenet_source, tmp_path / "out", on_bad_image="skip")
+    assert {Path(bad["file"]).stem: bad["reason"].split(":")[0] for bad in result["bad_files"]} == {
+        "cut": "the JPEG is cut off",
+        "text": "this is text, not an image",
+        "folder": "this is not a file",
+        "dangling": "cannot be read",
+        "pipe": "this is not a file",
+    }
+    assert result["ignored_files"] == 1
+    assert result["splits"]["train"]["examples"] == 36
+    assert len(dataset_info.load_dataset_info(tmp_path / "out").bad_files) == 5
+
+
+def test_unreadable_file_is_named(imagenet_source: Path, tmp_path: Path) -> None:
+    path = imagenet_source / "train" / "n90000001" / "n90000001_00003.JPEG"
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root reads everything")
+    with pytest.raises(BadImageError, match=r"n90000001_00003\.JPEG: cannot be read: permission denied"):
+        prepare(imagenet_source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_bad_images(imagenet_source: Path, tmp_path: Path) -> None:
+    for path in (imagenet_source / "val").glob("*/*"):
+        path.write_text("x")
+    with pytest.raises(DataError, match=r"none of the 12 validation images.*n90000001_00000\.JPEG"):
+        prepare(imagenet_source, tmp_path / "out", on_bad_image="skip")
+    assert not (tmp_path / "out").exists()
+
+
+def rename_class(split: Path, name: str = os.fsdecode(b"c\xff")) -> None:
+    try:
+        (split / "n90000001").rename(split / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: shutil.rmtree(root), "no folder"),
+        (lambda root: [shutil.rmtree(root / name) for name in ("train", "val")], "no images in"),
+        (lambda root: [path.unlink() for path in root.glob("train/n90000002/*")], "class n90000002 has no images"),
+        (lambda root: (root / "val" / "n90000003").rename(root / "val" / "n1"), "class n1 .* not among the 3 classes"),
+        (lambda root: [shutil.rmtree(path) for path in root.glob("train/*")], "no class folders in .*train"),
+        (lambda root: [shutil.rmtree(path) for path in root.glob("val/*")], "no class folders.*--labels"),
+        (lambda root: rename_class(root / "train"), r"the name of class c\\xff in .*source/train is not UTF-8; rename"),
+        (lambda root: rename_class(root / "val"), r"the name of class c\\xff in .*source/val is not UTF-8; rename it"),
+        (
+            lambda root: rename_class(root / "train", "a\tb"),
+            r"the name of class 'a\\tb' in .* contains a tab or a line break",
+        ),
+    ],
+)
+def test_invalid_sources(imagenet_source: Path, tmp_path: Path, change: Any, message: str) -> None:
+    change(imagenet_source)
+    with pytest.raises(DataError, match=message):
+        prepare(imagenet_source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_class_of_a_tar_that_is_not_utf8(imagenet_source: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "inner.tar", "w") as tar:
+        tar.add(imagenet_source / "train" / "n90000001" / "n90000001_00000.JPEG", "a.JPEG")
+    shutil.rmtree(imagenet_source / "train")
+    with tarfile.open(imagenet_source / "ILSVRC2012_img_train.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        tar.add(tmp_path / "inner.tar", os.fsdecode(b"c\xff.tar"))
+    with pytest.raises(DataError, match=r"the name of class c\\xff in .*ILSVRC2012_img_train\.tar is not UTF-8"):
+        prepare(imagenet_source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,52 @@
+"""Worker processes: every task runs once, and errors and deaths of workers are reported."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from data_prep.workers import Report, run_tasks
+from mnasnet_cli.errors import DataError, EnvironmentProblem
+
+
+def square(shared: int, task: tuple[int], report: Report) -> int:
+    report(task[0])
+    if task[0] == 13:
+        raise DataError("thirteen")
+    if task[0] == 66:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task[0] == 99:
+        raise KeyError("a bug")
+    return shared * task[0] ** 2
+
+
+def run(numbers: list[int], processes: int = 2) -> tuple[list[int], list[int]]:
+    results: list[int] = []
+    progress: list[int] = []
+    tasks: Any = [(number,) for number in numbers]
+    run_tasks(square, 10, tasks, processes=processes, on_result=results.append, on_progress=progress.append)
+    return results, progress
+
+
+def test_every_task_runs_once() -> None:
+    results, progress = run(list(range(10)))
+    assert sorted(results) == [10 * number**2 for number in range(10)]
+    assert progress[0] == 0
+    assert progress[-1] == sum(range(10))
+    assert run([]) == ([], [0])
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "message"),
+    [
+        (13, DataError, "^thirteen$"),
+        (66, EnvironmentProblem, r"signal 9\b.*--workers.*--resume"),
+        (99, RuntimeError, "KeyError: 'a bug'"),
+    ],
+)
+def test_errors_of_workers_are_raised(task: int, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        run([1, 2, task, 3, 4])
