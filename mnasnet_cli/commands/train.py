@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,68 +29,17 @@ from mnasnet_cli.config.schema import Config
 from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import CheckpointError, ConfigError
 
-
-def resolve_run(
-    task: TaskName,
-    *,
-    default_config: str,
-    config: str | None,
-    assignments: list[str] | None,
-    flags: Mapping[str, Any],
-    run_dir: Path | None,
-    fresh: bool,
-    init: str | None = None,
-) -> tuple[Config, Path]:
-    """The configuration and the directory of a run.
-
-    Where the directory already holds a run, and no other --config is asked for, its own configuration is what flags
-    and --set change: the bare command goes on with what was begun. Variant and width are those of `init` unless they
-    are asked for.
-    """
-    from mnasnet_cli.runs.directory import read_config
-
-    assignments = [*(_net_of(init) if init else ()), *(assignments or ())]
-    asked = load_config(config or default_config, task=task, assignments=assignments, flags=flags)
-    run_dir = run_dir or Path("runs") / f"{DATASETS[task]}-{asked.model.variant}"
-    before = None if config or fresh else read_config(run_dir)
-    if before is not None:
-        name = str(run_dir / "config.yaml")
-        asked = load_config(base=before, base_name=name, task=task, assignments=assignments, flags=flags)
-    return asked, run_dir
-
-
-def _net_of(model: str) -> list[str]:
-    """The variant and the width of a trained model, as --set has them.
-
-    Raises:
-      CheckpointError: nothing can be trained from it; an artifact's batch norms are folded into its kernels.
-    """
-    from mnasnet_cli.checkpoints.files import find_checkpoint
-    from mnasnet_cli.checkpoints.reader import read_info
-    from mnasnet_cli.inference.manifest import read_manifest
-    from mnasnet_cli.inference.runner import recognise
-
-    form, place = recognise(model)
-    if form != "checkpoint":
-        source = read_manifest(place).source
-        raise CheckpointError(f"{model} is an exported artifact ({form}); start from what it was made of, {source}")
-
-    info = read_info(find_checkpoint(model))
-    return [f"model.variant={info['variant']}", f"model.width={info['width']}"]
-
-
-def run_and_show(
-    settings: Config, data: Path | None, run_dir: Path, *, fresh: bool, init: str | None, json_output: bool
-) -> None:
-    """Trains, or goes on training, and prints the results."""
-    from mnasnet_cli.training.run import train_or_start_again
-
-    results = train_or_start_again(settings, data or Path("data") / settings.dataset, run_dir, fresh=fresh, init=init)
-    if json_output:
-        console.emit_json({"run_dir": str(run_dir), **results})
-        return
-    rows = [(key, value) for key, value in results.items() if not isinstance(value, list)]
-    console.print_table(f"Results of {run_dir}", ["", "value"], rows)
+# The options that set a configuration key, and that key.
+OPTION_KEYS = {
+    "variant": "model.variant",
+    "width": "model.width",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "image_size": "data.image_size",
+    "freeze": "finetune.freeze",
+    "precision": "training.precision",
+    "seed": "training.seed",
+}
 
 
 def train_imagenet(
@@ -104,7 +52,7 @@ def train_imagenet(
     image_size: ImageSizeOption = None,
     init: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Start from this model's weights; other classes get a new head."),
+        typer.Option(metavar="MODEL", help="Start from the weights of this model; for other classes, with a new head."),
     ] = None,
     freeze: FreezeOption = None,
     fresh: FreshFlag = False,
@@ -114,28 +62,15 @@ def train_imagenet(
     assignments: SetOption = None,
     json_output: JsonFlag = False,
 ) -> None:
-    """Train a classifier on ImageNet-style records; the same command again goes on where it stopped."""
-    flags = {
-        "model.variant": variant,
-        "model.width": width,
-        "data.image_size": image_size,
-        "training.epochs": epochs,
-        "training.batch_size": batch_size,
-        "training.precision": precision,
-        "training.seed": seed,
-        "finetune.freeze": freeze,
-    }
-    settings, run_dir = resolve_run(
-        "classification",
-        default_config="paper",
-        config=config,
-        assignments=assignments,
-        flags=flags,
-        run_dir=run_dir,
-        fresh=fresh,
-        init=init,
-    )
-    run_and_show(settings, data, run_dir, fresh=fresh, init=init, json_output=json_output)
+    """Train a classifier on ImageNet-style records. The same command again continues an interrupted run.
+
+    The recipe is --config, by default paper. A run that exists keeps its own configuration.
+    """
+    _train(
+        "classification", "paper", init=init, data=data, run_dir=run_dir, fresh=fresh, config=config,
+        assignments=assignments, json_output=json_output, variant=variant, width=width, epochs=epochs,
+        batch_size=batch_size, image_size=image_size, freeze=freeze, precision=precision, seed=seed,
+    )  # fmt: skip
 
 
 def train_coco(
@@ -148,11 +83,13 @@ def train_coco(
     image_size: ImageSizeOption = None,
     backbone: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Start from this classifier: a run directory or a checkpoint."),
+        typer.Option(metavar="MODEL", help="Start from the weights of this classifier: a run or a checkpoint."),
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Start from all of this detector; other classes get a new predictor."),
+        typer.Option(
+            metavar="MODEL", help="Start from the weights of this detector; for other classes, with a new predictor."
+        ),
     ] = None,
     freeze: FreezeOption = None,
     fresh: FreshFlag = False,
@@ -162,27 +99,94 @@ def train_coco(
     assignments: SetOption = None,
     json_output: JsonFlag = False,
 ) -> None:
-    """Train a detector on COCO-style records; the same command again goes on where it stopped."""
+    """Train a detector on COCO-style records. The same command again continues an interrupted run.
+
+    The recipe is --config, by default retinanet. A run that exists keeps its own configuration.
+    """
     if backbone and init:
-        raise ConfigError("--backbone and --init both say what to start from; give one of them")
-    flags = {
-        "model.variant": variant,
-        "model.width": width,
-        "data.image_size": image_size,
-        "training.epochs": epochs,
-        "training.batch_size": batch_size,
-        "training.precision": precision,
-        "training.seed": seed,
-        "finetune.freeze": freeze,
-    }
-    settings, run_dir = resolve_run(
-        "detection",
-        default_config="retinanet",
-        config=config,
-        assignments=assignments,
-        flags=flags,
+        raise ConfigError("--backbone and --init both name a model to start from; use only one of them")
+    _train(
+        "detection", "retinanet", init=backbone or init, data=data, run_dir=run_dir, fresh=fresh, config=config,
+        assignments=assignments, json_output=json_output, variant=variant, width=width, epochs=epochs,
+        batch_size=batch_size, image_size=image_size, freeze=freeze, precision=precision, seed=seed,
+    )  # fmt: skip
+
+
+def _train(
+    task: TaskName,
+    default_config: str,
+    *,
+    init: str | None,
+    data: Path | None,
+    run_dir: Path | None,
+    fresh: bool,
+    config: str | None,
+    assignments: list[str] | None,
+    json_output: bool,
+    **options: Any,
+) -> None:
+    """Train, or continue a run, and print the results. `options` are those of OPTION_KEYS."""
+    settings, run_dir = _resolve_run(
+        task,
+        config,
+        default_config,
+        assignments=[*(_architecture_of(init) if init else ()), *(assignments or ())],
+        flags={OPTION_KEYS[name]: value for name, value in options.items()},
         run_dir=run_dir,
         fresh=fresh,
-        init=backbone or init,
     )
-    run_and_show(settings, data, run_dir, fresh=fresh, init=backbone or init, json_output=json_output)
+    from mnasnet_cli.training.run import train_or_start_again
+
+    results = train_or_start_again(settings, data or Path("data") / DATASETS[task], run_dir, fresh=fresh, init=init)
+    if json_output:
+        console.emit_json({"run_dir": str(run_dir), **results})
+        return
+    rows = [(key, value) for key, value in results.items() if not isinstance(value, list)]
+    console.print_table(f"Results of {run_dir}", ["", "value"], rows)
+
+
+def _resolve_run(
+    task: TaskName,
+    config: str | None,
+    default_config: str,
+    *,
+    assignments: list[str],
+    flags: dict[str, Any],
+    run_dir: Path | None,
+    fresh: bool,
+) -> tuple[Config, Path]:
+    """Return the configuration and the directory of a run.
+
+    Without --config and --fresh, a run that exists keeps its own configuration, and --set and flags change that. So the
+    command with nothing but --run-dir continues the run.
+    """
+    from mnasnet_cli.runs.directory import read_config
+
+    settings = load_config(config or default_config, task=task, assignments=assignments, flags=flags)
+    run_dir = run_dir or Path("runs") / f"{DATASETS[task]}-{settings.model.variant}"
+    stored = None if config or fresh else read_config(run_dir)
+    if stored is not None:
+        name = str(run_dir / "config.yaml")
+        settings = load_config(base=stored, base_name=name, task=task, assignments=assignments, flags=flags)
+    return settings, run_dir
+
+
+def _architecture_of(model: str) -> list[str]:
+    """Return the variant and the width of a trained model as `--set` assignments.
+
+    Raises:
+      CheckpointError: the model is an exported artifact; its batch norms are folded, so it can't be trained.
+    """
+    from mnasnet_cli.checkpoints.files import find_checkpoint
+    from mnasnet_cli.checkpoints.reader import read_info
+    from mnasnet_cli.inference.manifest import read_manifest
+    from mnasnet_cli.inference.runner import recognise
+
+    model_format, path = recognise(model)
+    if model_format != "checkpoint":
+        source = read_manifest(path).source
+        raise CheckpointError(
+            f"{model} is an exported artifact ({model_format}), which can't be trained; start from its source, {source}"
+        )
+    info = read_info(find_checkpoint(model))
+    return [f"model.variant={info['variant']}", f"model.width={info['width']}"]
