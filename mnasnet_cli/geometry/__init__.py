@@ -1,1 +1,1 @@
-"""Mathematics of boxes: overlaps, coding, anchors, matching, suppression. No files and no configuration."""
+"""Box geometry: overlaps, box coding, anchors, matching and non-maximum suppression."""

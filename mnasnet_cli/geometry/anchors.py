@@ -1,8 +1,6 @@
-"""RetinaNet's anchors, in the layout of the Object Detection API's multiscale grid anchor generator.
+"""RetinaNet anchors, in the layout of the Object Detection API's multiscale grid anchor generator (NumPy only).
 
-Heads predict for anchors by position, so the order is a contract with every checkpoint: level by level from the finest,
-in each level row by row, in each row cell by cell, in each cell aspect ratio by aspect ratio, for each of them scale by
-scale. NumPy only: anchors are constants.
+Every checkpoint depends on the order of the anchors: by level (finest first), row, column, aspect ratio, scale.
 """
 
 from __future__ import annotations
@@ -13,14 +11,14 @@ import numpy as np
 
 MIN_LEVEL, MAX_LEVEL = 3, 7  # level l has a stride of 2^l px
 ASPECT_RATIOS = (1.0, 2.0, 0.5)  # width over height
-SCALES_PER_OCTAVE = 2  # anchors have 2^(0/2) and 2^(1/2) times the level's base size
-ANCHOR_SCALE = 4.0  # the base size in strides: 32 px on level 3, 512 px on level 7
+SCALES_PER_OCTAVE = 2  # anchor sizes are 2^(0/2) and 2^(1/2) times the base size of the level
+ANCHOR_SCALE = 4.0  # base size in strides: 32 px on level 3, 512 px on level 7
 
 
 def level_sizes(
     height: int, width: int, *, min_level: int = MIN_LEVEL, max_level: int = MAX_LEVEL
 ) -> list[tuple[int, int]]:
-    """Return (rows, columns) of each level of an image of height × width px, as SAME padding gives them."""
+    """Return (rows, columns) of each level for an image of height × width px, with SAME padding."""
     return [(-(-height // 2**level), -(-width // 2**level)) for level in range(min_level, max_level + 1)]
 
 
@@ -34,16 +32,16 @@ def level_anchors(
     scales_per_octave: int = SCALES_PER_OCTAVE,
     anchor_scale: float = ANCHOR_SCALE,
 ) -> list[np.ndarray]:
-    """Return the anchors of each level, float32 [rows · columns · a, 4] with a = aspect ratios × scales, in px.
+    """Return the anchors of each level, float32 [rows · columns · a, 4] in px; a = aspect ratios × scales.
 
-    A cell's anchors lie on its center, stride / 2 from its corner. But where the image's side is no multiple of the
-    level's stride, they lie on its corner: that is the API's rule, and about right, since SAME padding then reaches
-    over the edge on both sides and the first cell looks at the edge. (320 px: so on level 7, which has 3 × 3 cells.)
+    Anchors are centered on their cell, stride / 2 from its corner. If the image side is not a multiple of the stride,
+    they are centered on the corner, as in the API: SAME padding then pads both sides, so that the first cell is
+    centered near the edge of the image. Example: level 7 at 320 px, with 3 × 3 cells.
     """
     scales = 2.0 ** (np.arange(scales_per_octave) / scales_per_octave)
     roots = np.sqrt(np.asarray(aspect_ratios, np.float64))[:, np.newaxis]
     shapes = np.stack([scales / roots, scales * roots], axis=-1).reshape(-1, 2)  # [a, 2] heights and widths
-    found = []
+    levels = []
     sizes = level_sizes(height, width, min_level=min_level, max_level=max_level)
     for level, (rows, columns) in enumerate(sizes, min_level):
         stride = 2**level
@@ -52,10 +50,10 @@ def level_anchors(
         centers = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, np.newaxis]  # [rows, columns, 1, 2]
         half = shapes * (stride * anchor_scale / 2)
         corners = np.concatenate([centers - half, centers + half], axis=-1)
-        found.append(corners.reshape(-1, 4).astype(np.float32))
-    return found
+        levels.append(corners.reshape(-1, 4).astype(np.float32))
+    return levels
 
 
 def anchors(height: int, width: int, **layout: object) -> np.ndarray:
-    """Return the anchors of all levels, float32 [A, 4]; `layout` as in `level_anchors`. A = 51,150 at 640 × 640."""
+    """Return the anchors of all levels, float32 [A, 4]; `layout` as in `level_anchors`. A is 51,150 at 640 × 640 px."""
     return np.concatenate(level_anchors(height, width, **layout))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Non-maximum suppression per class, inside the graph."""
+"""Non-maximum suppression per class as TensorFlow ops."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import tensorflow as tf
 from mnasnet_cli.geometry import boxes as geometry
 
 IOU_THRESHOLD = 0.6
-SCORE_THRESHOLD = 1e-8  # as the Object Detection API's configs have it: AP gains from every box
-MAX_DETECTIONS = 100  # an image, over all classes
-_ISLANDS = 10  # a row
+SCORE_THRESHOLD = 1e-8  # as in the Object Detection API: every further box can raise AP
+MAX_DETECTIONS = 100  # per image, over all classes
+_CLASSES_PER_ROW = 10
 
 
 class DetectedBoxes(NamedTuple):
-    """N images with M places for boxes each, by falling score; unused places are 0.
+    """At most M boxes in each of N images, sorted by descending score and padded with 0.
 
-    boxes: float32 [N, M, 4], ymin, xmin, ymax, xmax in px of the net's input, inside it. scores: float32 [N, M], in
-    [0, 1]. classes: int32 [N, M], class numbers 1..K (0 is background). counts: int32 [N], boxes of each image.
+    Attributes:
+      boxes: float32 [N, M, 4], ymin, xmin, ymax, xmax in px, clipped to the net's input.
+      scores: float32 [N, M], in [0, 1].
+      classes: int32 [N, M], 1..K; 0 is padding.
+      counts: int32 [N], number of boxes.
     """
 
     boxes: tf.Tensor
@@ -27,7 +30,7 @@ class DetectedBoxes(NamedTuple):
     counts: tf.Tensor
 
 
-def suppress(
+def non_max_suppression(
     boxes: tf.Tensor,
     scores: tf.Tensor,
     classes: tf.Tensor,
@@ -37,20 +40,29 @@ def suppress(
     score_threshold: float = SCORE_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
 ) -> DetectedBoxes:
-    """Greedy suppression per class of boxes [N, C, 4] px, with scores [N, C] and class numbers [N, C].
+    """Greedy non-maximum suppression per class.
 
-    As in the Object Detection API, what two boxes share is measured before they are cut at the image's edges: two that
-    were different become alike where little of them is left. A box that has no area in the image is not listed.
+    As in the Object Detection API, the overlap is computed before the boxes are clipped to the image, because clipping
+    makes different boxes similar. Boxes outside the image are removed.
+
+    Args:
+      boxes: float32 [N, C, 4], px.
+      scores: float32 [N, C].
+      classes: int32 [N, C], 1..K.
+      image_size: (height, width) of the net's input, px.
+      iou_threshold: boxes that overlap a better one of their class by more are removed.
+      score_threshold: boxes with a lower score are removed.
+      max_detections: M.
     """
-    inside = geometry.clip(boxes, *image_size)
-    scores = tf.where(geometry.area(inside) > 0.0, scores, 0.0)
-    apart = _apart(boxes, classes, image_size)
+    clipped = geometry.clip(boxes, *image_size)
+    scores = tf.where(geometry.area(clipped) > 0.0, scores, 0.0)
+    separated = _separate_classes(boxes, classes, image_size)
 
     def one_image(row: tuple[tf.Tensor, ...]) -> DetectedBoxes:
-        apart, inside, scores, classes = row
-        # The op itself: tf.image.non_max_suppression_padded is another program, ten times slower on a CPU.
+        separated, clipped, scores, classes = row
+        # Not tf.image.non_max_suppression_padded, another implementation that is ten times slower on a CPU.
         kept, count = tf.raw_ops.NonMaxSuppressionV4(
-            boxes=apart,
+            boxes=separated,
             scores=scores,
             max_output_size=max_detections,
             iou_threshold=iou_threshold,
@@ -58,16 +70,16 @@ def suppress(
             pad_to_max_output_size=True,
         )
         used = tf.sequence_mask(count, max_detections)
-        best = (tf.gather(inside, kept), tf.gather(scores, kept), tf.gather(classes, kept))
+        best = (tf.gather(clipped, kept), tf.gather(scores, kept), tf.gather(classes, kept))
         return DetectedBoxes(
             tf.where(used[:, tf.newaxis], best[0], 0.0), tf.where(used, best[1], 0.0), tf.where(used, best[2], 0), count
         )
 
-    rows = (apart, inside, scores, classes)
+    rows = (separated, clipped, scores, classes)
     if boxes.shape[0] == 1:
-        # Without a loop, whose outputs have no fixed place in memory: LiteRT's CompiledModel would give what lay there.
-        found = one_image(tuple(row[0] for row in rows))
-        return DetectedBoxes(*(part[tf.newaxis] for part in found))
+        # No loop: its outputs have dynamic memory, and LiteRT's CompiledModel would return stale values for them.
+        single = one_image(tuple(row[0] for row in rows))
+        return DetectedBoxes(*(values[tf.newaxis] for values in single))
     signature = DetectedBoxes(
         tf.TensorSpec((max_detections, 4), tf.float32),
         tf.TensorSpec((max_detections,), tf.float32),
@@ -77,15 +89,16 @@ def suppress(
     return tf.map_fn(one_image, rows, fn_output_signature=signature)
 
 
-def _apart(boxes: tf.Tensor, classes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Return boxes [N, C, 4] with each class's moved to an island of its own, so that no two of different classes meet.
+def _separate_classes(boxes: tf.Tensor, classes: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """Return boxes [N, C, 4] with an offset per class, so that boxes of different classes never overlap.
 
-    Islands are three images wide, for boxes stick out; what a box has beyond that is cut off. They lie in rows of ten:
-    at 90 classes and 640 px no number grows over 19,200, and float32 still resolves 1/1024 px there.
+    Each class has a cell of three image sizes, since boxes extend beyond the image; what is beyond the cell is clipped.
+    The cells form rows of ten: with 90 classes and 640 px, coordinates stay below 19,200, where float32 still resolves
+    1/1024 px.
     """
-    row, column = (classes - 1) // _ISLANDS, (classes - 1) % _ISLANDS
-    places = []
-    for value, island, side in zip(tf.unstack(boxes, axis=-1), (row, column) * 2, image_size * 2, strict=True):
-        near = tf.minimum(tf.maximum(value, -1.0 * side), 2.0 * side)
-        places.append(near + tf.cast(island, tf.float32) * (3.0 * side + 1.0))
-    return tf.stack(places, axis=-1)
+    row, column = (classes - 1) // _CLASSES_PER_ROW, (classes - 1) % _CLASSES_PER_ROW
+    offset_values = []
+    for value, cell, side in zip(tf.unstack(boxes, axis=-1), (row, column) * 2, image_size * 2, strict=True):
+        clipped = tf.minimum(tf.maximum(value, -1.0 * side), 2.0 * side)
+        offset_values.append(clipped + tf.cast(cell, tf.float32) * (3.0 * side + 1.0))
+    return tf.stack(offset_values, axis=-1)

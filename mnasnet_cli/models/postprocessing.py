@@ -11,7 +11,13 @@ from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.model_io import Postprocessing
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import boxes as geometry
-from mnasnet_cli.geometry.suppression import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD, DetectedBoxes, suppress
+from mnasnet_cli.geometry.suppression import (
+    IOU_THRESHOLD,
+    MAX_DETECTIONS,
+    SCORE_THRESHOLD,
+    DetectedBoxes,
+    non_max_suppression,
+)
 
 CANDIDATES = 1000  # a level
 
@@ -40,7 +46,7 @@ def detect(
     """
     logits, anchor_rows, classes = _best_pairs(class_logits, level_counts, candidates)
     boxes = geometry.decode(tf.gather(box_deltas, anchor_rows, batch_dims=1), tf.gather(anchors, anchor_rows))
-    return suppress(
+    return non_max_suppression(
         boxes,
         tf.sigmoid(logits),
         classes + 1,

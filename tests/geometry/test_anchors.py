@@ -1,4 +1,4 @@
-"""The anchor layout: a contract with every checkpoint."""
+"""The layout of the anchors, which every checkpoint depends on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_first_cell_of_the_finest_level():
     np.testing.assert_allclose(anchors(640, 640)[:6], expected, rtol=1e-6)
 
 
-def test_cells_go_row_by_row():
+def test_cells_are_ordered_by_row():
     level = level_anchors(64, 128)[0].reshape(8, 16, 6, 4)
     centers = (level[..., :2] + level[..., 2:]) / 2
     np.testing.assert_allclose(centers[0, 1, 0], [4, 12])
@@ -43,12 +43,12 @@ def test_cells_go_row_by_row():
     [
         (640, 640, 7, (64, 64), (5, 5)),
         (320, 320, 6, (32, 32), (5, 5)),
-        (320, 320, 7, (0, 0), (3, 3)),  # 320 is no multiple of 128: centers at 0, 128, 256
+        (320, 320, 7, (0, 0), (3, 3)),  # 320 is not a multiple of 128: centers at 0, 128, 256
         (384, 512, 7, (64, 64), (3, 4)),
-        (300, 512, 3, (0, 4), (38, 64)),  # each side by itself: 300 / 8 = 37.5
+        (300, 512, 3, (0, 4), (38, 64)),  # each side on its own: 300 / 8 = 37.5
     ],
 )
-def test_centers_as_the_object_detection_api_places_them(height, width, level, first, cells):
+def test_centers_are_those_of_the_object_detection_api(height, width, level, first, cells):
     boxes = level_anchors(height, width)[level - 3].reshape(*cells, 6, 4)
     centers = (boxes[..., :2] + boxes[..., 2:]) / 2
     np.testing.assert_allclose(centers[0, 0], [first] * 6, atol=1e-4)

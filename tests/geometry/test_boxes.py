@@ -1,4 +1,4 @@
-"""Areas, overlaps, the coder and the overlaps of box losses, against numbers worked out by hand."""
+"""Areas, overlaps, box coding and the overlap measures of losses, against numbers calculated by hand."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_iou_matrix():
     np.testing.assert_allclose(boxes.iou(tf.constant([UNIT] * 6), tf.constant(OTHERS)), result[0], rtol=1e-6)
 
 
-def test_covered_share_is_of_the_box_not_of_the_union():
-    result = boxes.covered_share(tf.constant(OTHERS), tf.constant([UNIT]))[:, 0].numpy()
+def test_ioa_matrix():
+    result = boxes.ioa_matrix(tf.constant(OTHERS), tf.constant([UNIT]))[:, 0].numpy()
     np.testing.assert_allclose(result, [1, 0.5, 25 / 200, 0, 0, 1], rtol=1e-6)
 
 
-def test_clip_keeps_what_is_inside_and_leaves_nothing_of_what_is_outside():
+def test_clip():
     result = boxes.clip(tf.constant([[-5.0, -5, 50, 70], [10, 20, 15, 25], [60, 90, 70, 99]]), 40, 60).numpy()
     assert result.tolist() == [[0, 0, 40, 60], [10, 20, 15, 25], [40, 60, 40, 60]]
 
@@ -56,7 +56,7 @@ def test_decode_is_the_inverse_of_encode():
     np.testing.assert_array_equal(boxes.decode(np.zeros_like(anchors), anchors), boxes.decode(tf.zeros(4), anchors))
 
 
-def test_decode_is_finite_whatever_the_net_says():
+def test_decode_is_finite_for_any_deltas():
     # The widest box has 1000/16 = 62.5 times the anchor's 16 px: 1000 px.
     result = boxes.decode(tf.constant([[0.0, 0, 1e9, 1e9]]), tf.constant([[0.0, 0, 16, 16]])).numpy()
     np.testing.assert_allclose(result, [[8 - 500, 8 - 500, 8 + 500, 8 + 500]], rtol=1e-5)
@@ -67,7 +67,7 @@ def test_decode_is_finite_whatever_the_net_says():
     ("other", "expected"),
     [
         (OTHERS[0], 1.0),
-        (OTHERS[1], 50 / 150),  # the hull [0, 0, 10, 15] is the union: nothing to subtract
+        (OTHERS[1], 50 / 150),  # the enclosing box [0, 0, 10, 15] is the union: nothing to subtract
         (OTHERS[2], 25 / 275 - (15 * 25 - 275) / (15 * 25)),
         (OTHERS[3], 0 - (900 - 200) / 900),
     ],
@@ -77,7 +77,7 @@ def test_giou(other, expected):
 
 
 def test_ciou():
-    # Centers (5, 5) and (10, 15): d² = 125. Hull 15 × 25: c² = 850. Widths over heights: 1 and 2.
+    # Centers (5, 5) and (10, 15): d² = 125. Enclosing box 15 × 25: c² = 850. Widths over heights: 1 and 2.
     overlap, v = 25 / 275, 4 / math.pi**2 * (math.atan(2) - math.atan(1)) ** 2
     expected = overlap - 125 / 850 - v / (1 - overlap + v) * v
     assert boxes.ciou(tf.constant(UNIT), tf.constant(OTHERS[2])).numpy() == pytest.approx(expected, rel=1e-5)
@@ -85,7 +85,7 @@ def test_ciou():
 
 
 @pytest.mark.parametrize("overlap", [boxes.giou, boxes.ciou])
-def test_losses_have_finite_gradients_and_lead_boxes_together(overlap):
+def test_losses_have_finite_gradients_that_bring_boxes_together(overlap):
     # Apart, side by side, the same, without area, both without area.
     start = tf.Variable([OTHERS[3], [1.0, 12, 9, 22], UNIT, OTHERS[4], OTHERS[4]])
     target = tf.constant([UNIT, UNIT, UNIT, UNIT, OTHERS[4]])

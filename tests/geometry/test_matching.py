@@ -1,4 +1,4 @@
-"""Matching by IoU and by ATSS, on anchors small enough to see through, and on real ones."""
+"""Matching by IoU and by ATSS, with four anchors by hand and with real anchors."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def box(*rows):
         ([[0, 0, 10, 10]], [0, -1, -1, -1]),
         # IoU 8·10 / (100 + 100 - 80) = 0.67 with the second anchor, 2·10 / 180 = 0.11 with the third.
         ([[0, 12, 10, 22]], [-1, 0, -1, -1]),
-        # 2 × 2 px reach 4 / 100 only: matched all the same, with the best.
+        # IoU 4 / 100 is below the threshold: matched with the best anchor all the same.
         ([[4, 24, 6, 26]], [-1, -1, 0, -1]),
-        # The small box takes the first anchor from the large one; that has IoU 1 with it, and 0 with all others.
+        # The small box gets the first anchor. The large one has IoU 1 with it, and 0 with all others.
         ([[4, 4, 6, 6], [0, 0, 10, 10]], [0, -1, -1, -1]),
-        # Both want the second anchor most; the loser takes the third: 10·1/(100 + 100 - 10) against 0.
+        # Both prefer the second anchor; the other box takes the third: 10·1/(100 + 100 - 10) against 0.
         ([[0, 10, 10, 20], [0, 11, 10, 21]], [-1, 0, 1, -1]),
-        # Touches no anchor: nothing to match with.
+        # Overlaps no anchor.
         ([[50, 50, 60, 60]], [-1, -1, -1, -1]),
         ([[5, 5, 5, 5]], [-1, -1, -1, -1]),
     ],
@@ -59,7 +59,7 @@ def random_boxes(count, size=320, seed=0):
 
 
 @pytest.mark.parametrize("method", ["iou", "atss"])
-def test_every_box_gets_an_anchor_even_twins(method):
+def test_every_box_gets_an_anchor_even_equal_boxes(method):
     boxes = np.concatenate([random_boxes(60), random_boxes(5), box([100, 100, 103, 103])])  # five of them twice
     levels = level_anchors(320, 320)
     every = np.concatenate(levels)
@@ -91,8 +91,8 @@ def test_positive_anchors_are_those_over_the_threshold_and_the_best_of_each_box(
 
 
 def test_match_by_atss_by_hand():
-    # One level, 3 candidates, of one anchor a cell. The box lies on anchors 0 to 1: its center is 9; the candidates are
-    # the anchors at 5, 15 and 25, with IoU 100/180 = 0.5556, 80/200 = 0.4 and 0. Mean 0.3185, standard deviation
+    # One level, 3 candidates, one anchor per cell. The center of the box is 9; the candidates are the anchors at 5, 15
+    # and 25, with IoU 100/180 = 0.5556, 80/200 = 0.4 and 0. Mean 0.3185, standard deviation
     # √((0.2371² + 0.0815² + 0.3185²) / 2) = 0.2866: 0.6051 is reached by none, so the best one is taken.
     # [0, 0, 10, 12]: center 6; IoU 100/120 = 0.8333, 20/200 = 0.1, 0. Mean 0.3111, deviation 0.4551: the first.
     options = {"level_counts": [4], "candidates": 3, "anchors_per_cell": 1}
@@ -100,7 +100,7 @@ def test_match_by_atss_by_hand():
     assert match_by_atss(ROW, box([0, 0, 10, 12]), **options).numpy().tolist() == [0, -1, -1, -1]
 
 
-def test_match_by_atss_chooses_by_statistics():
+def test_match_by_atss_uses_mean_and_deviation():
     levels = level_anchors(320, 320)
     every, counts = np.concatenate(levels), [len(level) for level in levels]
     boxes = random_boxes(6)

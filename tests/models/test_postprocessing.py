@@ -1,4 +1,4 @@
-"""Suppression: by hand, beside the Object Detection API's rules, and in a graph with any batch size."""
+"""Detections from raw outputs: compared with the Object Detection API, and in a graph with any batch size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from mnasnet_cli.geometry import boxes as geometry
 from mnasnet_cli.geometry.anchors import level_anchors
-from mnasnet_cli.geometry.suppression import suppress
 from mnasnet_cli.models.postprocessing import detect
 
 LEVELS = level_anchors(128, 128)
@@ -16,53 +15,10 @@ COUNTS = [len(level) for level in LEVELS]
 ANCHORS = np.concatenate(LEVELS)
 
 
-def test_by_hand():
-    boxes = [
-        [0.0, 0, 10, 10],
-        [0, 0, 10, 8],  # IoU 0.8 with the first: goes
-        [0, 0, 10, 8],  # the same in another class: stays
-        [0, 0, 10, 5.5],  # IoU 0.55 with the first, 55/80 = 0.69 with the second, which is gone: stays
-        [50, 50, 60, 60],  # a score of 0: goes
-    ]
-    scores, classes = [0.9, 0.8, 0.7, 0.6, 0.0], [1, 1, 2, 1, 1]
-    result = suppress(
-        tf.constant([boxes]), tf.constant([scores]), tf.constant([classes]), image_size=(64, 64), max_detections=5
-    )
-    assert result.counts.numpy().tolist() == [3]
-    assert result.classes.numpy().tolist() == [[1, 2, 1, 0, 0]]
-    np.testing.assert_allclose(result.scores, [[0.9, 0.7, 0.6, 0, 0]])
-    np.testing.assert_allclose(result.boxes[0], [boxes[0], boxes[2], boxes[3], [0] * 4, [0] * 4])
-
-
 def heads(images, classes, seed=0):
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(images, len(ANCHORS), classes)).astype(np.float32) * 2 - 4
     return tf.constant(logits), tf.constant(rng.normal(size=(images, len(ANCHORS), 4)).astype(np.float32))
-
-
-def test_boxes_are_cut_at_the_edges_after_their_overlap_was_measured():
-    boxes = [
-        [-20.0, 0, 10, 10],
-        [-5, 0, 10, 10],  # shares 150 of 300 px²: stays, though both look alike in the image
-        [-5, 0, 9, 10],  # IoU 140/150 with the second: goes
-        [-9, 5, 0, 9],  # outside: goes, as the best of its class, too
-        [30, 64, 40, 70],
-    ]
-    scores, classes = [0.9, 0.8, 0.7, 0.95, 0.6], [1, 1, 1, 2, 1]
-    result = suppress(tf.constant([boxes]), tf.constant([scores]), tf.constant([classes]), image_size=(64, 64))
-    assert result.counts.numpy().tolist() == [2]
-    np.testing.assert_allclose(result.boxes[0, :3], [[0, 0, 10, 10], [0, 0, 10, 10], [0] * 4])
-    np.testing.assert_allclose(result.scores[0, :3], [0.9, 0.8, 0])
-
-
-def test_classes_never_meet():
-    """However far their boxes stick out: an enormous one, and one beside each edge, of each of 91 classes."""
-    around = [[-1e6, -1e6, 1e6, 1e6], [-40, 0, 20, 20], [10, 5, 100, 20], [5, -40, 20, 20], [25, 30, 64, 1e9]]
-    boxes, classes = np.tile(np.float32(around), (91, 1)), np.repeat(np.arange(1, 92, dtype=np.int32), len(around))
-    scores = np.linspace(0.9, 0.1, len(boxes)).astype(np.float32)
-    result = suppress(boxes[None], scores[None], classes[None], image_size=(48, 64), max_detections=len(boxes))
-    np.testing.assert_array_equal(result.classes[0], classes)
-    np.testing.assert_allclose(result.boxes[0], np.tile(geometry.clip(tf.constant(around), 48, 64), (91, 1)))
 
 
 def as_the_object_detection_api(logits, deltas, size=128):
