@@ -48,7 +48,7 @@ def ours(arguments: argparse.Namespace, scratch: Path, *, int8: bool) -> tuple[C
     path = convert_variant(arguments.variant, 1.0, size, scratch, int8=int8)
     runner = open_model(str(path), threads=1)
     image = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
-    return runner.repeated(image), f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
+    return runner.inference_call(image), f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
 
 
 def torchvision_net(arguments: argparse.Namespace, scratch: Path) -> tuple[Callable[[], object], str]:

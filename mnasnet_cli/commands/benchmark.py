@@ -161,9 +161,9 @@ def _write_android(folder: Path, cases: list[Any], threads: int, runs: int, roun
 def _tflite_file(case: Any) -> Path:
     """The TFLite file of a model or of the folder of an export; ConfigError for a run or another format."""
     from mnasnet_cli.inference.manifest import read_manifest
-    from mnasnet_cli.inference.runner import recognise
+    from mnasnet_cli.inference.runner import detect_model_format
 
-    model_format, path = recognise(case.path)
+    model_format, path = detect_model_format(case.path)
     if model_format == "tflite":
         return path
     # An artifact can't be exported again, but the checkpoint that it came from can.

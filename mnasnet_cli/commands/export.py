@@ -151,12 +151,12 @@ def _show_state_dicts(prefix: str, out: Path, rows: list[dict[str, Any]], json_o
 def _find(model: str | None, best: bool, data: Path | None) -> str:
     """The checkpoint to export; where none is named, that of the newest run, of the kind that the records are for."""
     from mnasnet_cli.checkpoints.files import find_checkpoint
-    from mnasnet_cli.inference.runner import recognise
+    from mnasnet_cli.inference.runner import detect_model_format
     from mnasnet_cli.records.dataset_info import load_dataset_info
     from mnasnet_cli.runs.finding import newest_run
 
     if model is not None:
-        form, _ = recognise(model)
+        form, _ = detect_model_format(model)
         if form != "checkpoint":
             raise CheckpointError(f"{model} is exported already ({form}); export the run or the checkpoint it is from")
         return find_checkpoint(model, best=best)

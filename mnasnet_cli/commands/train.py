@@ -180,9 +180,9 @@ def _architecture_of(model: str) -> list[str]:
     from mnasnet_cli.checkpoints.files import find_checkpoint
     from mnasnet_cli.checkpoints.reader import read_info
     from mnasnet_cli.inference.manifest import read_manifest
-    from mnasnet_cli.inference.runner import recognise
+    from mnasnet_cli.inference.runner import detect_model_format
 
-    model_format, path = recognise(model)
+    model_format, path = detect_model_format(model)
     if model_format != "checkpoint":
         source = read_manifest(path).source
         raise CheckpointError(

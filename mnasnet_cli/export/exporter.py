@@ -26,7 +26,7 @@ from mnasnet_cli.export.staging import check_replaceable, staged_folder
 from mnasnet_cli.export.tflite.calibration import in_batches
 from mnasnet_cli.export.tflite.converter import write_tflite, write_tflite_fp16
 from mnasnet_cli.export.tflite.int8 import write_integers
-from mnasnet_cli.inference.base import size_of
+from mnasnet_cli.inference.base import size_in_bytes
 from mnasnet_cli.inference.checkpoint import CheckpointRunner
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.inference.model import LoadedModel
@@ -210,7 +210,7 @@ def _check(job: Job, form: str, written: Written) -> Comparison:
 
 
 def _size(written: Written, folder: Path) -> int:
-    return size_of(folder) if written.path.is_dir() or not written.path.is_file() else size_of(written.path)
+    return size_in_bytes(folder) if written.path.is_dir() or not written.path.is_file() else size_in_bytes(written.path)
 
 
 def raise_for_faults(outcomes: Sequence[Outcome]) -> None:

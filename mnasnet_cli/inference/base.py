@@ -1,4 +1,4 @@
-"""What the runners of all formats share."""
+"""What the runners of all formats have in common."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mnasnet_cli.inference.manifest import Manifest
 
 
 class BaseRunner:
-    """Preprocessing, and what the manifest says; see `runner.Runner`."""
+    """Preprocessing, postprocessing, and what the manifest tells; see `runner.Runner`."""
 
     timing_note = ""
     detection: DetectionConfig | None = None
 
-    def __init__(self, manifest: Manifest, size_in_bytes: int) -> None:
+    def __init__(self, manifest: Manifest, file_bytes: int) -> None:
         self.manifest = manifest
-        self.file_bytes = size_in_bytes
+        self.file_bytes = file_bytes
 
     @property
     def format(self) -> str:
@@ -55,7 +55,7 @@ class BaseRunner:
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
-    def repeated(self, images: np.ndarray) -> Callable[[], None]:
+    def inference_call(self, images: np.ndarray) -> Callable[[], None]:
         def call() -> None:
             self.predict_tensors(images)
 
@@ -73,26 +73,26 @@ class BaseRunner:
             lambda logits, deltas: select_boxes(logits, deltas, size, options), autograph=False, reduce_retracing=True
         )
 
-    def boxes_of(self, heads: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Boxes of the raw heads class_logits [N, A, K] and box_deltas [N, A, 4], for formats that end there."""
+    def postprocess(self, heads: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Turn the raw outputs class_logits [N, A, K] and box_deltas [N, A, 4] into boxes."""
         found = self._select_boxes(heads["class_logits"], heads["box_deltas"])
         return {name: np.asarray(values) for name, values in found.items()}
 
 
-def with_whole_numbers(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The outputs with classes and counts as int32, which are floats where the Object Detection API wants them so."""
+def with_integer_classes(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the outputs with classes and counts as int32. The Object Detection API's graphs return them as floats."""
     whole = ("detection_classes", "num_detections")
     return {name: values.astype(np.int32) if name in whole else values for name, values in outputs.items()}
 
 
 def one_by_one(run: Callable[[np.ndarray], dict[str, np.ndarray]], images: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs for images [N, …] of a function that takes one at a time, [1, …]."""
+    """Return the outputs for images [N, …] from a function that takes one image at a time, [1, …]."""
     parts = [run(images[index : index + 1]) for index in range(len(images))]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def limit_tensorflow(threads: int | None) -> None:
-    """Makes TensorFlow compute with so many threads; a process that has computed before stays as it is."""
+def limit_threads(threads: int | None) -> None:
+    """Set TensorFlow's number of threads. It can't be changed once TensorFlow has computed something."""
     if threads is None:
         return
     import tensorflow as tf
@@ -102,11 +102,11 @@ def limit_tensorflow(threads: int | None) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-            warn(f"TensorFlow is already running in this process, with its own number of threads, not {threads}")
+            warn(f"TensorFlow is already running in this process; its number of threads stays as it is, not {threads}")
 
 
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+def size_in_bytes(path: Path) -> int:
+    """Return the size of a file, or of all files below a folder."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.inference.base import limit_tensorflow
+from mnasnet_cli.inference.base import limit_threads
 from mnasnet_cli.inference.model import LoadedModel, load_model
 from mnasnet_cli.inference.outputs import classify, predict_heads
 from mnasnet_cli.inference.tensorflow_graph import FunctionRunner
@@ -26,14 +26,14 @@ class CheckpointRunner(FunctionRunner):
         image_size: int | None = None,
         threads: int | None = None,
     ) -> None:
-        limit_tensorflow(threads)
+        limit_threads(threads)
         self.loaded = load_model(find_checkpoint(path, best=best), image_size=image_size, ema=ema)
         super().__init__(self.loaded.manifest(), sum(value.nbytes for value in self.loaded.contents.weights.values()))
         self.detection = self.loaded.config.detection
-        self._function = tf.function(_outputs_of(self.loaded), autograph=False, reduce_retracing=True)
+        self._function = tf.function(_inference_function(self.loaded), autograph=False, reduce_retracing=True)
 
 
-def _outputs_of(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+def _inference_function(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     def classifier(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"logits": classify(loaded.model, images)["logits"]}
 

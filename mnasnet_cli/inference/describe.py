@@ -8,27 +8,31 @@ from typing import Any
 
 from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, manifest_path, read_manifest
-from mnasnet_cli.inference.runner import is_run, recognise
+from mnasnet_cli.inference.runner import detect_model_format, is_run
 
 
 def is_artifact(path: Path) -> bool:
-    """Whether the path is that of an exported model, or of the folder of a whole export."""
+    """Return whether the path is an exported model, or the folder of an export."""
     if path.is_dir() and _formats_in(path) and not is_run(path):
         return True
-    form, place = recognise(str(path))
-    return form != "checkpoint" and (place.exists() or form == "slim-checkpoint")
+    format, place = detect_model_format(str(path))
+    return format != "checkpoint" and (place.exists() or format == "slim-checkpoint")
 
 
 def describe_artifact(path: Path) -> dict[str, Any]:
-    """The manifest of an artifact, and how large its files are; of the folder of an export, of each artifact in it.
+    """Return the manifest of an artifact and the size of its files; for an export's folder, those of each artifact.
 
     Raises:
       CheckpointError: it has no manifest.
     """
     inside = _formats_in(path)
     if inside:
-        return {"what": "export", "path": str(path), "artifacts": [describe_artifact(path / form) for form in inside]}
-    _, place = recognise(str(path))
+        return {
+            "what": "export",
+            "path": str(path),
+            "artifacts": [describe_artifact(path / format) for format in inside],
+        }
+    _, place = detect_model_format(str(path))
     manifest = read_manifest(place)
     folder = manifest_path(place).parent
     sizes = [(folder / name).stat().st_size for name in manifest.files if (folder / name).is_file()]
@@ -45,5 +49,5 @@ def describe_artifact(path: Path) -> dict[str, Any]:
 
 
 def _formats_in(folder: Path) -> list[str]:
-    """The formats that an export has written below its folder."""
-    return [form for form in FORMATS if (folder / form / MANIFEST_FILE).is_file()]
+    """Return the formats that an export has written below its folder."""
+    return [format for format in FORMATS if (folder / format / MANIFEST_FILE).is_file()]

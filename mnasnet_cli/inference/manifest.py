@@ -1,6 +1,6 @@
-"""What stands beside every artifact: which model it is, how images become its input, how its outputs become boxes.
+"""`manifest.json`, which lies beside every artifact: the model, its preprocessing, its postprocessing, its labels.
 
-No TensorFlow here. An artifact and its `manifest.json` are all that a program needs to use it.
+A program needs only an artifact and its manifest. This module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ class Manifest:
     labels: tuple[str, ...]
     """A classifier's class 0..C-1 (its synset); a detector's category id of class 1..K, as text."""
     names: tuple[str, ...]
-    """The same in words."""
+    """The same classes in words."""
     preprocessing: Preprocessing
     postprocessing: Postprocessing | None
     """None for classifiers."""
     source: str
-    """The checkpoint."""
+    """Prefix of the checkpoint."""
     step: int
     averaged: bool
     params: int | None = None
-    """Trainable ones of the net; None: written by an older version."""
+    """Trainable parameters; None in manifests of older versions."""
     multiply_adds: int | None = None
-    """Of one image of the net's size."""
+    """For one image of `image_size`."""
     net: Mapping[str, Any] = field(default_factory=dict)
-    """What it does otherwise than its variant's table, as the section `model.net`."""
+    """Differences from the variant's table, as in the section `model.net` of a configuration."""
     signature: Mapping[str, Any] = field(default_factory=dict)
-    """Inputs and outputs: name → {"dtype", "shape"}, and for SavedModels one such pair a signature."""
+    """Inputs and outputs: name → {"dtype", "shape"}; for a SavedModel, by signature."""
     parity: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     """Paths of the artifact's files below the manifest's folder."""
     notes: tuple[str, ...] = ()
-    """What was changed in the net for this format, in words."""
+    """Changes that were made to the net for this format."""
 
     @property
     def image_size(self) -> int:
@@ -62,7 +62,7 @@ class Manifest:
 
     @property
     def category_ids(self) -> tuple[int, ...]:
-        """Of a detector's classes 1..K; empty for classifiers."""
+        """The category ids of a detector's classes 1..K; empty for classifiers."""
         return self.postprocessing.category_ids if self.postprocessing else ()
 
     def to_json(self) -> str:
@@ -79,7 +79,7 @@ class Manifest:
 
 
 def manifest_path(artifact: Path) -> Path:
-    """Where an artifact's manifest lies: in its folder, or, for the version folder of a SavedModel, beside that."""
+    """Return the path of an artifact's manifest: in its folder, or beside the version folder of a SavedModel."""
     folder = artifact if artifact.is_dir() else artifact.parent
     if (folder / MANIFEST_FILE).is_file() or not (folder / "saved_model.pb").is_file():
         return folder / MANIFEST_FILE
@@ -87,28 +87,32 @@ def manifest_path(artifact: Path) -> Path:
 
 
 def read_manifest(artifact: Path) -> Manifest:
-    """The manifest of an artifact, which is a file, a SavedModel's folder, or a slim checkpoint's prefix.
+    """Read the manifest of an artifact: a file, a SavedModel's folder, or a slim checkpoint's prefix.
 
     Raises:
-      CheckpointError: there is none, or it isn't one of ours.
+      CheckpointError: there is no manifest, or it is not one of ours.
     """
     path = manifest_path(artifact)
     try:
         return parse_manifest(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(
-            f"{artifact} has no {MANIFEST_FILE} ({path} is missing), without which its input and labels are unknown; "
-            "copy it along with the artifact, or export the model again with `mnasnet export`"
+            f"{artifact} has no {MANIFEST_FILE} ({path} is missing), so its input and its labels are unknown; copy the "
+            "manifest together with the artifact, or export the model again with `mnasnet export`"
         ) from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = str(error) if not isinstance(error, KeyError) else f"no {error}"
         raise CheckpointError(
-            f"{path} is not a manifest that this version reads ({reason}); export the model again with `mnasnet export`"
+            f"{path} is not a valid manifest ({reason}); export the model again with `mnasnet export`"
         ) from error
 
 
 def parse_manifest(text: str) -> Manifest:
-    """The inverse of `Manifest.to_json`; ValueError, TypeError, KeyError or AttributeError for another text."""
+    """Read what `Manifest.to_json` wrote.
+
+    Raises:
+      ValueError, TypeError, KeyError, AttributeError: the text is not a manifest.
+    """
     tree = json.loads(text)
     if not isinstance(tree, dict):
         raise ValueError("it holds no JSON object")
@@ -121,7 +125,7 @@ def parse_manifest(text: str) -> Manifest:
     known = {item.name for item in dataclasses.fields(Manifest)}
     values = {name: value for name, value in tree.items() if name in known}
     values["task"] = task
-    values.setdefault("notes", ())  # older versions wrote none
+    values.setdefault("notes", ())  # missing in manifests of older versions
     for name in ("labels", "names", "files", "notes"):
         values[name] = tuple(values[name])
     values["preprocessing"] = Preprocessing.parse(tree["preprocessing"], task)
@@ -130,11 +134,11 @@ def parse_manifest(text: str) -> Manifest:
 
 
 def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[str, Any]]:
-    """What an export of these formats says of its input and its net, for reading its weights back.
+    """Read the preprocessing and the net of an export of these formats; `mnasnet import` needs them.
 
     Returns:
-      "preprocessing" (as `Preprocessing`, without what is None) and "net" (section `model.net`); {} where there is no
-      manifest or another program's, since weights can be read without one.
+      "preprocessing" (the fields of `Preprocessing` that are not None) and "net" (the section `model.net`); {} if there
+      is no manifest of ours. Weights can be imported without one.
     """
     try:
         tree = json.loads(manifest_path(artifact).read_text(encoding="utf-8"))

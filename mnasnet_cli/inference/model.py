@@ -1,4 +1,4 @@
-"""A checkpoint as a model that can be run or exported, with all that belongs to it."""
+"""A checkpoint as a model that can be run and exported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LoadedModel:
         return self.preprocessing.image_size
 
     def manifest(self, format: str = "checkpoint") -> Manifest:
-        """What is known of it whatever the format; signature, parity and files are the exporter's to add."""
+        """Return the manifest without signature, parity and files, which the exporter adds."""
         params, multiplications = _cost(self.config, self.image_size, len(self.labels))
         return Manifest(
             format=format,
@@ -67,12 +67,12 @@ class LoadedModel:
 
 
 def load_model(prefix: str, *, image_size: int | None = None, ema: bool = True) -> LoadedModel:
-    """Makes the net of a checkpoint and puts its weights into it.
+    """Make the net of a checkpoint and load its weights.
 
     Args:
-      prefix: of the checkpoint (`checkpoints.files.find_checkpoint`).
-      image_size: side of the net's input, px; None: as it was evaluated.
-      ema: take the averaged weights where there are any.
+      prefix: the checkpoint's prefix (`checkpoints.files.find_checkpoint`).
+      image_size: side of the net's input, px; None: the checkpoint's own.
+      ema: prefer the averaged weights.
 
     Raises:
       CheckpointError: not a checkpoint of this toolkit, or damaged.
@@ -95,7 +95,7 @@ def load_model(prefix: str, *, image_size: int | None = None, ema: bool = True) 
 
 
 def with_weights(loaded: LoadedModel, changed: Mapping[str, np.ndarray]) -> LoadedModel:
-    """The same net with other values for some of its weights, by name; `loaded` stays as it is."""
+    """Return the net with new values for some of its weights, by name; `loaded` is not changed."""
     contents = dataclasses.replace(loaded.contents, weights={**loaded.contents.weights, **changed})
     return dataclasses.replace(loaded, contents=contents, model=_make_model(loaded.config, contents))
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem, first_line
-from mnasnet_cli.inference.base import BaseRunner, one_by_one, with_whole_numbers
+from mnasnet_cli.inference.base import BaseRunner, one_by_one, with_integer_classes
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.optional_packages import install_command
 
 
 class OnnxRunner(BaseRunner):
-    """An `.onnx` file on the processor."""
+    """An `.onnx` file on the CPU."""
 
     def __init__(self, path: Path, manifest: Manifest, *, threads: int | None = None) -> None:
         super().__init__(manifest, path.stat().st_size)
@@ -27,8 +27,8 @@ class OnnxRunner(BaseRunner):
         if len(inputs) != 1 or size not in inputs[0].shape:
             shapes = ", ".join(str(item.shape) for item in inputs)
             raise CheckpointError(
-                f"{path} takes {shapes}, but its manifest speaks of one input of {size} × {size} px: they don't belong "
-                "together; export the model again with `mnasnet export`"
+                f"{path} takes {shapes}, but its manifest says one input of {size} × {size} px; the files do not "
+                "belong together: export the model again with `mnasnet export`"
             )
         self._input, self._any_batch = inputs[0].name, inputs[0].shape[0] != 1
         self._outputs = [item.name for item in self._session.get_outputs() if item.name != "probabilities"]
@@ -38,11 +38,11 @@ class OnnxRunner(BaseRunner):
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self._run(images) if self._any_batch else one_by_one(self._run, images)
         post = self.manifest.postprocessing
-        return self.boxes_of(outputs) if post is not None and not post.inside else with_whole_numbers(outputs)
+        return self.postprocess(outputs) if post is not None and not post.inside else with_integer_classes(outputs)
 
-    def repeated(self, images: np.ndarray) -> Callable[[], None]:
+    def inference_call(self, images: np.ndarray) -> Callable[[], None]:
         if len(images) > 1 and not self._any_batch:
-            raise ConfigError(f"{self._path} can't take {len(images)} images at once: it was exported for one")
+            raise ConfigError(f"{self._path} does not accept a batch of {len(images)} images: it was exported for one")
 
         def call() -> None:
             self._session.run(self._outputs, {self._input: images})
@@ -64,5 +64,5 @@ def _load(path: Path, threads: int) -> Any:
     options.log_severity_level = 3  # errors
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own kinds, which share no base
+    except Exception as error:  # ONNX Runtime's errors share no base class
         raise CheckpointError(f"{path} is not a whole ONNX file: {first_line(error)}") from error

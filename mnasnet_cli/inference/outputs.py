@@ -1,4 +1,4 @@
-"""The outputs of nets by name, and the functions that compute them."""
+"""The names of a model's outputs, and the functions that compute them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ HEAD_OUTPUTS = ("class_logits", "box_deltas")
 
 
 def classify(model: SlimModule, tensors: tf.Tensor, variables: Mapping[str, Any] | None = None) -> dict[str, tf.Tensor]:
-    """The net's input [N, S, S, 3] to logits and probabilities, float32 [N, C].
+    """Compute logits and probabilities, float32 [N, C], from the net's input [N, S, S, 3].
 
-    `variables`: stand in for the module's own, by name.
+    variables: used in place of the module's own, by name.
     """
     logits = model(tensors, is_training=False, variables=variables)
     return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
@@ -28,7 +28,7 @@ def classify(model: SlimModule, tensors: tf.Tensor, variables: Mapping[str, Any]
 def predict_heads(
     model: SlimModule, tensors: tf.Tensor, variables: Mapping[str, Any] | None = None
 ) -> dict[str, tf.Tensor]:
-    """The net's input [N, S, S, 3] to the raw heads: class_logits [N, A, K] and box_deltas [N, A, 4], float32."""
+    """Compute class_logits [N, A, K] and box_deltas [N, A, 4], float32, from the net's input [N, S, S, 3]."""
     predictions = model(tensors, is_training=False, variables=variables)
     return {"class_logits": predictions.class_logits, "box_deltas": predictions.box_deltas}
 
@@ -39,6 +39,6 @@ def detect_boxes(
     options: Postprocessing,
     variables: Mapping[str, Any] | None = None,
 ) -> dict[str, tf.Tensor]:
-    """The net's input [N, S, S, 3] to boxes; see `select_boxes`."""
+    """Compute boxes from the net's input [N, S, S, 3]; see `select_boxes`."""
     heads = predict_heads(model, tensors, variables)
     return select_boxes(heads["class_logits"], heads["box_deltas"], int(tensors.shape[1]), options)

@@ -1,4 +1,4 @@
-"""One way to run a model, whatever it was saved as; which of the formats it is shows here and nowhere else."""
+"""Opens a model of any format. The rest of the code does not depend on the format."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, Manifest, rea
 
 SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".pb": "frozen"}
 SAVED_MODEL_FILE = "saved_model.pb"
-# What is imported to run a format, TensorFlow where nothing is said: its memory is not the model's.
+# The module that runs a format; TensorFlow for all others.
 RUNTIMES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}
 
 
 class Runner(Protocol):
-    """A model that is ready to run. N images, S the side of the net's input in px, C classes, M places for boxes."""
+    """A model that is ready to run.
+
+    Symbols: N images, S side of the net's input in px, C classes, M boxes of an image at most.
+    """
 
     manifest: Manifest
     file_bytes: int
-    """Size of its files; of a checkpoint, without the optimizer's."""
+    """Size of the files; for a checkpoint, of the weights alone."""
     detection: DetectionConfig | None
     """The settings that a detector's loss needs. Only checkpoints have them."""
     timing_note: str
-    """What `repeated` leaves out of an inference, "" for nothing."""
+    """What the function of `inference_call` leaves out of an inference, or ""."""
 
     @property
     def format(self) -> str:
@@ -44,78 +47,79 @@ class Runner(Protocol):
         """S."""
 
     def preprocess(self, encoded: bytes) -> np.ndarray:
-        """An encoded JPEG or PNG as the net's input, float32 [S, S, 3]; DataError where it can't be decoded."""
+        """Turn an encoded JPEG or PNG into the net's input, float32 [S, S, 3]; DataError if it can't be decoded."""
 
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs the net on preprocessed images, float32 [N, S, S, 3].
+        """Run the net on preprocessed images, float32 [N, S, S, 3].
 
         Returns:
-          of a classifier, logits float32 [N, C];
-          of a detector, detection_boxes float32 [N, M, 4] (ymin, xmin, ymax, xmax in [0, 1] of the image), by falling
-          detection_scores float32 [N, M], detection_classes int32 [N, M] (category ids), num_detections int32 [N];
-          and where the raw heads are at hand together with the loss's settings, class_logits and box_deltas.
+          for a classifier, logits float32 [N, C];
+          for a detector, boxes by falling score: detection_boxes float32 [N, M, 4] (ymin, xmin, ymax, xmax in [0, 1]
+          of the image), detection_scores float32 [N, M], detection_classes int32 [N, M] (category ids) and
+          num_detections int32 [N]; a detector's checkpoint also returns class_logits and box_deltas.
         """
 
-    def repeated(self, images: np.ndarray) -> Callable[[], None]:
-        """One inference on these images as a function, as a program would run it in a loop: for timing."""
+    def inference_call(self, images: np.ndarray) -> Callable[[], None]:
+        """Return a function that runs one inference on these images, for timing."""
 
 
 def open_model(
     path: str, *, ema: bool = True, best: bool = False, image_size: int | None = None, threads: int | None = None
 ) -> Runner:
-    """Opens a run directory, a checkpoint prefix or an exported artifact.
+    """Open a run directory, a checkpoint prefix or an exported artifact.
 
     Args:
-      path: see `recognise`.
-      ema: of a checkpoint, take the averaged weights where there are any.
-      best: of a run directory, take the best checkpoint instead of the newest.
-      image_size: side of the net's input, px, which only a checkpoint leaves open; None: its own.
-      threads: of the processor; None: as many as there are cores. TensorFlow heeds it in a process that has not
-        computed anything yet.
+      path: see `detect_model_format`.
+      ema: for a checkpoint, prefer the averaged weights.
+      best: for a run directory, take the best checkpoint instead of the newest.
+      image_size: side of the net's input, px; only a checkpoint can be opened at another size than its own.
+      threads: number of CPU threads; None: one for each core. TensorFlow ignores it once it has computed something.
 
     Raises:
-      CheckpointError: no model there, a damaged one, or one without its manifest.
-      ConfigError: another image size than the artifact was made for.
+      CheckpointError: there is no model, it is damaged, or its manifest is missing.
+      ConfigError: the artifact was exported for another image size.
       EnvironmentProblem: the library that runs the format is not installed.
     """
-    form, place = recognise(path)
-    if form == "checkpoint":
+    format, place = detect_model_format(path)
+    if format == "checkpoint":
         from mnasnet_cli.inference.checkpoint import CheckpointRunner
 
         return CheckpointRunner(path, ema=ema, best=best, image_size=image_size, threads=threads)
     manifest = read_manifest(place)
-    if form == "slim-checkpoint":
+    if format == "slim-checkpoint":
         raise CheckpointError(
-            f"{path} is for TensorFlow 1 programs to start from; run what it was made of, {manifest.source}"
+            f"{path} is a checkpoint for TensorFlow 1 programs; use the model it was exported from, {manifest.source}"
         )
     if image_size not in (None, manifest.image_size):
         raise ConfigError(
-            f"{path} was exported for images of {manifest.image_size} px; for {image_size} px export it again, with "
+            f"{path} was exported for images of {manifest.image_size} px; for {image_size} px export it again with "
             f"`mnasnet export --image-size {image_size}`"
         )
-    if form == "tflite":
+    if format == "tflite":
         from mnasnet_cli.inference.tflite import TfliteRunner
 
         return TfliteRunner(place, manifest, threads=threads)
-    if form == "onnx":
+    if format == "onnx":
         from mnasnet_cli.inference.onnx import OnnxRunner
 
         return OnnxRunner(place, manifest, threads=threads)
     from mnasnet_cli.inference.tensorflow_graph import FrozenRunner, SavedModelRunner
 
-    kind = FrozenRunner if form == "frozen" else SavedModelRunner
+    kind = FrozenRunner if format == "frozen" else SavedModelRunner
     return kind(place, manifest, threads=threads)
 
 
-def recognise(path: str) -> tuple[str, Path]:
-    """Which format a MODEL argument has, and the file, folder or prefix that it means.
+def detect_model_format(path: str) -> tuple[str, Path]:
+    """Detect the format of a MODEL argument from its path.
 
-    A folder is a SavedModel, or one that holds versions of it, or one of those that an export made, or a run. The
-    format is "saved-model", "frozen", "tflite" (quantized or not), "onnx", "slim-checkpoint" or "checkpoint", which is
-    also the answer where there is nothing.
+    A folder may be a SavedModel, a folder with versions of a SavedModel, an export of one format, or a run.
+
+    Returns:
+      the format and the file, folder or prefix. The format is "saved-model", "frozen", "tflite" (quantized or not),
+      "onnx", "slim-checkpoint" or "checkpoint"; it is "checkpoint" if the path does not exist.
 
     Raises:
-      CheckpointError: a file that is missing, or a folder with several artifacts.
+      CheckpointError: a file with a known suffix is missing, or a folder holds several artifacts.
     """
     place = Path(path)
     if place.is_dir():
@@ -132,7 +136,7 @@ def recognise(path: str) -> tuple[str, Path]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether there are checkpoints in a folder; its exports may lie beside them."""
+    """Return whether a folder is a run directory with checkpoints."""
     return any((folder / "checkpoints").glob("*.index"))
 
 
@@ -147,7 +151,7 @@ def _recognise_folder(folder: Path) -> tuple[str, Path]:
     if (folder / MANIFEST_FILE).is_file():
         found = [file for file in sorted(folder.iterdir()) if file.suffix in (*SUFFIXES, ".index")]
         if len(found) == 1:
-            return recognise(str(found[0]))
+            return detect_model_format(str(found[0]))
     inside = [name for name in FORMATS if (folder / name / MANIFEST_FILE).is_file()]
     if inside:
         listed = ", ".join(str(folder / name) for name in inside)
@@ -155,8 +159,8 @@ def _recognise_folder(folder: Path) -> tuple[str, Path]:
     return "checkpoint", folder
 
 
-def load_runtime(path: str) -> None:
-    """Imports what runs this model, so that it can be told apart from the model itself; no matter if it is missing."""
-    form, _ = recognise(path)
+def import_runtime(path: str) -> None:
+    """Import the library that runs this model, so that its memory is not counted as the model's."""
+    format, _ = detect_model_format(path)
     with contextlib.suppress(ImportError):
-        importlib.import_module(RUNTIMES.get(form, "tensorflow"))
+        importlib.import_module(RUNTIMES.get(format, "tensorflow"))

@@ -1,4 +1,4 @@
-"""Runs TensorFlow graphs that were saved: a SavedModel, or a frozen GraphDef."""
+"""Runs a SavedModel or a frozen GraphDef with TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.errors import CheckpointError, first_line
-from mnasnet_cli.inference.base import BaseRunner, limit_tensorflow, size_of, with_whole_numbers
+from mnasnet_cli.inference.base import BaseRunner, limit_threads, size_in_bytes, with_integer_classes
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.inference.outputs import DETECTOR_OUTPUTS
 
-TENSORS = "tensors"  # the signature of a SavedModel, and the tensor of a graph, that takes preprocessed images
+TENSORS = "tensors"  # the signature of a SavedModel, and the input of a frozen graph, for preprocessed images
 
 
 class FunctionRunner(BaseRunner):
-    """A function of preprocessed images that gives tensors by name."""
+    """A function from preprocessed images to tensors by name."""
 
     _function: Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -26,7 +26,7 @@ class FunctionRunner(BaseRunner):
         outputs.pop("probabilities", None)
         return outputs
 
-    def repeated(self, images: np.ndarray) -> Callable[[], None]:
+    def inference_call(self, images: np.ndarray) -> Callable[[], None]:
         tensor = tf.constant(images)
 
         def call() -> None:
@@ -40,27 +40,27 @@ class SavedModelRunner(FunctionRunner):
     """A SavedModel, through its signature for preprocessed images."""
 
     def __init__(self, folder: Path, manifest: Manifest, *, threads: int | None = None) -> None:
-        limit_tensorflow(threads)
-        super().__init__(manifest, size_of(folder))
+        limit_threads(threads)
+        super().__init__(manifest, size_in_bytes(folder))
         try:
             loaded = tf.saved_model.load(str(folder))
             signature = loaded.signatures[TENSORS]
             (name,) = signature.structured_input_signature[1]
-        except Exception as error:  # TensorFlow raises nearly anything for damaged files
+        except Exception as error:  # TensorFlow raises many types for damaged files
             raise CheckpointError(f"{folder} is not a whole SavedModel of this toolkit: {first_line(error)}") from error
-        self._loaded = loaded  # the variables live as long as it does
+        self._loaded = loaded  # keeps the variables alive
         self._function = lambda images: signature(**{name: images})
 
 
 class FrozenRunner(BaseRunner):
-    """A frozen graph, fed behind its preprocessing, in a session of its own."""
+    """A frozen graph in its own session, fed with preprocessed images."""
 
     def __init__(self, path: Path, manifest: Manifest, *, threads: int | None = None) -> None:
-        super().__init__(manifest, size_of(path))
+        super().__init__(manifest, size_in_bytes(path))
         definition = tf.compat.v1.GraphDef()
         graph = tf.Graph()
         self._names = DETECTOR_OUTPUTS if manifest.task == "detection" else ("logits",)
-        # Threads of its own, or it would take those of the first session of the process.
+        # Otherwise the session shares the thread pool of the first session in the process.
         config = tf.compat.v1.ConfigProto(
             intra_op_parallelism_threads=threads or 0, inter_op_parallelism_threads=1, use_per_session_threads=True
         )
@@ -72,8 +72,8 @@ class FrozenRunner(BaseRunner):
             self._session = tf.compat.v1.Session(graph=graph, config=config)
             feed = graph.get_tensor_by_name(f"{TENSORS}:0")
             self._run = self._session.make_callable(fetches, feed_list=[feed])
-        except Exception as error:  # protobuf and TensorFlow have many kinds for damaged files
+        except Exception as error:  # protobuf and TensorFlow raise many types for damaged files
             raise CheckpointError(f"{path} is not a whole frozen graph of this toolkit: {first_line(error)}") from error
 
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return with_whole_numbers(dict(zip(self._names, self._run(images), strict=True)))
+        return with_integer_classes(dict(zip(self._names, self._run(images), strict=True)))

@@ -1,4 +1,4 @@
-"""Runs a TFLite file, float or quantized, with LiteRT; boxes of a detector's raw heads are made by our own code."""
+"""Runs a TFLite file, float or quantized, with LiteRT. Postprocessing of raw outputs is our own code."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.native_output import suppress_output
 
-MAGIC, MAGIC_AT = b"TFL3", 4  # a FlatBuffer's identifier
+MAGIC, MAGIC_AT = b"TFL3", 4  # the file identifier of the FlatBuffers format, and its offset in bytes
 
 
 class TfliteRunner(BaseRunner):
-    """A `.tflite` file; images go through it one at a time, which is what it was made for."""
+    """A `.tflite` file. It runs on one image at a time, as on a phone."""
 
     def __init__(self, path: Path, manifest: Manifest, *, threads: int | None = None) -> None:
         super().__init__(manifest, path.stat().st_size)
@@ -40,11 +40,11 @@ class TfliteRunner(BaseRunner):
         self._resize(1, self.image_size)
         outputs = one_by_one(self._one, images)
         if self.task == "detection" and not self._boxes_inside:
-            return self.boxes_of(outputs)
+            return self.postprocess(outputs)
         outputs.pop("probabilities", None)
         return outputs
 
-    def repeated(self, images: np.ndarray) -> Callable[[], None]:
+    def inference_call(self, images: np.ndarray) -> Callable[[], None]:
         self._resize(*images.shape[:2])
         self._interpreter.set_tensor(self._input["index"], _quantized(images, self._input))
         return self._interpreter.invoke
@@ -65,7 +65,9 @@ class TfliteRunner(BaseRunner):
             self._interpreter.resize_tensor_input(self._input["index"], shape)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ConfigError(f"{self._path} can't take {batch_size} images at once: {first_line(error)}") from error
+            raise ConfigError(
+                f"{self._path} does not accept a batch of {batch_size} images: {first_line(error)}"
+            ) from error
 
     def _inputs_of(self, path: Path) -> list[dict[str, Any]]:
         inputs = self._interpreter.get_input_details()
@@ -73,13 +75,13 @@ class TfliteRunner(BaseRunner):
         if len(inputs) != 1 or inputs[0]["shape"].tolist()[1:] != [size, size, 3]:
             shapes = ", ".join(str(item["shape"].tolist()) for item in inputs)
             raise CheckpointError(
-                f"{path} takes {shapes}, but its manifest speaks of one image of {size} × {size} px: they don't belong "
-                "together; export the model again with `mnasnet export`"
+                f"{path} takes {shapes}, but its manifest says one image of {size} × {size} px; the files do not "
+                "belong together: export the model again with `mnasnet export`"
             )
         return list(inputs)
 
     def _named_outputs(self) -> dict[str, dict[str, Any]]:
-        """The outputs by the names of the signature."""
+        """Return the output tensors by their names in the signature."""
         signatures = self._interpreter.get_signature_list()
         details = {item["name"]: item for item in self._interpreter.get_output_details()}
         if not signatures:
@@ -92,7 +94,7 @@ def _load(path: Path, threads: int) -> Any:
     try:
         from ai_edge_litert.interpreter import OpResolverType
     except ImportError as error:
-        raise EnvironmentProblem("running .tflite files takes LiteRT; `pip install ai-edge-litert`") from error
+        raise EnvironmentProblem("running .tflite files requires LiteRT: `pip install ai-edge-litert`") from error
     with path.open("rb") as file:
         if file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] != MAGIC:
             raise CheckpointError(f"{path} is not a TFLite file")
@@ -101,11 +103,11 @@ def _load(path: Path, threads: int) -> Any:
     except ValueError as error:
         raise CheckpointError(f"{path} is not a whole TFLite file: {first_line(error)}") from error
     except RuntimeError as error:
-        # XNNPACK refuses some scales of quantized nets that LiteRT's own kernels take.
+        # XNNPACK rejects some quantization scales that LiteRT's own kernels accept.
         plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         with contextlib.suppress(ValueError, RuntimeError):
             interpreter = _interpreter(path, threads, experimental_op_resolver_type=plain)
-            warn(f"{path} runs without XNNPACK, which can't take it ({first_line(error)}), and slower")
+            warn(f"{path} runs without XNNPACK and is slower: XNNPACK rejects it ({first_line(error)})")
             return interpreter
         raise CheckpointError(f"{path} is not a whole TFLite file: {first_line(error)}") from error
 
@@ -113,14 +115,14 @@ def _load(path: Path, threads: int) -> Any:
 def _interpreter(path: Path, threads: int, **options: Any) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    with suppress_output():  # it tells what it runs on
+    with suppress_output():  # it prints which delegate it uses
         interpreter = Interpreter(model_path=str(path), num_threads=threads, **options)
         interpreter.allocate_tensors()
     return interpreter
 
 
 def _quantized(images: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """Real numbers as a tensor wants them: q = r / scale + zero point, where it is quantized."""
+    """Convert real numbers r to a tensor's type; for a quantized tensor, to q = r / scale + zero point."""
     kind = details["dtype"]
     if not np.issubdtype(kind, np.integer):
         return images.astype(kind, copy=False)
@@ -130,7 +132,7 @@ def _quantized(images: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 
 
 def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """The real numbers of a tensor: r = (q - zero point) · scale, where it is quantized."""
+    """Convert a tensor to real numbers; for a quantized tensor q, to r = (q - zero point) · scale."""
     scale, zero = details["quantization"]
     if not np.issubdtype(details["dtype"], np.integer) or not scale:
         return values

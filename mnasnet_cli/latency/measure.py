@@ -196,15 +196,15 @@ def _run_worker(pipe: Connection, case: BenchmarkCase) -> None:
 
 def _load_model(case: BenchmarkCase) -> tuple[Callable[[], None], dict[str, Any]]:
     """A function that runs the model once on random input, and what is known of the model."""
-    from mnasnet_cli.inference.runner import load_runtime, open_model
+    from mnasnet_cli.inference.runner import import_runtime, open_model
 
-    load_runtime(case.path)
+    import_runtime(case.path)
     runtime_bytes, began = peak_memory(), time.perf_counter()
     built_size = None if case.resize_input else case.image_size
     runner = open_model(case.path, ema=case.ema, best=case.best, image_size=built_size, threads=case.threads)
     size = case.image_size if case.resize_input and case.image_size else runner.image_size
     images = np.random.default_rng(SEED).normal(size=(case.batch_size, size, size, 3)).astype(np.float32)
-    call = runner.repeated(images)
+    call = runner.inference_call(images)
     model_info = {
         "format": runner.format,
         "kind": MODEL_KINDS[runner.task],

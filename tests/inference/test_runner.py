@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mnasnet_cli.errors import CheckpointError, ConfigError
-from mnasnet_cli.inference.runner import open_model, recognise
+from mnasnet_cli.inference.runner import detect_model_format, open_model
 
 PATHS = {
     "saved-model": ("saved-model", "saved-model/1", "saved-model/1/saved_model.pb"),
@@ -26,22 +26,22 @@ def images():
 
 @pytest.mark.parametrize("form", PATHS)
 def test_a_format_is_found_by_any_of_its_paths(exported_classifier, form):
-    found = {recognise(str(exported_classifier / path)) for path in PATHS[form]}
+    found = {detect_model_format(str(exported_classifier / path)) for path in PATHS[form]}
     assert len(found) == 1
     assert found.pop()[0] == form.removesuffix("-int8")
 
 
 def test_runs_and_prefixes_are_checkpoints(made_classifier, tmp_path):
-    assert recognise(str(made_classifier))[0] == "checkpoint"
-    assert recognise(str(tmp_path / "nothing"))[0] == "checkpoint"
+    assert detect_model_format(str(made_classifier))[0] == "checkpoint"
+    assert detect_model_format(str(tmp_path / "nothing"))[0] == "checkpoint"
     for form in ("frozen", "tflite"):  # a run whose exports went into its own folder stays a run
         (tmp_path / "run" / form).mkdir(parents=True)
         (tmp_path / "run" / form / "manifest.json").write_text("{}")
     with pytest.raises(CheckpointError, match="holds 2 exports"):
-        recognise(str(tmp_path / "run"))
+        detect_model_format(str(tmp_path / "run"))
     (tmp_path / "run" / "checkpoints").mkdir()
     (tmp_path / "run" / "checkpoints" / "ckpt-3.index").touch()
-    assert recognise(str(tmp_path / "run")) == ("checkpoint", tmp_path / "run")
+    assert detect_model_format(str(tmp_path / "run")) == ("checkpoint", tmp_path / "run")
 
 
 @pytest.mark.parametrize("form", [form for form in PATHS if form != "tflite-int8"])
@@ -52,7 +52,7 @@ def test_all_classifiers_say_the_same(made_classifier, exported_classifier, imag
     outputs = runner.predict_tensors(images)
     assert set(outputs) == {"logits"}
     np.testing.assert_allclose(outputs["logits"], expected["logits"], atol=1e-4)
-    call = runner.repeated(images[:1])
+    call = runner.inference_call(images[:1])
     call()
     assert runner.file_bytes > 1000
 
@@ -75,7 +75,7 @@ def test_all_detectors_give_the_same_four_arrays(made_detector, exported_detecto
 
 def test_a_tflite_file_takes_several_images_at_once_for_timing(exported_classifier, images):
     runner = open_model(str(exported_classifier / "tflite"))
-    runner.repeated(images)()
+    runner.inference_call(images)()
     assert runner.predict_tensors(images)["logits"].shape == (3, 4)  # one at a time again
 
 
