@@ -1,7 +1,7 @@
-"""Augmentation of one image or one batch: plain functions, each a pure function of its input and a seed.
+"""Augmentation of an image or a batch. Each function is pure: the result depends on its input and the seed alone.
 
-Images are float32 [H, W, 3] in [0, 255]; a seed is an int32 [2] tensor for TensorFlow's stateless random numbers, so
-that an example looks the same whichever worker makes it, and again after a resume.
+Images are float32 [H, W, 3] in [0, 255]. A seed is an int32 [2] tensor for TensorFlow's stateless random numbers. So an
+example looks the same on any worker, and again after a resume.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as in JPEG
 
 
 def fold(seed: tf.Tensor, *data: tf.Tensor | int) -> tf.Tensor:
-    """A new seed from a seed and integers, such as an epoch and an index."""
+    """Derive a seed from a seed and integers, such as an epoch and an index."""
     for value in data:
         seed = tf.random.experimental.stateless_fold_in(seed, value)
     return seed
@@ -21,10 +21,10 @@ def fold(seed: tf.Tensor, *data: tf.Tensor | int) -> tf.Tensor:
 def random_crop_window(
     shape: tf.Tensor, seed: tf.Tensor, area: tuple[float, float], ratio: tuple[float, float]
 ) -> tf.Tensor:
-    """RandomResizedCrop's window [4] int32 as (y, x, height, width), for an image of `shape` [3].
+    """Draw the window of RandomResizedCrop, int32 [4] as (y, x, height, width), for an image of `shape` [3].
 
-    `area` is the crop's share of the image's area, `ratio` its width over its height. As in the MnasNet TPU code's
-    preprocessing: ten attempts, then the whole image.
+    `area` is the crop's fraction of the image's area, `ratio` its width over its height. After ten attempts the window
+    is the whole image, as in the MnasNet TPU code.
     """
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         shape,
@@ -40,9 +40,9 @@ def random_crop_window(
 
 
 def central_crop_window(shape: tf.Tensor, fraction: float, stretch: bool = False) -> tf.Tensor:
-    """The central square [4] int32 as (y, x, height, width), its side `fraction` of the image's short side.
+    """Return the central square, int32 [4] as (y, x, height, width). Its side is `fraction` of the image's short side.
 
-    `stretch`: no square, but `fraction` of either side, which the resizing after it will stretch.
+    stretch: return `fraction` of both sides instead of a square.
     """
     sides = shape[:2] if stretch else tf.fill([2], tf.minimum(shape[0], shape[1]))
     inner = tf.cast(tf.round(fraction * tf.cast(sides, tf.float32)), tf.int32)
@@ -50,12 +50,12 @@ def central_crop_window(shape: tf.Tensor, fraction: float, stretch: bool = False
 
 
 def whole_window(shape: tf.Tensor) -> tf.Tensor:
-    """The window that is all of an image of `shape` [3]."""
+    """Return the window of the whole image of `shape` [3]."""
     return tf.stack([0, 0, shape[0], shape[1]])
 
 
 def resize(image: tf.Tensor, size: int, antialias: bool = False, interpolation: str = "bilinear") -> tf.Tensor:
-    """An image or a batch […, H, W, 3] as float32 […, size, size, 3]; see `config_schema.Interpolation`."""
+    """Resize an image or a batch […, H, W, 3] to float32 […, size, size, 3]; see `config.schema.Interpolation`."""
     if interpolation == "tf1-bilinear":
         batch = image if image.shape.rank == 4 else image[tf.newaxis]
         resized = tf.raw_ops.ResizeBilinear(
@@ -68,15 +68,15 @@ def resize(image: tf.Tensor, size: int, antialias: bool = False, interpolation: 
 def decode_crop_resize(
     image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool = False, interpolation: str = "bilinear"
 ) -> tf.Tensor:
-    """Decodes just `window` of a JPEG (or any of an image that only calls itself one), resized to [size, size, 3].
+    """Decode `window` of an encoded image and resize it to [size, size, 3]; of a JPEG, only the window is decoded.
 
-    A window of at least twice the size is decoded at half the scale by the JPEG's own transform, which is faster than
-    full decoding and smooths before bilinear sampling would skip pixels; not where TensorFlow 1 is to be imitated.
+    A JPEG window of at least twice the size is decoded at half its scale, one of four times the size at a quarter. That
+    is faster, and it smooths the image before bilinear sampling skips pixels. `tf1-bilinear` always decodes in full.
     """
 
     def fused(ratio: int) -> tf.Tensor:
         scaled = window // ratio
-        # Rounded down: the scaled window never leaves the scaled image, whose sides libjpeg rounds up.
+        # Rounded down, so that the scaled window lies inside the scaled image: libjpeg rounds its sides up.
         return tf.image.decode_and_crop_jpeg(image_bytes, scaled, channels=3, ratio=ratio)
 
     def whole() -> tf.Tensor:
@@ -98,7 +98,7 @@ def decode_crop_resize(
 
 
 def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Height, width and channels [3] int32 of an encoded image; of a JPEG, from its header alone."""
+    """Return height, width and channels, int32 [3], of an encoded image; a JPEG is not decoded for that."""
     return tf.cond(
         tf.io.is_jpeg(image_bytes),
         lambda: tf.io.extract_jpeg_shape(image_bytes),
@@ -107,12 +107,12 @@ def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors half of the images."""
+    """Mirror the image with probability 0.5."""
     return tf.cond(tf.random.stateless_uniform([], seed) < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
 
 
 def color_jitter(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
-    """Scales brightness, contrast and saturation, each by a factor in [1 - strength, 1 + strength]."""
+    """Scale brightness, contrast and saturation, each by a factor in [1 - strength, 1 + strength]."""
     factors = tf.random.stateless_uniform([3], seed, tf.maximum(0.0, 1.0 - strength), 1.0 + strength)
     image = image * factors[0]
     gray = tf.reduce_sum(image * GRAY_WEIGHTS, axis=-1, keepdims=True)
@@ -122,12 +122,12 @@ def color_jitter(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tenso
 
 
 def blend(first: tf.Tensor, second: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """first + factor · (second - first): 0 gives the first, 1 the second, more goes beyond it."""
+    """Return first + factor · (second - first). A factor over 1 extrapolates."""
     return first + factor * (second - first)
 
 
 def random_erasing(image: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.Tensor:
-    """Replaces one rectangle, of 2 % to a third of the area, by noise (Zhong et al., arXiv 1708.04896)."""
+    """Replace one rectangle, of 2 % to a third of the area, by noise (Zhong et al., arXiv 1708.04896)."""
     shape = tf.shape(image)
     window = random_crop_window(shape, fold(seed, 0), (0.02, 1 / 3), (0.3, 3.3))
     inside = window_mask(shape[0], shape[1], window)[..., tf.newaxis]
@@ -137,7 +137,7 @@ def random_erasing(image: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.
 
 
 def window_mask(height: tf.Tensor, width: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """True inside of the window (y, x, height, width): bool [height, width]."""
+    """Return bool [height, width], True inside the window (y, x, height, width)."""
     rows, columns = tf.range(height), tf.range(width)
     in_rows = (rows >= window[0]) & (rows < window[0] + window[2])
     in_columns = (columns >= window[1]) & (columns < window[1] + window[3])
@@ -145,24 +145,24 @@ def window_mask(height: tf.Tensor, width: tf.Tensor, window: tf.Tensor) -> tf.Te
 
 
 def beta(seed: tf.Tensor, alpha: float) -> tf.Tensor:
-    """One number of Beta(alpha, alpha), as the share of one of two Gamma numbers in their sum."""
+    """Draw from Beta(alpha, alpha): x / (x + y) for x, y from Gamma(alpha)."""
     draws = tf.random.stateless_gamma([2], seed, alpha)
     return draws[0] / tf.maximum(draws[0] + draws[1], 1e-12)
 
 
 def mixup(images: tf.Tensor, seed: tf.Tensor, alpha: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Blends a batch [N, H, W, 3] with itself reversed (Zhang et al., arXiv 1710.09412).
+    """Blend a batch [N, H, W, 3] with its reverse (Zhang et al., arXiv 1710.09412).
 
-    Returns the images and the weight [] that the partner's label has.
+    Returns the images and the weight [] of the partner's label.
     """
     weight = beta(seed, alpha)
     return blend(images, tf.reverse(images, [0]), weight), weight
 
 
 def cutmix(images: tf.Tensor, seed: tf.Tensor, alpha: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pastes one window of the reversed batch over a batch [N, H, W, 3] (Yun et al., arXiv 1905.04899).
+    """Paste one window of the reversed batch over a batch [N, H, W, 3] (Yun et al., arXiv 1905.04899).
 
-    Returns the images and the weight [] that the partner's label has: the share of the area that was pasted.
+    Returns the images and the weight [] of the partner's label: the fraction of the area that was pasted.
     """
     height, width = tf.shape(images)[1], tf.shape(images)[2]
     sides = tf.cast(tf.stack([height, width]), tf.float32) * tf.sqrt(beta(fold(seed, 0), alpha))

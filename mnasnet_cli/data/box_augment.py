@@ -1,4 +1,4 @@
-"""Augmentation of an image together with its boxes: plain functions, each a pure function of its input and a seed.
+"""Augmentation of an image with its boxes. Each function is pure, as in `augment`.
 
 Boxes are float32 [n, 4] (ymin, xmin, ymax, xmax) in px; a window is int32 [4] (y, x, height, width) in px of the image.
 """
@@ -12,7 +12,7 @@ import tensorflow as tf
 from mnasnet_cli.geometry import boxes as geometry
 
 MOSAIC_PARTS = 4
-MOSAIC_MEETING = (0.3, 0.7)  # shares of the side between which the parts of a mosaic meet
+MOSAIC_MEETING = (0.3, 0.7)  # the parts of a mosaic meet between these fractions of the side
 
 
 def random_crop_window(
@@ -24,10 +24,10 @@ def random_crop_window(
     ratio: tuple[float, float],
     covered: float,
 ) -> tf.Tensor:
-    """A random window that shows at least the share `covered` of one of the boxes, where there are any.
+    """Draw a window that shows at least the fraction `covered` of one of the boxes.
 
-    `area` is its share of the image's area, `ratio` its width over its height. A hundred attempts, then the whole
-    image, as in the Object Detection API's random crop.
+    `area` is its fraction of the image's area, `ratio` its width over its height. After a hundred attempts the window
+    is the whole image, as in the Object Detection API.
     """
     sides = tf.cast(tf.stack([shape[0], shape[1], shape[0], shape[1]]), tf.float32)
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -44,7 +44,7 @@ def random_crop_window(
 
 
 def zoom_window(window: tf.Tensor, seed: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """A random part of a window with a side of 1 / factor of its own; all of it where the factor is at most 1."""
+    """Draw a part of a window whose sides are 1 / factor of the window's; a factor up to 1 returns the window."""
     old = tf.cast(window[2:], tf.float32)
     new = tf.maximum(1.0, tf.round(old / tf.maximum(factor, 1.0)))
     offset = tf.floor(tf.random.stateless_uniform([2], seed) * (old - new + 1.0))
@@ -54,7 +54,7 @@ def zoom_window(window: tf.Tensor, seed: tf.Tensor, factor: tf.Tensor) -> tf.Ten
 def shrink_into_frame(
     image: tf.Tensor, boxes: tf.Tensor, seed: tf.Tensor, factor: tf.Tensor, fill: tuple[float, float, float]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Image [S, S, 3] and boxes smaller by min(1, factor), at a random place of a frame of the old size."""
+    """Shrink an image [S, S, 3] and its boxes by min(1, factor), and place them at random in a frame of size S."""
     size = image.shape[0]
     side = tf.clip_by_value(tf.cast(tf.round(factor * size), tf.int32), 1, size)
 
@@ -70,13 +70,13 @@ def shrink_into_frame(
 
 
 def boxes_in_window(boxes: tf.Tensor, window: tf.Tensor, size: int) -> tf.Tensor:
-    """Boxes in px of an image as boxes in px of its window resized to size × size; they may reach beyond it."""
+    """Convert boxes from px of an image to px of its window resized to size × size; they may reach beyond it."""
     corner, sides = tf.cast(tf.tile(window[:2], [2]), tf.float32), tf.cast(tf.tile(window[2:], [2]), tf.float32)
     return (boxes - corner) * (size / sides)
 
 
 def random_flip(image: tf.Tensor, boxes: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mirrors half of the images [S, S, 3], with their boxes."""
+    """Mirror an image [S, S, 3] and its boxes with probability 0.5."""
 
     def mirrored() -> tuple[tf.Tensor, tf.Tensor]:
         ymin, xmin, ymax, xmax = tf.unstack(boxes, 4, axis=-1)
@@ -87,10 +87,9 @@ def random_flip(image: tf.Tensor, boxes: tf.Tensor, seed: tf.Tensor) -> tuple[tf
 
 
 def mosaic(images: Sequence[tf.Tensor], boxes: Sequence[tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Four images [S, S, 3], shrunk to meet at a random point of one, with their boxes (arXiv 2004.10934, section 3.4).
+    """Combine four images [S, S, 3] and their boxes into one (mosaic, arXiv 2004.10934, section 3.4).
 
-    There images are cut where they meet; here each is shown whole, smaller and without its aspect, as a random crop has
-    cut it before.
+    They meet at a random point. The paper cuts the images where they meet. Here each is resized to its part; the aspect ratio is not kept.
     """
     size = images[0].shape[0]
     meeting = tf.cast(size * tf.random.stateless_uniform([2], seed, *MOSAIC_MEETING), tf.int32)
@@ -108,9 +107,9 @@ def mosaic(images: Sequence[tf.Tensor], boxes: Sequence[tf.Tensor], seed: tf.Ten
 def keep_visible(
     boxes: tf.Tensor, classes: tf.Tensor, crowd: tf.Tensor, size: int, min_visible: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Boxes cut at the frame, without those outside; what shows less than `min_visible` of itself becomes a crowd.
+    """Clip boxes at the frame and drop those outside. A box that is less than `min_visible` visible becomes a crowd.
 
-    So a hand at the edge is no person to learn, and not the background that a person is to be told from either.
+    A hand at the edge is not a person to learn, but it is not background either.
     """
     cut = geometry.clip(boxes, size, size)
     share = tf.math.divide_no_nan(geometry.area(cut), geometry.area(boxes))

@@ -1,4 +1,4 @@
-"""COCO records to batches: images and what each anchor should predict, in an order that follows from the seed."""
+"""From COCO-style records to batches: images, and the target of each anchor. The order depends on the seed alone."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from mnasnet_cli.records.coco_example import parse_coco_example
 
 
 class DetectionBatch(NamedTuple):
-    """N images with what their A anchors should predict."""
+    """N images with the targets of their A anchors."""
 
     images: tf.Tensor
-    """[N, S, S, 3] float32 in [0, 255]: the whole image or a crop, resized without keeping its aspect."""
+    """[N, S, S, 3] float32 in [0, 255]: the whole image or a crop, resized to S × S; the aspect ratio is not kept."""
     class_targets: tf.Tensor
-    """[N, A] int32: 1..K, 0 for background, -1 for anchors that count for nothing."""
+    """[N, A] int32: 1..K, 0 for background, -1 for anchors that the loss ignores."""
     box_targets: tf.Tensor
-    """[N, A, 4] float32: the box coder's deltas; without meaning where class_targets is not positive."""
+    """[N, A, 4] float32: the box coder's deltas; undefined where class_targets is not positive."""
     positions: tf.Tensor
-    """[N] int64: place in the epoch's order; -1 marks an image that only fills the last batch of an evaluation."""
+    """[N] int64: position in the epoch's order; -1 marks a blank image that fills up an evaluation's last batch."""
     image_ids: tf.Tensor
-    """[N] int64: of the data set."""
+    """[N] int64: the data set's image ids."""
     image_sizes: tf.Tensor
     """[N, 2] float32: height and width of the part of the original that `images` shows, px."""
 
 
 class Anchors(NamedTuple):
-    """The anchors of a size of image."""
+    """The anchors for one size of images."""
 
     boxes: np.ndarray
     """[A, 4] float32, px."""
     level_counts: tuple[int, ...]
-    """How many of them each level has, in their order."""
+    """Anchors of each level, from the finest."""
 
 
 class View(NamedTuple):
-    """What a crop of an image shows."""
+    """An augmented image with its boxes."""
 
     image: tf.Tensor
     """[S, S, 3] float32."""
@@ -65,7 +65,7 @@ class View(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def anchors_of(size: int) -> Anchors:
-    """The anchors of images of size × size px."""
+    """Return the anchors for images of size × size px."""
     levels = anchor_geometry.level_anchors(size, size)
     return Anchors(np.concatenate(levels), tuple(len(level) for level in levels))
 
@@ -85,9 +85,9 @@ class CocoRecords(RecordFolder):
         return parse_coco_example(record, self.info.texts)
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
-        """The whole batches of one epoch, without its first `skip_examples` examples."""
+        """See `RecordFolder`."""
         seed = tf.constant([self.config.training.seed, epoch], tf.int32)
-        # Skipping and sharing out come before decoding: both cost reading only.
+        # Skip and shard before decoding: then both cost only reading.
         examples = self.train_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
         if self.options.mosaic:
             examples = examples.batch(share.batch_size, drop_remainder=True).map(plain(_with_partners)).unbatch()
@@ -98,7 +98,7 @@ class CocoRecords(RecordFolder):
         return deterministic(examples.batch(share.batch_size, drop_remainder=True).prefetch(2))
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
-        """Every validation image once; blank ones at position -1 fill the last batches of all processes."""
+        """See `RecordFolder`."""
         records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
         examples = records.shard(share.count, share.index).map(
             plain(lambda position, record: self._eval_example(record, position, preprocessing)),
@@ -117,7 +117,7 @@ class CocoRecords(RecordFolder):
         return deterministic(self.padded(examples, blank, share).prefetch(2))
 
     def eval_truth(self) -> Iterator[dict[str, Any]]:
-        """What the validation records say, image by image, as NumPy values: see `parse_coco_example`."""
+        """Yield the annotations of each validation image as NumPy values; see `parse_coco_example`."""
 
         def facts(record: tf.Tensor) -> dict[str, tf.Tensor]:
             return {key: value for key, value in self.parse(record).items() if key != "image_bytes"}
@@ -128,7 +128,7 @@ class CocoRecords(RecordFolder):
     def _train_example(
         self, records: Sequence[tf.Tensor], position: tf.Tensor, seed: tf.Tensor, size: int
     ) -> DetectionBatch:
-        """What is learnt from the first of the records; the others are there for a mosaic."""
+        """Make an example of the first record; the others may become parts of a mosaic."""
         options = self.options
         seed = augment.fold(seed, position)
         view = self._augmented(records[0], seed, size)
@@ -145,7 +145,7 @@ class CocoRecords(RecordFolder):
         return DetectionBatch(view.image, *targets, position, view.image_id, view.image_size)
 
     def _augmented(self, record: tf.Tensor, seed: tf.Tensor, size: int) -> View:
-        """One image, cropped, zoomed, mirrored and recoloured at random."""
+        """Crop, zoom, mirror and recolour one image at random."""
         augmentation, options = self.config.data.augment, self.options
         example = checked(self.parse(record), self.info.classes)
         boxes, crowd = example["boxes_yxyx"], example["is_crowd"]
@@ -185,19 +185,19 @@ class CocoRecords(RecordFolder):
 
 
 def _with_partners(positions: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Each record of a batch [N], followed by three others of it: so partners follow from the order, as all else."""
+    """Return each record of a batch [N] with three others of the batch; the choice depends on the order alone."""
     return positions, *(tf.roll(records, -shift, 0) for shift in range(box_augment.MOSAIC_PARTS))
 
 
 def _mosaic(views: Sequence[View], seed: tf.Tensor) -> View:
-    """Four views in one, which keeps the first one's name."""
+    """Combine four views into one, which keeps the id of the first."""
     image, boxes = box_augment.mosaic([view.image for view in views], [view.boxes for view in views], seed)
     classes, crowd = tf.concat([view.classes for view in views], 0), tf.concat([view.crowd for view in views], 0)
     return View(image, boxes, classes, crowd, views[0].image_id, views[0].image_size)
 
 
 def checked(example: Mapping[str, tf.Tensor], classes: int) -> dict[str, tf.Tensor]:
-    """The example, or an error where a box has no area or a class is not in 1..K."""
+    """Return the example. A box without area, or a class that is not in 1..K, is an error when it is read."""
     boxes, labels = example["boxes_yxyx"], example["classes"]
     sound = tf.reduce_all((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))  # False for NaN, too
     known = tf.reduce_all((labels >= 1) & (labels <= classes))
@@ -209,7 +209,7 @@ def checked(example: Mapping[str, tf.Tensor], classes: int) -> dict[str, tf.Tens
 def assign_targets(
     boxes: tf.Tensor, classes: tf.Tensor, crowd: tf.Tensor, size: int, options: DetectionConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """What each anchor should predict: class targets int32 [A] and box deltas [A, 4], as in `DetectionBatch`.
+    """Return the targets of the anchors: classes int32 [A] and box deltas [A, 4], as in `DetectionBatch`.
 
     Args:
       boxes: [n, 4] in px of the size × size image. classes: [n] 1..K. crowd: bool [n].

@@ -1,4 +1,4 @@
-"""ImageNet records to batches: an order and an augmentation that follow from the seed alone."""
+"""From ImageNet-style records to batches. Order and augmentation depend on the seed alone."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class ClassificationBatch(NamedTuple):
     """N images with their labels."""
 
     images: tf.Tensor
-    """[N, S, S, 3] float32 in [0, 255]: not yet normalised, the net's own statistics are applied on the device."""
+    """[N, S, S, 3] float32 in [0, 255], not yet normalized."""
     labels: tf.Tensor
-    """[N] int32 in 0..C-1; -1 marks an image that only fills the last batch of an evaluation."""
+    """[N] int32 in 0..C-1; -1 marks a blank image that fills up the last batch of an evaluation."""
     positions: tf.Tensor
-    """[N] int64: place of each example in the epoch's order, by which its record can be found again."""
+    """[N] int64: position of each example in the epoch's order; it identifies the record."""
     mixed_labels: tf.Tensor
-    """[N] int32: label of the image that mixup or cutmix blended in."""
+    """[N] int32: label of the image that Mixup or CutMix blended in."""
     mixed_weights: tf.Tensor
-    """[N] float32: share of that image; 0 where nothing is blended."""
+    """[N] float32: weight of that label; 0 without Mixup and CutMix."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class ImagenetRecords(RecordFolder):
         return parse_imagenet_example(record)
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
-        """The whole batches of one epoch, without its first `skip_examples` examples."""
+        """See `RecordFolder`."""
         seed = tf.constant([self.config.training.seed, epoch], tf.int32)
-        # Skipping and sharing out come before decoding: both cost reading only.
+        # Skip and shard before decoding: then both cost only reading.
         examples = self.train_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
         examples = examples.map(
             plain(lambda position, record: self._train_example(record, position, seed, image_size)),
@@ -55,7 +55,7 @@ class ImagenetRecords(RecordFolder):
         return deterministic(batches.prefetch(2))
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
-        """Every validation image once; copies of a blank one with label -1 fill the last batches of all processes."""
+        """See `RecordFolder`; blank images have the label -1."""
         records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
         examples = records.shard(share.count, share.index).map(
             plain(lambda position, record: self._eval_example(record, position, preprocessing)),
@@ -118,7 +118,7 @@ class ImagenetRecords(RecordFolder):
 
 
 def class_index(label: tf.Tensor, classes: int) -> tf.Tensor:
-    """A record's label 1..N as a class index 0..N-1; another label, 0 (background) among them, is an error."""
+    """Turn a record's label 1..N into a class index 0..N-1. Any other label, also 0 (background), is an error."""
     fits = (label >= 1) & (label <= classes)
     with tf.control_dependencies([tf.debugging.Assert(fits, ["label", label, "is not in 1 to", classes])]):
         return tf.cast(label, tf.int32) - 1

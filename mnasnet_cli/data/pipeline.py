@@ -1,4 +1,4 @@
-"""What all input pipelines share: a folder of records, its order by the seed, and each process's share of it."""
+"""What all input pipelines have in common: a folder of records, its order, and each process's share of it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from mnasnet_cli.records.shards import COMMANDS, find_shards
 from mnasnet_cli.system.machine import core_count
 
 CORES = core_count()
-# Examples in the making: more than cores, for one that is done before those ahead of it waits for its turn.
+# Examples that are prepared at a time. More than cores: a finished example waits for the slower ones before it.
 PARALLEL_CALLS = 4 * CORES
 
-# For the functions of `Dataset.map`: they need nothing of AutoGraph, which can't read a lambda of several lines.
+# For the functions of `Dataset.map`. They don't need AutoGraph, which can't parse a lambda of several lines.
 plain = tf.autograph.experimental.do_not_convert
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of the examples one process makes, and how many at a time."""
+    """The part of the examples that one process prepares."""
 
     batch_size: int
     index: int = 0
     count: int = 1
     replicas: int = 1
-    """Devices of the process, each of which takes a batch of its own at the same time."""
+    """Devices of the process; each takes a batch of its own in a step."""
 
 
 def deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset with its order fixed, and left alone by `tf.distribute`: each process already makes its own share."""
+    """Return the dataset with a fixed order and without auto-sharding: each process already makes its own share."""
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
@@ -51,7 +51,7 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class RecordFolder:
-    """The records of one folder, read as `config` says; each kind of records adds how an example is made of one."""
+    """The records of one folder, as training and evaluation read them. Each kind of records has a subclass."""
 
     directory: Path
     config: Config
@@ -65,7 +65,7 @@ class RecordFolder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with the records: the summary's own fingerprint and the size of every shard."""
+        """A hash of the summary's fingerprint and of the size of every shard."""
         digest = hashlib.sha256(self.info.fingerprint.encode())
         for split in sorted(self.info.splits):
             for path in find_shards(self.directory, split):
@@ -78,7 +78,7 @@ class RecordFolder:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; the images left over differ from epoch to epoch."""
+        """Whole batches in an epoch. Each epoch leaves out other images."""
         examples, batch_size = self._examples("train"), self.config.training.batch_size
         if examples < batch_size:
             raise DataError(
@@ -97,23 +97,23 @@ class RecordFolder:
         return about.examples
 
     def verify(self, *, images: bool = False) -> None:
-        """Raises DataError naming the shard or record that can't be read, where there is one; see `verify_records`."""
+        """Raise DataError if a shard or record can't be read; see `verify_records`."""
         verify_records(self.info, images=images)
 
     def parse(self, record: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """A serialised record as its parts, image_bytes and filename among them."""
+        """Parse a serialised record; the result has image_bytes, filename and more."""
         raise NotImplementedError
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
-        """The whole batches of one epoch, without its first `skip_examples` examples."""
+        """Return the whole batches of one epoch, without its first `skip_examples` examples."""
         raise NotImplementedError
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
-        """Every validation image once; blank ones at position -1 fill the last batches of all processes."""
+        """Return every validation image once; blank images at position -1 fill up the last batches of all processes."""
         raise NotImplementedError
 
     def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
-        """Names of the training images at these places of an epoch's order: for error messages."""
+        """Return the names of the training images at these positions of an epoch's order, for error messages."""
         wanted = set(positions)
         return [
             text_of(self.parse(record)["filename"])
@@ -122,7 +122,7 @@ class RecordFolder:
         ]
 
     def eval_records(self, positions: Iterable[int]) -> dict[int, tuple[str, bytes]]:
-        """File name and encoded image of the validation examples at these places."""
+        """Return the file name and the encoded image of the validation examples at these positions."""
         wanted = set(positions)
         found: dict[int, tuple[str, bytes]] = {}
         for position, record in enumerate(tf.data.TFRecordDataset(self.paths("validation"))):
@@ -135,7 +135,7 @@ class RecordFolder:
         return [str(path) for path in find_shards(self.directory, split)]
 
     def train_records(self, epoch: int) -> tf.data.Dataset:
-        """The records of one epoch in its own order, still encoded; without the rest that fills no batch."""
+        """Return the encoded records of one epoch in its order, without those that don't fill a batch."""
         seed = 1_000_003 * self.config.training.seed + epoch
         paths = self.paths("train")
         shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
@@ -146,19 +146,19 @@ class RecordFolder:
             num_parallel_calls=min(CORES, len(paths)),
             deterministic=True,
         )
-        # Shuffled before decoding: a buffer of decoded images would be ten times as large.
+        # Shuffle before decoding: a buffer of decoded images would be ten times as large.
         records = records.shuffle(self.config.data.shuffle_buffer, seed=seed)
         return records.take(self.steps_per_epoch * self.config.training.batch_size)
 
     def padded(self, examples: tf.data.Dataset, blank: Any, share: Share) -> tf.data.Dataset:
-        """Validation examples in batches; copies of `blank` fill the last batches of all processes."""
+        """Return validation examples in batches; copies of `blank` fill up the last batches of all processes."""
         at_once = share.count * share.replicas * share.batch_size
         count = -(-self.eval_examples // at_once) * share.replicas
         padding = tf.data.Dataset.from_tensors(blank).repeat()
-        # All processes make the same number of batches, or one would wait for the others.
+        # All processes make the same number of batches; otherwise one would wait for the others forever.
         return examples.concatenate(padding).batch(share.batch_size, drop_remainder=True).take(count)
 
 
 def text_of(name: tf.Tensor) -> str:
-    """A string tensor [] as text."""
+    """Return a string tensor [] as text."""
     return str(name.numpy().decode("utf-8", "replace"))

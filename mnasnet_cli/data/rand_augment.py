@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al., arXiv 1909.13719): a few random operations of one strength on each image."""
+"""RandAugment (Cubuk et al., arXiv 1909.13719): a few random operations of equal strength on each image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import tensorflow as tf
 
 from mnasnet_cli.data.augment import GRAY_WEIGHTS, blend, fold
 
-FILL = 128.0  # gray, for pixels that a geometric operation brings in from outside
+FILL = 128.0  # gray, for pixels from outside the image
 STRONGEST = 10.0  # magnitudes run from 0 to this, as in the paper
 
 Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def rand_augment(image: tf.Tensor, seed: tf.Tensor, layers: int, magnitude: float) -> tf.Tensor:
-    """Applies `layers` random operations to a float32 image [H, W, 3] in [0, 255]; magnitude is in [0, 10].
+    """Apply `layers` random operations to a float32 image [H, W, 3] in [0, 255]; magnitude is in [0, 10].
 
     The strengths at magnitude 10 are the paper's: 30° rotation, 0.3 shear, a translation of 45 % of the side (that of
     AutoAugment's 150 px on 331 px), 0.9 for colour factors, 4 bits kept by posterize.
@@ -66,7 +66,7 @@ def _autocontrast(image: tf.Tensor) -> tf.Tensor:
 
 
 def _equalize(image: tf.Tensor) -> tf.Tensor:
-    """Each channel through its own cumulative histogram."""
+    """Equalize the histogram of each channel."""
     pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.int32)
     channels = []
     for channel in tf.unstack(pixels, 3, axis=-1):
@@ -83,21 +83,21 @@ def _posterize(image: tf.Tensor, bits: int) -> tf.Tensor:
 
 
 def _smooth(image: tf.Tensor) -> tf.Tensor:
-    """The 3×3 smoothing of Pillow's ImageFilter.SMOOTH: centre 5, neighbours 1, over 13."""
+    """Smooth with the 3×3 kernel of Pillow's ImageFilter.SMOOTH: centre 5, neighbours 1, divided by 13."""
     kernel = tf.constant([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]) / 13.0
     kernel = tf.tile(kernel[:, :, tf.newaxis, tf.newaxis], [1, 1, 3, 1])
     return tf.nn.depthwise_conv2d(image[tf.newaxis], kernel, [1, 1, 1, 1], "SAME")[0]
 
 
 def _rotate(image: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
-    """Rotates about the centre; angle in radians."""
+    """Rotate about the centre; angle in radians."""
     cosine, sine = tf.cos(angle), tf.sin(angle)
     y, x = (image.shape[0] - 1) / 2.0, (image.shape[1] - 1) / 2.0
     return _affine(image, [cosine, -sine, x - cosine * x + sine * y, sine, cosine, y - sine * x - cosine * y])
 
 
 def _affine(image: tf.Tensor, rows: list[tf.Tensor | float]) -> tf.Tensor:
-    """Samples output (x, y) at (a·x + b·y + c, d·x + e·y + f) of the input, for rows = [a, b, c, d, e, f]."""
+    """Sample output (x, y) at (a·x + b·y + c, d·x + e·y + f) of the input, for rows = [a, b, c, d, e, f]."""
     transform = tf.stack([tf.cast(value, tf.float32) for value in [*rows, 0.0, 0.0]])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=image[tf.newaxis],

@@ -1,4 +1,4 @@
-"""Records held against their checksums, their number and their images: what to do once reading them has failed."""
+"""Checks the checksums, the number and the images of records, to explain why reading them failed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from mnasnet_cli.records.tfrecord import decode_example, read_records
 
 
 def verify_records(info: DatasetInfo, *, images: bool = False) -> None:
-    """Reads a folder of records from end to end; with `images`, decodes every image as well.
+    """Read a folder of records from end to end.
+
+    Args:
+      images: decode every image, and check its label or boxes.
 
     Raises:
-      DataError: naming the first shard that is damaged or has another number of records than the folder's summary
-        says, or the first record whose image, label or boxes can't be used.
+      DataError: a shard is damaged or has another number of records than the folder's summary says, or the image, the
+        label or the boxes of a record can't be used. The message names the first one.
     """
     for split, about in info.splits.items():
         for path, expected in zip(find_shards(info.directory, split), about.shard_examples, strict=True):
@@ -33,8 +36,8 @@ def verify_records(info: DatasetInfo, *, images: bool = False) -> None:
                 found += 1
             if found != expected:
                 raise DataError(
-                    f"{path} holds {found} records, but {expected} were written; remove it, and write it again with "
-                    f"`mnasnet {COMMANDS[info.kind]} SOURCE {info.directory} --resume`"
+                    f"{path} holds {found} records, but {expected} were written; remove the file and write it again "
+                    f"with `mnasnet {COMMANDS[info.kind]} SOURCE {info.directory} --resume`"
                 )
 
 
@@ -43,7 +46,7 @@ def _check_example(record: bytes, path: Path, number: int, info: DatasetInfo) ->
     try:
         example = decode_example(record)
     except ValueError as error:
-        raise DataError(f"{where} is no example: {error!r}") from None
+        raise DataError(f"{where} is not a tf.train.Example: {error!r}") from None
     name = b"".join(value for value in example.get(FILENAME, []) if isinstance(value, bytes)).decode("utf-8", "replace")
     fault = coco_fault(example, info.classes) if info.kind == "coco" else _label_fault(example, info.classes)
     if fault:
@@ -60,8 +63,8 @@ def _check_example(record: bytes, path: Path, number: int, info: DatasetInfo) ->
 
 def _label_fault(example: Mapping[str, Sequence[Any]], classes: int) -> str:
     if len(example.get(ENCODED, ())) != 1 or len(example.get(LABEL, ())) != 1:
-        return "it is no ImageNet example: it needs one image and one label"
+        return "it is not an ImageNet-style record, which has one image and one label"
     label = example[LABEL][0]
     if not isinstance(label, int) or not 1 <= label <= classes:
-        return f"it has the label {label!r}, expected 1..{classes}; see labels.txt there"
+        return f"it has the label {label!r}, expected 1..{classes} (see labels.txt)"
     return ""

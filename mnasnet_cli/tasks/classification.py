@@ -1,4 +1,4 @@
-"""The classification job: MnasNet on ImageNet-style records, scored by top-1 and top-5."""
+"""Classification: a MnasNet on ImageNet-style records, scored by top-1 and top-5."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ClassificationTask(RecordTask):
 
     @cached_property
     def names(self) -> list[str]:
-        """The classes in words, where the data set has words for them."""
+        """The classes in words; the labels if the data set has no words."""
         return list(self.records.info.texts) or self.labels
 
     def make_model(self) -> SlimModule:
@@ -52,12 +52,12 @@ class ClassificationTask(RecordTask):
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """All of them; where the classes are others, with a classifier that begins at zero.
+        """All weights; the last layer starts at zero if the classes differ.
 
-        A random one of the usual size would be sure of wrong classes, and would have to unlearn that first.
+        A random last layer would begin with confident wrong answers, which training would have to undo first.
         """
         if info["task"] != "classification":
-            raise CheckpointError(f"{source} holds a detector, but the run is for a classifier")
+            raise CheckpointError(f"{source} holds a detector, but this run trains a classifier")
         if info["labels"] == self.labels:
             return dict(weights)
         classes = len(self.labels)
@@ -97,14 +97,14 @@ class ClassificationTask(RecordTask):
 
 
 def class_names(info: DatasetInfo) -> list[str]:
-    """The synset of each class 0..C-1, or its number in the records where the data set doesn't name it.
+    """Return the synset of each class 0..C-1, or its number in the records if the data set has no names.
 
     Raises:
-      DataError: the data set names another number of classes than it has.
+      DataError: labels.txt and dataset.json have different numbers of classes.
     """
     if info.synsets and len(info.synsets) != info.classes:
         raise DataError(
-            f"{info.directory} has {info.classes} classes by its dataset.json, but its labels.txt names "
-            f"{len(info.synsets)}; bring the labels.txt back that the records were written with"
+            f"{info.directory} has {info.classes} classes in dataset.json, but {len(info.synsets)} in labels.txt; "
+            "restore the labels.txt that was written together with the records"
         )
     return list(info.synsets) or [str(number + 1) for number in range(info.classes)]

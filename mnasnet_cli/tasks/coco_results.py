@@ -1,4 +1,4 @@
-"""What a detector gave for the images of a split as COCO's columns, and the ground truth of records likewise."""
+"""Converts a detector's outputs, and the annotations of records, to the columns that COCO's metrics take."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
 
 
 def make_truth(rows: Iterable[Mapping[str, Any]], categories: Mapping[int, str], source: str) -> GroundTruth:
-    """The ground truth of a split, crowds and areas included.
+    """Return the ground truth of a split, including crowds and areas.
 
     Args:
-      rows: an image each, with the keys of `parse_coco_example` as NumPy values.
+      rows: one for each image, with the keys of `parse_coco_example` as NumPy values.
       categories: category id → name, in the order of the classes 1..K.
 
     Raises:
@@ -27,7 +27,7 @@ def make_truth(rows: Iterable[Mapping[str, Any]], categories: Mapping[int, str],
         identity = int(row["image_id"])
         name = row["filename"].decode("utf-8", "replace")
         if identity in images:
-            raise DataError(f"{source}: the images {images[identity]['file_name']} and {name} have one id, {identity}")
+            raise DataError(f"{source}: two images have the id {identity}: {images[identity]['file_name']} and {name}")
         images[identity] = {"file_name": name, "width": int(row["width"]), "height": int(row["height"])}
         for key in columns:
             columns[key].append(np.full(len(row["classes"]), identity) if key == "ids" else row[key])
@@ -92,7 +92,7 @@ def detected_truth(truth: GroundTruth, outputs: Mapping[str, np.ndarray]) -> dic
 
 
 def results_rows(detections: Detections) -> list[dict[str, Any]]:
-    """Detections as COCO's results format has them; boxes to a hundredth of a pixel, scores to six digits."""
+    """Return detections in COCO's results format: boxes to a hundredth of a pixel, scores to six digits."""
     columns = (
         detections.image_ids,
         detections.category_ids,

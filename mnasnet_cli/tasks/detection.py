@@ -1,4 +1,4 @@
-"""The detection job: RetinaNet on a MnasNet, on COCO-style records, scored by COCO's AP."""
+"""Detection: a RetinaNet with a MnasNet backbone on COCO-style records, scored by COCO's AP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DetectionTask(RecordTask):
 
     metric = "AP"
     scratch_note = (
-        "training a detector from scratch is slow to converge; --backbone MODEL starts from a trained classifier "
+        "training a detector from scratch converges slowly; --backbone MODEL starts from a trained classifier "
         "(`mnasnet train-imagenet`)"
     )
 
@@ -55,7 +55,7 @@ class DetectionTask(RecordTask):
 
     @cached_property
     def truth(self) -> GroundTruth:
-        """What the validation records say, to score against."""
+        """The annotations of the validation records."""
         info = self.records.info
         categories = dict(zip(info.category_ids, self.names, strict=True))
         return make_truth(self.records.eval_truth(), categories, str(self.records.directory))
@@ -83,7 +83,7 @@ class DetectionTask(RecordTask):
         return tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched))
 
     def sample_images(self, count: int) -> np.ndarray:
-        """As `Task` has it, with the boxes that are matched, as the anchors were told them."""
+        """See `Task`; the matched boxes are drawn, decoded from the anchors' targets."""
         size = self.config.data.image_size
         batch = self._first_batch(count)
         drawn = []
@@ -108,17 +108,17 @@ class DetectionTask(RecordTask):
 
     def summarize(self, outputs: dict[str, np.ndarray]) -> Evaluation:
         outputs = self._only(outputs["positions"] >= 0, outputs)
-        loss = None  # an exported net has none
+        loss = None  # artifacts have no loss
         if "losses" in outputs:
             matched = outputs["matched"].sum(dtype=np.float64)
             loss = float(outputs["losses"].sum(dtype=np.float64) / max(1.0, matched))
         if loss is not None and not math.isfinite(loss):
-            return Evaluation({"loss": loss}, outputs)  # a net that broke has no boxes to score
+            return Evaluation({"loss": loss}, outputs)  # a diverged net has no boxes to score
         shown = self.detections(detected_truth(self.truth, outputs))
         coco_map.self_check(self.truth, shown)
         evaluation = coco_map.evaluate_detections(self.truth, self.detections(outputs))
         known = self.records.info.images_in_both_splits
-        also = {"images_trained_on": known} if known else {}  # so that no one takes memory for skill
+        also = {"images_trained_on": known} if known else {}  # a score on training images measures memorization
         return Evaluation({**evaluation.summary(), "loss": loss, **also}, outputs)
 
     def detections(self, outputs: Mapping[str, np.ndarray]) -> Detections:
@@ -126,7 +126,7 @@ class DetectionTask(RecordTask):
         return as_detections(outputs, str(self.records.directory))
 
     def losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss of each image [N], not yet divided by the number of its matched anchors [N] float32."""
+        """Return the loss of each image [N] and the number of its matched anchors [N], float32, to divide it by."""
         options = self.options
         matched = batch.class_targets > 0
         focal = anchor_focal_loss(

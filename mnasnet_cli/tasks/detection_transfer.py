@@ -1,4 +1,4 @@
-"""What a detector starts from: another detector, or the backbone of a classifier."""
+"""The initial weights of a detector: those of another detector, or of a classifier for its backbone."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CLASSIFIER_SCOPE = "Mnasnet"
 def detector_start(
     source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray], wanted: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """Weights for the detector `wanted` (its `model_info`), by its names.
+    """Return initial weights for the detector `wanted` (its `model_info`), by its variable names.
 
-    From a classifier those of the backbone; from a detector all, without the class predictor where the classes are
-    others. `info` and `weights` are those of the checkpoint, which errors call `source`.
+    A classifier provides the backbone. A detector provides all weights, but not the class predictor if the classes
+    differ. `info` and `weights` come from the checkpoint; `source` is its name in messages.
 
     Raises:
       CheckpointError: the nets differ.
@@ -35,7 +35,7 @@ def detector_start(
     for key in ("mean", "deviation"):
         used = list(info["preprocessing"][key])
         if used != wanted["preprocessing"][key]:
-            warn(f"{source} was trained with {key} {used} of the pixels; --set data.{key}='{used}' fits it")
+            warn(f"{source} was trained with data.{key} {used}; use the same with --set data.{key}='{used}'")
     if info["task"] == "classification":
         inside = f"{BACKBONE_SCOPE}/"
         needed = [name for name in shapes if name.startswith(inside) and not name.startswith(f"{PYRAMID_SCOPE}/")]
@@ -46,13 +46,11 @@ def detector_start(
             sizes = [
                 f"{it.name}, {it.channels} channels, depth {it.depth}, kernel {it.kernel}" for it in (theirs, ours)
             ]
-            raise CheckpointError(f"{source} holds another detector ({sizes[0]}) than the run is for ({sizes[1]})")
+            raise CheckpointError(f"{source} holds a different detector ({sizes[0]}) than this run ({sizes[1]})")
         same = info["labels"] == wanted["labels"]
         found = {name: name for name in shapes if same or not name.startswith(CLASS_PREDICTOR)}
     faults = [name for name in found.values() if name not in weights]
     faults += [name for own, name in found.items() if name in weights and weights[name].shape != shapes[own]]
     if faults:
-        raise CheckpointError(
-            f"{source} lacks weights of the net, or has others in their place: {', '.join(faults[:5])}"
-        )
+        raise CheckpointError(f"{source} lacks weights of the net, or they have other shapes: {', '.join(faults[:5])}")
     return {own: weights[name] for own, name in found.items()}

@@ -15,7 +15,7 @@ from mnasnet_cli.tasks.base import Task
 
 @contextlib.contextmanager
 def clear_errors(task: Task) -> Iterator[None]:
-    """Turns what TensorFlow raises in the block into a `MnasnetError`; a damaged shard of the task's is named."""
+    """Turn TensorFlow's errors in the block into a `MnasnetError`. The message names a damaged shard of the task."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -23,15 +23,15 @@ def clear_errors(task: Task) -> Iterator[None]:
 
 
 def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
-    """A TensorFlow error as one line that says what to do."""
+    """Return an error whose one line says what to do."""
     text = first_line(error)
     if is_lost_peer(error):
         return PeerLost("another process of the run is gone")
     if "No space left on device" in (error.message or ""):
-        return EnvironmentProblem(f"the disk is full ({text}); make room, then start the command again to go on")
+        return EnvironmentProblem(f"the disk is full ({text}); free some space, then start the command again to resume")
     if isinstance(error, tf.errors.DataLossError | tf.errors.OutOfRangeError):
         task.verify_records()
-        return DataError(f"the records ended early or changed while they were read ({text}); start the command again")
+        return DataError(f"the records ended early or changed during reading ({text}); start the command again")
     if isinstance(error, tf.errors.InvalidArgumentError):
         task.verify_records(images=True)
     if isinstance(error, tf.errors.ResourceExhaustedError):

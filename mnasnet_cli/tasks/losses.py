@@ -1,4 +1,4 @@
-"""Losses, each with its formula."""
+"""The losses of classifiers and detectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def smoothed_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: floa
 
 
 def sigmoid_focal_loss(logits: tf.Tensor, targets: tf.Tensor, alpha: float = 0.25, gamma: float = 2.0) -> tf.Tensor:
-    """Cross entropy of independent classes, less for what is right already (Lin et al., arXiv 1708.02002, equation 5):
+    """Focal loss: cross entropy of independent classes, down-weighted for easy examples (arXiv 1708.02002, equation 5):
 
         FL = -y α (1 - p)^γ ln p - (1 - y) (1 - α) p^γ ln(1 - p)    p = sigmoid(logit)
 
@@ -34,7 +34,7 @@ def sigmoid_focal_loss(logits: tf.Tensor, targets: tf.Tensor, alpha: float = 0.2
       logits: […] float32.
       targets: […], y in [0, 1].
       alpha: weight of positives, in [0, 1]; negatives have 1 - α.
-      gamma: from 0; 0 is weighted cross entropy.
+      gamma: at least 0; 0 is weighted cross entropy.
 
     Returns:
       […] float32.
@@ -47,12 +47,12 @@ def sigmoid_focal_loss(logits: tf.Tensor, targets: tf.Tensor, alpha: float = 0.2
 def anchor_focal_loss(logits: tf.Tensor, classes: tf.Tensor, alpha: float = 0.25, gamma: float = 2.0) -> tf.Tensor:
     """`sigmoid_focal_loss` summed over the classes, from class numbers instead of [N, A, K] targets.
 
-    Nearly all targets are negative: all are counted as such and the few that are not are set right, which takes a
-    fraction of the memory and time. The division by the number of matched anchors is the task's.
+    Nearly all targets are negative. So the loss treats all of them as negative and then corrects the few positive ones,
+    which needs a fraction of the memory and time. The task divides by the number of matched anchors.
 
     Args:
       logits: [N, A, K] float32.
-      classes: [N, A] int32: 1..K, 0 for background, -1 for anchors that count for nothing.
+      classes: [N, A] int32: 1..K, 0 for background, -1 for anchors to ignore.
       alpha, gamma: as above.
 
     Returns:
@@ -82,23 +82,23 @@ def anchor_focal_loss(logits: tf.Tensor, classes: tf.Tensor, alpha: float = 0.25
 
 
 def _focal_terms(logits: tf.Tensor, gamma: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """-p^γ ln(1 - p) and its derivative by the logit, p^γ (γ (p - 1) ln(1 - p) + p)."""
+    """Return -p^γ ln(1 - p) and its derivative with respect to the logit, p^γ (γ (p - 1) ln(1 - p) + p)."""
     probability = tf.sigmoid(logits)
     entropy = tf.nn.softplus(logits)  # -ln(1 - p), without 1 - p
-    # A general power takes as long as all the rest.
+    # tf.pow takes as long as all the rest.
     power = tf.square(probability) if gamma == 2.0 else tf.pow(probability, gamma)
     return power * entropy, power * (gamma * (1.0 - probability) * entropy + probability)
 
 
 def huber_loss(deltas: tf.Tensor, targets: tf.Tensor, threshold: float = 1.0) -> tf.Tensor:
-    """Sum over the last axis of x² / 2 where |x| ≤ δ, else δ (|x| - δ / 2), of the differences x.
+    """Huber loss, summed over the last axis: x² / 2 where |x| ≤ δ, otherwise δ (|x| - δ / 2), for the differences x.
 
-    With δ = 1, smooth L1 (Girshick, arXiv 1504.08083, equation 3), it is the Object Detection API's
-    `weighted_smooth_l1`, before that divides by the number of deltas.
+    With δ = 1 it is smooth L1 (Girshick, arXiv 1504.08083, equation 3), and the Object Detection API's
+    `weighted_smooth_l1` before the division by the number of deltas.
 
     Args:
       deltas, targets: […, 4] float32, in the box coder's units.
-      threshold: δ, over 0.
+      threshold: δ > 0.
 
     Returns:
       […] float32.
