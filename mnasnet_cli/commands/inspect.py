@@ -19,10 +19,10 @@ CLASSES_SHOWN = 20
 
 
 class Inspector(NamedTuple):
-    """One kind of thing to inspect.
+    """How to inspect one kind of path.
 
-    fits: tells by what the path is. describe: returns what it holds, as JSON has it. show: prints that as tables.
-    draw: draws examples, (path, how many, file to write) → how many; None where there is nothing to draw.
+    fits: whether the path is of this kind. describe: returns its contents, as for JSON. show: prints them as tables.
+    draw: draws examples, (path, number, file to write) → number; None if there is nothing to draw.
     """
 
     name: str
@@ -46,7 +46,7 @@ def inspect(
     """
     inspector = find_inspector(path)
     if images and inspector.draw is None:
-        raise ConfigError(f"--images draws records, but {path} is no {INSPECTORS[-1].name} ({inspector.name})")
+        raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
     found = inspector.describe(path)
     if images and inspector.draw:
         found |= {"drawn": inspector.draw(path, images, out), "drawing": str(out)}
@@ -59,27 +59,29 @@ def inspect(
 
 
 def find_inspector(path: Path) -> Inspector:
-    """Return who can inspect the path. Raises DataError where nobody can."""
+    """Return the inspector of a path. Raises DataError if there is none."""
     for inspector in INSPECTORS:
         if inspector.fits(path):
             return inspector
     if not path.exists():
-        raise DataError(f"there is no {path}")
-    known = ", ".join(inspector.name for inspector in INSPECTORS)
-    raise DataError(f"{path} is none of the things that inspect knows: {known}")
+        raise DataError(f"{path} does not exist")
+    known = ", ".join(inspector.name for inspector in INSPECTORS[:-1]) + f" or {INSPECTORS[-1].name}"
+    raise DataError(f"{path} is not a {known}")
 
 
 # --- records ------------------------------------------------------------------------------------------------------
 
 
 def _fits_records(path: Path) -> bool:
-    from mnasnet_cli.records import describe as inspection
+    from mnasnet_cli.records import describe as record_description
 
-    return inspection.is_record_file(path) if path.is_file() else path.is_dir() and inspection.has_records(path)
+    if path.is_file():
+        return record_description.is_record_file(path)
+    return path.is_dir() and record_description.has_records(path)
 
 
 def _describe_records(path: Path) -> dict[str, Any]:
-    from mnasnet_cli.records import describe as inspection
+    from mnasnet_cli.records import describe as record_description
 
     with ExitStack() as stack:
         bar: list[console.ProgressReport] = []
@@ -89,7 +91,7 @@ def _describe_records(path: Path) -> dict[str, Any]:
                 bar.append(stack.enter_context(console.progress("reading records", total, unit="records")))
             bar[0].update(done)
 
-        return inspection.describe(path, on_progress=on_progress)
+        return record_description.describe(path, on_progress=on_progress)
 
 
 def _draw_records(path: Path, count: int, out: Path) -> int:
@@ -110,8 +112,8 @@ def _show_records(found: dict[str, Any]) -> None:
         for side, size in found["image_sizes"].items()
         if side in ("width", "height")
     ]
-    caption = " · ".join([f"{found['kind']} records", *sides, f"{len(found['bad_files'])} bad files left out"])
-    columns = ("split", "examples", "shards", "classes", "examples a shard", "size")
+    caption = " · ".join([f"{found['kind']} records", *sides, f"{len(found['bad_files'])} bad files skipped"])
+    columns = ("split", "examples", "shards", "classes", "examples per shard", "size")
     console.print_table(str(found["path"]), columns, rows, caption=caption)
     print_objects({name: split["objects"] for name, split in splits.items() if split["objects"]})
     _show_classes(found)
@@ -175,7 +177,7 @@ def _show_run(found: dict[str, Any]) -> None:
 
 
 def _fits_checkpoint(path: Path) -> bool:
-    # A folder of checkpoints that is no run is what `mnasnet import` makes.
+    # `mnasnet import` writes a folder of checkpoints that is not a run.
     return Path(f"{str(path).removesuffix('.index')}.index").is_file() or any(path.glob("checkpoints/*.index"))
 
 
@@ -224,7 +226,7 @@ def _show_artifact(found: dict[str, Any]) -> None:
     rows += [*((f"version of {key}", value) for key, value in found["versions"].items())]
     rows += [("note", note) for note in found["notes"]]
     console.print_table(f"Artifact {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
-    # A SavedModel has signatures by their names, other formats have one.
+    # A SavedModel has several signatures by name, other formats have one.
     signatures = {"": found["signature"]} if "inputs" in found["signature"] else found["signature"]
     tensors = [
         (f"{name} {side}".strip(), tensor, about["dtype"], str(about["shape"]))
@@ -238,7 +240,7 @@ def _show_artifact(found: dict[str, Any]) -> None:
     console.print_table("Classes", ("class", "name"), classes[:CLASSES_SHOWN], caption=caption)
 
 
-# The first that fits is taken.
+# The first that fits is used.
 INSPECTORS: tuple[Inspector, ...] = (
     Inspector("run", _fits_run, _describe_run, _show_run),
     Inspector("exported artifact", _fits_artifact, _describe_artifact, _show_artifact),

@@ -35,13 +35,13 @@ Verify = Annotated[
 def run(
     write: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path, options: Any, json_output: bool
 ) -> None:
-    """Call `write(on_progress)` behind a progress bar, and show the summary that it returns."""
+    """Call `write(on_progress)` with a progress bar, and print the summary that it returns."""
     began = time.monotonic()
     with ExitStack() as stack:
         bar: list[console.ProgressReport] = []
 
         def on_progress(done: int, total: int) -> None:
-            if not bar:  # only now: the bar has a thread, and the workers must have been forked before there is one
+            if not bar:  # not earlier: the bar starts a thread, and workers are forked before there are threads
                 bar.append(stack.enter_context(console.progress("writing records", total)))
             bar[0].update(done)
 
@@ -55,14 +55,14 @@ def run(
         console.emit_json({"out": str(out), "seconds": round(seconds, 3)} | result | {"splits": splits})
     else:
         _print(out, result, seconds)
-        _say_more(out, result, options)
+        _print_remarks(out, result, options)
 
 
 def parse_part(text: str) -> tuple[int, int]:
     """Turn "2/4" into (2, 4)."""
     first, slash, second = text.partition("/")
     if not (slash and first.isdecimal() and second.isdecimal()):
-        raise ConfigError(f"--part is I/N, such as 1/4, not '{text}'")
+        raise ConfigError(f"--part {text}: expected I/N, for example 1/4")
     return int(first), int(second)
 
 
@@ -86,7 +86,7 @@ def _print(out: Path, result: dict[str, Any], seconds: float) -> None:
 
 
 def print_objects(splits: dict[str, dict[str, Any]]) -> None:
-    """Show what is known of the boxes of each split; nothing where there are none."""
+    """Print the statistics of the boxes of each split, if there are any."""
     rows = [
         (name, one["boxes"], one["crowds"], *(one[size] for size in ("small", "medium", "large")),
          "{min}–{max} (mean {mean:g})".format(**one["boxes_per_image"]), one["images_without_boxes"],
@@ -95,43 +95,44 @@ def print_objects(splits: dict[str, dict[str, Any]]) -> None:
     ]  # fmt: skip
     if rows:
         columns = ("split", "boxes", "crowds", "small", "medium", "large", "in an image", "images without", "clipped")
-        caption = "small: area below 32² px; large: from 96² px, as COCO counts"
+        caption = "COCO's sizes: small below 32² px, large from 96² px"
         console.print_table("Boxes", columns, rows, caption=caption)
 
 
-def _say_more(out: Path, result: dict[str, Any], options: Any) -> None:
+def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
     splits = result["splits"]
     for name, asked in (("train", options.train_shards), ("validation", options.val_shards)):
-        if f"{name}_shards" not in result["plan"]:  # `splits` lacks those, too, of which this part has no shard
+        # Not `name in splits`: a part may have no shard of a split.
+        if f"{name}_shards" not in result["plan"]:
             console.warn(f"the source has no {name} images")
         elif result["missing_parts"]:
-            continue  # what is known of a part says little of the whole
+            continue  # a part says little about the whole
         elif splits[name]["shards"] < asked:
-            console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}: there are no more images")
+            console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}, one for each image")
         if splits.get(name, {}).get("objects", {}).get("boxes") == 0:
             console.warn(f"no {name} image has a box")
     if result.get("images_in_both_splits"):
         console.warn(
-            f"{result['images_in_both_splits']:,} images are in both splits: a score on them tells of memory only"
+            f"{result['images_in_both_splits']:,} images are in both splits; their scores will measure memorization"
         )
     if result["ignored_files"]:
-        why = "the annotation file doesn't name" if result["kind"] == "coco" else "are no images by their name"
-        console.say(f"{result['ignored_files']:,} files that {why} were left out")
+        why = "the annotation file does not list" if result["kind"] == "coco" else "do not have the name of an image"
+        console.say(f"{result['ignored_files']:,} files that {why} were skipped")
     if result["kept_shards"]:
         console.say(f"{result['kept_shards']:,} shards of an earlier run were kept")
-    _warn_of(out, [f"{bad['file']}: {bad['reason']}" for bad in result["bad_files"]])
+    _warn_about(out, [f"{bad['file']}: {bad['reason']}" for bad in result["bad_files"]])
     left_out = result.get("bad_annotations", [])
     for (split, reason), count in Counter((bad["split"], bad["reason"]) for bad in left_out).items():
-        console.warn(f"{count:,} {split} annotations left out: {reason}")
-    _warn_of(out, [" of ".join(f"{key} {bad[key]}" for key in ("annotation", "image") if key in bad)
+        console.warn(f"{count:,} {split} annotations skipped: {reason}")
+    _warn_about(out, [" of ".join(f"{key} {bad[key]}" for key in ("annotation", "image") if key in bad)
                    + f": {bad['reason']}" for bad in left_out])  # fmt: skip
     if result["missing_parts"]:
-        console.say(f"still to do: --part {', '.join(result['missing_parts'])}; the last writes dataset.json")
+        console.say(f"missing: --part {', '.join(result['missing_parts'])}; the last one writes dataset.json")
 
 
-def _warn_of(out: Path, left_out: list[str]) -> None:
+def _warn_about(out: Path, left_out: list[str]) -> None:
     for one in left_out[:SHOWN_BAD]:
-        console.warn(f"left out {one}")
+        console.warn(f"skipped {one}")
     if len(left_out) > SHOWN_BAD:
         console.warn(f"… and {len(left_out) - SHOWN_BAD:,} more; {out}/dataset.json lists them")
 

@@ -89,7 +89,8 @@ def random_flip(image: tf.Tensor, boxes: tf.Tensor, seed: tf.Tensor) -> tuple[tf
 def mosaic(images: Sequence[tf.Tensor], boxes: Sequence[tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Combine four images [S, S, 3] and their boxes into one (mosaic, arXiv 2004.10934, section 3.4).
 
-    They meet at a random point. The paper cuts the images where they meet. Here each is resized to its part; the aspect ratio is not kept.
+    They meet at a random point. The paper cuts the images there; here each is resized to its part, and its aspect
+    ratio is not kept.
     """
     size = images[0].shape[0]
     meeting = tf.cast(size * tf.random.stateless_uniform([2], seed, *MOSAIC_MEETING), tf.int32)

@@ -118,7 +118,7 @@ def test_coco_records(mnasnet: Any, tmp_path: Path) -> None:
             lambda path: path.write_bytes(path.read_bytes()[:200] + b"!" + path.read_bytes()[201:]),
             "record 0, at byte 0",
         ),
-        (lambda path: path.unlink(), "there is no"),
+        (lambda path: path.unlink(), "does not exist"),
         (lambda path: path.write_text("no record"), "not a whole TFRecord file"),
     ],
 )
@@ -137,7 +137,7 @@ def test_other_things(mnasnet: Any, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     result = mnasnet("inspect", tmp_path / "notes.txt")
     assert result.code == 2
-    assert "none of the things that inspect knows" in result.err
+    assert "exported artifact" in result.err
 
 
 def write_artifact(folder: Path, form: str) -> Path:
