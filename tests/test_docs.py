@@ -10,11 +10,14 @@ import yaml
 
 from mnasnet_cli import app
 from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.config.schema import Config
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.nets.spec import NETS, count_parameters
 from mnasnet_cli.records import keys
 from mnasnet_cli.runs import directory
 from mnasnet_cli.weights.registry import WEIGHTS
+
+FILE_ENDINGS = (".py", ".yaml", ".pb", ".tflite", ".onnx", ".pth", ".safetensors")  # `model.onnx` is a file
 
 
 def _pages(repo):
@@ -130,3 +133,24 @@ def test_commands_in_the_texts_exist_with_their_options(repo, mnasnet):
                 helps[name] = result.out
             for option in re.findall(r"(?<!\S)--[a-z][\w-]*", line.split("#")[0]):
                 assert option in helps[name] or option == "--debug", f"{page.name}: {line}"
+
+
+def _settings(tree, prefix=""):
+    """The dotted keys of a nested mapping, sections included."""
+    for name, value in tree.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from _settings(value, f"{prefix}{name}.")
+
+
+def test_settings_in_the_texts_exist(repo):
+    """Every `--set KEY=VALUE`, and every key of a section in backticks, is a key of the configuration."""
+    known = {*_settings(Config(task="detection").model_dump()), "section.key", "detection.KEY"}
+    sections = "|".join(name for name in known if any(other.startswith(f"{name}.") for other in known))
+    unknown = []
+    for page in _pages(repo):
+        text = page.read_text()
+        named = re.findall(rf"`((?:{sections})(?:\.[a-z_0-9]+)+)(?:=[^`]*)?`", text)
+        found = {*re.findall(r"--set ([\w.]+)=", text), *(key for key in named if not key.endswith(FILE_ENDINGS))}
+        unknown += [f"{page.name}: {key}" for key in found - known]
+    assert not unknown
