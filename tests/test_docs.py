@@ -52,6 +52,17 @@ def test_the_navigation_lists_every_page(repo):
     assert sorted(listed) == sorted(str(page.relative_to(repo / "docs")) for page in (repo / "docs").rglob("*.md"))
 
 
+def test_modules_that_the_texts_name_exist(repo):
+    foreign = {"datasets/imagenet.py"}  # of TF-Slim
+    missing = [
+        f"{page.name}: {name}"
+        for page in _pages(repo)
+        for name in re.findall(r"`([\w.]+/[\w./]+\.py)`", page.read_text())
+        if name not in foreign and not (repo / name).exists() and not (repo / "mnasnet_cli" / name).exists()
+    ]
+    assert not missing
+
+
 def test_pages_that_the_sources_name_exist(repo):
     sources = [path for folder in ("mnasnet_cli", "data_prep", "configs") for path in (repo / folder).rglob("*.*")]
     missing = [
