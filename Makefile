@@ -10,7 +10,7 @@ DOCS_READY := $(VENV)/.docs-ready
 SOURCES := mnasnet_cli data_prep tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-torch test-wheel test-tf1 test-peers lint format types check docs docs-serve bench clean
+.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers lint format types check docs docs-serve bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: $(READY)  ## the tests that take seconds
 
 test-all: $(READY)  ## all tests, the slow ones too
 	@$(BIN)/python -m pytest -m ""
+
+coverage: $(READY)  ## line and branch coverage of the fast tests, by package
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=json:build/coverage.json
+	@$(BIN)/python tests/coverage_table.py build/coverage.json
 
 test-torch: $(READY)  ## reading and writing PyTorch's files (installs torch into .venv: it is large)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,import]' --constraint constraints.txt
