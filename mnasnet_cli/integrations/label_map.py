@@ -1,10 +1,10 @@
-"""The label map that the Object Detection API wants beside COCO records:
+"""Writes the label map that the Object Detection API needs with COCO records:
 
     python -m mnasnet_cli.integrations.label_map data/coco label_map.pbtxt
 
-Its ids are those of the data set's categories (1 … 90 for COCO), as in the API's own label map of COCO: with it, the
-API reads class names, not our class numbers, and its detections carry category ids. A pipeline's ``num_classes`` is
-the largest id.
+The ids are the category ids of the data set (1 … 90 for COCO), as in the API's own label map of COCO. With a label map,
+the API reads the class names of the records instead of their labels, and its detections have category ids. Set
+``num_classes`` of the pipeline to the largest id.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ USAGE = "usage: python -m mnasnet_cli.integrations.label_map RECORDS LABEL_MAP.p
 
 
 def label_map(records: str) -> str:
-    """Returns the label map for a folder of ``mnasnet prepare-coco``.
+    """Returns the label map for a record folder of ``mnasnet prepare-coco``.
 
     Raises:
-      ValueError: its dataset.json is not there, cannot be read, or lists no categories.
+      ValueError: dataset.json is missing, is damaged, or has no categories.
     """
     path = os.path.join(records, "dataset.json")
     try:
@@ -31,14 +31,14 @@ def label_map(records: str) -> str:
         raise ValueError(
             f"no COCO categories in {path} ({error!r}); write the records with `mnasnet prepare-coco`"
         ) from error
-    # JSON quotes as the text format does where it leaves characters beyond ASCII alone.
+    # Without ASCII escapes, JSON quotes strings as the text format of protocol buffers does.
     return "".join(
         f"item {{\n  id: {number}\n  name: {json.dumps(name, ensure_ascii=False)}\n}}\n" for number, name in rows
     )
 
 
 def main() -> None:
-    """Writes the label map that the arguments name."""
+    """Writes the label map to the file given on the command line."""
     if len(sys.argv) != 3:
         sys.exit(USAGE)
     try:

@@ -4,8 +4,8 @@
 
     nets_factory.register()
 
-Afterwards ``--model_name=mnasnet_b1`` is a net of slim's programs, and they read the folders that ``mnasnet
-prepare-imagenet`` writes. Needs slim's folder (``nets``, ``datasets``) on the path.
+Afterwards slim's programs accept ``--model_name=mnasnet_b1``, and read the records of ``mnasnet prepare-imagenet``.
+slim's folder (``nets``, ``datasets``) must be on the path.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mnasnet_cli.nets.slim_compat import tf
 
 
 def register(factory: Any = None, dataset_utils: Any = None) -> list[str]:
-    """Adds every net to ``networks_map`` and ``arg_scopes_map``; returns the names. Calling it again changes nothing.
+    """Adds every net to ``networks_map`` and ``arg_scopes_map``; returns their names. A second call changes nothing.
 
     Args:
-      factory: the module that holds the two maps; None imports slim's ``nets.nets_factory``.
-      dataset_utils: the module whose ``read_label_file`` is to read our labels.txt, too; None imports slim's
-        ``datasets.dataset_utils`` where it is on the path.
+      factory: the module with the two maps; None imports slim's ``nets.nets_factory``.
+      dataset_utils: the module whose ``read_label_file`` is extended to our labels.txt; None imports slim's
+        ``datasets.dataset_utils`` if it is on the path.
 
     Raises:
       ImportError: slim's folder is not on the path.
@@ -36,22 +36,22 @@ def register(factory: Any = None, dataset_utils: Any = None) -> list[str]:
             factory = importlib.import_module("nets.nets_factory")
         except ImportError as error:
             raise ImportError(
-                f"TF-Slim's nets_factory cannot be imported ({error}); put slim/, the folder of nets/, on PYTHONPATH"
+                f"TF-Slim's nets_factory cannot be imported ({error}); add slim/, the folder of nets/, to PYTHONPATH"
             ) from error
     if dataset_utils is None:
-        with contextlib.suppress(ImportError):  # nets/ alone is enough for the nets
+        with contextlib.suppress(ImportError):  # the nets need only nets/
             dataset_utils = importlib.import_module("datasets.dataset_utils")
     factory.networks_map.update(mnasnet.networks_map)
     factory.arg_scopes_map.update(mnasnet.arg_scopes_map)
     if dataset_utils is not None:
-        dataset_utils.read_label_file = _reading_our_labels(dataset_utils.read_label_file)
+        dataset_utils.read_label_file = _with_our_labels(dataset_utils.read_label_file)
     return sorted(mnasnet.networks_map)
 
 
-def _reading_our_labels(read_label_file: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns slim's ``read_label_file``, extended by our form of labels.txt, where class i stands on line i.
+def _with_our_labels(read_label_file: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns ``read_label_file``, extended to our format of labels.txt, in which line i describes class i.
 
-    Slim's has "1:tench"; without this, its ImageNet data set stops at ours, "n01440764<TAB>tench".
+    slim's format is "1:tench". Without this, its ImageNet data set fails at our lines, "n01440764<TAB>tench".
     """
     if hasattr(read_label_file, "__wrapped__"):
         return read_label_file

@@ -4,11 +4,11 @@
 
     object_detection.register()
 
-Afterwards a pipeline's ``feature_extractor { type: "ssd_mnasnet_b1_fpn" }`` is RetinaNet's pyramid on a MnasNet. Needs
-the API of 2020 or later on the path (and slim's folder): it must use the package ``tf_slim``.
+Afterwards a pipeline can use ``feature_extractor { type: "ssd_mnasnet_b1_fpn" }``, RetinaNet's feature pyramid on a
+MnasNet. The API and slim's folder must be on the path. The API must be of 2020 or later, which uses ``tf_slim``.
 
-``ssd_mnasnet_a1_fpn`` and ``ssd_mnasnet_b1_fpn`` are the nets of the TF-Slim project of 2019 that brought these names
-up (``a1-2019`` and ``b1-2019`` here), so that its checkpoints and pipelines work. The paper's nets are
+``ssd_mnasnet_a1_fpn`` and ``ssd_mnasnet_b1_fpn`` are the nets of the TF-Slim project of 2019 that introduced these
+names (``a1-2019`` and ``b1-2019`` here), so that its checkpoints and pipelines work. The nets of the paper are
 ``ssd_mnasnet_a1_paper_fpn`` and ``ssd_mnasnet_b1_paper_fpn``.
 """
 
@@ -25,8 +25,8 @@ try:
     from object_detection.utils import ops, shape_utils
 except ImportError as missing:
     raise ImportError(
-        f"the TF Object Detection API cannot be imported ({missing}); put its folder and its slim/ on PYTHONPATH, "
-        "and install what it needs (docs/how-to/object-detection-api.md)"
+        f"the TF Object Detection API cannot be imported ({missing}); add its folder and its slim/ to PYTHONPATH, "
+        "and install its requirements (docs/how-to/object-detection-api.md)"
     ) from missing
 
 from mnasnet_cli.nets.architecture import NetSpec, feature_taps, scale
@@ -35,13 +35,13 @@ from mnasnet_cli.nets.mnasnet import mnasnet_base
 from mnasnet_cli.nets.slim_compat import slim, tf, tf1
 from mnasnet_cli.nets.spec import NETS
 
-# Where the pipeline does not override them, as the project of 2019 had it: slim's mobilenets, too, but for the decay.
+# Defaults of the project of 2019 if the pipeline does not override them. slim's MobileNets use the same _STDDEV.
 _STDDEV = 0.09
 _WEIGHT_DECAY = 1e-5
 
 
 class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
-    """A feature pyramid on the MnasNet ``spec``, which the classes below set. N images."""
+    """A feature pyramid on the MnasNet ``spec``, which subclasses set."""
 
     spec: NetSpec
 
@@ -62,27 +62,27 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
         override_base_feature_extractor_hyperparams: bool = False,
         **others: Any,
     ) -> None:
-        """Takes what ``model_builder`` reads from the pipeline.
+        """Initializes the extractor from the values that ``model_builder`` reads from the pipeline.
 
         Args:
           is_training: whether the detector is built for training.
-          depth_multiplier: the backbone's width; it scales the pyramid, too, as in the API's other extractors.
-          min_depth: channels that no scaled layer goes below.
+          depth_multiplier: the width of the backbone; also scales the pyramid, as in the API's other extractors.
+          min_depth: the minimum number of channels of a scaled layer.
           pad_to_multiple: images are padded with zeros to a multiple of this many pixels.
-          conv_hyperparams_fn: makes slim's arg scope of the pyramid.
-          fpn_min_level: the pyramid's lowest level, 2 to 5; level l has the stride 2**l.
-          fpn_max_level: its highest; those over 5 are convolutions with stride 2.
+          conv_hyperparams_fn: returns slim's arg scope of the pyramid.
+          fpn_min_level: the lowest level of the pyramid, 2 to 5; level l has the stride 2**l.
+          fpn_max_level: the highest level; levels above 5 are convolutions with stride 2.
           additional_layer_depth: channels of the pyramid at width 1.
-          reuse_weights: of the variables, as in ``tf.compat.v1.variable_scope``.
-          use_explicit_padding: pads every side alike, where SAME would not.
-          use_depthwise: separable convolutions in the pyramid.
-          use_native_resize_op: upsampling by TensorFlow's own op; the values are the same.
-          override_base_feature_extractor_hyperparams: initializer, regularizer and batch norm of the pyramid hold for
-            the backbone as well; its activation is that of its spec in any case.
-          others: what later releases add, for the base class to take or refuse.
+          reuse_weights: reuse of variables, as in ``tf.compat.v1.variable_scope``.
+          use_explicit_padding: pad all sides equally instead of SAME padding.
+          use_depthwise: use separable convolutions in the pyramid.
+          use_native_resize_op: upsample with TensorFlow's own op; the values are the same.
+          override_base_feature_extractor_hyperparams: use the initializer, regularizer and batch norm of the pyramid
+            for the backbone, too; the activation always comes from the spec.
+          others: arguments of later releases, for the base class.
 
         Raises:
-          ValueError: the lowest level is not among 2 to 5, or above the highest.
+          ValueError: the lowest level is not within 2 to 5, or is above the highest.
         """
         super().__init__(
             is_training,
@@ -98,7 +98,7 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
         )
         if not 2 <= fpn_min_level <= min(5, fpn_max_level):
             found = f"{fpn_min_level} and {fpn_max_level}"
-            raise ValueError(f"fpn needs 2 <= min_level <= 5 and min_level <= max_level, got {found}")
+            raise ValueError(f"fpn: expected 2 <= min_level <= 5 and min_level <= max_level, got {found}")
         self._fpn_min_level = fpn_min_level
         self._fpn_max_level = fpn_max_level
         self._additional_layer_depth = additional_layer_depth
@@ -106,7 +106,7 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
         self._scaled_spec = _at_least(scale(self.spec, depth_multiplier), min_depth)
 
     def preprocess(self, resized_inputs: Any) -> Any:
-        """Maps pixels [N, H, W, 3] from 0 … 255 to -1 … 1."""
+        """Scales pixels [N, H, W, 3] from [0, 255] to [-1, 1]."""
         return (2.0 / 255.0) * resized_inputs - 1.0
 
     def extract_features(self, preprocessed_inputs: Any) -> list[Any]:
@@ -119,22 +119,22 @@ class SSDMNASNetFpnFeatureExtractor(ssd_meta_arch.SSDFeatureExtractor):
                 return self._pyramid(end_points)
 
     def restore_from_classification_checkpoint_fn(self, feature_extractor_scope: str) -> dict[str, Any]:
-        """Returns {name in a classifier's checkpoint: variable} of the backbone.
+        """Returns {name in a checkpoint of a classifier: variable} for the backbone.
 
-        Without the pyramid's, which no classifier has, every warning about a variable in the API's log is worth a look.
+        It leaves out the pyramid, which no classifier has, so that the API does not warn about it.
         """
         found = super().restore_from_classification_checkpoint_fn(feature_extractor_scope)
         return {name: variable for name, variable in found.items() if not name.startswith("Mnasnet/fpn/")}
 
     def _taps(self) -> dict[int, str]:
-        """Returns {level: layer} of the pyramid's levels that the backbone has."""
+        """Returns {level: layer} for the levels of the pyramid that are layers of the backbone."""
         taps = feature_taps(self._scaled_spec)
         return {level: taps[2**level] for level in range(self._fpn_min_level, min(5, self._fpn_max_level) + 1)}
 
     def _backbone(self, images: Any, scope: Any) -> dict[str, Any]:
         layers = self._taps()
         initializer = tf1.truncated_normal_initializer(stddev=_STDDEV)
-        # Training mode and what becomes of batch norm's updates are in the scope that SSDMetaArch sets around this.
+        # SSDMetaArch sets a scope around this with the training mode and the update ops of batch norm.
         with slim.arg_scope([slim.conv2d, slim.separable_conv2d], weights_initializer=initializer), slim.arg_scope(
             [slim.conv2d], weights_regularizer=slim.l2_regularizer(_WEIGHT_DECAY)
         ), slim.arg_scope(
@@ -199,13 +199,13 @@ class SSDMNASNetB1PaperFpnFeatureExtractor(SSDMNASNetFpnFeatureExtractor):
 
 
 class SSDMNASNetSmallFpnFeatureExtractor(SSDMNASNetFpnFeatureExtractor):
-    """The paper's MnasNet-small."""
+    """MnasNet-small of the paper."""
 
     spec = NETS["small"]
 
 
 class SSDMNASNetD1FpnFeatureExtractor(SSDMNASNetFpnFeatureExtractor):
-    """The net that was searched together with a detector."""
+    """The net that was found by a search with a detector."""
 
     spec = NETS["d1"]
 
@@ -221,28 +221,28 @@ FEATURE_EXTRACTORS = {
 
 
 def register(builder: Any = None) -> list[str]:
-    """Adds the extractors to the API's map; returns their names. Calling it again changes nothing.
+    """Adds the extractors to the API's map; returns their names. A second call changes nothing.
 
     Args:
-      builder: the module that holds the map; None imports the API's ``model_builder``.
+      builder: the module with the map; None imports the API's ``model_builder``.
 
     Raises:
-      RuntimeError: the API runs under TensorFlow 2, where it takes Keras extractors only.
+      RuntimeError: the API runs under TensorFlow 2, where it accepts only Keras extractors.
     """
     if builder is None:
         builder = importlib.import_module("object_detection.builders.model_builder")
     extractors = getattr(builder, "SSD_FEATURE_EXTRACTOR_CLASS_MAP", None)
     if extractors is None:
         raise RuntimeError(
-            f"under TensorFlow {tf.__version__} the Object Detection API takes Keras feature extractors only; "
-            "MnasNet's are for TensorFlow 1.15 (Python 3.7)"
+            f"under TensorFlow {tf.__version__} the Object Detection API accepts only Keras feature extractors; use "
+            "TensorFlow 1.15 (Python 3.7) for MnasNet"
         )
     extractors.update(FEATURE_EXTRACTORS)
     return sorted(FEATURE_EXTRACTORS)
 
 
 def _at_least(spec: NetSpec, min_depth: int) -> NetSpec:
-    """Returns a narrowed spec with no stem or stage below ``min_depth`` channels; others as they are."""
+    """Returns a spec with at least ``min_depth`` channels in stem and stages if its width is below 1."""
     if spec.width >= 1.0:
         return spec
     stages = tuple(dataclasses.replace(stage, channels=max(stage.channels, min_depth)) for stage in spec.stages)

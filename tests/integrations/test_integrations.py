@@ -1,6 +1,6 @@
-"""What the integrations may import, and other programs started with our nets in them.
+"""Imports of the integrations, and programs started with our nets registered.
 
-The programs themselves run in tests/tf1, under TensorFlow 1.15.
+The real programs run in tests/tf1, under TensorFlow 1.15.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from mnasnet_cli.integrations import __main__ as runner
 
 
-def test_python_3_7_can_read_it_and_it_needs_the_nets_only(repo):
+def test_the_code_is_python_3_7_and_imports_only_the_nets(repo):
     allowed = {"tensorflow", "tf_slim", "object_detection", *sys.stdlib_module_names}
     for path in sorted((repo / "mnasnet_cli/integrations").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(), feature_version=(3, 7))):
@@ -35,7 +35,7 @@ def slim_folder(tmp_path, monkeypatch):
         "print(sorted(nets_factory.networks_map)[0], *sys.argv[1:])\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    sys.modules.pop("nets", None)  # to Python, tests/nets is a package of this name
+    sys.modules.pop("nets", None)  # tests/nets is a namespace package of this name
     yield tmp_path
     for name in ("nets", "nets.nets_factory"):
         sys.modules.pop(name, None)
@@ -49,9 +49,9 @@ def test_a_program_runs_with_our_nets(slim_folder, monkeypatch, capsys, program)
     assert capsys.readouterr().out == "mnasnet_a1 --model_name=mnasnet_b1\n"
 
 
-def test_a_program_without_slim_or_the_api(monkeypatch):
+def test_without_slim_and_the_api(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["integrations", "program.py"])
-    with pytest.raises(SystemExit, match="nothing to register with"):
+    with pytest.raises(SystemExit, match="PYTHONPATH"):
         runner.main()
 
 
