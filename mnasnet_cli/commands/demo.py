@@ -1,4 +1,4 @@
-"""`mnasnet demo`: the whole way on generated images."""
+"""`mnasnet demo`: every step on generated images."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.errors import CheckFailed, CheckpointError, DataError
 
-# Chosen so that the whole takes two to three minutes on two cores: shapes on noisy backgrounds.
+# The images are shapes on noisy backgrounds. With these numbers the demo takes two to three minutes on two cores.
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, PIXELS = 6, 200, 40, 96
 TRAIN_SCENES, VAL_SCENES, SCENE_PIXELS = 320, 60, 160
-CONFIG = "demo"  # the name of two recipes, one for each task
-# Enough to see that an artifact is the same model, and few enough not to wait for.
+CONFIG = "demo"  # the name of two recipes, one per task
+# Enough to verify that an artifact is the same model, in little time.
 PARITY_IMAGES, CALIBRATION_IMAGES = 8, 48
-INTEGERS = "tflite-int8"
-# What a demo folder holds, and all that a new demo removes from it.
-PARTS = ("images", "records", "run", "scenes", "scene-records", "detector")
+INT8 = "tflite-int8"
+# The subfolders of a demo, which a new demo replaces.
+SUBFOLDERS = ("images", "records", "run", "scenes", "scene-records", "detector")
 MARK = "demo.json"
 
 
@@ -36,7 +36,7 @@ def demo(
     """Run every step on generated images in a few minutes: records, both trainings, evaluation, export."""
     began = time.monotonic()
     _clear(out)
-    images, records, run, scenes, scene_records, detector = (out / part for part in PARTS)
+    images, records, run, scenes, scene_records, detector = (out / name for name in SUBFOLDERS)
     steps: list[tuple[str, str, float]] = []
 
     def step(name: str, command: str, work: Callable[[], Any], describe: Callable[[Any], str]) -> Any:
@@ -50,17 +50,17 @@ def demo(
     step("records", f"mnasnet prepare-imagenet {images} {records} --train-shards 4 --val-shards 2",
          lambda: _prepare(images, records), _count_records)  # fmt: skip
     step("training", f"mnasnet train-imagenet --config {CONFIG} --data {records} --run-dir {run}",
-         lambda: _train(records, run), _last_of_training)  # fmt: skip
+         lambda: _train(records, run), _training_result)  # fmt: skip
     scores = step("evaluation", f"mnasnet eval --imagenet-val {run} --data {records}",
                   lambda: _evaluate(records, run), _accuracy)  # fmt: skip
     step("scenes", f"drawing scenes of shapes into {scenes}", lambda: _draw_scenes(scenes), _count_scenes)
     step("scene records", f"mnasnet prepare-coco {scenes} {scene_records} --train-shards 4 --val-shards 2",
          lambda: _prepare_scenes(scenes, scene_records), _count_records)  # fmt: skip
     step("detector", f"mnasnet train-coco --config {CONFIG} --backbone {run} --data {scene_records} "
-         f"--run-dir {detector}", lambda: _train_detector(scene_records, detector, run), _last_of_training)  # fmt: skip
-    found = step("its evaluation", f"mnasnet eval --coco-val {detector} --data {scene_records}",
+         f"--run-dir {detector}", lambda: _train_detector(scene_records, detector, run), _training_result)  # fmt: skip
+    found = step("detector evaluation", f"mnasnet eval --coco-val {detector} --data {scene_records}",
                  lambda: _evaluate_detector(scene_records, detector), _precision)  # fmt: skip
-    formats, left_out = _formats()
+    formats, skipped = available_formats()
     artifacts: list[Any] = []
     for model, data in ((run, records), (detector, scene_records)):
         artifacts += step("export", f"mnasnet export {model} --data {data}{''.join(f' --format {f}' for f in formats)}",
@@ -74,19 +74,19 @@ def demo(
         ]
         console.emit_json({"out": str(out), "seconds": seconds, **kept})
         return
-    _show_artifacts(artifacts, left_out)
+    _show_artifacts(artifacts, skipped)
     console.print_table(
         f"Demo in {out}: {console.duration(seconds)}", ("step", "result", "seconds"), steps,
-        caption="This shows that everything works here; it says nothing about accuracy on photographs.",
+        caption="This shows that everything works on this machine. The accuracy says nothing about photographs.",
     )  # fmt: skip
 
 
 def _clear(out: Path) -> None:
-    """Make the folder, and remove what an earlier demo left; never touch a folder that no demo made."""
+    """Create the folder, or empty the one of an earlier demo. Any other folder with files is an error."""
     if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
         raise DataError(f"{out} holds other files; choose another folder with --out")
-    for part in PARTS:
-        shutil.rmtree(out / part, ignore_errors=True)
+    for name in SUBFOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).write_text("{}\n", encoding="utf-8")
 
@@ -124,7 +124,7 @@ def _train(records: Path, run: Path) -> dict[str, Any]:
     return train(load_config(CONFIG, task="classification"), records, run)
 
 
-def _last_of_training(results: dict[str, Any]) -> str:
+def _training_result(results: dict[str, Any]) -> str:
     return f"{results['epochs']} epochs, loss {results['loss']:.3f}"
 
 
@@ -174,8 +174,8 @@ def _precision(report: dict[str, Any]) -> str:
     return f"AP {report['AP']:.3f}, AP50 {report['AP50']:.3f} on {report['images']} images"
 
 
-def _formats() -> tuple[list[str], str]:
-    """The formats that what is installed can write, and which are left out, "" for none."""
+def available_formats() -> tuple[list[str], str]:
+    """The formats that the installed packages can write, and why others are skipped ("" if none are)."""
     from mnasnet_cli.errors import EnvironmentProblem
     from mnasnet_cli.export.onnx import check_converter
     from mnasnet_cli.inference.manifest import FORMATS
@@ -183,45 +183,45 @@ def _formats() -> tuple[list[str], str]:
     try:
         check_converter()
     except EnvironmentProblem as problem:
-        return [form for form in FORMATS if form != "onnx"], str(problem)
+        return [name for name in FORMATS if name != "onnx"], str(problem)
     return list(FORMATS), ""
 
 
 def _export(model: Path, data: Path, formats: list[str]) -> list[Any]:
-    """Write the formats; where a net of a few hundred steps can't be had in integers, say so and go on."""
+    """Export the formats. If int8 fails, which a net of few steps may, it is skipped with a warning."""
     from mnasnet_cli.checkpoints.files import find_checkpoint
     from mnasnet_cli.export.exporter import export_model, raise_for_faults
 
-    outcomes: list[Any] = []
-    integers = [form for form in formats if form == INTEGERS]
-    for part in filter(None, ([form for form in formats if form != INTEGERS], integers)):
+    artifacts: list[Any] = []
+    int8 = [name for name in formats if name == INT8]
+    for group in filter(None, ([name for name in formats if name != INT8], int8)):
         try:
             written = export_model(
                 find_checkpoint(str(model)),
                 model / "export",
-                part,
+                group,
                 data=data,
                 parity_images=PARITY_IMAGES,
                 calibration_images=CALIBRATION_IMAGES,
             )
             raise_for_faults(written)
-            outcomes += written
+            artifacts += written
         except (CheckFailed, CheckpointError) as problem:
-            if part != integers:
+            if group != int8:
                 raise
-            console.warn(f"{INTEGERS} is left out: {problem}")
-    return outcomes
+            console.warn(f"{INT8} is skipped: {problem}")
+    return artifacts
 
 
-def _count_artifacts(outcomes: list[Any]) -> str:
-    return f"{len(outcomes)} formats, each the same model as the checkpoint"
+def _count_artifacts(artifacts: list[Any]) -> str:
+    return f"{len(artifacts)} formats, each the same model as the checkpoint"
 
 
-def _show_artifacts(outcomes: list[Any], left_out: str) -> None:
+def _show_artifacts(artifacts: list[Any], skipped: str) -> None:
     from mnasnet_cli.export.exporter import rows_of
 
     columns = ("format", "MB", "largest difference", "agreement", "images", "file")
-    caption = "Beside the checkpoints: differences of logits or scores, agreement of top-1 or of boxes."
+    caption = "Compared with the checkpoints: differences of logits or scores, agreement of top-1 or boxes."
     console.print_table(
-        "Exports", columns, rows_of(outcomes), caption=f"{caption} Left out: {left_out}" if left_out else caption
+        "Exports", columns, rows_of(artifacts), caption=f"{caption} Skipped: {skipped}" if skipped else caption
     )

@@ -1,4 +1,4 @@
-"""`mnasnet doctor`: what this machine has."""
+"""`mnasnet doctor`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def doctor(json_output: JsonFlag = False) -> None:
     if json_output:
         console.emit_json(found)
         return
-    console.print_table("This machine", ("what", "found"), rows(found))
-    mend = found["mend"]
-    if mend:
-        console.print_table("To mend", ("", "what to do"), [(i, item) for i, item in enumerate(mend, 1)])
+    console.print_table("This machine", ("property", "value"), rows(found))
+    problems = found["mend"]
+    if problems:
+        console.print_table("Problems", ("", "what to do"), list(enumerate(problems, 1)))
     else:
-        console.say("nothing to mend")
+        console.say("no problems found")
 
 
 def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the table's rows of what `machine.describe` found."""
+    """Return the rows of the table for the result of `machine.describe`."""
     tensorflow, cpu, memory = found["tensorflow"], found["cpu"], found["memory_gb"]
     devices = [str(device["name"]) for device in tensorflow.get("devices", [])]
     threads = tensorflow.get("threads", {})

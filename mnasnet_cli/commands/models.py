@@ -1,4 +1,4 @@
-"""`mnasnet models`: the nets, what they cost, how well they are known to do, and where trained ones can be had."""
+"""`mnasnet models`: the variants with their cost and accuracy, and the published weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
 from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, multiply_adds
 from mnasnet_cli.weights.registry import WEIGHTS, PublishedWeights
 
-# Accuracies that this project measured on the ImageNet validation set, (net, width) → {"top1": …, "top5": …}.
-# Empty: no run on the whole of ImageNet yet; what was measured on smaller sets is in docs/explanation/results.md.
+# Accuracies measured by this project on the ImageNet validation set: (net, width) → {"top1": …, "top5": …}.
+# Empty: there is no run on all of ImageNet yet. Measurements on smaller sets are in docs/explanation/results.md.
 MEASURED: dict[tuple[str, float], dict[str, float]] = {}
 
 
@@ -46,19 +46,19 @@ def _print_variants(variants: list[dict[str, Any]], width: float) -> None:
 
 
 def _print_weights(weights: list[PublishedWeights], *, every_size: bool) -> None:
-    """Prints where weights can be had; those for small images only where they were asked for, since they are many."""
+    """Prints the published weights; those for images below 224 px only with --image-size, because there are many."""
     shown = [w for w in weights if every_size or w.image_size >= 224]
     if not shown:
         return
-    notes = ["SHA-256: the first digits of it, as far as it was published; --json has all, and where each is from"]
+    notes = ["SHA-256: the first digits, if published; --json has all digits and the sources"]
     if len(shown) < len(weights):
         sizes = ", ".join(str(size) for size in sorted({w.image_size for w in weights if w.image_size < 224}))
         notes.append(f"{len(weights) - len(shown)} more are for smaller images: --image-size {sizes}")
     if not all(w.direct for w in shown):
-        notes.append("*: a page for a browser; give the file that it saves to mnasnet import")
+        notes.append("*: a web page; save the file in a browser, then give it to mnasnet import")
     console.print_table(
         "Published weights (mnasnet import NAME OUT)",
-        ("name", "variant", "input", "accuracy", "licence", "SHA-256", "address"),
+        ("name", "variant", "input", "accuracy", "licence", "SHA-256", "URL"),
         [
             (
                 w.name,
@@ -76,13 +76,13 @@ def _print_weights(weights: list[PublishedWeights], *, every_size: bool) -> None
 
 
 def describe_weights(weights: PublishedWeights) -> dict[str, Any]:
-    """Return what is known of published weights; `others` are files that hold the same ones."""
+    """Return a registry entry as a dict; `others` are files with the same weights."""
     found = dataclasses.asdict(weights)
     return {"name": weights.name, "kind": weights.kind, **found.pop("file"), **found}
 
 
 def describe(name: str, width: float, image_size: int | None) -> dict[str, Any]:
-    """Return what is known of a net at a width and an input of `image_size` pixels (the net's own where None)."""
+    """Return cost and accuracy of a variant at a width and an image size in px (the default of the net if None)."""
     spec = get_spec(name, width)
     published = [dataclasses.asdict(row) for row in PUBLISHED if (row.net, row.width) == (name, width)]
     return {
@@ -97,7 +97,7 @@ def describe(name: str, width: float, image_size: int | None) -> dict[str, Any]:
 
 
 def _published(variant: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the first published accuracy that is of the size asked for."""
+    """Return the first published accuracy at the image size of the variant."""
     return next((row for row in variant["published"] if row["image_size"] == variant["image_size"]), None)
 
 

@@ -1,4 +1,4 @@
-"""`mnasnet doctor`: the real machine, and machines with something to mend."""
+"""`mnasnet doctor`: this machine, and machines with problems."""
 
 from __future__ import annotations
 
