@@ -16,9 +16,9 @@ CLASSIFIER_SCOPE = "Conv2d_1c_1x1"
 
 
 def make_classifier(config: Config, num_classes: int) -> SlimModule:
-    """The net of a configuration, called as `model(images, is_training=…, seed=…)`, giving logits [N, C] float32.
+    """Builds a configuration's net: `model(images, is_training=…, seed=…)` returns logits [N, C] float32.
 
-    `batch_norm_decay` goes before the configuration's; `frozen_until` is that of `mnasnet_base`.
+    Its other arguments: `frozen_until` as in `mnasnet_base`, and `batch_norm_decay`, which overrides the configuration.
     """
     options, spec = config.model, config.model.spec
 

@@ -15,7 +15,10 @@ from mnasnet_cli.nets.spec import layer_names
 
 
 def make_detector(config: Config, num_classes: int) -> SlimModule:
-    """The net of a configuration, called as `model(images, is_training=…)`, giving float32 `Predictions`."""
+    """Builds a configuration's net: `model(images, is_training=…)` returns float32 `Predictions`.
+
+    Its other arguments: `frozen_until` as in `retinanet`, and `batch_norm_decay`, which overrides the configuration.
+    """
     options = config.detection
     assert options is not None
     spec = config.model.spec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,9 @@ from mnasnet_cli.data.pipeline import RecordFolder, Share
 from mnasnet_cli.data.preprocessing import normalize
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.models.slim_module import SlimModule
+
+Net = Callable[..., Any]
+"""A `SlimModule`, or one whose further arguments are bound."""
 
 Weights = Mapping[str, Any] | None
 """Tensors or variables by name that replace a model's own; None: use its own."""
@@ -66,10 +69,10 @@ class Task(Protocol):
 
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset: ...
 
-    def forward(self, model: SlimModule, batch: Any, weights: Weights, **mode: Any) -> Any:
-        """Return the net's outputs for a batch; `mode` has `is_training` and the net's other arguments."""
+    def forward(self, net: Net, batch: Any, weights: Weights, **arguments: Any) -> Any:
+        """Return the net's outputs for a batch; `arguments` are those of the net besides the images."""
 
-    def train_loss(self, model: SlimModule, batch: Any, seed: tf.Tensor, weights: Weights, **mode: Any) -> tf.Tensor:
+    def train_loss(self, net: Net, batch: Any, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
         """Return the mean loss [] float32 of a batch in training mode; `seed` is an int32 [2] for dropout."""
 
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
@@ -124,12 +127,12 @@ class RecordTask:
     def verify_records(self, *, images: bool = False) -> None:
         self.records.verify(images=images)
 
-    def forward(self, model: SlimModule, batch: Any, weights: Weights, **mode: Any) -> Any:
+    def forward(self, net: Net, batch: Any, weights: Weights, **arguments: Any) -> Any:
         """Run the net on a batch's images [N, S, S, 3] float32 in [0, 255]; in bfloat16 if the weights are."""
         images = normalize(batch.images, self.preprocessing)
         if weights is not None and any(weight.dtype == tf.bfloat16 for weight in weights.values()):
             images = tf.cast(images, tf.bfloat16)
-        return model(images, variables=weights, **mode)
+        return net(images, variables=weights, **arguments)
 
     def _first_batch(self, count: int) -> Any:
         """Return the first `count` training images as a batch, at most as many as the batch size."""

@@ -19,7 +19,7 @@ from mnasnet_cli.models.classifier import is_classifier, make_classifier
 from mnasnet_cli.models.info import model_info
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.records.dataset_info import DatasetInfo
-from mnasnet_cli.tasks.base import Evaluation, RecordTask, Weights
+from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
 
 
@@ -66,11 +66,9 @@ class ClassificationTask(RecordTask):
             for name, value in weights.items()
         }
 
-    def train_loss(
-        self, model: SlimModule, batch: ClassificationBatch, seed: tf.Tensor, weights: Weights, **mode: Any
-    ) -> tf.Tensor:
+    def train_loss(self, net: Net, batch: ClassificationBatch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
         smoothing = self.config.training.label_smoothing
-        logits = self.forward(model, batch, weights, is_training=True, seed=seed, **mode)
+        logits = self.forward(net, batch, weights, is_training=True, seed=seed)
         loss = smoothed_cross_entropy(logits, batch.labels, smoothing)
         if self.config.data.augment.mixup or self.config.data.augment.cutmix:
             mixed = smoothed_cross_entropy(logits, batch.mixed_labels, smoothing)

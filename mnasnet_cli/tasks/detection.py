@@ -22,7 +22,7 @@ from mnasnet_cli.models.info import model_info
 from mnasnet_cli.models.postprocessing import postprocessing_of, select_boxes
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.nets.retinanet import Predictions
-from mnasnet_cli.tasks.base import Evaluation, RecordTask, Weights
+from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
 from mnasnet_cli.tasks.coco_results import as_detections, detected_truth, make_truth
 from mnasnet_cli.tasks.detection_transfer import detector_start
 from mnasnet_cli.tasks.losses import anchor_focal_loss, ciou_loss, giou_loss, huber_loss
@@ -75,11 +75,9 @@ class DetectionTask(RecordTask):
     ) -> dict[str, np.ndarray]:
         return detector_start(source, info, weights, self.model_info())
 
-    def train_loss(
-        self, model: SlimModule, batch: DetectionBatch, seed: tf.Tensor, weights: Weights, **mode: Any
-    ) -> tf.Tensor:
+    def train_loss(self, net: Net, batch: DetectionBatch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
         """Focal and box loss over the number of matched anchors in the batch (arXiv 1708.02002, section 4.1)."""
-        losses, matched = self.losses(self.forward(model, batch, weights, is_training=True, **mode), batch)
+        losses, matched = self.losses(self.forward(net, batch, weights, is_training=True), batch)
         return tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched))
 
     def sample_images(self, count: int) -> np.ndarray:

@@ -24,9 +24,9 @@ from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer
-from mnasnet_cli.training.precise_batch_norm import Recalibration
+from mnasnet_cli.training.precise_batch_norm import PreciseBatchNorm
 from mnasnet_cli.training.signals import StopRequest
-from mnasnet_cli.training.steps import MAX_STEPS, Outcome, TrainSteps
+from mnasnet_cli.training.steps import MAX_STEPS, StepsResult, TrainSteps
 from mnasnet_cli.training.timing import Clock
 
 LOGS_PER_EPOCH = 20
@@ -52,7 +52,7 @@ class Trainer:
         self.average = MovingAverage(self.model.weights) if self.config.training.ema_decay else None
         self.steps = TrainSteps(task, self.model, self.optimizer, self.average, self.plan)
         averaged = self.average.weights if self.average else None
-        self.recalibrate = Recalibration(task, self.model, averaged)
+        self.precise_batch_norm = PreciseBatchNorm(task, self.model, averaged)
         self.evaluator = Evaluator(task, self.model, averaged, batch_size=self.config.training.eval_batch_size)
         self.checkpoints = Checkpoints(
             run.path,
@@ -103,10 +103,10 @@ class Trainer:
         while done < steps_per_epoch:
             # A call ends at the latest where something is due: a log line or the end of the epoch.
             until_due = min(log_every - done % log_every, steps_per_epoch - done)
-            outcome, taken = self._call(batches, step, min(self._call_steps, until_due))
+            result, taken = self._call(batches, step, min(self._call_steps, until_due))
             step, done = step + taken, done + taken
-            stop, save = (float(vote) > 0.0 for vote in outcome.votes[:2])
-            bar.update(self._images(step), loss=f"{float(outcome.last_loss):.3f}")
+            stop, save = (float(vote) > 0.0 for vote in result.votes[:2])
+            bar.update(self._images(step), loss=f"{float(result.last_loss):.3f}")
             if done == steps_per_epoch or done % log_every == 0:
                 self._log_training(step)
             if done == steps_per_epoch:
@@ -128,13 +128,13 @@ class Trainer:
             )
         )
 
-    def _call(self, batches: Any, step: int, count: int) -> tuple[Outcome, int]:
+    def _call(self, batches: Any, step: int, count: int) -> tuple[StepsResult, int]:
         """Takes `count` steps in one call of the compiled function."""
         steps = range(step, step + count)
         limit = self.config.training.ema_decay
         save = time.monotonic() - self._saved > 60 * self.config.training.checkpoint_minutes
         with self.clock.running(count * self.config.training.batch_size):
-            outcome = self.steps(
+            result = self.steps(
                 batches,
                 tf.constant(step, tf.int64),
                 tf.constant([self._learning_rate(s) for s in steps], tf.float32),
@@ -142,16 +142,16 @@ class Trainer:
                 tf.constant([self.stop.requested, save, self._call_steps], tf.float32),
                 self.plan.frozen_until(step // self.steps_per_epoch),
             )
-            taken = int(outcome.done)
-        if not math.isfinite(float(outcome.last_loss)):
-            raise self._not_finite(step + taken - 1, f"the loss is {float(outcome.last_loss)}")
-        self._losses += outcome.losses.numpy()[:taken].tolist()
+            taken = int(result.done)
+        if not math.isfinite(float(result.last_loss)):
+            raise self._not_finite(step + taken - 1, f"the loss is {float(result.last_loss)}")
+        self._losses += result.losses.numpy()[:taken].tolist()
         # At most doubled: the first call's time is mostly that of compiling.
         fitting = int(CALL_SECONDS * taken / self.clock.last_seconds)
         self._call_steps = max(1, min(2 * self._call_steps, fitting, MAX_STEPS))
         if self.processes.several:  # their clocks differ, but they must take the same steps
-            self._call_steps = int(outcome.votes[2])
-        return outcome, taken
+            self._call_steps = int(result.votes[2])
+        return result, taken
 
     def _not_finite(self, step: int, what: str) -> NotFinite:
         return not_finite(self.task, step, what, kept_step=self.checkpoints.kept_step, run_dir=self.run.path)
@@ -176,7 +176,7 @@ class Trainer:
         if step == self.total_steps or (every and epoch % every == 0):
             if self.config.finetune.recalibrate_batches:
                 with self.clock.running():  # on the first batches of the epoch, whichever steps this process took
-                    self.recalibrate(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
+                    self.precise_batch_norm(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
             self._evaluate(step)
         self._save(step)
 

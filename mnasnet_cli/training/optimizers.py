@@ -154,8 +154,3 @@ class Optimizer(tf.Module):
 def _is_matrix(name: str, weight: tf.Variable) -> bool:
     """A 1×1 convolution between features; the classifier is not one: its outputs are classes."""
     return weight.shape.rank == 4 and tuple(weight.shape[:2]) == (1, 1) and "Conv2d_1c_1x1" not in name
-
-
-def clip_by_global_norm(gradients: list[tf.Tensor], limit: float) -> list[tf.Tensor]:
-    """Scales all gradients by one factor, so that their common norm is at most `limit`."""
-    return tf.clip_by_global_norm(gradients, limit)[0]
