@@ -27,7 +27,7 @@ def benchmark(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="MODEL|VARIANT…",
+            metavar="MODEL|VARIANT",
             help="Runs, checkpoints, exported artifacts, or variants such as b1 (random weights, exported as TFLite).",
         ),
     ] = None,

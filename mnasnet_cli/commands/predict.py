@@ -35,7 +35,7 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE…",
+            metavar="IMAGE",
             help="Image or video files, folders, patterns, or - for standard input (an image, or a list of paths).",
         ),
     ],

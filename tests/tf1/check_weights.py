@@ -61,7 +61,7 @@ def check_detector(folder: Path) -> int:
     """Compares raw heads and final boxes, of all 90 categories."""
     import tensorflow as tf
 
-    from mnasnet_cli.data.augment import normalize
+    from mnasnet_cli.data.preprocessing import normalize
     from mnasnet_cli.inference.outputs import predict_heads
     from mnasnet_cli.models.postprocessing import select_boxes
 
@@ -71,7 +71,7 @@ def check_detector(folder: Path) -> int:
     trainable = json.loads((folder / "b1" / "about.json").read_text())["trainable"]
     theirs, size = np.load(folder / "b1" / "outputs.npz"), loaded.image_size
     pixels = tf.constant(np.load(folder / "images.npz")[str(size)])
-    images = normalize(pixels, loaded.preprocessing.mean, loaded.preprocessing.deviation)
+    images = normalize(pixels, loaded.preprocessing)
     heads = predict_heads(loaded.model, images)
     found = select_boxes(heads["class_logits"], heads["box_deltas"], size, loaded.postprocessing)
     worst = {

@@ -15,7 +15,8 @@ import data_prep
 import mnasnet_cli
 from data_prep.shapes import write_shapes_imagenet
 from mnasnet_cli.config.loading import load_config
-from mnasnet_cli.config.recipes import TASKS, configs_dir, shipped_configs
+from mnasnet_cli.config.recipes import configs_dir, shipped_configs
+from mnasnet_cli.config.task_names import DATASETS
 from mnasnet_cli.system.optional_packages import install_command
 
 SIZE = 32
@@ -59,7 +60,7 @@ def recipes_are_shipped(recipes: list[str]) -> None:
     assert configs_dir() == Path(mnasnet_cli.__file__).parent / "_configs"
     found = sorted(str(path.relative_to(configs_dir())) for path in configs_dir().glob("*/*"))
     assert found == recipes, set(found) ^ set(recipes)
-    loaded = [load_config(name, task=task) for task in TASKS for name in shipped_configs(task)]
+    loaded = [load_config(name, task=task) for task in DATASETS for name in shipped_configs(task)]
     assert len(loaded) == sum(recipe.endswith(".yaml") for recipe in recipes)
     print(f"recipes: {len(loaded)} load by name")
 
