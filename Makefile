@@ -7,10 +7,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
-SOURCES := mnasnet_cli data_prep tests benchmarks
+SOURCES := mnasnet_cli data_prep tests benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers lint format types check docs docs-serve bench clean
+.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers lint format types check docs docs-serve reference bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,11 +80,15 @@ $(DOCS_READY): $(READY)
 docs docs-serve: export NO_MKDOCS_2_WARNING := 1
 
 docs: $(DOCS_READY)  ## build the documentation into build/site; a broken link is an error
+	@$(BIN)/python docs/generate_reference.py --check
 	@$(BIN)/mkdocs build --strict --clean
 	@echo "open build/site/index.html"
 
 docs-serve: $(DOCS_READY)  ## show the documentation in a browser while you write
 	@$(BIN)/mkdocs serve --strict
+
+reference: $(READY)  ## write the reference pages of commands and configuration from the program
+	@$(BIN)/python docs/generate_reference.py
 
 # PEER is a Python with torch and torchvision (`pip install torch torchvision`), in an environment of its own or ours.
 PEER ?= $(BIN)/python

@@ -60,7 +60,9 @@ def benchmark(
         Path | None,
         typer.Option(metavar="PATH", help="Show the results of that script: its folder, or a file of benchmark_model."),
     ] = None,
-    output_format: Annotated[Format, typer.Option("--format", help="Print a table or CSV lines.")] = Format.TABLE,
+    output_format: Annotated[
+        Format, typer.Option("--format", metavar="|".join(Format), help="Print a table or CSV lines.")
+    ] = Format.TABLE,
     ema: EmaFlag = True,
     best: BestFlag = False,
     json_output: JsonFlag = False,

@@ -34,7 +34,8 @@ class Inspector(NamedTuple):
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(help="Record file or folder of records, run, checkpoint or exported artifact.")
+        Path,
+        typer.Argument(metavar="PATH", help="Record file or folder of records, run, checkpoint or exported artifact."),
     ],
     images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N records with their labels or boxes.")] = 0,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="File that --images writes.")] = Path("inspect.png"),

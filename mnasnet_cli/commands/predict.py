@@ -48,7 +48,12 @@ def predict(
         float, typer.Option(metavar="X", min=0.0, max=1.0, help="Smallest score of the boxes to show (detectors).")
     ] = 0.3,
     output_format: Annotated[
-        Format, typer.Option("--format", help="Print a table at the end, or one JSON object or CSV lines per image.")
+        Format,
+        typer.Option(
+            "--format",
+            metavar="|".join(Format),
+            help="Print a table at the end, or one JSON object or CSV lines per image.",
+        ),
     ] = Format.TABLE,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images per step.")] = 8,
     frame_step: Annotated[int, typer.Option(metavar="N", min=1, help="Use every N-th frame of a video.")] = 1,

@@ -139,9 +139,12 @@ def _warn_about(out: Path, left_out: list[str]) -> None:
 
 def prepare_imagenet(
     source: Annotated[
-        Path, typer.Argument(help="Folder with train/<class>/* and val/<class>/*, or with the ILSVRC2012 tar files.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Folder with train/<class>/* and val/<class>/*, or with the ILSVRC2012 tar files."
+        ),
     ],
-    out: Annotated[Path, typer.Argument(help="Folder for the records.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
     train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 1024,
     val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 128,
     workers: Workers = 0,
@@ -177,9 +180,12 @@ def prepare_imagenet(
 
 def prepare_coco(
     source: Annotated[
-        Path, typer.Argument(help="Folder with train2017, val2017 and annotations, as folders or as COCO's zip files.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Folder with train2017, val2017 and annotations, as folders or as COCO's zip files."
+        ),
     ],
-    out: Annotated[Path, typer.Argument(help="Folder for the records.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
     train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 100,
     val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 10,
     workers: Workers = 0,

@@ -21,7 +21,7 @@ Interpolation = Literal["bilinear", "bicubic", "tf1-bilinear"]
 
 
 class ModelConfig(Section):
-    """The architecture."""
+    """Variant, width and batch norm of the net."""
 
     variant: str = "b1"
     """Name of the variant; `mnasnet models` lists them."""
@@ -81,7 +81,7 @@ class AugmentConfig(Section):
 
 
 class DataConfig(Section):
-    """The way from records to the net's input."""
+    """Image size, preprocessing and shuffling."""
 
     image_size: Annotated[int, Field(ge=16, le=4096)] = 224
     """Side of the training images, in pixels."""
@@ -121,7 +121,7 @@ class DataConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """The optimizer."""
+    """Update rule, peak learning rate and weight decay."""
 
     name: Literal["rmsprop", "sgd", "adamw", "muon"] = "rmsprop"
     """Update rule. `muon` applies orthogonalized momentum to 1×1 convolutions and AdamW to all other weights."""
@@ -145,7 +145,7 @@ class OptimizerConfig(Section):
 
 
 class ScheduleConfig(Section):
-    """The learning rate schedule."""
+    """Learning rate schedule: warm-up and decay."""
 
     name: Literal["exponential", "cosine", "constant"] = "exponential"
     """Shape of the schedule after the warm-up."""
