@@ -1,4 +1,4 @@
-"""One COCO-style record: encoder and decoder, with the keys of the Object Detection API."""
+"""Encodes and decodes COCO-style records, with the keys of the Object Detection API."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def encode_coco_example(
     is_crowd: Sequence[bool],
     area: Sequence[float],
 ) -> bytes:
-    """Return one serialised tf.train.Example of an image with n boxes; n may be 0.
+    """Return a serialized tf.train.Example of an image with n boxes; n may be 0.
 
     Args:
-        encoded: a JPEG file's bytes.
-        image_id: of the data set.
-        filename: as the annotation file has it.
+        encoded: bytes of a JPEG file.
+        image_id: the data set's id of the image.
+        filename: name in the annotation file.
         height, width: pixels.
-        boxes_yxyx: n × (ymin, xmin, ymax, xmax), normalised to [0, 1].
-        classes: n class numbers 1..K. texts: n category names. is_crowd: n flags. area: n of the objects, in px².
+        boxes_yxyx: n × (ymin, xmin, ymax, xmax), normalized to [0, 1].
+        classes: n class numbers 1..K. texts: n category names. is_crowd: n flags. area: n areas of the objects in px².
     """
     sides = list(zip(*boxes_yxyx, strict=True)) or [()] * 4
     entries: dict[str, Value] = {
@@ -73,20 +73,20 @@ def encode_coco_example(
 
 
 def parse_coco_example(serialized: tf.Tensor, names: Sequence[str] = ()) -> dict[str, tf.Tensor]:
-    """Parse one serialised example (string []) with n boxes in TensorFlow, as tf.data's map wants it.
+    """Parse a serialized example (string []) with n boxes in TensorFlow, for tf.data's map.
 
     Args:
-        names: of classes 1..K. They number the boxes of records that have texts but no labels, as the Object Detection
-            API's COCO script writes them.
+        names: names of the classes 1..K, for records with texts but without labels. The COCO script of the Object
+            Detection API writes such records.
 
     Returns:
         image_bytes string [], filename string [], height and width int64 [] in px;
-        image_id int64 []; where the record's isn't a whole number, a hash of it that is below 2^31;
-        boxes_yxyx float32 [n, 4] in px of the image, clipped to it;
-        classes int64 [n] 1..K; is_crowd bool [n], False where the record has none;
-        area float32 [n] in px², of the box where the record has none.
+        image_id int64 []: the record's, or a hash below 2^31 if that is not an integer;
+        boxes_yxyx float32 [n, 4] in px, clipped to the image;
+        classes int64 [n] 1..K; is_crowd bool [n], False if the record has no flags;
+        area float32 [n] in px², the areas of the boxes if the record has no areas.
 
-    Raises InvalidArgumentError (when run) where the lists differ in length or a text is none of `names`.
+    Raises InvalidArgumentError (when run) if the lists differ in length or a text is not one of `names`.
     """
     import tensorflow as tf
 
@@ -96,14 +96,14 @@ def parse_coco_example(serialized: tf.Tensor, names: Sequence[str] = ()) -> dict
     boxes = tf.clip_by_value(tf.stack([parsed[side] for side in BOX_SIDES], axis=-1), 0.0, 1.0) * scale
     classes = parsed[OBJECT_LABEL]
     if names:
-        classes = _default(tf, classes, lambda: _numbered(tf, parsed[OBJECT_TEXT], names))
+        classes = _default(tf, classes, lambda: _classes_of_texts(tf, parsed[OBJECT_TEXT], names))
     sizes = boxes[:, 2:] - boxes[:, :2]
     area = _default(tf, parsed[AREA], lambda: sizes[:, 0] * sizes[:, 1])
     crowd = _default(tf, parsed[IS_CROWD], lambda: tf.zeros_like(classes))
     count = tf.shape(boxes)[0]
-    same = [tf.debugging.assert_equal(tf.size(values), count, "a record's lists differ in length")
+    same = [tf.debugging.assert_equal(tf.size(values), count, "the lists of a record differ in length")
             for values in (classes, area, crowd)]  # fmt: skip
-    with tf.control_dependencies([check for check in same if check is not None]):  # None: run at once
+    with tf.control_dependencies([check for check in same if check is not None]):  # None in eager mode
         classes = tf.identity(classes)
     return {
         "image_bytes": parsed[ENCODED],
@@ -135,47 +135,46 @@ def _features(tf: Any) -> dict[str, Any]:
 
 
 def _default(tf: Any, values: tf.Tensor, make: Any) -> tf.Tensor:
-    """Return the values, or what `make` gives where there are none."""
+    """Return the values, or the result of `make` if there are none."""
     return tf.cond(tf.size(values) > 0, lambda: values, make)
 
 
 def _size(tf: Any, parsed: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return (height, width) in px, from the image itself where the record doesn't say."""
-    said = tf.stack([parsed[HEIGHT], parsed[WIDTH]])
+    """Return (height, width) in px, from the encoded image if the record does not have them."""
+    stored = tf.stack([parsed[HEIGHT], parsed[WIDTH]])
 
-    def look() -> tf.Tensor:
+    def decode() -> tf.Tensor:
         return tf.cast(tf.shape(tf.io.decode_image(parsed[ENCODED], expand_animations=False))[:2], tf.int64)
 
-    size = tf.cond(tf.reduce_all(said > 0), lambda: said, look)
+    size = tf.cond(tf.reduce_all(stored > 0), lambda: stored, decode)
     size = tf.ensure_shape(size, [2])
     return size[0], size[1]
 
 
-def _numbered(tf: Any, texts: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
+def _classes_of_texts(tf: Any, texts: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
+    """Return the class numbers 1..K of texts."""
     same = tf.equal(texts[:, None], tf.constant(list(names))[None, :])
-    known = tf.debugging.Assert(
-        tf.reduce_all(tf.reduce_any(same, axis=1)), ["a box's class is not among the known ones:", texts]
-    )
+    known = tf.debugging.Assert(tf.reduce_all(tf.reduce_any(same, axis=1)), ["unknown class of a box:", texts])
     with tf.control_dependencies([known] if known is not None else []):
         return tf.argmax(tf.cast(same, tf.int64), axis=1) + 1
 
 
 def _image_id(tf: Any, source_id: tf.Tensor, filename: tf.Tensor) -> tf.Tensor:
-    whole = tf.strings.regex_full_match(source_id, r"-?\d{1,18}")
+    is_integer = tf.strings.regex_full_match(source_id, r"-?\d{1,18}")
     return tf.cond(
-        whole,
+        is_integer,
         lambda: tf.strings.to_number(source_id, tf.int64),
         lambda: tf.strings.to_hash_bucket_fast(tf.strings.join([source_id, filename], "/"), 1 << 31),
     )
 
 
 def coco_fault(example: Mapping[str, Sequence[Any]], classes: int) -> str:
-    """Say what makes an example (as `decode_example` gives it) useless for detection with K classes; "" if nothing.
+    """Return why an example from `decode_example` cannot be used for detection with K classes, "" if it can.
 
-    Boxes that overshoot the image by less than its size pass: parsing clips them.
+    Boxes that are partly outside the image are allowed: parsing clips them.
     """
     if len(example.get(ENCODED, ())) != 1:
-        return "it holds no image"
+        return "it contains no image"
     sides = [list(example.get(side, ())) for side in BOX_SIDES]
     labels = list(example.get(OBJECT_LABEL, ())) or list(example.get(OBJECT_TEXT, ()))
     counts = {len(values) for values in (*sides, labels)}
@@ -183,7 +182,7 @@ def coco_fault(example: Mapping[str, Sequence[Any]], classes: int) -> str:
         return f"its lists of box sides and labels differ in length: {sorted(counts)}"
     for number, (box, label) in enumerate(zip(zip(*sides, strict=True), labels, strict=True)):
         if not all(isinstance(side, float) and math.isfinite(side) for side in box):
-            return f"box {number} has a side that is no finite number"
+            return f"box {number} has a side that is not a finite number"
         top, left, bottom, right = (min(max(side, 0.0), 1.0) for side in box)
         if bottom <= top or right <= left:
             shown = ", ".join(f"{side:g}" for side in box)

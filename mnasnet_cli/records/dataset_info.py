@@ -1,4 +1,4 @@
-"""The summary of a record folder, from dataset.json and labels.txt or, in folders of other programs, by counting."""
+"""The summary of a record folder: from dataset.json, or from the records themselves if another program wrote them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mnasnet_cli.records.tfrecord import count_records, decode_example, read_rec
 
 @dataclass(frozen=True)
 class SplitInfo:
-    """One split: number of examples, in all and by shard, and by class where that is known.
+    """The counts of one split.
 
-    per_class: synset → images, or category id → boxes. objects: what dataset.json says of the boxes, {} for ImageNet.
+    per_class: synset → images, or category id → boxes; {} if unknown. objects: counts of boxes, {} for ImageNet.
     """
 
     examples: int
@@ -30,17 +30,17 @@ class SplitInfo:
 
     @property
     def shards(self) -> int:
-        """Number of shards."""
+        """The number of shards."""
         return len(self.shard_examples)
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a record folder holds.
+    """The content of a record folder.
 
-    kind: "imagenet" or "coco". classes: N, without background. fingerprint: sha256 hex; changes with any record.
-    synsets, texts: class i (1-based) stands at i - 1; empty where unknown. For COCO, synsets are the category ids.
-    category_ids: for COCO, of class i at i - 1. images_in_both_splits: for COCO, how many the two have in common.
+    kind: "imagenet" or "coco". classes: N, without background. fingerprint: a SHA-256 that changes with any record.
+    synsets, texts: class i (from 1) is at i - 1; empty if unknown. For COCO, synsets are the category ids as text.
+    category_ids, images_in_both_splits: for COCO only.
     """
 
     directory: Path
@@ -57,18 +57,18 @@ class DatasetInfo:
 
 
 def load_dataset_info(directory: Path, kind: str | None = None) -> DatasetInfo:
-    """Read dataset.json and labels.txt; a foreign record folder without them is counted by scanning.
+    """Return the summary of a record folder. A folder without dataset.json is scanned.
 
-    Raises DataError where there are no records, they aren't of the `kind` that is wanted, shards are missing, or
-    dataset.json cannot be read.
+    Raises DataError if there are no records, they are of another kind than `kind`, shards are missing, or dataset.json
+    cannot be read.
     """
     directory = Path(directory)
     path = directory / DATASET_FILE
-    info = _load(directory, path) if path.exists() else _scan_foreign(directory, kind)
+    info = _load(directory, path) if path.exists() else _scan(directory, kind)
     if kind is not None and info.kind != kind:
         raise DataError(
-            f"{directory} holds {info.kind} records, but {kind} records are needed; make them with"
-            f" `mnasnet {COMMANDS[kind]} SOURCE OUT`, in another folder"
+            f"{directory} contains {info.kind} records, but {kind} records are needed; make them with"
+            f" `mnasnet {COMMANDS[kind]} SOURCE OUT` in another folder"
         )
     return info
 
@@ -85,36 +85,27 @@ def _load(directory: Path, path: Path) -> DatasetInfo:
         }
         classes, fingerprint, kind = int(stored["classes"]), str(stored["fingerprint"]), str(stored["kind"])
         categories = tuple(int(category["id"]) for category in stored["categories"]) if kind == "coco" else ()
-        if kind == "coco":  # this is where the map is kept; labels.txt shows it to people
+        if kind == "coco":  # labels.txt has the same, for people
             synsets = tuple(map(str, categories))
             texts = tuple(str(category["name"]) for category in stored["categories"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"cannot read {path}: {error}; write the records again") from error
     for name, info in splits.items():
-        if len(find_shards(directory, name, kind)) != info.shards:
-            raise DataError(f"{path} says {info.shards} {name} shards, but the folder holds another number of them")
-    bad = tuple(stored.get("bad_files", ()))
-    both = int(stored.get("images_in_both_splits", 0))
+        found = len(find_shards(directory, name, kind))
+        if found != info.shards:
+            raise DataError(
+                f"{path} says {info.shards} {name} shards, but the folder contains {found}; write the records again"
+            )
     return DatasetInfo(
-        directory,
-        kind,
-        classes,
-        splits,
-        fingerprint,
-        synsets,
-        texts,
-        stored.get("image_sizes", {}),
-        bad,
-        categories,
-        both,
-    )
+        directory, kind, classes, splits, fingerprint, synsets, texts, stored.get("image_sizes", {}),
+        tuple(stored.get("bad_files", ())), categories, int(stored.get("images_in_both_splits", 0)),
+    )  # fmt: skip
 
 
 def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (synsets or category ids, texts) of a labels.txt, class i at i - 1; two empty tuples without the file.
+    """Return (synsets or category ids, texts) from labels.txt; class i is at i - 1. Without the file, both are empty.
 
-    Both forms are read: ours, "n01440764<TAB>tench", and TF-Slim's, "1:tench", which slim itself writes beside records
-    that it downloaded names for; its line of label 0 is background.
+    The lines are ours, "n01440764<TAB>tench", or TF-Slim's, "1:tench". In TF-Slim's file, label 0 is the background.
     """
     if not path.exists():
         return (), ()
@@ -128,15 +119,15 @@ def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(row[0] for row in rows), tuple(row[-1] for row in rows)
 
 
-FOREIGN_SAMPLE = 20_000  # records read to find the highest label: at 1000 classes the chance to miss it is e^-20
+SAMPLE = 20_000  # records read to find the highest label; with 1000 classes, the chance to miss it is e^-20
 
 
-def _scan_foreign(directory: Path, kind: str | None) -> DatasetInfo:
+def _scan(directory: Path, kind: str | None) -> DatasetInfo:
     synsets, texts = read_labels(directory / LABELS_FILE)
     names = sorted({name for name, _ in shard_groups(directory)} & set(SPLITS))
     if not names:
-        find_shards(directory, "train", kind)  # raises with the reason
-    splits, digest, sample = {}, hashlib.sha256(), _Sample()
+        find_shards(directory, "train", kind)  # raises DataError with the reason
+    splits, digest, sample = {}, hashlib.sha256(), _SampleStatistics()
     for name in names:
         paths = find_shards(directory, name, kind)
         counts = tuple(count_records(path) for path in paths)
@@ -146,7 +137,7 @@ def _scan_foreign(directory: Path, kind: str | None) -> DatasetInfo:
         for example in _sampled(paths):
             sample.add(example)
             if sample.kind == "imagenet" and synsets:
-                break  # that tells all
+                break  # nothing more to find
     if sample.kind == "imagenet":
         return DatasetInfo(
             directory, "imagenet", len(synsets) or sample.highest, splits, digest.hexdigest(), synsets, texts
@@ -156,8 +147,8 @@ def _scan_foreign(directory: Path, kind: str | None) -> DatasetInfo:
     return DatasetInfo(directory, "coco", len(ids), splits, digest.hexdigest(), keys, texts, category_ids=ids)
 
 
-class _Sample:
-    """Gathers what foreign examples say about kind and classes."""
+class _SampleStatistics:
+    """What a sample of records says about their kind and classes."""
 
     def __init__(self) -> None:
         self.kind, self.highest = "imagenet", 0
@@ -165,7 +156,7 @@ class _Sample:
         self.texts: set[str] = set()
 
     def add(self, example: Mapping[str, Any]) -> None:
-        """Note one example."""
+        """Add one example."""
         labels = example.get(LABEL) or example.get(OBJECT_LABEL) or []
         self.highest = max(self.highest, *labels, 0)
         if LABEL in example:
@@ -177,10 +168,10 @@ class _Sample:
             self.names.update(zip(labels, texts, strict=False))
 
     def categories(self, keys: tuple[str, ...], texts: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """Return category ids and names, class i at i - 1.
+        """Return category ids and names; class i is at i - 1. `keys` and `texts` are those of labels.txt.
 
-        From labels.txt where there is one; else labels are taken for category ids; records that have only texts (as
-        those of the Object Detection API's own COCO script) are numbered in the texts' sorted order.
+        Without labels.txt, the labels are the category ids. If the records have texts only, like those of the Object
+        Detection API's COCO script, the classes are the sorted texts.
         """
         if keys:
             ids = tuple(int(key) if key.isdecimal() else number for number, key in enumerate(keys, 1))
@@ -193,10 +184,10 @@ class _Sample:
 
 
 def _sampled(paths: list[Path]) -> Iterator[Mapping[str, Any]]:
-    per_shard = max(16, FOREIGN_SAMPLE // len(paths))
+    per_shard = max(16, SAMPLE // len(paths))
     for path in paths:
         for _, data in zip(range(per_shard), read_records(path, check=False), strict=False):
             try:
                 yield decode_example(data)
             except ValueError as error:
-                raise DataError(f"{path} holds records that are no tf.train.Example") from error
+                raise DataError(f"{path} contains records that are not tf.train.Example messages") from error

@@ -1,4 +1,4 @@
-"""What record files hold, those of other programs included; for `mnasnet inspect`."""
+"""Describes the content of record files, also those of other programs, for `mnasnet inspect`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.records import dataset_info, shards
-from mnasnet_cli.records import keys as records_keys
+from mnasnet_cli.records import dataset_info, keys, shards
 from mnasnet_cli.records.keys import AREA, BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
 from mnasnet_cli.records.tfrecord import count_records, decode_example, read_records
 
 Features = dict[str, Any]
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".record")
-FIRST = 5  # records shown one by one
-KEY_SAMPLE = 100  # records whose keys are looked at where dataset.json gives the counts
+FIRST_RECORDS = 5  # that are described one by one
+SAMPLE = 100  # records that are read per split if dataset.json has the counts
 
 
 def is_record_file(path: Path) -> bool:
-    """Tell whether a file is named like a record file, so that damage gets reported, or begins like one."""
+    """Tell whether a file has the name of a record file, even if it is damaged, or starts like one."""
     if shards.split_name(path.name) or path.suffix in SUFFIXES:
         return True
     try:
@@ -33,12 +32,12 @@ def is_record_file(path: Path) -> bool:
 
 
 def has_records(folder: Path) -> bool:
-    """Tell whether a folder holds record files, by their names."""
+    """Tell whether a folder contains record files, by their names."""
     return bool(shards.shard_groups(folder)) or any(file.suffix in SUFFIXES for file in folder.iterdir())
 
 
 def record_files(path: Path) -> dict[str, list[Path]]:
-    """Return split → record files of a file or folder; {} where there are none. Raises DataError for missing shards."""
+    """Return split → record files of a file or folder, {} if there are none. Raises DataError if shards are missing."""
     if path.is_file():
         return {shards.split_name(path.name) or path.name: [path]}
     groups = shards.shard_groups(path)
@@ -49,10 +48,10 @@ def record_files(path: Path) -> dict[str, list[Path]]:
 
 
 def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
-    """Return what records hold: splits, counts by class, image sizes, keys, first records.
+    """Return the content of records: splits, counts per class, image sizes, keys, first records.
 
-    A folder with a dataset.json is taken at its word; of others every record is read and held against its checksum.
-    on_progress(done, total) counts records.
+    The counts of a folder with dataset.json are those in this file. Otherwise all records are read and their checksums
+    are verified; then on_progress(done, total) is called with numbers of records.
     """
     files = record_files(path)
     info = dataset_info.load_dataset_info(path) if (path / shards.DATASET_FILE).is_file() else None
@@ -60,37 +59,37 @@ def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda don
     synsets, texts = dataset_info.read_labels(labels)
     counts = {split: [count_records(file) for file in paths] for split, paths in files.items()}
     total = sum(map(sum, counts.values()))
-    survey = _Survey()
+    statistics = _Statistics()
     done = 0
     for split, paths in files.items():
         for file in paths:
             for number, features in enumerate(examples(file)):
-                if info and number >= KEY_SAMPLE // len(paths) + 1:
+                if info and number >= SAMPLE // len(paths) + 1:
                     break
-                survey.add(split, features)
+                statistics.add(split, features)
                 done += 1
                 if not info:
                     on_progress(done, total)
-    per_class = {split: _named(counter, synsets) for split, counter in survey.per_class.items()}
+    per_class = {split: _counts_by_class(counter, synsets) for split, counter in statistics.per_class.items()}
     return {
         "what": "records",
-        "kind": info.kind if info else survey.kind(),
+        "kind": info.kind if info else statistics.kind(),
         "path": str(path),
-        "classes": info.classes if info else survey.classes(),
+        "classes": info.classes if info else statistics.classes(),
         "splits": {
             split: {
                 "examples": sum(counts[split]),
                 "shards": len(paths),
-                "shard_bytes": _spread([file.stat().st_size for file in paths]),
-                "shard_examples": _spread(counts[split]),
+                "shard_bytes": _min_max_total([file.stat().st_size for file in paths]),
+                "shard_examples": _min_max_total(counts[split]),
                 "per_class": dict(info.splits[split].per_class) if info else per_class.get(split, {}),
-                "objects": dict(info.splits[split].objects) if info else survey.objects(split),
+                "objects": dict(info.splits[split].objects) if info else statistics.objects(split),
             }
             for split, paths in files.items()
         },
-        "image_sizes": dict(info.image_sizes) if info else survey.sizes(),
-        "keys": survey.keys(),
-        "first": survey.first,
+        "image_sizes": dict(info.image_sizes) if info else statistics.sizes(),
+        "keys": statistics.keys(),
+        "first": statistics.first,
         "texts": dict(zip(synsets, texts, strict=True)),
         "fingerprint": info.fingerprint if info else None,
         "bad_files": list(info.bad_files) if info else [],
@@ -98,43 +97,43 @@ def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda don
 
 
 def examples(path: Path) -> Iterator[Features]:
-    """Yield the examples of a record file. Raises DataError where it holds something else."""
+    """Yield the examples of a record file. Raises DataError if it contains something else."""
     for number, data in enumerate(read_records(path)):
         try:
             yield decode_example(data)
         except ValueError as error:
-            raise DataError(f"{path}: record {number} is no tf.train.Example") from error
+            raise DataError(f"{path}: record {number} is not a tf.train.Example") from error
 
 
-def _named(counter: Counter[Any], synsets: tuple[str, ...]) -> dict[str, int]:
-    """Turn label counts into counts by synset or category id, or by number or text where that isn't known."""
+def _counts_by_class(counter: Counter[Any], synsets: tuple[str, ...]) -> dict[str, int]:
+    """Return counts by synset or category id, or by label or text if these are unknown."""
     return {
         synsets[label - 1] if isinstance(label, int) and 0 < label <= len(synsets) else str(label): count
         for label, count in sorted(counter.items(), key=lambda item: (isinstance(item[0], str), item[0]))
     }
 
 
-def _spread(values: list[int]) -> dict[str, int]:
+def _min_max_total(values: list[int]) -> dict[str, int]:
     return {"min": min(values), "max": max(values), "total": sum(values)}
 
 
-class _Survey:
-    """Gathers what the examples have in common."""
+class _Statistics:
+    """Statistics of the examples of record files."""
 
     def __init__(self) -> None:
         self.per_class: dict[str, Counter[Any]] = {}
         self._objects: dict[str, Counter[str]] = {}
-        self._boxes: dict[str, Counter[int]] = {}  # split → boxes in an image → images
+        self._boxes: dict[str, Counter[int]] = {}  # split → number of boxes → number of images
         self.first: list[dict[str, Any]] = []
         self._keys: dict[str, dict[str, Any]] = {}
         self._sides: dict[str, list[int]] = {"width": [], "height": []}
         self._examples = 0
 
     def add(self, split: str, features: Features) -> None:
-        """Note one example."""
+        """Add one example."""
         self._examples += 1
         texts = [text.decode("utf-8", "replace") for text in features.get(OBJECT_TEXT, [])]
-        labels = features.get(records_keys.LABEL) or features.get(OBJECT_LABEL) or texts
+        labels = features.get(keys.LABEL) or features.get(OBJECT_LABEL) or texts
         self.per_class.setdefault(split, Counter()).update(labels)
         for key, values in features.items():
             entry = self._keys.setdefault(key, {"type": None, "examples": 0, "min": len(values), "max": 0})
@@ -148,33 +147,33 @@ class _Survey:
         if BOX_SIDES[0] in features:
             self._objects.setdefault(split, Counter()).update(_object_counts(features, width, height))
             self._boxes.setdefault(split, Counter())[len(features[BOX_SIDES[0]])] += 1
-        if len(self.first) < FIRST:
+        if len(self.first) < FIRST_RECORDS:
             self.first.append(
-                {"split": split, "filename": text_of(features, records_keys.FILENAME), "labels": list(labels[:10]),
-                 "text": text_of(features, records_keys.TEXT) or ", ".join(dict.fromkeys(texts)),
-                 "width": width, "height": height, "bytes": sum(map(len, features.get(records_keys.ENCODED, [])))}
+                {"split": split, "filename": text_of(features, keys.FILENAME), "labels": list(labels[:10]),
+                 "text": text_of(features, keys.TEXT) or ", ".join(dict.fromkeys(texts)),
+                 "width": width, "height": height, "bytes": sum(map(len, features.get(keys.ENCODED, [])))}
             )  # fmt: skip
 
     def kind(self) -> str:
         """Return imagenet, coco or unknown."""
-        return "imagenet" if records_keys.LABEL in self._keys else "coco" if self._boxes else "unknown"
+        return "imagenet" if keys.LABEL in self._keys else "coco" if self._boxes else "unknown"
 
     def classes(self) -> int:
-        """Return the highest label, or the number of texts where there are no labels."""
-        every = {label for counter in self.per_class.values() for label in counter}
-        return max((label for label in every if isinstance(label, int)), default=len(every))
+        """Return the highest label, or the number of texts if there are no labels."""
+        labels = {label for counter in self.per_class.values() for label in counter}
+        return max((label for label in labels if isinstance(label, int)), default=len(labels))
 
     def objects(self, split: str) -> dict[str, Any]:
-        """Return what there is to know of a split's boxes, as dataset.json has it; {} where there are none."""
+        """Return the counts of a split's boxes, as in dataset.json; {} if no image has any."""
         counts, images = self._objects.get(split), self._boxes.get(split)
         if counts is None or images is None:
             return {}
         mean = round(counts["boxes"] / images.total(), 2)
-        spread = {"min": min(images), "mean": mean, "max": max(images)}
-        return {**counts, "images_without_boxes": images[0], "boxes_per_image": spread}
+        boxes_per_image = {"min": min(images), "mean": mean, "max": max(images)}
+        return {**counts, "images_without_boxes": images[0], "boxes_per_image": boxes_per_image}
 
     def sizes(self) -> dict[str, Any]:
-        """Return min, mean and max of width and height in px."""
+        """Return minimum, mean and maximum of width and height in px."""
         known = {side: [value for value in values if value] for side, values in self._sides.items()}
         return {
             side: {"min": min(values), "mean": round(sum(values) / len(values), 1), "max": max(values)}
@@ -183,7 +182,7 @@ class _Survey:
         }
 
     def keys(self) -> list[dict[str, Any]]:
-        """Return each key with its type, the share of examples that have it, and how many values it holds."""
+        """Return each key with its type, the share of examples that have it, and its minimum and maximum length."""
         return [
             {"key": key, "type": entry["type"] or "empty", "share": entry["examples"] / self._examples,
              "values": [entry["min"], entry["max"]]}
@@ -192,26 +191,26 @@ class _Survey:
 
 
 def _object_counts(features: Features, width: int, height: int) -> dict[str, int]:
-    """Count the boxes of an example: in all, crowds, and by COCO's sizes."""
+    """Count the boxes of an example: all, crowds, and per size as COCO defines it."""
     boxes = list(zip(*(features.get(side, []) for side in BOX_SIDES), strict=False))
     areas = features.get(AREA) or [(box[2] - box[0]) * height * (box[3] - box[1]) * width for box in boxes]
-    small, medium = (sum(area < limit for area in areas) for limit in records_keys.AREA_LIMITS)
-    sizes = {"small": small, "medium": medium - small, "large": len(areas) - medium}
+    below_32, below_96 = (sum(area < limit for area in areas) for limit in keys.AREA_LIMITS)
+    sizes = {"small": below_32, "medium": below_96 - below_32, "large": len(areas) - below_96}
     return {"boxes": len(boxes), "crowds": sum(features.get(IS_CROWD, [])), **sizes}
 
 
 def text_of(features: Features, key: str) -> str:
-    """Return a bytes feature's first value as text, "" where there is none."""
+    """Return the first value of a bytes feature as text, "" if there is none."""
     values = features.get(key) or [b""]
     return values[0].decode("utf-8", "replace") if isinstance(values[0], bytes) else str(values[0])
 
 
 def size_of(features: Features) -> tuple[int, int]:
-    """Return (width, height) in px: as the record says, else from the image; (0, 0) where neither does."""
-    width, height = features.get(records_keys.WIDTH), features.get(records_keys.HEIGHT)
+    """Return (width, height) in px: from the record, else from its image; (0, 0) if both fail."""
+    width, height = features.get(keys.WIDTH), features.get(keys.HEIGHT)
     if width and height:
         return int(width[0]), int(height[0])
-    encoded = features.get(records_keys.ENCODED)
+    encoded = features.get(keys.ENCODED)
     if not encoded:
         return 0, 0
     from PIL import Image, UnidentifiedImageError

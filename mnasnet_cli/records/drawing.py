@@ -1,4 +1,4 @@
-"""Draws some examples of record files, with their labels or boxes, into one picture."""
+"""Draws examples of record files, with their labels or boxes, into one image file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mnasnet_cli.records.describe import Features, examples, record_files, text_
 from mnasnet_cli.records.keys import BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image
 
 
-LABEL_TILE, BOX_TILE = 200, 400  # px; boxes with names need room
-CAPTION, GAP = 18, 8  # px
-FONT = 12
-DASH = 6  # px; of the outlines of crowds
+LABEL_TILE_SIZE, BOX_TILE_SIZE = 200, 400  # px; boxes with names need more space
+CAPTION_HEIGHT, GAP = 18, 8  # px
+FONT_SIZE = 12  # px
+DASH = 6  # px; length of the dashes around crowds
 
 
 def draw_examples(path: Path, count: int, out: Path) -> int:
-    """Draw the first `count` examples of the records with their labels or boxes into an image file; return how many."""
+    """Draw the first `count` examples into the image file `out`, and return how many there are. Raises DataError."""
     files = [file for paths in record_files(path).values() for file in paths]
     folder = path if path.is_dir() else path.parent
     synsets, texts = dataset_info.read_labels(folder / shards.LABELS_FILE)
@@ -36,8 +36,8 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
                 break
             rows.append(features)
     if not rows:
-        raise DataError(f"{path} holds no examples to draw")
-    size = BOX_TILE if any(BOX_SIDES[0] in features for features in rows) else LABEL_TILE
+        raise DataError(f"{path} contains no examples to draw")
+    size = BOX_TILE_SIZE if any(BOX_SIDES[0] in features for features in rows) else LABEL_TILE_SIZE
     sheet = _sheet([_tile(features, texts or synsets, size) for features in rows], size)
     try:
         sheet.save(out)
@@ -46,49 +46,57 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
     return len(rows)
 
 
-def _sheet(tiles: Sequence[Picture], size: int) -> Picture:
+def _sheet(tiles: Sequence[Image], size: int) -> Image:
     from PIL import Image
 
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     step = size + GAP
-    sheet = Image.new("RGB", (columns * step + GAP, rows * (step + CAPTION) + GAP), "white")
+    sheet = Image.new("RGB", (columns * step + GAP, rows * (step + CAPTION_HEIGHT) + GAP), "white")
     for number, tile in enumerate(tiles):
-        sheet.paste(tile, (GAP + number % columns * step, GAP + number // columns * (step + CAPTION)))
+        sheet.paste(tile, (GAP + number % columns * step, GAP + number // columns * (step + CAPTION_HEIGHT)))
     return sheet
 
 
-def _tile(features: Features, names: tuple[str, ...], size: int) -> Picture:
-    """Return one example as a picture of `size` px with a caption below."""
+def _tile(features: Features, names: tuple[str, ...], size: int) -> Image:
+    """Return one example as an image of size × size px with a caption below."""
     from PIL import Image, ImageDraw, ImageFont
 
-    tile = Image.new("RGB", (size, size + CAPTION), "white")
+    tile = Image.new("RGB", (size, size + CAPTION_HEIGHT), "white")
     draw = ImageDraw.Draw(tile)
-    font = ImageFont.load_default(FONT)
+    font = ImageFont.load_default(FONT_SIZE)
     try:
-        with Image.open(io.BytesIO(features[keys.ENCODED][0])) as image:
-            picture = image.convert("RGB")
-        picture.thumbnail((size, size))
-        picture = picture if max(picture.size) == size else _enlarge(picture, size)
-        tile.paste(picture, (0, 0))
+        with Image.open(io.BytesIO(features[keys.ENCODED][0])) as encoded:
+            image = encoded.convert("RGB")
+        image.thumbnail((size, size))
+        scale = size / max(image.size)
+        if scale > 1:
+            image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+        tile.paste(image, (0, 0))
+        image_size = image.size
     except (KeyError, IndexError, OSError, ValueError) as error:
-        picture = Image.new("RGB", (size, size))
+        image_size = (size, size)
         draw.text((4, 4), f"no image: {error}"[:30], "red", font)
     draw.text((2, size + 2), _caption(features, names), "black", font)
+    _draw_boxes(draw, features, names, image_size, font)
+    return tile
+
+
+def _draw_boxes(draw: Any, features: Features, names: tuple[str, ...], size: tuple[int, int], font: Any) -> None:
+    """Draw the boxes of an example into its image with the given (width, height) in px."""
     boxes = list(zip(*(features.get(side, []) for side in BOX_SIDES), strict=False))
     labels = features.get(OBJECT_LABEL) or []
     texts = [text.decode("utf-8", "replace") for text in features.get(OBJECT_TEXT, [])]
-    crowds = features.get(IS_CROWD) or [0] * len(boxes)
-    # The largest first, so that they don't hide the names of the small ones.
-    for number in sorted(range(len(boxes)), key=lambda one: -_area(boxes[one])):
+    crowds = features.get(IS_CROWD) or []
+    # The largest boxes are drawn first, so that they do not hide the names of the small ones.
+    for number in sorted(range(len(boxes)), key=lambda number: -_area(boxes[number])):
         label = labels[number] if number < len(labels) else 0
-        name = texts[number] if number < len(texts) else _name(label, names)
-        corners = [side * picture.size[1 - axis % 2] for axis, side in enumerate(boxes[number])]
-        crowd = number < len(crowds) and bool(crowds[number])
-        _draw_box(
-            draw, corners, f"{name} (crowd)" if crowd else name, _colour(label or sum(name.encode())), crowd, font
-        )
-    return tile
+        name = texts[number] if number < len(texts) else _class_name(label, names)
+        colour = _colour(label or sum(name.encode()))
+        is_crowd = number < len(crowds) and bool(crowds[number])
+        top, left, bottom, right = boxes[number]
+        corners = [top * size[1], left * size[0], bottom * size[1], right * size[0]]
+        _draw_box(draw, corners, f"{name} (crowd)" if is_crowd else name, colour, is_crowd, font)
 
 
 def _caption(features: Features, names: tuple[str, ...]) -> str:
@@ -98,12 +106,12 @@ def _caption(features: Features, names: tuple[str, ...]) -> str:
     labels = features.get(keys.LABEL) or []
     caption = text_of(features, keys.TEXT) or text_of(features, keys.SYNSET)
     if labels and not caption:
-        caption = _name(labels[0], names)
+        caption = _class_name(labels[0], names)
     return f"{' '.join(map(str, labels))} {caption.split(',')[0]}"[:32].strip()
 
 
 def _draw_box(draw: Any, corners: list[float], name: str, colour: str, dashed: bool, font: Any) -> None:
-    """Outline a box (ymin, xmin, ymax, xmax in px) and write its name inside it, or above where it is flat."""
+    """Outline a box (ymin, xmin, ymax, xmax in px) and write its name inside, or above it if it is flat."""
     top, left, bottom, right = corners
     bottom, right = max(top, bottom - 1), max(left, right - 1)
     if dashed:
@@ -115,8 +123,8 @@ def _draw_box(draw: Any, corners: list[float], name: str, colour: str, dashed: b
             draw.line([(right, start), (right, min(start + DASH, bottom))], colour, 2)
     else:
         draw.rectangle((left, top, right, bottom), outline=colour, width=2)
-    above = bottom - top < 2 * FONT and top > FONT + 2
-    place = left + 2, top - FONT - 3 if above else top + 1
+    above = bottom - top < 2 * FONT_SIZE and top > FONT_SIZE + 2
+    place = left + 2, top - FONT_SIZE - 3 if above else top + 1
     draw.rectangle(draw.textbbox(place, name, font), fill=colour)
     draw.text(place, name, "black", font)
 
@@ -126,15 +134,10 @@ def _area(box: Sequence[float]) -> float:
 
 
 def _colour(label: int) -> str:
-    """Return a light colour; those of neighbouring labels are far apart (steps of the golden ratio)."""
+    """Return a light colour. Hues change by the golden ratio, so neighbouring labels have different colours."""
     red, green, blue = colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.6, 1.0)
     return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"
 
 
-def _enlarge(picture: Picture, size: int) -> Picture:
-    scale = size / max(picture.size)
-    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
-
-
-def _name(label: int, names: tuple[str, ...]) -> str:
+def _class_name(label: int, names: tuple[str, ...]) -> str:
     return names[label - 1] if 0 < label <= len(names) else str(label)

@@ -1,7 +1,7 @@
-"""One ImageNet-style record: encoder and decoder.
+"""Encodes and decodes ImageNet-style records.
 
-The keys are those of TF-Slim and of the TPU code, so either program reads the other's records. Labels are 1..N in the
-sorted order of the synsets; 0 is background.
+The keys are those of TF-Slim and the TPU code, so these programs and ours read each other's records. Labels are 1..N in
+the sorted order of the synsets; 0 is background.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def encode_imagenet_example(
     encoded: bytes, *, label: int, synset: str, text: str, filename: str, height: int, width: int, channels: int = 3
 ) -> bytes:
-    """Return one serialised tf.train.Example.
+    """Return a serialized tf.train.Example.
 
     Args:
-        encoded: a JPEG file's bytes.
+        encoded: bytes of a JPEG file.
         label: 1..N; 0 is background.
-        synset: WordNet id, such as n01440764.
-        text: the class in words.
-        filename: the source file's name without folders.
+        synset: WordNet id of the class, such as n01440764.
+        text: name of the class.
+        filename: name of the image file, without folders.
         height, width: pixels. channels: 3, or 1 for grayscale.
     """
     return join_entries(
@@ -39,8 +39,8 @@ def encode_imagenet_example(
     )
 
 
-# Keys are written in sorted order, as protobuf's deterministic mode does. What stays the same from image to image is
-# encoded once: that halves the time of an example.
+# Keys are written in sorted order, as in protobuf's deterministic mode. The entries that many images share are cached,
+# which halves the time to encode an example.
 @lru_cache(maxsize=4096)
 def _class_entries(label: int, synset: str, text: str, channels: int) -> bytes:
     return b"".join(
@@ -60,7 +60,7 @@ def _size_entries(height: int, width: int) -> bytes:
 
 
 def parse_imagenet_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parse one serialised example (string []) in TensorFlow, as tf.data's map wants it.
+    """Parse a serialized example (string []) in TensorFlow, for tf.data's map.
 
     Returns:
         image_bytes string [], label int64 [] (1..N, 0 is background), filename string [].

@@ -1,4 +1,4 @@
-"""The keys of the records: ImageNet's as in TF-Slim and the TPU code, COCO's as in the Object Detection API."""
+"""The keys of records: for ImageNet those of TF-Slim and the TPU code, for COCO those of the Object Detection API."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SYNSET = "image/class/synset"
 TEXT = "image/class/text"
 
 # COCO
-SOURCE_ID = "image/source_id"  # the image's id, in decimal digits
-SHA256 = "image/key/sha256"  # hex, of the encoded image
+SOURCE_ID = "image/source_id"  # the image id in decimal digits
+SHA256 = "image/key/sha256"  # of the encoded image, in hexadecimal digits
 BOX_SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))  # 0..1
 OBJECT_LABEL = "image/object/class/label"
 OBJECT_TEXT = "image/object/class/text"
 IS_CROWD = "image/object/is_crowd"
-AREA = "image/object/area"  # of the object, not of its box where the two differ; px²
+AREA = "image/object/area"  # px²; of the object's segmentation if there is one, else of its box
 
-AREA_LIMITS = (32**2, 96**2)  # px²: small below the first, large from the second; the limits of COCO's evaluation
+AREA_LIMITS = (32**2, 96**2)  # px²: COCO calls an object small below the first limit and large from the second

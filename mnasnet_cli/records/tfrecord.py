@@ -1,4 +1,4 @@
-"""The TFRecord format and tf.train.Example messages, read and written without TensorFlow."""
+"""Reads and writes TFRecord files and tf.train.Example messages without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import DataError, os_error_reason
 
 Value = bytes | int | float | Sequence[bytes] | Sequence[int] | Sequence[float] | array
 
-HEADER_BYTES = 12  # uint64 length, uint32 crc of it
-FOOTER_BYTES = 4  # uint32 crc of the data
+HEADER_BYTES = 12  # uint64 length, uint32 CRC of the length
+FOOTER_BYTES = 4  # uint32 CRC of the data
 _HEADER = struct.Struct("<QI")
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
-_MASK_DELTA = 0xA282EAD8  # from crc32c.h: a CRC stored in the data that it covers is masked
+_MASK_DELTA = 0xA282EAD8  # from TensorFlow's crc32c.h
 
 
 def masked_crc(data: bytes) -> int:
@@ -31,41 +31,41 @@ def masked_crc(data: bytes) -> int:
 
 
 def frame_record(data: bytes) -> tuple[bytes, bytes]:
-    """Return what stands before and after `data` in a TFRecord file."""
+    """Return the header and the footer of a record with `data`."""
     length = _LENGTH.pack(len(data))
     return length + _CRC.pack(masked_crc(length)), _CRC.pack(masked_crc(data))
 
 
 def read_records(path: Path, *, check: bool = True) -> Iterator[bytes]:
-    """Yield each record's data; with `check`, every byte is held against its CRC.
+    """Yield the data of each record; with `check`, verify the CRC of the data.
 
-    Raises DataError naming the file, the record and the byte offset where the file is cut off or was changed.
+    If the file is cut off or damaged, raises DataError with the file, the record and its byte offset.
     """
     with _open(path) as file:
-        for index, offset, length in _hop(path, file):
+        for index, offset, length in _scan(path, file):
             data = file.read(length)
             if check:
                 footer = file.read(FOOTER_BYTES)
                 if masked_crc(data) != _CRC.unpack(footer)[0]:
-                    raise _corrupt(path, index, offset, "its checksum doesn't fit its data")
+                    raise _corrupt(path, index, offset, "its checksum does not match its data")
             yield data
 
 
 def count_records(path: Path) -> int:
-    """Count the records by hopping from length to length, 12 bytes a record. Raises DataError like read_records."""
+    """Return the number of records. Only the headers are read. Raises DataError like `read_records`."""
     with _open(path) as file:
-        return sum(1 for _ in _hop(path, file))
+        return sum(1 for _ in _scan(path, file))
 
 
 def _open(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {path}: {os_error_reason(error)}") from error
 
 
-def _hop(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """Yield (record number, byte offset, data length) with the file standing at the data of each record."""
+def _scan(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """Yield (number, byte offset, data length) of each record. The file's position is then at the record's data."""
     size = os.fstat(file.fileno()).st_size
     index = offset = 0
     while offset < size:
@@ -75,7 +75,7 @@ def _hop(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
             raise _corrupt(path, index, offset, "the file is cut off in the record's header")
         length, crc = _HEADER.unpack(header)
         if masked_crc(header[:8]) != crc:
-            raise _corrupt(path, index, offset, "the checksum of its length doesn't fit")
+            raise _corrupt(path, index, offset, "the checksum of its length does not match")
         end = offset + HEADER_BYTES + length + FOOTER_BYTES
         if end > size:
             raise _corrupt(path, index, offset, f"the file is cut off {end - size:,} bytes before the record's end")
@@ -84,29 +84,29 @@ def _hop(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
 
 
 def _corrupt(path: Path, index: int, offset: int, reason: str) -> DataError:
-    return DataError(f"{path} is not a whole TFRecord file: record {index}, at byte {offset}: {reason}")
+    return DataError(f"{path} is not a complete TFRecord file: record {index}, at byte {offset}: {reason}")
 
 
 # --- tf.train.Example ---------------------------------------------------------------------------------------------
 
 
 def encode_example(features: Mapping[str, Value]) -> bytes:
-    """Return a serialised tf.train.Example, keys in sorted order as protobuf's deterministic mode writes them.
+    """Return a serialized tf.train.Example with its keys in sorted order, as in protobuf's deterministic mode.
 
-    A value is one bytes, int or float, or a sequence of one kind; an empty sequence is written as an empty bytes list.
-    An array("f") or array("q") is written as floats or int64s also where it is empty: TensorFlow's parser wants that.
+    A value is a bytes, int or float, or a sequence of one of them. An empty sequence is written as an empty bytes list;
+    an empty array("f") or array("q") as an empty list of floats or int64s, which TensorFlow's parser requires.
     """
     return join_entries([encode_entry(key, features[key]) for key in sorted(features)])
 
 
 def join_entries(entries: Sequence[bytes]) -> bytes:
-    """Return the serialised tf.train.Example of entries that `encode_entry` made."""
+    """Return the serialized tf.train.Example with entries from `encode_entry`."""
     size = sum(map(len, entries))
     return b"".join((b"\n", encode_varint(size), *entries))
 
 
 def encode_entry(key: str, value: Value) -> bytes:
-    """Return one feature of an Example, ready for `join_entries`."""
+    """Return one serialized feature of an Example, for `join_entries`."""
     name = key.encode()
     feature = _encode_feature(value)
     head = b"".join((b"\n", encode_varint(len(name)), name, b"\x12", encode_varint(len(feature))))
@@ -114,7 +114,7 @@ def encode_entry(key: str, value: Value) -> bytes:
 
 
 def _encode_feature(value: Value) -> bytes:
-    """Return a tf.train.Feature: field 1 a BytesList, 2 a packed FloatList, 3 a packed Int64List."""
+    """Return a serialized tf.train.Feature. Field 1 is a BytesList, 2 a packed FloatList, 3 a packed Int64List."""
     if isinstance(value, bytes):
         size = encode_varint(len(value))
         return b"".join((b"\n", encode_varint(1 + len(size) + len(value)), b"\n", size, value))
@@ -142,17 +142,17 @@ def _encode_array(value: array[Any]) -> bytes:
 
 
 def _packed(payload: bytes) -> bytes:
-    body = b"\n" + encode_varint(len(payload)) + payload if payload else b""  # an empty field isn't written
+    body = b"\n" + encode_varint(len(payload)) + payload if payload else b""  # protobuf does not write empty fields
     return encode_varint(len(body)) + body
 
 
-_SMALL = tuple(bytes([number]) for number in range(128))
+_ONE_BYTE_VARINTS = tuple(bytes([number]) for number in range(128))
 
 
 def encode_varint(number: int) -> bytes:
-    """Return a protobuf varint: seven bits a byte, the lowest first."""
+    """Return a protobuf varint: seven bits per byte, the lowest first; the eighth bit is set if more bytes follow."""
     if number < 128:
-        return _SMALL[number]
+        return _ONE_BYTE_VARINTS[number]
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)
@@ -162,7 +162,7 @@ def encode_varint(number: int) -> bytes:
 
 
 def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[float]]:
-    """Return the features of a serialised tf.train.Example. Raises ValueError where the bytes are no such message."""
+    """Return the features of a serialized tf.train.Example. Raises ValueError if the bytes are not such a message."""
     features: dict[str, list[bytes] | list[int] | list[float]] = {}
     try:
         for number, message in _fields(data):
@@ -185,7 +185,7 @@ def _decode_feature(data: bytes) -> list[bytes] | list[int] | list[float]:
         return list(struct.unpack(f"<{len(joined) // 4}f", joined))
     numbers: list[int] = []
     for value in values:
-        if isinstance(value, int):  # int64 lists may be written unpacked
+        if isinstance(value, int):  # an int64 list that is not packed
             numbers.append(_signed(value))
             continue
         position = 0
@@ -211,7 +211,7 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield (field number, payload) of a protobuf message; a varint field's payload is its int."""
+    """Yield (field number, payload) of a protobuf message. The payload of a varint field is an int, else bytes."""
     position = 0
     while position < len(data):
         tag, position = _read_varint(data, position)

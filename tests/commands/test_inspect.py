@@ -119,7 +119,7 @@ def test_coco_records(mnasnet: Any, tmp_path: Path) -> None:
             "record 0, at byte 0",
         ),
         (lambda path: path.unlink(), "does not exist"),
-        (lambda path: path.write_text("no record"), "not a whole TFRecord file"),
+        (lambda path: path.write_text("no record"), "not a complete TFRecord file"),
     ],
 )
 def test_damage_is_named(mnasnet: Any, records: Path, tmp_path: Path, damage: Any, message: str) -> None:

@@ -9,16 +9,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.shapes import NAMES, draw_scene, draw_shape, synset, write_shapes_coco, write_shapes_imagenet
+from data_prep.shapes import (
+    NAMES,
+    draw_background,
+    draw_scene,
+    draw_shape,
+    synset,
+    write_shapes_coco,
+    write_shapes_imagenet,
+)
 
 
-def test_folder_is_imagenet_style_and_reproducible(pristine_imagenet: Path, tmp_path: Path) -> None:
+def test_imagenet_folder_is_reproducible(pristine_imagenet: Path, tmp_path: Path) -> None:
     files = sorted(path.relative_to(pristine_imagenet) for path in pristine_imagenet.rglob("*.JPEG"))
     assert len(files) == 3 * (12 + 4)
     assert str(files[0]) == "train/n90000001/n90000001_00000.JPEG"
     assert (pristine_imagenet / "synset_words.txt").read_text().splitlines()[1] == "n90000002 square"
     write_shapes_imagenet(tmp_path, classes=2, train_per_class=2, val_per_class=0, size=32)
-    for path in tmp_path.rglob("*.JPEG"):  # fewer of everything, but those are the same
+    for path in tmp_path.rglob("*.JPEG"):  # fewer images, but the same ones
         assert path.read_bytes() == (pristine_imagenet / path.relative_to(tmp_path)).read_bytes()
     with pytest.raises(ValueError, match="classes must be 1"):
         write_shapes_imagenet(tmp_path, classes=len(NAMES) + 1)
@@ -31,11 +39,11 @@ def test_each_shape_can_be_drawn(label: int) -> None:
     assert synset(label) == f"n900000{label:02d}"
 
 
-def test_boxes_are_tight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_prep.shapes._background", lambda rng, h, w: np.full((h, w, 3), 128, np.float32))
+def test_boxes_are_tight() -> None:
     for seed in range(20):
         image, objects = draw_scene(np.random.default_rng(seed), max_objects=1, classes=len(NAMES))
-        changed = np.abs(np.asarray(image, int) - 128).max(axis=-1) > 24
+        background = draw_background(np.random.default_rng(seed), image.height, image.width).clip(0, 255)
+        changed = np.abs(np.asarray(image) - background).max(axis=-1) > 24
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         found = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
         assert np.abs(np.subtract(objects[0].box_yxyx, found)).max() <= 2, (seed, objects, found)
@@ -52,10 +60,10 @@ def test_scene_boxes_lie_inside_and_apart() -> None:
         assert 1 <= one.label <= 6
 
 
-def test_coco_folder_is_reproducible_and_holds_what_detectors_must_bear(tmp_path: Path) -> None:
+def test_coco_folder_is_reproducible_and_has_crowds_and_empty_images(tmp_path: Path) -> None:
     write_shapes_coco(tmp_path / "a", train=20, val=2, size=48, classes=3)
     write_shapes_coco(tmp_path / "b", train=10, val=2, size=48, classes=3)
-    for path in tmp_path.glob("b/*/*.jpg"):  # fewer images, but those are the same
+    for path in tmp_path.glob("b/*/*.jpg"):  # fewer images, but the same ones
         assert path.read_bytes() == (tmp_path / "a" / path.relative_to(tmp_path / "b")).read_bytes()
     content = json.loads((tmp_path / "a/annotations/instances_train2017.json").read_text())
     images = {image["id"]: image for image in content["images"]}
