@@ -1,4 +1,4 @@
-"""The `mnasnet` program: finds the command, and turns what goes wrong into one line and an exit code."""
+"""The `mnasnet` program: runs a command, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import typer
 from typer.core import TyperGroup
 
 from mnasnet_cli import __version__, console
-from mnasnet_cli.errors import MnasnetError, StoppedByUser, nearest
+from mnasnet_cli.errors import MnasnetError, StoppedByUser, nearest, os_error_reason
 from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
-# Each command, and its module in mnasnet_cli/commands, which is imported only when the command is called. The command
-# is the function of the same name, with underscores; the function's docstring is the command's help.
+# Command → module in mnasnet_cli/commands, which is imported when the command is called. The command is the function of
+# the same name with underscores, and the function's docstring is the command's help.
 COMMANDS = {
     "prepare-imagenet": "prepare",
     "prepare-coco": "prepare",
@@ -39,18 +39,18 @@ COMMANDS = {
     "demo": "demo",
 }
 
-BUG, BROKEN_PIPE, INTERRUPTED = 1, 141, 130  # the last two are 128 + SIGPIPE and 128 + SIGINT
+EXIT_BUG, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 141, 130  # 128 + SIGPIPE, 128 + SIGINT
 
 
 class CommandGroup(TyperGroup):
-    """The root command: loads commands lazily and has the error behaviour that all of them share."""
+    """The root command. It imports commands when they are called, and handles the errors of all."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names in the order in which a newcomer meets them."""
+        """Return the names of the commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import a command's module and make the command."""
+        """Import the module of a command and return the command."""
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
@@ -62,7 +62,7 @@ class CommandGroup(TyperGroup):
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; an unknown one is an error that names the nearest."""
+        """Return the command. Raises MnasnetError with the most similar name if there is no such command."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             raise MnasnetError(f"no command '{args[0]}'{nearest(args[0], COMMANDS) or '; see mnasnet --help'}")
         return super().resolve_command(ctx, args)
@@ -70,62 +70,62 @@ class CommandGroup(TyperGroup):
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
-        """Run the command line `args` and exit with the contract's code."""
-        words, debug = _take_debug(sys.argv[1:] if args is None else list(args))
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be in another encoding; a terminal may be, too
+        """Run the command line `args` and exit with the exit code."""
+        words, debug = split_debug(sys.argv[1:] if args is None else list(args))
+        if isinstance(sys.stdout, io.TextIOWrapper):  # for file names that the terminal cannot show
             sys.stdout.reconfigure(errors="backslashreplace")
         if not debug:
             silence_tensorflow()
-        extra["standalone_mode"] = False  # exceptions come here instead of being printed by Typer
+        extra["standalone_mode"] = False  # Typer raises exceptions instead of printing them
         try:
             code = super().main(args=words, prog_name="mnasnet", **extra)
-        except SystemExit as ended:  # Typer's way to say that the reader of our output has gone away
-            code = BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else ended.code
+        except SystemExit as ended:  # Typer raises this if the reader of a pipe has closed it
+            code = EXIT_BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else ended.code
         except Exception as error:
             if debug:
-                console.say_exception(error)
+                console.print_traceback(error)
             message, code = explain(error)
             console.fail(message)
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; to be interrupted is no error."""
+        """Run the command. Ctrl-C is not an error."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a reader that has gone away shows here rather than at interpreter exit
+            sys.stdout.flush()  # a closed pipe raises here, not when the interpreter exits
             return result
         except (KeyboardInterrupt, StoppedByUser) as stopped:
             console.say(str(stopped) or "interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-def _take_debug(words: list[str]) -> tuple[list[str], bool]:
-    """Take `--debug` out of the command line, wherever it stands before a "--"."""
+def split_debug(words: list[str]) -> tuple[list[str], bool]:
+    """Return the command line without `--debug`, and whether it had it. Words after a "--" are not options."""
     end = words.index("--") if "--" in words else len(words)
     kept = [word for word in words[:end] if word != "--debug"]
     return kept + words[end:], len(kept) < end
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """Return the line for the user and the exit code."""
+    """Return the message for an error and the exit code."""
     if isinstance(error, MnasnetError):
         return str(error), error.exit_code
     if isinstance(error, typer.TyperException):
         return _explain_usage(error), 2
     if isinstance(error, typer.Abort):
-        return "aborted", INTERRUPTED
+        return "aborted", EXIT_INTERRUPTED
     if isinstance(error, MemoryError):
-        return "out of memory; a smaller --batch-size, --image-size or --workers needs less", 2
+        return "out of memory; use a smaller --batch-size, --image-size or --workers", 2
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("mnasnet_cli", "data_prep")):
         return f"the Python package that provides '{error.name}' is not installed; see mnasnet doctor", 2
     if isinstance(error, OSError) and error.errno is not None:
         return _explain_os_error(error), 2
-    text = textwrap.shorten(str(error), 300, placeholder=" …")  # TensorFlow's can print whole tensors
-    return f"internal error: {type(error).__name__}: {text}{_where(error)}; --debug shows the traceback", BUG
+    text = textwrap.shorten(str(error), 300, placeholder=" …")  # errors of TensorFlow may contain large tensors
+    return f"internal error: {type(error).__name__}: {text}{_location(error)}; --debug shows the traceback", EXIT_BUG
 
 
 def _explain_usage(error: typer.TyperException) -> str:
-    """Say what is wrong with the command line, with the nearest valid option."""
+    """Return the message for an invalid command line, with the most similar option."""
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     if context is None:
@@ -140,26 +140,26 @@ def _explain_usage(error: typer.TyperException) -> str:
 
 
 def _explain_os_error(error: OSError) -> str:
-    """Say what the file system refused, and where."""
-    reason = os.strerror(error.errno or 0).lower()
+    """Return the message for an error of the file system."""
+    reason = os_error_reason(error)
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}{reason}; free some, or choose a folder on another disk"
+        return f"{where}{reason}; free some disk space, or choose a folder on another disk"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where}{reason}; choose another folder, or change its permissions"
     return f"{where}{reason}"
 
 
-def _where(error: Exception) -> str:
-    """Return " (in file.py:12)", the innermost line of our own code, for a report of a bug."""
-    ours = Path(__file__).parent.parent
-    place, trace = "", error.__traceback__
+def _location(error: Exception) -> str:
+    """Return " (in file.py:12)" with the innermost line of our code, for a bug report."""
+    root = Path(__file__).parent.parent
+    location, trace = "", error.__traceback__
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)
-        if file.is_relative_to(ours / "mnasnet_cli") or file.is_relative_to(ours / "data_prep"):
-            place = f" (in {file.relative_to(ours)}:{trace.tb_lineno})"
+        if file.is_relative_to(root / "mnasnet_cli") or file.is_relative_to(root / "data_prep"):
+            location = f" (in {file.relative_to(root)}:{trace.tb_lineno})"
         trace = trace.tb_next
-    return place
+    return location
 
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""The behaviour that all commands share: help, exit codes, one line for an error."""
+"""What all commands share: help, exit codes, and one line for an error."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def _doctor_raises(monkeypatch, error: BaseException) -> None:
     ("error", "code", "message"),
     [
         (DataError("shard 17 of 1024 is missing\nin data"), 2, "error: shard 17 of 1024 is missing in data"),
-        (ConfigError("epochs: [0, 1] is no number"), 2, "error: epochs: [0, 1] is no number"),
+        (ConfigError("epochs: [0, 1] is not a number"), 2, "error: epochs: [0, 1] is not a number"),
         (CheckFailed("top-1 0.5 is below 0.7"), 3, "error: top-1 0.5 is below 0.7"),
         (Stopped("stopped at step 7"), 143, "error: stopped at step 7"),
         (OSError(errno.ENOSPC, "x", "out/t"), 2,
-         "error: out/t: no space left on device; free some, or choose a folder on another disk"),
+         "error: out/t: no space left on device; free some disk space, or choose a folder on another disk"),
         (PermissionError(errno.EACCES, "x", "out/t"), 2,
          "error: out/t: permission denied; choose another folder, or change its permissions"),
         (FileNotFoundError(errno.ENOENT, "x", "in/t"), 2, "error: in/t: no such file or directory"),
@@ -104,10 +104,10 @@ def test_debug_anywhere_shows_the_traceback(mnasnet, monkeypatch, arguments):
 
 
 def test_debug_after_two_dashes_is_an_argument():
-    assert program._take_debug(["inspect", "--", "--debug"]) == (["inspect", "--", "--debug"], False)
+    assert program.split_debug(["inspect", "--", "--debug"]) == (["inspect", "--", "--debug"], False)
 
 
-def test_a_reader_that_goes_away_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "mnasnet_cli", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -125,11 +125,11 @@ def test_nearest(word, expected):
     assert nearest(word, ["a1", "b1", "small"]) == expected
 
 
-def test_typer_abort_is_an_interruption():
+def test_typer_abort_is_an_interrupt():
     assert program.explain(typer.Abort()) == ("aborted", 130)
 
 
-def test_what_the_terminal_cannot_show_is_no_error():
+def test_characters_that_the_terminal_cannot_show_are_not_an_error():
     code = "from mnasnet_cli.app import main; main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     result = subprocess.run([sys.executable, "-c", code, "models"], env=environment, capture_output=True, text=True)

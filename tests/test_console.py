@@ -1,4 +1,4 @@
-"""What is printed, where, and how."""
+"""What is printed to standard output and standard error, and its format."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_messages_are_one_line_each_on_standard_error(capsys):
 
 
 def test_progress_without_a_terminal_is_lines(capsys, monkeypatch):
-    monkeypatch.setattr(console, "PLAIN_LINE_SECONDS", 0.0)
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
     with console.progress("writing", 10, start=2) as report:
         report.update(4, loss="1.23")
         report.update(10)
@@ -83,13 +83,13 @@ def test_progress_without_a_terminal_is_lines(capsys, monkeypatch):
     assert lines[2].startswith("writing: 8 images in 0.0 s")
 
 
-def test_progress_says_nothing_more_after_an_error(capsys):
+def test_progress_prints_nothing_after_an_error(capsys):
     with pytest.raises(ValueError, match="what"), console.progress("writing", 10):
         raise ValueError("what")
     assert capsys.readouterr().err == ""
 
 
-def test_progress_on_a_terminal_is_a_bar_with_lines_above():
+def test_progress_on_a_terminal_is_a_bar_with_messages_above():
     code = (
         "from mnasnet_cli import console\n"
         "with console.progress('writing', 4, unit='files') as report:\n"
