@@ -21,20 +21,21 @@ def rand_augment(image: tf.Tensor, seed: tf.Tensor, layers: int, magnitude: floa
     The strengths at magnitude 10 are the paper's: 30° rotation, 0.3 shear, a translation of 45 % of the side (that of
     AutoAugment's 150 px on 331 px), 0.9 for colour factors, 4 bits kept by posterize.
     """
-    operations = _operations(image, magnitude / STRONGEST)
+    choices = operations(image, magnitude / STRONGEST)
     for layer in range(layers):
         draw = tf.random.stateless_uniform([2], fold(seed, layer))
-        choice = tf.cast(draw[0] * len(operations), tf.int32)
+        choice = tf.cast(draw[0] * len(choices), tf.int32)
         sign = tf.where(draw[1] < 0.5, -1.0, 1.0)
         current = image
         # Bound now: `switch_case` traces each branch in this iteration.
-        branches = [lambda operation=operation: operation(current, sign) for operation in operations]  # noqa: B023
+        branches = [lambda operation=operation: operation(current, sign) for operation in choices]  # noqa: B023
         image = tf.clip_by_value(tf.switch_case(choice, branches), 0.0, 255.0)
         image = tf.ensure_shape(image, current.shape)
     return image
 
 
-def _operations(image: tf.Tensor, strength: float) -> list[Operation]:
+def operations(image: tf.Tensor, strength: float) -> list[Operation]:
+    """Return the operations for images like `image`, each a function of an image and a sign; strength is in [0, 1]."""
     height, width = image.shape[0], image.shape[1]
     angle, shear, factor = strength * math.radians(30.0), 0.3 * strength, 0.9 * strength
     return [

@@ -25,5 +25,5 @@ def detector_run(scene_records: Path, tmp_path_factory: pytest.TempPathFactory) 
     """A whole run of a tiny detector over 2 epochs; never change it."""
     run = tmp_path_factory.mktemp("runs") / "detector"
     said = train_tiny("train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={run}")
-    assert "training a detector from scratch is slow to converge" in said
+    assert "--backbone MODEL" in said
     return run

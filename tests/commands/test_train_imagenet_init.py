@@ -69,11 +69,18 @@ def test_the_net_is_that_of_the_model_it_starts_from(
 def test_a_run_that_ended_before_its_first_checkpoint_starts_from_init_again(
     train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mnasnet_cli.training import loop, run
+    from mnasnet_cli.runs.directory import RunDirectory
+    from mnasnet_cli.tasks.classification import ClassificationTask
+    from mnasnet_cli.training.steps import TrainSteps
 
     seen = []
-    original = run._initial_weights
-    monkeypatch.setattr(run, "_initial_weights", lambda task, init: (seen.append(init), original(task, init))[1])
+    original = ClassificationTask.initial_weights
+
+    def initial_weights(task: ClassificationTask, source: str, *rest: Any) -> Any:
+        seen.append(source)
+        return original(task, source, *rest)
+
+    monkeypatch.setattr(ClassificationTask, "initial_weights", initial_weights)
 
     class Killed(BaseException):
         pass
@@ -82,8 +89,9 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_from_init_again(
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.Trainer, "_call", die)
-        patch.setattr(run.RunDirectory, "close", lambda self, keep: self._lock.close())  # a kill doesn't tidy up
+        patch.setattr(TrainSteps, "__call__", die)
+        close = RunDirectory.close  # a kill does not clean up
+        patch.setattr(RunDirectory, "close", lambda self, keep: close(self, keep=True))
         with pytest.raises(Killed):
             train_imagenet(f"--init={trained_run}", "--epochs=1")
     assert train_imagenet("--epochs=1").code == 0

@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mnasnet_cli.data import augment
-from mnasnet_cli.data.rand_augment import _operations, rand_augment
+from mnasnet_cli.data.rand_augment import operations, rand_augment
 
 SEED = tf.constant([3, 4], tf.int32)
 
@@ -166,7 +166,7 @@ def test_beta_of_alpha_1_is_uniform() -> None:
 def test_rand_augment_of_strength_0_leaves_the_image_nearly_alone() -> None:
     image = tf.round(picture())
     names = ("identity", "autocontrast", "equalize")
-    for number, operation in enumerate(_operations(image, 0.0)):
+    for number, operation in enumerate(operations(image, 0.0)):
         if number >= len(names):  # the first three have no strength
             np.testing.assert_allclose(operation(image, tf.constant(1.0)).numpy(), image.numpy(), atol=0.1)
 
@@ -182,7 +182,7 @@ def test_rand_augment_of_strength_0_leaves_the_image_nearly_alone() -> None:
 )
 def test_rand_augments_operations_by_their_formulas(index: int, expected: Callable[[Any], Any]) -> None:
     image = np.tile(np.linspace(50, 150, 11, dtype=np.float32).round()[:, None, None], (1, 4, 3))
-    found = _operations(tf.constant(image), 0.5)[index](tf.constant(image), tf.constant(1.0)).numpy()
+    found = operations(tf.constant(image), 0.5)[index](tf.constant(image), tf.constant(1.0)).numpy()
     np.testing.assert_allclose(found, expected(image), atol=1e-2)
 
 
@@ -190,6 +190,6 @@ def test_translation_moves_by_its_share_of_the_side() -> None:
     image = np.zeros((20, 20, 3), np.float32)
     image[10, 10] = 255.0
     # 0.45 · strength 2/9 · 20 px = 2 px; a positive one samples further right and so moves the image to the left.
-    shifted = _operations(tf.constant(image), 2 / 9)[12](tf.constant(image), tf.constant(1.0)).numpy()
+    shifted = operations(tf.constant(image), 2 / 9)[12](tf.constant(image), tf.constant(1.0)).numpy()
     assert shifted[10, 8, 0] == pytest.approx(255.0, abs=0.1)
     assert (shifted[:, -2:] == 128.0).all()
