@@ -1,12 +1,12 @@
-"""Time the COCO report beside plain pycocotools, on detections made from real annotations with noise.
+"""Compare the COCO report with plain pycocotools, on detections made from real annotations with noise.
 
     python benchmarks/coco_report.py ANNOTATIONS.json… [--images 5000] [--detections 100] [--rounds 3] [--json FILE]
 
-The images of the annotation files are repeated until there are enough of them. A detection is an annotation's box with
-noise (six of ten, 15 % of them with another class), or a box from any other image. Three programs read the same two
-files, each in a process of its own, in turn: `mnasnet report --json`; our `report_files` function; and the lines that
-pycocotools' own example has. The result is the median of the rounds' ratios. All must print the same twelve numbers.
-Processor time stands beside elapsed time: on a busy machine only its ratio means anything.
+The images of the annotation files are repeated until there are enough. Six of ten detections are an annotated box with
+noise, 15 % of them with another class; the others are boxes of other images. Three programs read the same two files in
+processes of their own, in turn: `mnasnet report --json`, our function `report_files`, and the example of pycocotools.
+The result is the median ratio of the rounds. All programs must print the same 12 metrics. On a busy machine, compare
+CPU time instead of elapsed time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from common import machine, use_toolkit
 
-WANTED = 6.0
+TARGET = 6.0
 PLAIN = """
 import contextlib, io, json, sys
 from pycocotools.coco import COCO
@@ -47,7 +47,7 @@ summary = report_files(Path(sys.argv[1]), Path(sys.argv[2]))
 print(json.dumps([summary[name] for name in COCO_METRICS]))
 """
 COMMAND = "mnasnet report --json"
-SIDES = (COMMAND, "report_files", "pycocotools")
+PROGRAMS = (COMMAND, "report_files", "pycocotools")
 
 
 def make_files(sources: list[Path], folder: Path, images: int, per_image: int) -> tuple[Path, Path]:
@@ -81,7 +81,7 @@ def make_files(sources: list[Path], folder: Path, images: int, per_image: int) -
 def _detections(
     rng: np.random.Generator, image: int, own: list[Any], pool: list[Any], categories: list[Any], count: int
 ) -> list[dict[str, Any]]:
-    """Return `count` detections of one image: at most six around each annotation, the others anywhere."""
+    """Return `count` detections of one image: at most six near each annotation, the others anywhere."""
     near = min(count * 6 // 10, 6 * len(own))
     rows = [own[i] for i in rng.integers(len(own), size=near)] if near else []
     rows += [pool[i] for i in rng.integers(len(pool), size=count - near)]
@@ -103,15 +103,15 @@ def _detections(
     ]
 
 
-def run(side: str, paths: tuple[Path, Path]) -> tuple[float, float, list[float]]:
-    """Run one side on the files; return the process's seconds, elapsed and of the processor, and its twelve numbers."""
+def run(name: str, paths: tuple[Path, Path]) -> tuple[float, float, list[float]]:
+    """Run one program on the files; return its elapsed seconds, CPU seconds and 12 metrics."""
     program = [str(Path(sys.executable).with_name("mnasnet")), "report"]
-    if side != COMMAND:
-        program = [sys.executable, "-c", PLAIN if side == "pycocotools" else FUNCTION]
-    command = [*program, *map(str, paths), *(["--json"] if side == COMMAND else [])]
-    began, used = time.perf_counter(), _processor_seconds()
+    if name != COMMAND:
+        program = [sys.executable, "-c", PLAIN if name == "pycocotools" else FUNCTION]
+    command = [*program, *map(str, paths), *(["--json"] if name == COMMAND else [])]
+    began, used = time.perf_counter(), _cpu_seconds()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds, used = time.perf_counter() - began, _processor_seconds() - used
+    seconds, used = time.perf_counter() - began, _cpu_seconds() - used
     numbers = json.loads(done.stdout)
     if isinstance(numbers, dict):
         from mnasnet_cli.metrics.coco_map import COCO_METRICS
@@ -120,8 +120,8 @@ def run(side: str, paths: tuple[Path, Path]) -> tuple[float, float, list[float]]
     return seconds, used, [-1.0 if number is None else number for number in numbers]
 
 
-def _processor_seconds() -> float:
-    """Return what the processes started so far have used."""
+def _cpu_seconds() -> float:
+    """Return the CPU seconds of all child processes so far."""
     times = os.times()
     return times.children_user + times.children_system
 
@@ -131,80 +131,81 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations", type=Path, nargs="+")
     parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--detections", type=int, default=100, help="of each image")
+    parser.add_argument("--detections", type=int, default=100, help="detections per image")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     use_toolkit()
     before = machine()
-    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
-    processor: dict[str, list[float]] = {side: [] for side in SIDES}
+    seconds: dict[str, list[float]] = {program: [] for program in PROGRAMS}
+    cpu_seconds: dict[str, list[float]] = {program: [] for program in PROGRAMS}
     numbers: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         paths = make_files(arguments.annotations, Path(folder), arguments.images, arguments.detections)
         for number in range(1, arguments.rounds + 1):
-            for side in SIDES:
-                taken, used, numbers[side] = run(side, paths)
-                seconds[side].append(taken)
-                processor[side].append(used)
+            for program in PROGRAMS:
+                taken, used, numbers[program] = run(program, paths)
+                seconds[program].append(taken)
+                cpu_seconds[program].append(used)
                 print(
-                    f"round {number} of {arguments.rounds}: {side}: {taken:.1f} s, processor {used:.1f} s",
+                    f"round {number} of {arguments.rounds}: {program}: {taken:.1f} s, CPU {used:.1f} s",
                     file=sys.stderr,
                     flush=True,
                 )
-    report(arguments, before, seconds, processor, numbers)
+    report(arguments, before, seconds, cpu_seconds, numbers)
 
 
 def report(
     arguments: argparse.Namespace,
     before: dict[str, Any],
     seconds: dict[str, list[float]],
-    processor: dict[str, list[float]],
+    cpu_seconds: dict[str, list[float]],
     numbers: dict[str, list[float]],
 ) -> None:
-    """Print medians, ratios and the largest difference of the numbers; write them as JSON."""
+    """Print medians, ratios and the largest difference of the metrics; write them as JSON."""
     from mnasnet_cli.console import print_table
 
-    ratios, processor_ratios = (
+    ratios, cpu_ratios = (
         {
-            side: statistics.median(p / s for p, s in zip(times["pycocotools"], times[side], strict=True))
-            for side in SIDES
+            program: statistics.median(p / s for p, s in zip(times["pycocotools"], times[program], strict=True))
+            for program in PROGRAMS
         }
-        for times in (seconds, processor)
+        for times in (seconds, cpu_seconds)
     )
-    difference = max(abs(a - b) for side in SIDES for a, b in zip(numbers[side], numbers["pycocotools"], strict=True))
+    reference = numbers["pycocotools"]
+    difference = max(abs(a - b) for program in PROGRAMS for a, b in zip(numbers[program], reference, strict=True))
     rows = [
         (
-            side,
-            f"{statistics.median(seconds[side]):.2f}",
-            f"{ratios[side]:.2f}×",
-            f"{statistics.median(processor[side]):.2f}",
-            f"{processor_ratios[side]:.2f}×",
+            program,
+            f"{statistics.median(seconds[program]):.2f}",
+            f"{ratios[program]:.2f}×",
+            f"{statistics.median(cpu_seconds[program]):.2f}",
+            f"{cpu_ratios[program]:.2f}×",
         )
-        for side in SIDES
+        for program in PROGRAMS
     ]
     caption = (
         f"{before['cpu']}, {before['cores']} cores, load average {before['load_average']} before the first round\n"
-        f"AP {numbers['pycocotools'][0]:.3f}; largest difference of the twelve numbers {difference:.1e}\n"
-        f"{COMMAND}: {ratios[COMMAND]:.2f}× as fast as pycocotools (wanted: at least {WANTED:g}×)"
+        f"AP {reference[0]:.3f}; largest difference of the 12 metrics {difference:.1e}\n"
+        f"{COMMAND}: {ratios[COMMAND]:.2f}× as fast as pycocotools (target: at least {TARGET:g}×)"
     )
     title = f"COCO report of {arguments.images:,} images × {arguments.detections} detections"
-    print_table(title, ["program", "elapsed s", "speed", "processor s", "speed"], rows, caption=caption)
+    print_table(title, ["program", "elapsed s", "speed", "CPU s", "speed"], rows, caption=caption)
     if arguments.json:
         result = {
             "title": title,
             "machine": before,
             "seconds": seconds,
-            "processor_seconds": processor,
+            "processor_seconds": cpu_seconds,
             "ratios": ratios,
-            "processor_ratios": processor_ratios,
+            "processor_ratios": cpu_ratios,
             "largest_difference": difference,
             "AP": numbers["pycocotools"][0],
-            "wanted": WANTED,
+            "wanted": TARGET,
         }
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     if difference > 5e-4:
-        raise SystemExit(f"the programs give different numbers: {numbers}")
+        raise SystemExit(f"the programs print different metrics: {numbers}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What the benchmarks share: peers in other interpreters, alternated rounds, the table and the JSON file.
+"""Shared code of the benchmarks: worker processes, alternating rounds, the table and the JSON file.
 
-A side is measured in a process of its own: this same script started again as `--worker NAME`, by the interpreter that
-has what the side needs. A worker prints one JSON object, `{"images_per_second": …, "versions": "…"}`, as its last
-line. So torch can live in another virtual environment, and no side inherits another's threads or memory.
+Each program is measured in a process of its own: the same script with `--worker NAME`, run by the interpreter that has
+the required packages. The last line of its output is one JSON object, `{"images_per_second": …, "versions": "…"}`. So
+torch can be installed in another virtual environment, and no program inherits the threads or memory of another.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-BUSY_LOAD = 0.5  # a load average above this before the first round means that something else is running
+BUSY_LOAD = 0.5  # a higher load average before the first round means that other programs are running
 TORCH_MISSING = (
-    "{name} isn't installed for {python}: run `pip install torch torchvision` in a virtual environment of its own and "
-    "give that one's python with --peer-python"
+    "{name} is not installed for {python}; run `pip install torch torchvision` in its own virtual environment, and "
+    "pass that interpreter with --peer-python"
 )
 
 
 def import_torch(*names: str) -> list[Any]:
-    """Return torch modules by name, typed as Any; exit with one clear line where one isn't installed.
+    """Return modules of torch by name, typed as Any; exit with a message if one is not installed.
 
-    Torch is a peer to measure against, never a dependency: so no benchmark imports it at module level.
+    No benchmark imports torch at module level, because the toolkit's environment does not have it.
     """
     try:
         return [importlib.import_module(name) for name in names]
@@ -41,12 +41,12 @@ def import_torch(*names: str) -> list[Any]:
 
 
 def core_count() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of CPU cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_toolkit() -> None:
-    """Make the checkout's packages importable from a script in benchmarks/, and keep TensorFlow quiet."""
+    """Make the packages of the checkout importable, and silence TensorFlow."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
@@ -54,31 +54,37 @@ def use_toolkit() -> None:
 
 
 @dataclass
-class Side:
-    """One thing that is measured, and the images per second of its rounds so far."""
+class Program:
+    """A program that is measured, and its images per second in each round.
+
+    Attributes:
+      worker: the value of --worker that measures it.
+      python: the interpreter of the worker.
+      optional: whether the benchmark continues without it if it fails.
+    """
 
     name: str
     worker: str
     python: str = sys.executable
-    optional: bool = False  # a failure is reported, and the others go on
+    optional: bool = False
     rates: list[float] = field(default_factory=list)
     versions: str = ""
     failure: str = ""
 
 
 def parser_with_rounds(description: str, rounds: int) -> argparse.ArgumentParser:
-    """Return a parser with the flags that all comparisons have."""
+    """Return a parser with the flags of all comparisons."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=rounds, help="measurements of each side, in turn")
-    parser.add_argument("--seconds", type=float, default=15.0, help="least length of one measurement")
-    parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has torch and torchvision")
-    parser.add_argument("--json", type=Path, help="write the result there")
+    parser.add_argument("--rounds", type=int, default=rounds, help="alternating rounds")
+    parser.add_argument("--seconds", type=float, default=15.0, help="minimum duration of one measurement")
+    parser.add_argument("--peer-python", default=sys.executable, help="interpreter with torch and torchvision")
+    parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser
 
 
 def images_per_second(step: Callable[[], object], images: int, warm_up: int, seconds: float) -> float:
-    """Call `step`, which works through `images` images, for at least `seconds`, after `warm_up` uncounted calls."""
+    """Call `step`, which processes `images` images, for at least `seconds` s, after `warm_up` uncounted calls."""
     for _ in range(warm_up):
         step()
     began = time.perf_counter()
@@ -92,31 +98,29 @@ def images_per_second(step: Callable[[], object], images: int, warm_up: int, sec
 def run_worker(
     workers: dict[str, Callable[[argparse.Namespace], dict[str, Any]]], arguments: argparse.Namespace
 ) -> None:
-    """Be a worker: measure, and print the result."""
+    """Measure one program in this process, and print the result."""
     print(json.dumps(workers[arguments.worker](arguments)), flush=True)
 
 
-def alternate(sides: Sequence[Side], rounds: int, flags: Sequence[str]) -> None:
-    """Measure every side once in each round, one after the other, so that the machine's moods meet all of them."""
-    for peer in {side.python for side in sides if side.python != sys.executable or side.worker != "ours"}:
+def measure_in_rounds(programs: Sequence[Program], rounds: int, flags: Sequence[str]) -> None:
+    """Measure all programs in turn in each round, so that changes in the load of the machine affect all alike."""
+    for peer in {one.python for one in programs if one.python != sys.executable or one.worker != "ours"}:
         _check_torch(peer)
     load = os.getloadavg()[0]
     if load > BUSY_LOAD:
-        note = "torch above all slows down many times over when it shares its cores; the numbers won't hold"
-        print(
-            f"warning: the load average is {load:.1f}, something else is running: {note}", file=sys.stderr, flush=True
-        )
+        advice = "the results are not reliable, since torch is many times slower when it shares its cores"
+        print(f"warning: the load average is {load:.1f}: {advice}", file=sys.stderr, flush=True)
     for number in range(1, rounds + 1):
-        for side in sides:
-            if side.failure:
+        for program in programs:
+            if program.failure:
                 continue
-            _measure(side, flags)
-            result = side.failure or f"{side.rates[-1]:.1f} images/s"
-            print(f"round {number} of {rounds}: {side.name}: {result}", file=sys.stderr, flush=True)
+            _measure(program, flags)
+            result = program.failure or f"{program.rates[-1]:.1f} images/s"
+            print(f"round {number} of {rounds}: {program.name}: {result}", file=sys.stderr, flush=True)
 
 
 def _check_torch(python: str) -> None:
-    """Exit with a clear line where an interpreter lacks torch: before minutes are spent on our own side."""
+    """Exit with a message if an interpreter lacks torch, before the first measurement."""
     try:
         probe = subprocess.run([python, "-c", "import torch, torchvision"], capture_output=True, text=True, check=False)
     except OSError as problem:
@@ -127,23 +131,23 @@ def _check_torch(python: str) -> None:
         raise SystemExit(TORCH_MISSING.format(name=name, python=python))
 
 
-def _measure(side: Side, flags: Sequence[str]) -> None:
-    """Run a side's worker once and note its result, or its failure where the side is optional."""
-    command = [side.python, sys.argv[0], "--worker", side.worker, *flags]
+def _measure(program: Program, flags: Sequence[str]) -> None:
+    """Run the worker of a program once and record its result. The failure of an optional program is recorded, too."""
+    command = [program.python, sys.argv[0], "--worker", program.worker, *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         result = json.loads(done.stdout.splitlines()[-1])
-        side.rates.append(result["images_per_second"])
-        side.versions = result["versions"]
+        program.rates.append(result["images_per_second"])
+        program.versions = result["versions"]
         return
     lines = done.stderr.strip().splitlines()
-    side.failure = f"failed: {lines[-1] if lines else f'exit code {done.returncode}'}"
-    if not side.optional:
-        raise SystemExit(f"{side.name} {side.failure}\n{done.stderr}")
+    program.failure = f"failed: {lines[-1] if lines else f'exit code {done.returncode}'}"
+    if not program.optional:
+        raise SystemExit(f"{program.name} {program.failure}\n{done.stderr}")
 
 
 def machine() -> dict[str, Any]:
-    """Return the processor's name, the cores of this process and the load average."""
+    """Return the name of the CPU, the cores of this process, the Python version and the load average."""
     info = Path("/proc/cpuinfo")
     name = re.search(r"^model name\s*: (.+)$", info.read_text() if info.exists() else "", re.MULTILINE)
     return {
@@ -156,49 +160,56 @@ def machine() -> dict[str, Any]:
 
 def report(
     title: str,
-    sides: Sequence[Side],
+    programs: Sequence[Program],
     *,
-    wanted: float,
+    target: float,
     before: dict[str, Any],
     conditions: dict[str, Any],
     path: Path | None,
-    peer: Side | None = None,
+    peer: Program | None = None,
 ) -> None:
     """Print medians and ratios as a table, and write them as JSON.
 
-    The first side is ours. A ratio is the median of the rounds' own ratios, each of which compares neighbours in time.
-    The result is the ratio to `peer`, by default the fastest of the others.
+    A ratio is the median over rounds of our rate divided by the other program's rate in the same round.
+
+    Args:
+      programs: ours first.
+      target: the ratio to `peer` that we aim at.
+      before: the result of `machine` before the first round.
+      conditions: the settings of the benchmark, for the JSON file.
+      path: the JSON file; None: no file.
+      peer: the program to compare with; None: the fastest of the others.
     """
-    ours, others = sides[0], [side for side in sides[1:] if side.rates]
+    ours, others = programs[0], [program for program in programs[1:] if program.rates]
     ratios = {
-        side.name: [mine / theirs for mine, theirs in zip(ours.rates, side.rates, strict=True)] for side in others
+        other.name: [mine / theirs for mine, theirs in zip(ours.rates, other.rates, strict=True)] for other in others
     }
     rows: list[list[object]] = []
-    for side in sides:
-        if not side.rates:
-            rows.append([side.name, side.failure, "", ""])
+    for program in programs:
+        if not program.rates:
+            rows.append([program.name, program.failure, "", ""])
             continue
-        beside = f"{statistics.median(ratios[side.name]):.2f}×" if side is not ours else ""
-        spread = f"{min(side.rates):.1f}–{max(side.rates):.1f}"
-        rows.append([side.name, f"{statistics.median(side.rates):.1f}", spread, beside])
-    fastest = max(others, key=lambda side: statistics.median(side.rates))
+        ratio_text = f"{statistics.median(ratios[program.name]):.2f}×" if program is not ours else ""
+        spread = f"{min(program.rates):.1f}–{max(program.rates):.1f}"
+        rows.append([program.name, f"{statistics.median(program.rates):.1f}", spread, ratio_text])
+    fastest = max(others, key=lambda program: statistics.median(program.rates))
     peer = peer or fastest
     ratio = statistics.median(ratios[peer.name])
-    _print(title, rows, f"{ratio:.2f}× {peer.name} (wanted: at least {wanted:g}×)", before)
+    _print(title, rows, f"{ratio:.2f}× {peer.name} (target: at least {target:g}×)", before)
     if path:
         result = {
             "title": title,
             "conditions": conditions,
             "machine": before,
-            "versions": {side.name: side.versions for side in sides if side.versions},
-            "images_per_second": {side.name: side.rates for side in sides if side.rates},
-            "medians": {side.name: statistics.median(side.rates) for side in sides if side.rates},
-            "failures": {side.name: side.failure for side in sides if side.failure},
+            "versions": {one.name: one.versions for one in programs if one.versions},
+            "images_per_second": {one.name: one.rates for one in programs if one.rates},
+            "medians": {one.name: statistics.median(one.rates) for one in programs if one.rates},
+            "failures": {one.name: one.failure for one in programs if one.failure},
             "ratios": ratios,
             "peer": peer.name,
             "fastest_peer": fastest.name,
             "ratio": ratio,
-            "wanted": wanted,
+            "wanted": target,
         }
         path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
@@ -207,4 +218,4 @@ def _print(title: str, rows: list[list[object]], result: str, before: dict[str, 
     from mnasnet_cli.console import print_table
 
     caption = f"{before['cpu']}, {before['cores']} cores, load average {before['load_average']} before the first round"
-    print_table(title, ["side", "images/s, median", "rounds", "ours beside it"], rows, caption=f"{caption}\n{result}")
+    print_table(title, ["program", "images/s, median", "rounds", "ours / theirs"], rows, caption=f"{caption}\n{result}")

@@ -1,14 +1,14 @@
-"""Time our lite detector with suppression beside torchvision's RetinaNet on `mnasnet1_0` with heads as cheap as ours.
+"""Compare the inference of our lite detector with torchvision's RetinaNet on `mnasnet1_0` at the same cost.
 
     python benchmarks/detector_inference.py [--image-size 320] [--batch-size 8] [--classes 80] [--variant b1]
                                             [--peer-channels 24] [--rounds 5] [--compile] [--peer-python PYTHON]
                                             [--json FILE]
 
-From images in memory to the final boxes, in float32 on every core, in processes of their own that take turns. Both
-sides look at the same number of candidates, with the same thresholds: 1,000 a level, no score too low, an overlap of
-0.6, 100 boxes an image. torchvision runs channels-last; `--peer-channels` narrows its pyramid and heads, and the script
-counts the multiply-adds of both and stops where they are more than 20 % apart. With `--compile` its net also goes
-through `torch.compile`; the faster one counts.
+The time covers the way from images in memory to the final boxes, in float32 on all cores. The processes alternate. Both
+detectors use the same settings: 1,000 candidates per level, a score threshold of 1e-8, an IoU threshold of 0.6, and 100
+boxes per image. torchvision runs channels-last; `--peer-channels` sets the channels of its pyramid and heads. The
+script counts the multiply-adds of both, and stops if they differ by more than 20 %. `--compile` measures
+`torch.compile`, too; the faster one counts.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import detector_peer as peer
+import torchvision_detector as peer
 from common import core_count, images_per_second, import_torch, use_toolkit
 
 WARM_UP_CALLS = 5
-SCORE, IOU, CANDIDATES, DETECTIONS = 1e-8, 0.6, 1000, 100  # the lite recipe's own
+SCORE, IOU, CANDIDATES, DETECTIONS = 1e-8, 0.6, 1000, 100  # the values of the lite recipe
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure the net and the suppression as evaluation runs them."""
+    """Measure the net and the suppression as in an evaluation."""
     use_toolkit()
     import tensorflow as tf
 
@@ -60,7 +60,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def torchvision_boxes(arguments: argparse.Namespace, *, compiled: bool) -> dict[str, Any]:
-    """Measure torchvision's net: channels-last, every core."""
+    """Measure torchvision's net: channels-last, all cores."""
     torch, torchvision = import_torch("torch", "torchvision")
     torch.set_num_threads(core_count())
     size, batch_size = arguments.image_size, arguments.batch_size

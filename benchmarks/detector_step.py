@@ -1,14 +1,14 @@
-"""Time our lite detector's training step beside torchvision's RetinaNet on `mnasnet1_0` with heads as cheap as ours.
+"""Compare the training step of our lite detector with torchvision's RetinaNet on `mnasnet1_0` at the same cost.
 
     python benchmarks/detector_step.py [--image-size 320] [--batch-size 16] [--classes 80] [--variant b1]
                                        [--peer-channels 24] [--rounds 5] [--compile] [--peer-python PYTHON]
                                        [--json FILE]
 
-Both sides get the same images and boxes, assign the boxes to anchors in every step, and do forward, backward and update
-(SGD, momentum 0.9) in float32 on every core, with all layers trained, in processes of their own that take turns. Ours
-is the toolkit's compiled step as `mnasnet train-coco` runs it. torchvision runs channels-last; `--peer-channels`
-narrows its pyramid and heads, and the script counts the multiply-adds of both and stops where they are more than 20 %
-apart. With `--compile` its net also goes through `torch.compile`; the faster one counts.
+Both get the same images and boxes. Each step assigns the boxes to anchors, then runs forward, backward and update (SGD,
+momentum 0.9) in float32 on all cores, and trains all layers. The processes alternate. Ours is the compiled step of
+`mnasnet train-coco`. torchvision runs channels-last; `--peer-channels` sets the channels of its pyramid and heads. The
+script counts the multiply-adds of both, and stops if they differ by more than 20 %. `--compile` measures
+`torch.compile`, too; the faster one counts.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import detector_peer as peer
+import torchvision_detector as peer
 from common import core_count, images_per_second, import_torch, use_toolkit
-from our_step import MOMENTUM, WARM_UP_CALLS, settings_of, time_step
+from toolkit_step import MOMENTUM, WARM_UP_CALLS, peer_settings, time_step
 
-LEARNING_RATE = 1e-4  # small: the images are noise, and a loss that isn't finite would end our step
+LEARNING_RATE = 1e-4  # small, because the images are noise and our step stops if the loss is not finite
 WEIGHT_DECAY = 4e-5
-STEPS_PER_CALL = 2  # the training loop asks for calls of about two seconds
+STEPS_PER_CALL = 2  # as in the training loop, whose calls take about two seconds
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure the toolkit's training step, the assignment of boxes included."""
+    """Measure the toolkit's training step, including the assignment of boxes."""
     use_toolkit()
     from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.models.detector import make_detector
     from mnasnet_cli.tasks.detection import DetectionTask
 
-    config = load_config("lite", task="detection", flags=settings_of(arguments, WEIGHT_DECAY))
+    config = load_config("lite", task="detection", flags=peer_settings(arguments, WEIGHT_DECAY))
     model = make_detector(config, arguments.classes)
     return time_step(
         DetectionTask, model, config, batches_of(config, arguments),
-        calls_of=STEPS_PER_CALL, rate=LEARNING_RATE, seconds=arguments.seconds,
+        steps_per_call=STEPS_PER_CALL, learning_rate=LEARNING_RATE, seconds=arguments.seconds,
     )  # fmt: skip
 
 
 def batches_of(config: Any, arguments: argparse.Namespace) -> Any:
-    """Return a tf.data.Dataset of batches of noise whose boxes are assigned anew each time, as for new images."""
+    """Return a tf.data.Dataset of batches of noise that assigns the boxes in every batch, as for new images."""
     import tensorflow as tf
 
     from mnasnet_cli.data.coco import DetectionBatch, assign_targets
@@ -64,7 +64,7 @@ def batches_of(config: Any, arguments: argparse.Namespace) -> Any:
 
 
 def torchvision_step(arguments: argparse.Namespace, *, compiled: bool) -> dict[str, Any]:
-    """Measure torchvision's net: channels-last, every core, SGD's fused update."""
+    """Measure torchvision's net: channels-last, all cores, fused SGD."""
     torch, torchvision = import_torch("torch", "torchvision")
     torch.set_num_threads(core_count())
     size, batch_size = arguments.image_size, arguments.batch_size
@@ -94,7 +94,7 @@ def torchvision_step(arguments: argparse.Namespace, *, compiled: bool) -> dict[s
 
 
 def _compiled_head(torch: Any, head: Any) -> Any:
-    """Compile the forward pass of both subnets; the losses stay Python, as they loop over images."""
+    """Compile the forward pass of both subnets. The losses stay in Python, because they loop over images."""
     head.classification_head.forward = torch.compile(head.classification_head.forward)
     head.regression_head.forward = torch.compile(head.regression_head.forward)
     return head

@@ -1,17 +1,17 @@
-"""Time our input pipeline beside a torchvision DataLoader: from encoded images to training batches.
+"""Compare our input pipeline with a torchvision DataLoader: from encoded images to training batches.
 
     python benchmarks/input_pipeline.py IMAGES [--image-size 224] [--batch-size 32] [--rounds 5] [--repeat 20]
                                         [--peer-python PYTHON] [--json FILE]
 
-IMAGES holds `<class>/*.JPEG`. All sides end with float32 batches, not normalised, made by RandomResizedCrop (0.08-1)
-and flip. Ours reads records that `mnasnet prepare-imagenet` writes first, through the pipeline that training uses; the
-peers read the files with ImageFolder and a DataLoader of one worker per core:
+IMAGES holds `<class>/*.JPEG`. All programs produce float32 batches, not normalized, with RandomResizedCrop (0.08-1) and
+a random flip. Ours reads records written by `mnasnet prepare-imagenet` through the pipeline of training. The peers read
+the files with ImageFolder and a DataLoader with one worker per core:
 
-- as torchvision's documentation has it: images opened by PIL, ToTensor (float32) in the workers;
-- tuned: the workers hand over uint8, and the program makes it float32; decoding by PIL, or by torchvision.io.
+- as in torchvision's documentation: decoding by PIL, ToTensor (float32) in the workers;
+- tuned: the workers return uint8, and the main process converts to float32; decoding by PIL or by torchvision.io.
 
-A small folder is repeated `--repeat` times by links (records: copies), so that an epoch lasts for seconds. Whole epochs
-are timed after one uncounted epoch, so all read from memory, and no peer's workers are started in the time that counts.
+A small folder is repeated `--repeat` times with links (records: copies), so that an epoch takes seconds. Whole epochs
+are measured after one uncounted epoch. So all programs read from memory, and the workers have started.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from pathlib import Path
 from typing import Any
 
 from common import (
-    Side,
-    alternate,
+    Program,
     images_per_second,
     import_torch,
     machine,
+    measure_in_rounds,
     parser_with_rounds,
     report,
     run_worker,
     use_toolkit,
 )
 
-WANTED = 2.0
+TARGET = 2.0
 SHARDS = 8
-SHUFFLED = 1 / 8  # of an epoch fits in the shuffle buffer, which is filled before the first batch; of ImageNet, 1/150
+SHUFFLED = 1 / 8  # share of an epoch in the shuffle buffer, which is filled before the first batch (ImageNet: 1/150)
 CORES = os.cpu_count() or 1
 
 
 def repeated(images: Path, folder: Path, times: int) -> int:
-    """Link every image `times` times into folder/train/<class>/ and return the number of links."""
+    """Create `times` links to every image in folder/train/<class>/; return the number of links."""
     files = [path for path in images.glob("*/*") if path.is_file()]
     if not files:
-        raise SystemExit(f"no images in {images}: expected {images}/<class>/*.JPEG")
+        raise SystemExit(f"{images} holds no images; expected {images}/<class>/*.JPEG")
     for path in files:
         target = folder / "train" / path.parent.name
         target.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,9 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 def dataloader(arguments: argparse.Namespace, *, backend: str) -> dict[str, Any]:
     """Measure ImageFolder and DataLoader over whole epochs.
 
-    `backend` makes tensors: "ordinary" (PIL and ToTensor), "pil" (uint8) or "tensor" (torchvision.io, uint8).
+    Args:
+      backend: how images become tensors: "ordinary" (PIL and ToTensor), "pil" (PIL, uint8) or "tensor"
+        (torchvision.io, uint8).
     """
     torch, torchvision, v2 = import_torch("torch", "torchvision", "torchvision.transforms.v2")
     io, datasets = torchvision.io, torchvision.datasets
@@ -120,7 +122,7 @@ def dataloader(arguments: argparse.Namespace, *, backend: str) -> dict[str, Any]
 
     def epoch() -> None:
         for images, _ in batches:
-            images.float()  # tuned workers hand over uint8, a quarter of the bytes; float32 stays as it is
+            images.float()  # the tuned workers return uint8, a quarter of the bytes; no effect on float32
 
     rate = images_per_second(epoch, len(batches) * arguments.batch_size, warm_up=1, seconds=arguments.seconds)
     versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
@@ -141,9 +143,9 @@ def main() -> None:
     parser.add_argument("images", type=Path, nargs="?", help="folder with <class>/*.JPEG")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--repeat", type=int, default=20, help="how many times each image is in an epoch")
-    parser.add_argument("--workers", type=int, default=CORES, help="of the DataLoader")
-    parser.add_argument("--scratch", type=Path, help="where links and records are kept for the time of the run")
+    parser.add_argument("--repeat", type=int, default=20, help="copies of each image in an epoch")
+    parser.add_argument("--workers", type=int, default=CORES, help="workers of the DataLoader")
+    parser.add_argument("--scratch", type=Path, help="folder for temporary links and records")
     arguments = parser.parse_args()
     if arguments.worker:
         return run_worker(WORKERS, arguments)
@@ -151,11 +153,11 @@ def main() -> None:
         parser.error("IMAGES is missing: a folder with <class>/*.JPEG")
     use_toolkit()
     before, peer = machine(), arguments.peer_python
-    sides = [
-        Side("mnasnet records, tf.data", "ours"),
-        Side(f"torchvision DataLoader, {arguments.workers} workers, as documented", "ordinary", peer),
-        Side("the same, tuned: uint8 from PIL", "pil", peer),
-        Side("the same, tuned: uint8 from torchvision.io", "tensor", peer, optional=True),
+    programs = [
+        Program("mnasnet records, tf.data", "ours"),
+        Program(f"torchvision DataLoader, {arguments.workers} workers, as documented", "ordinary", peer),
+        Program("tuned: uint8 from PIL", "pil", peer),
+        Program("tuned: uint8 from torchvision.io", "tensor", peer, optional=True),
     ]
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as name:
         scratch = Path(name)
@@ -163,12 +165,12 @@ def main() -> None:
         write_records(scratch / "source", scratch / "records")
         conditions = {key: getattr(arguments, key) for key in ("image_size", "batch_size", "workers", "seconds")}
         flags = [f"--{key.replace('_', '-')}={value}" for key, value in conditions.items()]
-        alternate(sides, arguments.rounds, [f"--scratch={scratch}", *flags])
+        measure_in_rounds(programs, arguments.rounds, [f"--scratch={scratch}", *flags])
     conditions |= {"images": count, "repeat": arguments.repeat, "rounds": arguments.rounds}
     title = f"Input pipeline, {count:,} images, crop to {arguments.image_size} px, batch {arguments.batch_size}"
-    documented = sides[1]
+    documented = programs[1]
     return report(
-        title, sides, wanted=WANTED, before=before, conditions=conditions, path=arguments.json, peer=documented
+        title, programs, target=TARGET, before=before, conditions=conditions, path=arguments.json, peer=documented
     )
 
 

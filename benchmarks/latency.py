@@ -1,13 +1,12 @@
-"""Time one thread of our TFLite files, float and int8, beside torchvision's `mnasnet1_0` under ONNX Runtime.
+"""Compare our TFLite files, float and int8, with torchvision's `mnasnet1_0` under ONNX Runtime on one thread.
 
     python benchmarks/latency.py [--image-size 224] [--variant b1] [--rounds 100] [--runs 12]
                                  [--peer-python PYTHON] [--json FILE]
 
-Both nets have random weights, which cost what trained ones do. Each side is one process that stays alive; in each round
-every side runs one image `--runs` times. Turns are short and in random order, so that what else the machine does meets
-all of them alike. The net of torchvision is exported by `torch.onnx`, its batch norms folded, and runs under ONNX
-Runtime with every optimization. It takes torch, torchvision, onnx and onnxruntime in the interpreter that
-`--peer-python` names.
+The nets have random weights, which take the same time as trained ones. Each program is one process, and runs one image
+`--runs` times per round. The rounds are short and in random order, so that the load of the machine affects all programs
+alike. torchvision's net is exported by `torch.onnx` with folded batch norms, and runs with all optimizations of ONNX
+Runtime. The interpreter of `--peer-python` needs torch, torchvision, onnx and onnxruntime.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from typing import Any
 
 from common import import_torch, machine, parser_with_rounds, use_toolkit
 
-WANTED_FLOAT = 1.05  # of torchvision's time, at most
-WANTED_INT8 = 0.5  # of the float file's time, at most
+TARGET_FLOAT = 1.05  # at most this part of torchvision's time
+TARGET_INT8 = 0.5  # at most this part of the float file's time
 WARM_UP = 10
-SIDES = {"float": "mnasnet {variant}, TFLite float", "int8": "mnasnet {variant}, TFLite int8",
-         "torchvision": "torchvision mnasnet1_0, ONNX Runtime"}  # fmt: skip
+PROGRAMS = {"float": "mnasnet {variant}, TFLite float", "int8": "mnasnet {variant}, TFLite int8",
+            "torchvision": "torchvision mnasnet1_0, ONNX Runtime"}  # fmt: skip
 
 
 def ours(arguments: argparse.Namespace, scratch: Path, *, int8: bool) -> tuple[Callable[[], object], str]:
-    """Convert the variant and return one inference of it."""
+    """Convert the variant; return a function that runs one inference, and the versions."""
     use_toolkit()
     import importlib.metadata
 
@@ -52,7 +51,7 @@ def ours(arguments: argparse.Namespace, scratch: Path, *, int8: bool) -> tuple[C
 
 
 def torchvision_net(arguments: argparse.Namespace, scratch: Path) -> tuple[Callable[[], object], str]:
-    """Export torchvision's net and return one inference of it."""
+    """Export torchvision's net; return a function that runs one inference, and the versions."""
     torch, models, onnxruntime = import_torch("torch", "torchvision.models", "onnxruntime")
     size = arguments.image_size
     net = models.mnasnet1_0(weights=None, num_classes=1000).eval()
@@ -75,14 +74,14 @@ WORKERS: dict[str, Callable[[argparse.Namespace, Path], tuple[Callable[[], objec
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Be a worker: a line on standard input asks for one round, a line of JSON on standard output answers."""
+    """Measure one program: each line on standard input requests a round; the answer is a line of JSON."""
     with tempfile.TemporaryDirectory(prefix="mnasnet-") as scratch:
         call, versions = WORKERS[arguments.worker](arguments, Path(scratch))
         for _ in range(WARM_UP):
             call()
         print(json.dumps({"versions": versions}), flush=True)
         for _ in sys.stdin:
-            call()  # the first after a pause finds cold caches
+            call()  # uncounted: the caches are cold after a pause
             times = []
             for _ in range(arguments.runs):
                 began = time.perf_counter()
@@ -92,7 +91,7 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 class Worker:
-    """One side's process."""
+    """The process of one program."""
 
     def __init__(self, name: str, python: str, flags: list[str]) -> None:
         command = [python, sys.argv[0], "--worker", name, *flags]
@@ -104,14 +103,14 @@ class Worker:
         while line := self._process.stdout.readline():
             if line.startswith("{"):
                 return dict(json.loads(line))
-        raise SystemExit(f"{self.name} ended with exit code {self._process.wait()}")
+        raise SystemExit(f"the process of {self.name} ended with exit code {self._process.wait()}")
 
     def wait_until_ready(self) -> None:
-        """Wait until the net is made and warm."""
+        """Wait until the net is loaded and warmed up."""
         self.versions = self._answer()["versions"]
 
     def measure(self) -> None:
-        """Run one round."""
+        """Measure one round."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -125,7 +124,7 @@ class Worker:
 
     @property
     def medians(self) -> list[float]:
-        """Of the rounds, ms."""
+        """Median of each round in ms."""
         return [statistics.median(times) for times in self.times]
 
 
@@ -134,7 +133,7 @@ def main() -> None:
     parser = parser_with_rounds(__doc__ or "", rounds=100)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--variant", default="b1")
-    parser.add_argument("--runs", type=int, default=12, help="inferences of each side in each round")
+    parser.add_argument("--runs", type=int, default=12, help="inferences per program and round")
     arguments = parser.parse_args()
     if arguments.worker:
         return work(arguments)
@@ -142,7 +141,7 @@ def main() -> None:
     before = machine()
     flags = [f"--image-size={arguments.image_size}", f"--variant={arguments.variant}", f"--runs={arguments.runs}"]
     workers = [
-        Worker(name, arguments.peer_python if name == "torchvision" else sys.executable, flags) for name in SIDES
+        Worker(name, arguments.peer_python if name == "torchvision" else sys.executable, flags) for name in PROGRAMS
     ]
     for worker in workers:
         worker.wait_until_ready()
@@ -159,7 +158,7 @@ def main() -> None:
 
 
 def show(workers: list[Worker], arguments: argparse.Namespace, before: dict[str, Any]) -> None:
-    """Print the table; a ratio is the median of the rounds' own ratios, each of neighbours in time."""
+    """Print the table and write JSON. A ratio is the median of the ratios within each round."""
     from mnasnet_cli.console import print_table
 
     medians = {worker.name: worker.medians for worker in workers}
@@ -169,21 +168,21 @@ def show(workers: list[Worker], arguments: argparse.Namespace, before: dict[str,
 
     rows = [
         (
-            SIDES[worker.name].format(variant=arguments.variant),
+            PROGRAMS[worker.name].format(variant=arguments.variant),
             f"{statistics.median(itertools.chain(*worker.times)):.2f}",
             f"{min(worker.medians):.2f}–{max(worker.medians):.2f}",
             f"{ratio(worker.name, 'torchvision'):.2f}×",
         )
         for worker in workers
     ]
-    beside, share = ratio("float", "torchvision"), ratio("int8", "float")
+    float_ratio, int8_ratio = ratio("float", "torchvision"), ratio("int8", "float")
     caption = (
         f"{before['cpu']}, {before['cores']} cores, load average {before['load_average']} before the first round\n"
-        f"float {beside:.3f}× torchvision (wanted: at most {WANTED_FLOAT}×), int8 {share:.3f}× float (wanted: at most "
-        f"{WANTED_INT8}×)"
+        f"float {float_ratio:.3f}× torchvision (target: at most {TARGET_FLOAT}×), "
+        f"int8 {int8_ratio:.3f}× float (target: at most {TARGET_INT8}×)"
     )
     title = f"One image of {arguments.image_size} px, one thread"
-    print_table(title, ["side", "ms, median", "rounds", "beside torchvision"], rows, caption=caption)
+    print_table(title, ["program", "ms, median", "rounds", "relative to torchvision"], rows, caption=caption)
     if arguments.json:
         result = {
             "title": title,
@@ -192,9 +191,9 @@ def show(workers: list[Worker], arguments: argparse.Namespace, before: dict[str,
             "versions": {worker.name: worker.versions for worker in workers},
             "medians_ms": {name: statistics.median(values) for name, values in medians.items()},
             "rounds_ms": medians,
-            "float_beside_torchvision": beside,
-            "int8_beside_float": share,
-            "wanted": {"float_beside_torchvision": WANTED_FLOAT, "int8_beside_float": WANTED_INT8},
+            "float_beside_torchvision": float_ratio,
+            "int8_beside_float": int8_ratio,
+            "wanted": {"float_beside_torchvision": TARGET_FLOAT, "int8_beside_float": TARGET_INT8},
         }
         arguments.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 

@@ -1,12 +1,13 @@
-"""Time `mnasnet prepare-imagenet` beside `cp -r` of the same images, each as the whole command that a user runs.
+"""Compare `mnasnet prepare-imagenet` with `cp -r` of the same images; both are measured as whole commands.
 
     python benchmarks/record_writing.py SOURCE [--scratch DIR] [--rounds 7] [--json FILE]
 
-Both write to the same disk. Runs alternate, so that whatever else the machine does meets both; the first round is not
-counted: it brings the source into the page cache for both alike. The median ratio is the result.
-Nothing is deleted until the end, which takes 2 × (ROUNDS + 1) times the source's size: with deletions between the runs
-`cp -r` took 7 to 15 s where it takes 0.4 s by itself, and the ratio said more about the disk than about this program.
-Run it on a quiet machine: on a busy one the rounds differ tenfold.
+Both write to the same disk and alternate. The first round is not counted; it loads the source into the page cache. The
+result is the median ratio of the rounds.
+
+All files are deleted at the end only, so the benchmark needs 2 × (ROUNDS + 1) times the size of the source. Deletions
+between the rounds slow the disk down: `cp -r` then takes 7 to 15 s instead of 0.4 s. Run it on an idle machine; on a
+busy one the rounds differ by a factor of ten.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 
 def timed(command: list[str]) -> float:
-    """Run a command and return its seconds; its output is kept back."""
+    """Run a command without its output; return its duration in seconds."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - began
@@ -50,7 +51,7 @@ def main() -> None:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
-    parser.add_argument("--scratch", type=Path, help="where both write (default: the temporary folder)")
+    parser.add_argument("--scratch", type=Path, help="folder for the output of both; default: the temporary folder")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -65,7 +66,7 @@ def main() -> None:
     print(f"{'command':<20}{'median s':>10}{'images/s':>10}{'MB/s':>8}")
     for name, median in medians.items():
         print(f"{name:<20}{median:>10.3f}{len(files) / median:>10,.0f}{megabytes / median:>8.1f}")
-    print(f"speed beside cp -r: {ratio:.2f}× (rounds {min(ratios):.2f}–{max(ratios):.2f}; wanted at least 0.50)")
+    print(f"speed relative to cp -r: {ratio:.2f}× (rounds {min(ratios):.2f}–{max(ratios):.2f}; target: at least 0.50)")
     if arguments.json:
         result = {"files": len(files), "megabytes": megabytes, "seconds": seconds, "medians": medians, "ratio": ratio}
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,14 +1,14 @@
-"""Train torchvision's `mnasnet1_0` from scratch on an ImageNet-style folder: the accuracy and time to beat.
+"""Train torchvision's `mnasnet1_0` from scratch on an ImageNet-style folder, as a reference for accuracy and time.
 
     python benchmarks/torchvision_reference.py --recipe adamw DATA     # DATA/train/<class>/*, DATA/val/<class>/*
 
-Needs torch and torchvision (a virtual environment of their own will do), not this toolkit. Both recipes share
-RandomResizedCrop 0.35-1 to 128 px, flip, batch 64, one warm-up epoch then cosine to zero, label smoothing 0.1,
-batch-norm momentum 0.1, channels-last; validation is the centre 128 px of an image resized to 144. One line per
-epoch, then a JSON object.
+Needs torch and torchvision, not this toolkit. Both recipes use RandomResizedCrop 0.35-1 to 128 px, a random flip, batch
+size 64, one warm-up epoch followed by a cosine schedule to zero, label smoothing 0.1, batch norm momentum 0.1, and
+channels-last. Validation uses the central 128 px of an image resized to 144 px. The output is one line per epoch, then
+a JSON object.
 
-Every image is decoded once and kept as uint8 (1.4 GB for Imagenette at 224 px), and crops are cut and resized from
-that in the training process: under 5 % of a step, where a DataLoader worker would take a whole core from the net.
+Every image is decoded once and kept as uint8 (1.4 GB for Imagenette at 224 px). The training process crops and resizes
+these images, which takes less than 5 % of a step. A DataLoader worker would take a whole core from the net.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from common import import_torch
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 IMAGE_ENDINGS = {".jpeg", ".jpg", ".png"}
-BATCH_NORM_MOMENTUM = 0.1  # torchvision's own 0.0003 needs far more steps than a small set gives
+BATCH_NORM_MOMENTUM = 0.1  # torchvision's default 0.0003 needs far more steps than a small set has
 RESIZE_PER_CROP = 144 / 128  # validation: resize the short side to 144, crop 128
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Optimizer settings of one reference run; the learning rate is the peak, for batches of 64."""
+    """Optimizer settings of a reference run; the learning rate is the peak for batches of 64."""
 
     optimizer: str
     learning_rate: float
     weight_decay: float
-    zero_init_residual: bool  # last batch norm of each residual block starts at zero
+    zero_init_residual: bool  # initialize the last batch norm of each residual block with zero
 
 
 RECIPES = {
@@ -56,7 +56,7 @@ class Split:
 
 
 def load_split(folder: Path, classes: list[str], short_side: int | None = None) -> Split:
-    """Decode every image under folder/<class>/, optionally resized so that its short side is `short_side` px."""
+    """Decode all images in folder/<class>/; resize the short side to `short_side` px if given."""
     torch, numpy, pillow, functional = import_torch("torch", "numpy", "PIL.Image", "torchvision.transforms.functional")
     images, labels = [], []
     for label, name in enumerate(classes):
@@ -67,12 +67,12 @@ def load_split(folder: Path, classes: list[str], short_side: int | None = None) 
             images.append(torch.from_numpy(numpy.array(image)).permute(2, 0, 1))
             labels.append(label)
     if not images:
-        raise SystemExit(f"no images in {folder}: expected {folder}/<class>/*.JPEG")
+        raise SystemExit(f"{folder} holds no images; expected {folder}/<class>/*.JPEG")
     return Split(images, torch.tensor(labels))
 
 
 def make_net(num_classes: int, recipe: Recipe) -> Any:
-    """Build torchvision's mnasnet1_0 with random weights, channels-last, set up as the recipe says."""
+    """Build torchvision's mnasnet1_0 with random weights, channels-last, for a recipe."""
     torch, models = import_torch("torch", "torchvision.models")
     net = models.mnasnet1_0(weights=None, num_classes=num_classes)
     for module in net.modules():
@@ -84,7 +84,7 @@ def make_net(num_classes: int, recipe: Recipe) -> Any:
 
 
 def make_optimizer(net: Any, recipe: Recipe) -> Any:
-    """Return the recipe's optimizer over all parameters."""
+    """Return the optimizer of a recipe for all parameters."""
     (torch,) = import_torch("torch")
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
@@ -96,7 +96,7 @@ def make_optimizer(net: Any, recipe: Recipe) -> Any:
 
 
 def learning_rate_factor(step: int, steps_per_epoch: int, epochs: int) -> float:
-    """Rise linearly over the first epoch, then fall by a half cosine to zero at the last step; in [0, 1]."""
+    """Return the factor in [0, 1]: linear warm-up in the first epoch, then a half cosine to zero at the last step."""
     if step < steps_per_epoch:
         return (step + 1) / steps_per_epoch
     done = (step - steps_per_epoch) / max(1, steps_per_epoch * (epochs - 1))
@@ -104,7 +104,7 @@ def learning_rate_factor(step: int, steps_per_epoch: int, epochs: int) -> float:
 
 
 def augmented_batch(images: list[Any], size: int) -> Any:
-    """Return float32 [N, 3, size, size]: RandomResizedCrop (area 0.35-1) and flip, normalised, channels-last."""
+    """Return float32 [N, 3, size, size]: RandomResizedCrop (area 0.35-1), random flip, normalized, channels-last."""
     torch, transforms, functional = import_torch(
         "torch", "torchvision.transforms", "torchvision.transforms.v2.functional"
     )
@@ -113,18 +113,18 @@ def augmented_batch(images: list[Any], size: int) -> Any:
         top, left, height, width = transforms.RandomResizedCrop.get_params(image, (0.35, 1.0), (3 / 4, 4 / 3))
         crop = functional.resized_crop(image, top, left, height, width, [size, size], antialias=True)
         crops.append(functional.horizontal_flip(crop) if torch.rand(()) < 0.5 else crop)
-    return normalised(torch.stack(crops))
+    return normalized(torch.stack(crops))
 
 
-def normalised(batch: Any) -> Any:
-    """Turn uint8 [N, 3, H, W] into float32 with ImageNet's mean and deviation taken out, channels-last."""
+def normalized(batch: Any) -> Any:
+    """Convert uint8 [N, 3, H, W] to float32, normalized with ImageNet's mean and deviation, channels-last."""
     torch, functional = import_torch("torch", "torchvision.transforms.v2.functional")
     batch = batch.contiguous(memory_format=torch.channels_last)
     return functional.normalize(batch.float().div_(255), MEAN, STD)
 
 
 def train_epoch(net: Any, optimizer: Any, schedule: Any, data: Split, size: int, batch_size: int) -> float:
-    """Train on every image once, in a new random order (the last part batch is dropped); return the mean loss."""
+    """Train one epoch in random order without the last partial batch; return the mean loss."""
     (torch,) = import_torch("torch")
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
     order = torch.randperm(len(data.images))
@@ -143,27 +143,27 @@ def train_epoch(net: Any, optimizer: Any, schedule: Any, data: Split, size: int,
 
 
 def top1(net: Any, data: Split, size: int, batch_size: int) -> float:
-    """Return the share of images whose centre crop of `size` px is classified rightly."""
+    """Return the top-1 accuracy on center crops of `size` px."""
     torch, functional = import_torch("torch", "torchvision.transforms.v2.functional")
     net.eval()
-    right = 0
+    correct = 0
     with torch.inference_mode():
         for start in range(0, len(data.images), batch_size):
             images = data.images[start : start + batch_size]
             batch = torch.stack([functional.center_crop(image, [size, size]) for image in images])
-            predicted = net(normalised(batch)).argmax(1)
-            right += int((predicted == data.labels[start : start + batch_size]).sum())
-    return right / len(data.images)
+            predicted = net(normalized(batch)).argmax(1)
+            correct += int((predicted == data.labels[start : start + batch_size]).sum())
+    return correct / len(data.images)
 
 
 def cpu_seconds() -> float:
-    """Return user and system seconds of this process and of its ended children."""
+    """Return user and system seconds of this process and its finished children."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train with the recipe, print a line per epoch and return the result as JSON-able values."""
+    """Train with a recipe, print a line per epoch, and return the result for JSON."""
     torch, torchvision = import_torch("torch", "torchvision")
     start = time.perf_counter()
     torch.manual_seed(arguments.seed)
@@ -171,7 +171,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     size, batch_size, epochs = arguments.image_size, arguments.batch_size, arguments.epochs
     train_folder = arguments.data / "train"
     if not train_folder.is_dir():
-        raise SystemExit(f"{train_folder} isn't a folder: expected DATA/train/<class>/* and DATA/val/<class>/*")
+        raise SystemExit(f"{train_folder} is not a folder; expected DATA/train/<class>/* and DATA/val/<class>/*")
     classes = sorted(p.name for p in train_folder.iterdir() if p.is_dir())
     train = load_split(train_folder, classes)
     val = load_split(arguments.data / "val", classes, short_side=round(size * RESIZE_PER_CROP))

@@ -1,12 +1,12 @@
-"""Time our training step beside torchvision's `mnasnet1_0`: forward, backward and update, on one fixed batch.
+"""Compare our training step with torchvision's `mnasnet1_0`: forward, backward and update on one fixed batch.
 
     python benchmarks/training_step.py [--image-size 224] [--batch-size 32] [--variant b1] [--rounds 5]
                                        [--compile] [--peer-python PYTHON] [--json FILE]
 
-Both train with SGD momentum 0.9, weight decay and label smoothing 0.1 in float32 on every core, in processes of their
-own that take turns. Ours is the toolkit's compiled training step as `mnasnet train-imagenet` runs it (normalisation of
-the images included, moving average off). torchvision runs channels-last, with `--compile` through `torch.compile` too;
-the faster one counts. torch may live in another virtual environment: `--peer-python` names its interpreter.
+Both use SGD with momentum 0.9, weight decay and label smoothing 0.1, in float32 on all cores. The processes alternate.
+Ours is the compiled step of `mnasnet train-imagenet`, with the normalization of the images and without EMA. torchvision
+runs channels-last. `--compile` measures `torch.compile`, too; the faster one counts. `--peer-python` is an interpreter
+with torch, for example of another virtual environment.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import argparse
 from typing import Any
 
 from common import (
-    Side,
-    alternate,
+    Program,
     core_count,
     images_per_second,
     import_torch,
     machine,
+    measure_in_rounds,
     parser_with_rounds,
     report,
     run_worker,
     use_toolkit,
 )
-from our_step import MOMENTUM, WARM_UP_CALLS, settings_of, time_step
+from toolkit_step import MOMENTUM, WARM_UP_CALLS, peer_settings, time_step
 
 CLASSES = 1000
-WANTED = 1.4
-LEARNING_RATE = 1e-3  # small: the labels are random, and a loss that isn't finite would end our step
+TARGET = 1.4
+LEARNING_RATE = 1e-3  # small, because the labels are random and our step stops if the loss is not finite
 WEIGHT_DECAY = 1e-5
-STEPS_PER_CALL = 4  # as the training loop does, which asks for calls of about two seconds
+STEPS_PER_CALL = 4  # as in the training loop, whose calls take about two seconds
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -42,16 +42,16 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     from mnasnet_cli.models.classifier import make_classifier
     from mnasnet_cli.tasks.classification import ClassificationTask
 
-    config = load_config("paper", flags=settings_of(arguments, WEIGHT_DECAY))
+    config = load_config("paper", flags=peer_settings(arguments, WEIGHT_DECAY))
     model = make_classifier(config, CLASSES)
     return time_step(
         ClassificationTask, model, config, fixed_batch(arguments.image_size, arguments.batch_size),
-        calls_of=STEPS_PER_CALL, rate=LEARNING_RATE, seconds=arguments.seconds,
+        steps_per_call=STEPS_PER_CALL, learning_rate=LEARNING_RATE, seconds=arguments.seconds,
     )  # fmt: skip
 
 
 def fixed_batch(size: int, batch_size: int) -> Any:
-    """Return a tf.data.Dataset that gives one batch of noise over and over."""
+    """Return an endless tf.data.Dataset of one batch of noise."""
     import tensorflow as tf
 
     from mnasnet_cli.data.imagenet import ClassificationBatch
@@ -68,7 +68,7 @@ def fixed_batch(size: int, batch_size: int) -> Any:
 
 
 def torchvision_step(arguments: argparse.Namespace, *, compiled: bool) -> dict[str, Any]:
-    """Measure torchvision's net: channels-last, every core, SGD's fused update."""
+    """Measure torchvision's net: channels-last, all cores, fused SGD."""
     torch, models, torchvision = import_torch("torch", "torchvision.models", "torchvision")
     torch.set_num_threads(core_count())
     size, batch_size = arguments.image_size, arguments.batch_size
@@ -106,25 +106,25 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--variant", default="b1")
-    parser.add_argument("--compile", action="store_true", help="torch.compile as well; it compiles for minutes a round")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile, too; it takes minutes per round")
     arguments = parser.parse_args()
     if arguments.worker:
         return run_worker(WORKERS, arguments)
     use_toolkit()
     before, peer = machine(), arguments.peer_python
-    sides = [
-        Side(f"mnasnet {arguments.variant}", "ours"),
-        Side("torchvision mnasnet1_0, channels-last", "eager", peer),
+    programs = [
+        Program(f"mnasnet {arguments.variant}", "ours"),
+        Program("torchvision mnasnet1_0, channels-last", "eager", peer),
     ]
     if arguments.compile:
-        sides.append(Side("torchvision mnasnet1_0, channels-last, compiled", "compiled", peer, optional=True))
+        programs.append(Program("torchvision mnasnet1_0, channels-last, compiled", "compiled", peer, optional=True))
     conditions = {key: getattr(arguments, key) for key in ("image_size", "batch_size", "variant", "seconds", "rounds")}
     flags = [
         f"--{key.replace('_', '-')}={conditions[key]}" for key in ("image_size", "batch_size", "variant", "seconds")
     ]
-    alternate(sides, arguments.rounds, flags)
+    measure_in_rounds(programs, arguments.rounds, flags)
     title = f"Training step, {arguments.image_size} px, batch {arguments.batch_size}, float32"
-    return report(title, sides, wanted=WANTED, before=before, conditions=conditions, path=arguments.json)
+    return report(title, programs, target=TARGET, before=before, conditions=conditions, path=arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""torchvision's RetinaNet on its `mnasnet1_0`, narrowed to the cost of our lite detector: a peer to measure against."""
+"""The peer of the detector benchmarks: torchvision's RetinaNet on `mnasnet1_0`, at the cost of our lite detector."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from common import (
     TORCH_MISSING,
-    Side,
-    alternate,
+    Program,
     import_torch,
     machine,
+    measure_in_rounds,
     parser_with_rounds,
     report,
     run_worker,
@@ -23,10 +23,10 @@ from common import (
 )
 
 NAME = "torchvision RetinaNet, mnasnet1_0, channels-last"
-WANTED = 1.5
-WITHIN = 0.2  # how far apart the two nets' multiply-adds may be
-BOXES = 7  # of an image; COCO has 7.3
-TAPS = {"9": 40, "11": 96, "13": 320}  # the last layers of torchvision's net at strides 8, 16 and 32: channels
+TARGET = 1.5
+MAX_DIFFERENCE = 0.2  # of the multiply-adds of both nets
+BOXES = 7  # per image; COCO has 7.3
+TAPS = {"9": 40, "11": 96, "13": 320}  # torchvision's last layers with strides 8, 16 and 32: channels
 ANCHOR_SIZES = tuple((side, side * 2**0.5) for side in (32, 64, 128, 256, 512))
 ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * len(ANCHOR_SIZES)
 
@@ -35,12 +35,12 @@ Worker = Callable[[argparse.Namespace], dict[str, Any]]
 
 
 def compare(title: str, description: str, batch_size: int, workers: dict[str, Worker]) -> None:
-    """Be a worker; or measure both sides in turn, print the table and write JSON.
+    """Measure both detectors in alternating rounds, print the table and write JSON; with --worker, measure one.
 
     Args:
-      title: of the table.
-      description: the benchmark's help.
-      batch_size: unless a flag says otherwise.
+      title: the title of the table.
+      description: the help of the benchmark.
+      batch_size: the default of --batch-size.
       workers: "ours", "eager" and "compiled".
     """
     parser = parser_with_rounds(description, rounds=5)
@@ -48,8 +48,8 @@ def compare(title: str, description: str, batch_size: int, workers: dict[str, Wo
     parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--variant", default="b1")
     parser.add_argument("--classes", type=int, default=80)
-    parser.add_argument("--peer-channels", type=int, default=24, help="of torchvision's pyramid and heads")
-    parser.add_argument("--compile", action="store_true", help="torch.compile as well; it compiles for minutes a round")
+    parser.add_argument("--peer-channels", type=int, default=24, help="channels of torchvision's pyramid and heads")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile, too; it takes minutes per round")
     arguments = parser.parse_args()
     if arguments.worker:
         return run_worker({**workers, "count": _count}, arguments)
@@ -57,15 +57,15 @@ def compare(title: str, description: str, batch_size: int, workers: dict[str, Wo
     before, conditions = machine(), _conditions(arguments)
     flags = _flags(conditions)
     conditions["multiply_adds"] = _multiply_adds(arguments, flags)
-    sides = [
-        Side(f"mnasnet {arguments.variant}, lite", "ours"),
-        Side(NAME, "eager", arguments.peer_python),
+    programs = [
+        Program(f"mnasnet {arguments.variant}, lite", "ours"),
+        Program(NAME, "eager", arguments.peer_python),
     ]
     if arguments.compile:
-        sides.append(Side(f"{NAME}, compiled", "compiled", arguments.peer_python, optional=True))
-    alternate(sides, arguments.rounds, flags)
+        programs.append(Program(f"{NAME}, compiled", "compiled", arguments.peer_python, optional=True))
+    measure_in_rounds(programs, arguments.rounds, flags)
     title = f"{title}, {arguments.image_size} px, batch {arguments.batch_size}, {arguments.classes} classes"
-    report(title, sides, wanted=WANTED, before=before, conditions=conditions, path=arguments.json)
+    report(title, programs, target=TARGET, before=before, conditions=conditions, path=arguments.json)
     return None
 
 
@@ -79,16 +79,16 @@ def _flags(conditions: dict[str, Any]) -> list[str]:
 
 
 def boxes_and_classes(batch_size: int, size: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return BOXES random boxes [N, B, 4] (ymin, xmin, ymax, xmax, px) an image, and their classes [N, B], 1..K."""
+    """Return BOXES random boxes per image [N, B, 4] (ymin, xmin, ymax, xmax, px), and their classes [N, B], 1..K."""
     random = np.random.default_rng(0)
-    sides = size * random.uniform(0.05, 0.6, (batch_size, BOXES, 2))
-    low = random.uniform(0, 1, sides.shape) * (size - sides)
-    boxes = np.concatenate([low, low + sides], axis=-1).astype(np.float32)
+    programs = size * random.uniform(0.05, 0.6, (batch_size, BOXES, 2))
+    low = random.uniform(0, 1, programs.shape) * (size - programs)
+    boxes = np.concatenate([low, low + programs], axis=-1).astype(np.float32)
     return boxes, random.integers(1, classes + 1, (batch_size, BOXES))
 
 
 def torchvision_detector(arguments: argparse.Namespace, **options: Any) -> Any:
-    """Build the peer: all layers trainable, anchors at ours' ratios and scales, channels-last."""
+    """Build the peer: all layers trainable, our aspect ratios and scales of anchors, channels-last."""
     torch, models, detection, extractors, anchors, pyramid = import_torch(
         "torch",
         "torchvision.models",
@@ -107,7 +107,7 @@ def torchvision_detector(arguments: argparse.Namespace, **options: Any) -> Any:
     )
     net = detection.RetinaNet(
         backbone,
-        arguments.classes + 1,  # it counts the background
+        arguments.classes + 1,  # including the background
         anchor_generator=anchors.AnchorGenerator(ANCHOR_SIZES, ANCHOR_RATIOS),
         min_size=size,
         max_size=size,
@@ -118,7 +118,7 @@ def torchvision_detector(arguments: argparse.Namespace, **options: Any) -> Any:
 
 
 def _count(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Count the multiply-adds of every convolution of the peer, for one image, by hooks."""
+    """Count the multiply-adds of the peer's convolutions for one image with hooks."""
     (torch,) = import_torch("torch")
     net = torchvision_detector(arguments).eval()
     counts = []
@@ -135,7 +135,7 @@ def _count(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _multiply_adds(arguments: argparse.Namespace, flags: list[str]) -> dict[str, int]:
-    """Return both nets' multiply-adds and print them; exit where they are no fair comparison."""
+    """Return and print the multiply-adds of both nets; exit if they differ too much for a fair comparison."""
     from mnasnet_cli.nets.detector_spec import LITE
     from mnasnet_cli.nets.detector_table import detector_multiply_adds
     from mnasnet_cli.nets.spec import get_spec
@@ -153,6 +153,6 @@ def _multiply_adds(arguments: argparse.Namespace, flags: list[str]) -> dict[str,
     ratio = theirs / ours
     found = f"multiply-adds: ours {ours / 1e6:,.0f} M, torchvision's {theirs / 1e6:,.0f} M ({ratio:.2f}×)"
     print(found, file=sys.stderr, flush=True)
-    if abs(ratio - 1) > WITHIN:
-        raise SystemExit(f"that is more than {WITHIN:.0%} apart; change --peer-channels {arguments.peer_channels}")
+    if abs(ratio - 1) > MAX_DIFFERENCE:
+        raise SystemExit(f"a difference of over {MAX_DIFFERENCE:.0%}; change --peer-channels {arguments.peer_channels}")
     return {"ours": ours, "torchvision": theirs}

@@ -1,4 +1,4 @@
-"""The toolkit's compiled training step, timed by itself: without records, loop, evaluation and moving average."""
+"""Measures the toolkit's compiled training step without records, training loop, evaluation and EMA."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MOMENTUM = 0.9
 WARM_UP_CALLS = 3
 
 
-def settings_of(arguments: argparse.Namespace, weight_decay: float) -> dict[str, Any]:
-    """Return what a recipe is changed to: SGD with momentum and nothing beside it, as the peer has it."""
+def peer_settings(arguments: argparse.Namespace, weight_decay: float) -> dict[str, Any]:
+    """Return the changes to a recipe that make it equal to the peer: plain SGD with momentum."""
     return {
         "model.variant": arguments.variant,
         "data.image_size": arguments.image_size,
@@ -33,18 +33,18 @@ def time_step(
     config: Any,
     batches: Any,
     *,
-    calls_of: int,
-    rate: float,
+    steps_per_call: int,
+    learning_rate: float,
     seconds: float,
 ) -> dict[str, Any]:
-    """Measure the step of a task's class on a model.
+    """Measure the training step of a task on a model.
 
     Args:
-      task: the class; it is needed for its loss only, and no records are read.
-      batches: a tf.data.Dataset that has no end.
-      calls_of: steps in a call; the training loop asks for calls of about two seconds.
-      rate: the learning rate.
-      seconds: least length of the measurement.
+      task: the class of the task, for its loss. No records are read.
+      batches: an endless tf.data.Dataset.
+      steps_per_call: steps in one call of the compiled function.
+      learning_rate: constant over all steps.
+      seconds: minimum duration of the measurement.
     """
     import tensorflow as tf
 
@@ -55,14 +55,14 @@ def time_step(
     optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
     plan = FinetunePlan(config, model.trainable, steps_per_epoch=1)
     steps = TrainSteps(task(config, Path()), model, optimizer, average=None, plan=plan)
-    iterator, rates, decays = iter(batches), tf.fill([calls_of], rate), tf.zeros([calls_of])
+    iterator, rates, decays = iter(batches), tf.fill([steps_per_call], learning_rate), tf.zeros([steps_per_call])
 
     def call() -> None:
         outcome = steps(iterator, tf.constant(0, tf.int64), rates, decays, tf.zeros([1]))
-        if int(outcome.done) != calls_of:
+        if int(outcome.done) != steps_per_call:
             raise SystemExit(f"the loss became {float(outcome.last_loss)}")
 
-    images = calls_of * config.training.batch_size
+    images = steps_per_call * config.training.batch_size
     return {
         "images_per_second": images_per_second(call, images, WARM_UP_CALLS, seconds),
         "versions": f"tensorflow {tf.__version__}",
