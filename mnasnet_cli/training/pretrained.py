@@ -1,54 +1,60 @@
-"""What a run takes over from the model that it starts from: the details of its net and how its images are made."""
+"""What a run inherits from the pretrained model that it starts from: details of its net, and its preprocessing."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from mnasnet_cli.config.loading import validate
+from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import warn
 
-_DATA = ("mean", "deviation", "interpolation", "antialias")
-_CLASSIFIER_DATA = ("crop_fraction", "stretch")
-# How fast batch norm's statistics follow is a matter of how long a run is: that of the recipe, not of the weights.
-_OF_THE_RECIPE = ("batch_norm_decay",)
+# The recipe decides this, not the weights: how fast batch norm's statistics move depends on the length of a run.
+_NOT_INHERITED = ("batch_norm_decay",)
+# Only classifiers crop their evaluation images.
+_CROP_KEYS = ("crop_fraction", "stretch")
 
 
-def adopt(config: Config, source: str, info: Mapping[str, Any]) -> Config:
-    """The configuration with what belongs to the weights of `info` (`Task.model_info`) where nothing else is set.
+def inherit_settings(config: Config, source: str, info: Mapping[str, Any]) -> Config:
+    """Return the configuration with the settings of a pretrained model, where it does not set them itself.
 
-    Imported weights are those of a net with other padding or another epsilon than the table's, and have seen images
-    with another mean. What was set to something else on purpose stays, with a warning that names it.
+    A pretrained net may have other padding or another epsilon than its table, and it was trained on images with a
+    certain mean. A different setting in the configuration stays; a warning names it if it matters.
+
+    Args:
+      source: the model's name in messages.
+      info: what its checkpoint stores (`models.info.model_info`).
     """
     tree = config.model_dump(mode="json")
-    net = {key: value for key, value in (info.get("net") or {}).items() if key not in _OF_THE_RECIPE}
+    net = {key: value for key, value in (info.get("net") or {}).items() if key not in _NOT_INHERITED}
     for key, value in net.items():
         if tree["model"]["net"].get(key) is None:
             tree["model"]["net"][key] = value
         elif tree["model"]["net"][key] != value:
-            _warn(source, f"model.net.{key}", value, tree["model"]["net"][key])
-    of_classifiers = config.task == info["task"] == "classification"
-    for key in (*_DATA, *(_CLASSIFIER_DATA if of_classifiers else ())):
+            _warn_of_difference(source, f"model.net.{key}", value, tree["model"]["net"][key])
+    both_classify = config.task == info["task"] == "classification"
+    keys = [field.name for field in dataclasses.fields(Preprocessing) if field.name != "image_size"]
+    for key in keys:
         value = info["preprocessing"].get(key)
-        if value is None or tree["data"][key] == value:
+        if value is None or tree["data"][key] == value or (key in _CROP_KEYS and not both_classify):
             continue
         if key not in config.data.model_fields_set:
             tree["data"][key] = value
-        elif key in ("mean", "deviation"):  # the others are a matter of taste
-            _warn(source, f"data.{key}", value, tree["data"][key])
+        elif key in ("mean", "deviation"):
+            _warn_of_difference(source, f"data.{key}", value, tree["data"][key])
     return validate(tree, source)
 
 
-def begin_at_random(config: Config) -> Config:
-    """The configuration of a run without a model to start from: batch norm has no statistics that it could keep."""
-    if (
-        config.finetune.freeze_norm and config.task == "classification"
-    ):  # a detector's task has a note of its own for that
-        warn("this recipe is for trained weights, and the run begins at random; name a trained model with --init MODEL")
+def start_from_scratch(config: Config) -> Config:
+    """Return the configuration for random initial weights: they have no batch norm statistics worth freezing."""
+    # A detector's task has its own hint.
+    if config.finetune.freeze_norm and config.task == "classification":
+        warn("this recipe is for pretrained weights, but the run starts from scratch; name a model with --init MODEL")
     finetune = config.finetune.model_copy(update={"freeze_norm": False})
     return config.model_copy(update={"finetune": finetune})
 
 
-def _warn(source: str, key: str, theirs: Any, ours: Any) -> None:
-    warn(f"{source} was trained with {key} {theirs}, but this run has {ours}; leave it out to take that of the weights")
+def _warn_of_difference(source: str, key: str, theirs: Any, ours: Any) -> None:
+    warn(f"{source} was trained with {key} {theirs}, but this run sets {ours}; remove the setting to use the model's")

@@ -26,7 +26,7 @@ from mnasnet_cli.tasks.failures import clear_errors
 from mnasnet_cli.training.batch_parts import share_cores
 from mnasnet_cli.training.divergence import NotFinite
 from mnasnet_cli.training.loop import Trainer
-from mnasnet_cli.training.pretrained import adopt, begin_at_random
+from mnasnet_cli.training.pretrained import inherit_settings, start_from_scratch
 from mnasnet_cli.training.signals import StopRequest
 
 
@@ -55,7 +55,7 @@ def train(
     share_cores(config.training.batch_parts)
     cluster = read_cluster()
     init = init or (None if fresh else recorded_init(run_dir))
-    config = adopt(config, init, read_info(find_checkpoint(init))) if init else begin_at_random(config)
+    config = inherit_settings(config, init, read_info(find_checkpoint(init))) if init else start_from_scratch(config)
     task = make_task(config, data_dir)
     # Asked for before the directory is made: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
