@@ -10,6 +10,7 @@ Commands come from the Typer application, configuration keys from the fields and
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def commands_page() -> str:
     group: Any = typer.main.get_command(app)
     context = typer.Context(group, info_name="mnasnet")
     commands = {name: group.get_command(context, name) for name in COMMANDS}
-    rows = [(f"[`{name}`](#{name})", _paragraphs(command.help)[0]) for name, command in commands.items()]
+    rows = [
+        (f"[`{name}`](#{name})", " ".join(_paragraphs(command.help)[0].split())) for name, command in commands.items()
+    ]
     parts = [NOTE, COMMANDS_HEAD, _table(("command", "what it does"), rows)]
     parts += [_command_section(name, command) for name, command in commands.items()]
     return "\n".join(parts)
@@ -210,7 +213,9 @@ def _value(value: Any) -> str:
 
 
 def _paragraphs(text: str) -> list[str]:
-    return [_plain(" ".join(paragraph.split())) for paragraph in text.split("\n\n")]
+    """Return the paragraphs of a docstring, each wrapped for the page."""
+    wrap = textwrap.TextWrapper(width=120, break_long_words=False, break_on_hyphens=False)
+    return [wrap.fill(_plain(paragraph)) for paragraph in text.split("\n\n")]
 
 
 def _plain(text: str) -> str:

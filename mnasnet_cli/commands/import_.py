@@ -29,7 +29,8 @@ def import_(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File of classes, like labels.txt of records; default: the classes of ImageNet or COCO.",
+            help="File of classes, like labels.txt of records.",
+            show_default="the classes of ImageNet or COCO",
         ),
     ] = None,
     image_size: ImageSizeOption = None,

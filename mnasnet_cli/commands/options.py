@@ -35,6 +35,7 @@ ConfigOption = Annotated[
         "--config",
         metavar="NAME|FILE",
         help="Recipe: the name of a shipped one, or a YAML file. Other options override its values.",
+        show_default="paper; detectors retinanet",
     ),
 ]
 SetOption = Annotated[
@@ -52,7 +53,11 @@ VariantOption = Annotated[
 WidthOption = Annotated[
     float | None,
     typer.Option(
-        "--width", metavar="X", help="Width multiplier: any positive number, e.g. 0.5.", callback=_check_width
+        "--width",
+        metavar="X",
+        help="Width multiplier: any positive number, e.g. 0.5.",
+        callback=_check_width,
+        show_default="1; in training the recipe's",
     ),
 ]
 DataOption = Annotated[
@@ -70,7 +75,14 @@ RunDirOption = Annotated[
 ]
 ImageSizeOption = Annotated[
     int | None,
-    typer.Option("--image-size", metavar="PX", min=32, max=4096, help="Side of the net's input, in pixels."),
+    typer.Option(
+        "--image-size",
+        metavar="PX",
+        min=32,
+        max=4096,
+        help="Side of the net's input, in pixels.",
+        show_default="that of the net or its weights; in training the recipe's",
+    ),
 ]
 OwnImageSizeOption = Annotated[
     int | None,
@@ -84,15 +96,28 @@ OwnImageSizeOption = Annotated[
     ),
 ]
 BatchSizeOption = Annotated[
-    int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images per update of the weights.")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        metavar="N",
+        min=1,
+        help="Images per update of the weights.",
+        show_default="the recipe's",
+    ),
 ]
 EpochsOption = Annotated[
-    int | None, typer.Option("--epochs", metavar="N", min=1, help="Passes over the training images.")
+    int | None,
+    typer.Option("--epochs", metavar="N", min=1, help="Passes over the training images.", show_default="the recipe's"),
 ]
 FreshFlag = Annotated[bool, typer.Option("--fresh", help="Start over. An older run in the folder is moved aside.")]
 PrecisionOption = Annotated[
     str | None,
-    typer.Option("--precision", metavar="float32|bfloat16", help="Data type of the computation."),
+    typer.Option(
+        "--precision",
+        metavar="float32|bfloat16",
+        help="Data type of the computation.",
+        show_default="the recipe's",
+    ),
 ]
 FreezeOption = Annotated[
     str | None,
@@ -100,11 +125,18 @@ FreezeOption = Annotated[
         "--freeze",
         metavar="LAYERS",
         help="Layers that are not trained: stem, layer_N (every layer up to and including it) or backbone.",
+        show_default="the recipe's",
     ),
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", min=0, help="Seed of the weights, the image order and augmentation."),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        help="Seed of the weights, the image order and augmentation.",
+        show_default="the recipe's",
+    ),
 ]
 EmaFlag = Annotated[
     bool, typer.Option("--ema/--no-ema", help="Use the averaged (EMA) weights of a checkpoint that has them.")

@@ -30,7 +30,7 @@ def report(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of the images; the best and worst are drawn into --plots."),
+        typer.Option(metavar="DIR", help="Folder of the images; the best and worst are drawn into --plots."),
     ] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the tables in Markdown.")] = None,
     json_output: JsonFlag = False,

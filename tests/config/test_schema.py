@@ -61,3 +61,10 @@ def test_progressive_sizes_are_multiples_of_32() -> None:
     )
     # 160 · 0.6 = 96; 160 · 0.75 = 120, nearest 128; the last epoch in full.
     assert [config.image_size_at(epoch) for epoch in range(10)] == [96] * 5 + [128] * 4 + [160]
+
+
+def test_preprocessing_is_that_of_evaluation() -> None:
+    config = load_config(assignments=["data.image_size=128", "data.eval_scale=1.25", "data.antialias=true"])
+    assert (config.preprocessing.image_size, config.preprocessing.crop_fraction) == (160, 0.875)
+    assert config.preprocessing.antialias
+    assert load_config(task="detection").preprocessing.crop_fraction is None  # the whole image
