@@ -5,14 +5,13 @@ Batch norm's statistics and the classes' biases are random, so that folding them
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.checkpoints.format import SavedText
+from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.models.classifier import make_classifier
@@ -44,8 +43,10 @@ def make_checkpoint(run: Path, config: Config, labels: list[str], names: list[st
         value = _random_value(name, variable.numpy(), random)
         variable.assign(value.astype(np.float32))
     info = model_info(config, labels, names or labels)
-    checkpoint = tf.train.Checkpoint(step=tf.Variable(7, dtype=tf.int64), model=model, info=SavedText(json.dumps(info)))
-    return checkpoint.write(str(run / "checkpoints" / "ckpt-7"))
+    state = SavedState(model, info)
+    manager = state.manager(run / "checkpoints", keep=1)
+    state.save(manager, 7)
+    return str(manager.latest_checkpoint)
 
 
 def _random_value(name: str, value: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""The parts of a checkpoint: TensorFlow's names for them, and strings."""
+"""The format of a checkpoint: the keys of its tensors, and text as a tensor.
+
+Every checkpoint holds the step, `info` and `losses` as JSON, and the weights of a net. Checkpoints of a training run
+also hold the optimizer's slots and, if the run averages its weights, the averages.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +10,38 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-_KEY = "VARIABLE_VALUE"
-VALUE = f"/.ATTRIBUTES/{_KEY}"
+STEP, INFO, LOSSES = "step", "info", "losses"
+MODEL_WEIGHTS, AVERAGED_WEIGHTS, SLOTS = "model/weights", "average/weights", "optimizer/slots"
+_VALUE = "VARIABLE_VALUE"  # TensorFlow's name for the value of a variable
 
 
 class SavedText(tf.Module):
-    """A string that is saved like a variable; a variable can't be one where several processes train."""
+    """A string that is saved like a variable. Variables cannot hold strings in multi-worker training."""
 
     def __init__(self, text: str):
         super().__init__()
         self.text = text
 
     def _serialize_to_tensors(self) -> dict[str, tf.Tensor]:
-        return {_KEY: tf.constant(self.text)}
+        return {_VALUE: tf.constant(self.text)}
 
     def _restore_from_tensors(self, restored: Mapping[str, tf.Tensor]) -> None:
-        self.text = restored[_KEY].numpy().decode()
+        self.text = restored[_VALUE].numpy().decode()
 
 
-def checkpoint_keys(folder: str, variables: Mapping[str, tf.Variable]) -> dict[str, tf.Variable]:
-    """Variables under the names that they have in a checkpoint."""
-    return {f"{folder}/{name.replace('.', '..').replace('/', '.S')}": v for name, v in variables.items()}
+def value_key(path: str) -> str:
+    """Return the key of a variable or text, from its path in TensorFlow's object graph."""
+    return f"{path}/.ATTRIBUTES/{_VALUE}"
 
 
-def read_into(prefix: str, variables: Mapping[str, tf.Variable]) -> None:
-    """Gives variables the values that a checkpoint has under these names, on all replicas of this process."""
-    reader = tf.train.load_checkpoint(prefix)
-    for key, variable in variables.items():
-        value = reader.get_tensor(f"{key}{VALUE}")
-        for local in tf.distribute.get_strategy().experimental_local_results(variable):
-            local.assign(value)
+def variable_key(folder: str, name: str) -> str:
+    """Return the key of a variable in a dictionary of the object graph. In its name, "." and "/" are escaped."""
+    return value_key(f"{folder}/{name.replace('.', '..').replace('/', '.S')}")
 
 
-def read_text(prefix: str, key: str) -> str:
-    """A `SavedText` of a checkpoint."""
-    return str(tf.train.load_checkpoint(prefix).get_tensor(f"{key}{VALUE}").decode())
-
-
-def weight_name(name: str) -> str:
-    """Undoes the escaping of names in TensorFlow's object graph: "/" is ".S" and "." is ".."."""
-    return name.replace("..", "\0").replace(".S", "/").replace("\0", ".")
+def variable_name(folder: str, key: str) -> str | None:
+    """Return the name of the variable that has this key in a dictionary; None if it is not in the dictionary."""
+    start, end = f"{folder}/", value_key("")
+    if not (key.startswith(start) and key.endswith(end)):
+        return None
+    return key.removeprefix(start).removesuffix(end).replace("..", "\0").replace(".S", "/").replace("\0", ".")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.checkpoints.format import VALUE, weight_name
+from mnasnet_cli.checkpoints.format import AVERAGED_WEIGHTS, INFO, MODEL_WEIGHTS, STEP, value_key, variable_name
 from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
@@ -51,15 +51,12 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
     with _clear_errors(prefix):
         reader = _open(prefix)
         keys = reader.get_variable_to_shape_map()
-        averaged = ema and any(key.startswith("average/weights/") for key in keys)
-        root = "average/weights/" if averaged else "model/weights/"
-        weights = {
-            weight_name(key[len(root) : -len(VALUE)]): reader.get_tensor(key)
-            for key in keys
-            if key.startswith(root) and key.endswith(VALUE)
-        }
-        info = _parse_info(prefix, reader)
-        return CheckpointContents(prefix, int(reader.get_tensor(f"step{VALUE}")), info, weights, averaged)
+        averaged = ema and any(variable_name(AVERAGED_WEIGHTS, key) for key in keys)
+        folder = AVERAGED_WEIGHTS if averaged else MODEL_WEIGHTS
+        names = {key: variable_name(folder, key) for key in keys}
+        weights = {name: reader.get_tensor(key) for key, name in names.items() if name}
+        step = int(reader.get_tensor(value_key(STEP)))
+        return CheckpointContents(prefix, step, _parse_info(prefix, reader), weights, averaged)
 
 
 def read_info(prefix: str) -> dict[str, Any]:
@@ -74,7 +71,7 @@ def read_info(prefix: str) -> dict[str, Any]:
 
 def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
     """Return what `models.info.model_info` returned when the checkpoint was written, with today's name of the task."""
-    info = json.loads(reader.get_tensor(f"info{VALUE}"))
+    info = json.loads(reader.get_tensor(value_key(INFO)))
     known = {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
     try:
         return {**known, "task": parse_task(info.get("task"))}
@@ -84,7 +81,7 @@ def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
 
 def _open(prefix: str) -> Any:
     reader = tf.train.load_checkpoint(prefix)
-    if f"info{VALUE}" not in reader.get_variable_to_shape_map():
+    if value_key(INFO) not in reader.get_variable_to_shape_map():
         raise CheckpointError(f"{prefix} was not written by mnasnet; bring foreign weights in with `mnasnet import`")
     return reader
 

@@ -18,7 +18,7 @@ from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
 from mnasnet_cli.runs.events import EventLog
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.training import schedules
-from mnasnet_cli.training.checkpoint_manager import Checkpoints
+from mnasnet_cli.training.checkpoint_manager import CheckpointManager
 from mnasnet_cli.training.divergence import NotFinite, not_finite
 from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.evaluator import Evaluator
@@ -54,7 +54,7 @@ class Trainer:
         averaged = self.average.weights if self.average else None
         self.precise_batch_norm = PreciseBatchNorm(task, self.model, averaged)
         self.evaluator = Evaluator(task, self.model, averaged, batch_size=self.config.training.eval_batch_size)
-        self.checkpoints = Checkpoints(
+        self.checkpoints = CheckpointManager(
             run.path,
             self.model,
             self.optimizer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -12,12 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER
-from mnasnet_cli.checkpoints.format import SavedText
 from mnasnet_cli.checkpoints.reader import CheckpointContents
 from mnasnet_cli.checkpoints.restoring import load_weights
+from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError
@@ -128,12 +126,7 @@ def write_checkpoint(imported: ImportedWeights, out: Path) -> str:
     config, labels = imported.config, imported.info["labels"]
     model = (make_detector if imported.format.detector else make_classifier)(config, len(labels))
     load_weights(model, CheckpointContents(str(out), 0, imported.info, imported.weights, False))
-    checkpoint = tf.train.Checkpoint(
-        step=tf.Variable(0, dtype=tf.int64, trainable=False),
-        model=model,
-        info=SavedText(json.dumps(imported.info)),
-        losses=SavedText("[]"),
-    )
+    state = SavedState(model, imported.info)
     target = out.resolve()
     exists = target.is_dir()  # keep an empty folder: it may be a mount point or a shell's working directory
     parent = target if exists else target.parent
@@ -141,8 +134,7 @@ def write_checkpoint(imported: ImportedWeights, out: Path) -> str:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
     try:
         folder = temporary / "whole" / CHECKPOINT_FOLDER
-        manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1, checkpoint_name="ckpt")
-        manager.save(checkpoint_number=0)
+        state.save(state.manager(folder, keep=1), step=0)
         if exists:
             folder.replace(target / CHECKPOINT_FOLDER)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.checkpoints.format import VALUE
+from mnasnet_cli.checkpoints.format import INFO, value_key
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
 from mnasnet_cli.system.optional_packages import install_command
 
@@ -81,7 +81,7 @@ def _read_tensorflow(prefix: str, ema: bool) -> tuple[dict[str, np.ndarray], boo
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
-        if f"info{VALUE}" in shapes:
+        if value_key(INFO) in shapes:
             raise CheckpointError(f"{prefix} is a checkpoint of mnasnet already; use it without importing it")
         names = {name: name for name in shapes if not _is_training_state(name)}
         averages = {name: name + _AVERAGE for name in names if name + _AVERAGE in shapes} if ema else {}

@@ -1,24 +1,14 @@
-"""A checkpoint's own account of its net, as configuration."""
+"""The newest run of a task."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-from made_models import detector_config
 
-from mnasnet_cli.checkpoints.reader import CheckpointContents
-from mnasnet_cli.checkpoints.restoring import net_config
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.runs.finding import newest_run
-
-
-def test_detectors_of_before_are_read():
-    """Once the section had a setting more, of the training alone."""
-    detection = {**detector_config("b1").detection.model_dump(mode="json"), "freeze_backbone_norm": True}
-    info = {"task": "coco", "variant": "b1", "width": 1.0, "preprocessing": {"image_size": 64}}
-    config = net_config(CheckpointContents("x", 1, {**info, "detection": detection}, {}, False))
-    assert config.detection == detector_config("b1").detection
 
 
 def test_a_damaged_run_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,3 +21,13 @@ def test_a_damaged_run_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixt
         newest_run("detection", tmp_path)
     [warning] = capsys.readouterr().err.splitlines()  # once, whatever is looked for
     assert warning.startswith(f"warning: {tmp_path / 'x'} is left out: its config.yaml is damaged")
+
+
+def test_the_run_that_saved_last_is_the_newest(tmp_path: Path) -> None:
+    for seconds, name in ((2000, "a"), (3000, "b"), (1000, "c")):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "config.yaml").write_text("task: coco\n")
+        index = tmp_path / name / "checkpoints" / "ckpt-1.index"
+        index.touch()
+        os.utime(index, (seconds, seconds))
+    assert newest_run("detection", tmp_path) == tmp_path / "b"

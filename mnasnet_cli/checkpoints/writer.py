@@ -1,0 +1,93 @@
+"""Writes checkpoints of nets and of training runs, and restores the state of a training run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from mnasnet_cli.checkpoints.files import remove_unfinished
+from mnasnet_cli.checkpoints.format import (
+    AVERAGED_WEIGHTS,
+    INFO,
+    LOSSES,
+    MODEL_WEIGHTS,
+    SLOTS,
+    STEP,
+    SavedText,
+    value_key,
+    variable_key,
+)
+from mnasnet_cli.models.slim_module import SlimModule
+
+
+class SavedState:
+    """Everything that a checkpoint holds, saved and restored together."""
+
+    def __init__(self, model: SlimModule, info: Mapping[str, Any], *, optimizer: Any = None, average: Any = None):
+        """Collects the state.
+
+        Args:
+          info: see `models.info.model_info`.
+          optimizer: a module whose `slots` are slot name → weight name → variable; None outside of training.
+          average: a module whose `weights` are the averaged weights by name; None without them.
+        """
+        self._step = tf.Variable(0, trainable=False, dtype=tf.int64, name=STEP)
+        self._losses = SavedText("[]")
+        parts: dict[str, Any] = {STEP: self._step, "model": model}
+        self._variables = {value_key(STEP): self._step, **_keys(MODEL_WEIGHTS, model.weights)}
+        if optimizer is not None:
+            parts["optimizer"] = optimizer
+            for slot, variables in optimizer.slots.items():
+                self._variables |= _keys(f"{SLOTS}/{slot}", variables)
+        parts[INFO] = SavedText(json.dumps(dict(info)))
+        if average is not None:
+            parts["average"] = average
+            self._variables |= _keys(AVERAGED_WEIGHTS, average.weights)
+        parts[LOSSES] = self._losses
+        self._checkpoint = tf.train.Checkpoint(**parts)
+
+    @property
+    def step(self) -> int:
+        return int(self._step.numpy())
+
+    @property
+    def losses(self) -> list[float]:
+        """The losses that were saved with the state."""
+        return list(json.loads(self._losses.text))
+
+    def manager(self, folder: Path, keep: int) -> tf.train.CheckpointManager:
+        """Return a manager that keeps the newest `keep` checkpoints in a folder. Unfinished files there are removed."""
+        remove_unfinished(folder)
+        return tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=keep, checkpoint_name="ckpt")
+
+    def save(self, manager: tf.train.CheckpointManager, step: int, losses: Sequence[float] = ()) -> None:
+        """Save the state as that of a step. `losses` are those of the steps that no line of metrics covers yet."""
+        self._losses.text = json.dumps(list(losses))
+        self._step.assign(step)
+        manager.save(checkpoint_number=step)
+
+    def restore(self, prefix: str) -> None:
+        """Restore a checkpoint. With several processes all of them must call this.
+
+        Raises:
+          AssertionError: the checkpoint holds variables that this state does not have.
+        """
+        self._checkpoint.restore(prefix).assert_consumed()
+
+    def restore_in_this_process(self, prefix: str) -> None:
+        """Restore a checkpoint in one of several processes; the others need not call this."""
+        # `tf.train.Checkpoint.restore` would read the moving statistics first, which takes all processes.
+        reader = tf.train.load_checkpoint(prefix)
+        for key, variable in self._variables.items():
+            value = reader.get_tensor(key)
+            for replica in tf.distribute.get_strategy().experimental_local_results(variable):
+                replica.assign(value)
+        self._losses.text = reader.get_tensor(value_key(LOSSES)).decode()
+
+
+def _keys(folder: str, variables: Mapping[str, tf.Variable]) -> dict[str, tf.Variable]:
+    return {variable_key(folder, name): variable for name, variable in variables.items()}
