@@ -1,4 +1,4 @@
-"""What may stand in the repository, and whether its texts agree with the program."""
+"""Rules of the repository: file sizes, modules, names, tests, versions and build files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,31 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 MAX_BYTES = 200_000
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 80
+MAX_MODULES = 16  # in a folder
+
+# Exceptions from the rules below. These lists only get shorter.
+LARGE_FOLDERS = {"mnasnet_cli/training"}
+PACKAGES_WITHOUT_TESTS = {"checkpoints"}
+TESTS_WITH_PRIVATE_NAMES = {
+    "tests/export/test_sample_images.py",
+    "tests/export/tflite/test_split_layers.py",
+    "tests/nets/test_depthwise.py",
+    "tests/training/test_failures.py",
+    "tests/training/test_resume.py",
+    "tests/training/traced_training.py",
+}
 
 
 def _tracked(repo):
-    """Yield the files that are in the repository: those that git knows, or all in an unpacked archive."""
+    """Return the files that git tracks. The test is skipped outside a checkout."""
     result = subprocess.run(["git", "ls-files", "-z"], cwd=repo, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         pytest.skip("not a git checkout")
@@ -34,7 +49,7 @@ def test_no_large_file(repo):
 
 
 def test_no_absolute_path_and_no_package_host(repo):
-    # A path of somebody's machine, or a package index other than the default one, works for nobody else.
+    # Paths of one machine and package indexes other than the default one do not work for others.
     forbidden = re.compile(r"(?<![\w.])/(?:home|root|work|Users|opt)/\w|--(?:extra-)?index-url|--find-links|file://")
     found = []
     for path in _tracked(repo):
@@ -81,6 +96,71 @@ def test_modules_are_short(repo):
     assert not long
 
 
+def test_folders_have_few_modules(repo):
+    counts = Counter(str(path.parent.relative_to(repo)) for path in _sources(repo) if path.name != "__init__.py")
+    assert {folder for folder, count in counts.items() if count > MAX_MODULES} <= LARGE_FOLDERS
+
+
+def test_package_files_contain_a_docstring_only(repo):
+    for path in _sources(repo):
+        if path.name == "__init__.py":
+            docstring, *others = ast.parse(path.read_text()).body
+            assert isinstance(docstring, ast.Expr), path
+            is_root = path.parent == repo / "mnasnet_cli"
+            assert [ast.unparse(node).split(" = ")[0] for node in others] == ["__version__"] * is_root, path
+
+
+def test_tests_mirror_the_packages(repo):
+    packages = {path.parent.relative_to(repo / "mnasnet_cli") for path in (repo / "mnasnet_cli").rglob("*/__init__.py")}
+    folders = {path.relative_to(repo / "tests") for path in (repo / "tests").rglob("*") if any(path.glob("test_*.py"))}
+    missing = {package.as_posix() for package in packages if package.parts} - {folder.as_posix() for folder in folders}
+    assert missing <= PACKAGES_WITHOUT_TESTS
+    assert Path("data_prep") in folders
+
+
+def test_names_of_test_modules_are_unique(repo):
+    # pytest imports test modules and their helpers by their names without folders.
+    names = Counter(path.name for path in (repo / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert not [name for name, count in names.items() if count > 1]
+
+
+def _private_names(repo):
+    """Return the private names of functions, methods, classes, variables and attributes of the package."""
+    names = set()
+    for path in _sources(repo):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.id if isinstance(node, ast.Name) else node.attr)
+    names -= {"_metadata", "_replace"}  # also of PyTorch's state dicts and of named tuples
+    return {name for name in names if re.match(r"_[^_]", name)}
+
+
+def _used_private_names(path, private):
+    """Yield the names of `private` that a module imports, accesses, or passes to setattr and the like as strings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in ("mnasnet_cli", "data_prep"):
+            yield from (alias.name for alias in node.names if alias.name in private)
+        elif isinstance(node, ast.Attribute) and node.attr in private:
+            if not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+                yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("setattr", "getattr", "delattr")):
+            strings = [argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant)]
+            yield from (text for text in strings if str(text).rpartition(".")[2] in private)
+
+
+def test_tests_use_public_names_only(repo):
+    private = _private_names(repo)
+    scripts = [*(repo / "tests").rglob("*.py"), *(repo / "benchmarks").rglob("*.py")]
+    found = {
+        path.relative_to(repo).as_posix(): names
+        for path in scripts
+        if path != repo / "tests/test_repo.py" and (names := sorted(set(_used_private_names(path, private))))
+    }
+    assert not {path: names for path, names in found.items() if path not in TESTS_WITH_PRIVATE_NAMES}
+
+
 def test_functions_fit_on_a_screen(repo):
     long = []
     for path in _sources(repo):
@@ -93,14 +173,14 @@ def test_functions_fit_on_a_screen(repo):
 @pytest.mark.parametrize(
     "pattern", ["tests/tf1/check_*.py", "tests/tf1/tf1_environment.py", "tests/peers/*.py", "tests/wheel/*.py"]
 )
-def test_what_scripts_take_from_the_toolkit_exists(repo, pattern):
-    # They need programs that are not here, so no test runs them.
+def test_scripts_import_existing_names(repo, pattern):
+    # These scripts need other programs, so no test runs them.
     scripts = list(repo.glob(pattern))
     assert scripts
     for script in scripts:
         for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mnasnet_cli"):
-                exec(ast.unparse(node), {})  # an ImportError names what is missing
+                exec(ast.unparse(node), {})  # an ImportError names the missing name
 
 
 def test_every_module_has_annotations_from_the_future(repo):
