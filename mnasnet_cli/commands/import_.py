@@ -85,15 +85,19 @@ def import_(
     if json_output:
         console.emit_json(result)
         return
+    console.print_table(f"{out}: weights from {source}", ["", "value"], _rows(imported.format.title, info))
+
+
+def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The rows of the table: source, net, classes, net settings and preprocessing."""
     unused = info["source"]["outputs"] - len(info["labels"])
-    details = {**info["net"], **info["preprocessing"]}
-    rows = [
-        ("source", imported.format.title + (", averaged weights" if info["source"]["averaged"] else "")),
+    settings = {**info["net"], **info["preprocessing"]}
+    return [
+        ("source", title + (", averaged weights" if info["source"]["averaged"] else "")),
         ("net", f"{info['variant']} at width {info['width']:g}"),
         ("classes", f"{len(info['labels'])}" + (f" ({unused} outputs without a class were dropped)" if unused else "")),
-        *((key.replace("_", " "), value) for key, value in details.items()),
+        *((key.replace("_", " "), value) for key, value in settings.items() if value is not None),
     ]
-    console.print_table(f"{out}: weights from {source}", ["", "value"], rows)
 
 
 def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import re
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ import numpy as np
 from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError
 from mnasnet_cli.inference.manifest import Manifest
-from mnasnet_cli.latency.interrupts import defer_interrupts
 
 MAX_PROCESSES = 6  # with more models than this, each round starts the processes again
 FIRST_WARM_UP, LATER_WARM_UP = 10, 3  # uncounted calls in the first round and in each later round
@@ -173,6 +174,29 @@ class _Worker:
         if error is not None and self._pipe is not None:
             self._process.kill()
         self.close()
+
+
+@contextlib.contextmanager
+def defer_interrupts() -> Iterator[None]:
+    """Delays Ctrl-C until the block ends, and blocks it in processes that start within the block.
+
+    A terminal sends Ctrl-C to the parent and to all children. Without this, a child that is still starting Python would
+    print a traceback. The parent ends its children instead.
+    """
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+    try:
+        resource_tracker.ensure_running()  # starting it later, with the child, would unblock the signal
+        # A child inherits the blocked signals but no handler. The handler is for other threads of this process.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if received:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _run_worker(pipe: Connection, case: BenchmarkCase) -> None:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mnasnet_cli.latency.interrupts import defer_interrupts
-from mnasnet_cli.latency.measure import BenchmarkCase, measure
+from mnasnet_cli.latency.measure import BenchmarkCase, defer_interrupts, measure
 
 BLOCKED = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
 CASES = [BenchmarkCase("one", "one.tflite"), BenchmarkCase("two", "two.tflite")]
