@@ -24,7 +24,7 @@ def artifact(folder: Path, suffix: str) -> Path:
     """An empty file with the manifest of an export for 224 px."""
     folder.mkdir(parents=True)
     images = Preprocessing(224, 0.875, True, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    Manifest(suffix, "classifier", "b1", 1.0, ("1",), ("1",), images, None, "runs/x/ckpt-7", 7, False).write(folder)
+    Manifest(suffix, "classification", "b1", 1.0, ("1",), ("1",), images, None, "runs/x/ckpt-7", 7, False).write(folder)
     (folder / f"model.{suffix}").write_bytes(b"")
     return folder / f"model.{suffix}"
 
