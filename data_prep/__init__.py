@@ -1,1 +1,1 @@
-"""Writers: from image files to record shards, without TensorFlow."""
+"""Converts image data sets to record shards, without TensorFlow."""

@@ -12,7 +12,7 @@ import typer
 
 from mnasnet_cli import app as program
 from mnasnet_cli.commands import doctor as doctor_module
-from mnasnet_cli.errors import CheckFailed, ConfigError, DataError, Stopped, nearest
+from mnasnet_cli.errors import CheckFailed, ConfigError, DataError, Stopped
 
 
 def test_help_lists_every_command_with_a_sentence(mnasnet):
@@ -115,14 +115,6 @@ def test_a_closed_pipe_is_not_an_error():
     process.stdout.close()
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (141, b"")
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [("b2", "; did you mean 'b1'?"), ("SMAL", "; did you mean 'small'?"), ("xyz", "")],
-)
-def test_nearest(word, expected):
-    assert nearest(word, ["a1", "b1", "small"]) == expected
 
 
 def test_typer_abort_is_an_interrupt():

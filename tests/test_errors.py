@@ -1,0 +1,53 @@
+"""Helpers for error messages, and the exit codes of errors."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from mnasnet_cli import errors
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("b2", "; did you mean 'b1'?"), ("SMAL", "; did you mean 'small'?"), ("xyz", "")],
+)
+def test_nearest(word, expected):
+    assert errors.nearest(word, ["a1", "b1", "small"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("  one\ntwo"), "one"),
+        (ValueError(""), "ValueError"),
+        (ValueError("{{node IteratorGetNext}} 2 root error(s) found"), "2 root error(s) found"),
+    ],
+)
+def test_first_line(error, expected):
+    assert errors.first_line(error) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "x", "file"), "no space left on device"),
+        (OSError(0, "the zip has no file at this position"), "the zip has no file at this position"),
+        (OSError("some reason"), "some reason"),
+    ],
+)
+def test_os_error_reason(error, expected):
+    assert errors.os_error_reason(error) == expected
+
+
+def test_exit_codes():
+    codes = {
+        kind.__name__: kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.MnasnetError)
+    }
+    assert codes == {
+        "MnasnetError": 2, "DataError": 2, "ConfigError": 2, "CheckpointError": 2, "EnvironmentProblem": 2,
+        "CheckFailed": 3, "Stopped": 143, "StoppedByUser": 130,
+    }  # fmt: skip
