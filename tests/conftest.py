@@ -1,4 +1,4 @@
-"""What all tests share: the command line as a fixture, and a quiet TensorFlow."""
+"""Fixtures for all tests: the command line, small record folders, a trained run, and a disk that is easy to fill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPO = Path(__file__).parent.parent
 
 
 class Outcome(NamedTuple):
-    """What a command left: exit code, standard output and standard error."""
+    """The exit code, standard output and standard error of a command."""
 
     code: int
     out: str
@@ -67,7 +67,7 @@ def shape_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_net() -> Iterator[None]:
-    """Makes the variants "tiny" and "tiny-backbone" known; see tiny_net.py."""
+    """Add the variants "tiny" and "tiny-backbone"; see tiny_net.py."""
     from tiny_net import tiny_nets
 
     with tiny_nets():
@@ -76,7 +76,7 @@ def tiny_net() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole run of the tiny net over 3 epochs: evaluated after each, averaged weights; never change it."""
+    """A run of the tiny net over 3 epochs, with evaluation and averaged weights; never change it."""
     from tiny_net import FLAGS, train_tiny
 
     run = tmp_path_factory.mktemp("runs") / "tiny"

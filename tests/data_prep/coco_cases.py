@@ -1,4 +1,4 @@
-"""Short runs of the COCO writer: annotation files to change before, and records to look at after."""
+"""Short runs of `prepare_coco`: helpers to edit annotation files and to read the records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_prep.coco import prepare_coco
 from data_prep.options import CocoOptions
 from mnasnet_cli.records import shards, tfrecord
 
-SMALL = CocoOptions(train_shards=3, val_shards=2, workers=1)  # starting one takes a second where TensorFlow is loaded
+SMALL = CocoOptions(train_shards=3, val_shards=2, workers=1)  # starting a worker takes a second if TensorFlow is loaded
 Content = dict[str, Any]
 
 
@@ -25,7 +25,7 @@ def annotations(source: Path, split: str = "train") -> Path:
 
 
 def change(source: Path, edit: Callable[[Content], object], split: str = "train") -> None:
-    """Edit an annotation file's content in place."""
+    """Edit the content of an annotation file."""
     content = json.loads(annotations(source, split).read_text())
     edit(content)
     annotations(source, split).write_text(json.dumps(content))

@@ -1,4 +1,4 @@
-"""Small sources of both kinds for the writers' tests, as they are and to be changed, and the records of them."""
+"""Small sources of both kinds, copies of them that tests may change, and their records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
 
 @pytest.fixture(scope="session")
 def pristine_imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3 classes, 12 training and 4 validation images each; never change it."""
+    """3 classes with 12 training and 4 validation images each; never change it."""
     root = tmp_path_factory.mktemp("imagenet")
     write_shapes_imagenet(root, classes=3, train_per_class=12, val_per_class=4, size=32)
     return root
@@ -22,13 +22,13 @@ def pristine_imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def imagenet_source(pristine_imagenet: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may change."""
+    """A copy of `pristine_imagenet` that a test may change."""
     return Path(shutil.copytree(pristine_imagenet, tmp_path / "source"))
 
 
 @pytest.fixture(scope="session")
 def imagenet_records(pristine_imagenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its records: 4 training shards, 2 validation shards; never change them."""
+    """The records of `pristine_imagenet`: 4 training shards, 2 validation shards; never change them."""
     out = tmp_path_factory.mktemp("imagenet_records") / "records"
     imagenet_cases.prepare(pristine_imagenet, out)
     return out
@@ -44,13 +44,13 @@ def pristine_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def coco_source(pristine_coco: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may change."""
+    """A copy of `pristine_coco` that a test may change."""
     return Path(shutil.copytree(pristine_coco, tmp_path / "source"))
 
 
 @pytest.fixture(scope="session")
 def coco_records(pristine_coco: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its records: 3 training shards, 2 validation shards; never change them."""
+    """The records of `pristine_coco`: 3 training shards, 2 validation shards; never change them."""
     out = tmp_path_factory.mktemp("coco_records") / "records"
     coco_cases.prepare(pristine_coco, out)
     return out

@@ -1,4 +1,4 @@
-"""What a folder of records holds, to compare it with another."""
+"""The content of a record folder, for comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short runs of the ImageNet writer."""
+"""Short runs of `prepare_imagenet`."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_boxes_that_overshoot_are_clipped(coco_source: Path, tmp_path: Path) -> 
     row = examples(tmp_path / "out")[1]
     height, width = row["image/height"][0], row["image/width"][0]
     assert [row[side][0] for side in SIDES] == pytest.approx([0, 0, 10 / height, 1])
-    assert row["image/object/area"][0] == 10 * width  # of what is left
+    assert row["image/object/area"][0] == 10 * width  # of the clipped box
 
 
 def test_categories_of_both_files(coco_source: Path, tmp_path: Path) -> None:

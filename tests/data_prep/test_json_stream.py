@@ -1,4 +1,4 @@
-"""A JSON object in pieces: the same content as json.load, whatever the size of the pieces."""
+"""A JSON object that is read in chunks has the same content as with json.load, for any size of the chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated images: the same from the same seed, and boxes that fit."""
+"""Generated images: the same seed gives the same images, and boxes are tight."""
 
 from __future__ import annotations
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import threading
+import time
 from typing import Any
 
 import pytest
 
-from data_prep.workers import Report, run_tasks
-from mnasnet_cli.errors import DataError, EnvironmentProblem
+from data_prep.workers import Report, run_tasks, stop_on_sigterm
+from mnasnet_cli.errors import DataError, EnvironmentProblem, Stopped
 
 
 def square(shared: int, task: tuple[int], report: Report) -> int:
@@ -18,6 +21,8 @@ def square(shared: int, task: tuple[int], report: Report) -> int:
         raise DataError("thirteen")
     if task[0] == 66:
         os.kill(os.getpid(), signal.SIGKILL)
+    if task[0] == 88:
+        time.sleep(60)
     if task[0] == 99:
         raise KeyError("a bug")
     return shared * task[0] ** 2
@@ -50,3 +55,42 @@ def test_every_task_runs_once() -> None:
 def test_errors_of_workers_are_raised(task: int, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         run([1, 2, task, 3, 4])
+    assert not multiprocessing.active_children()
+
+
+def test_an_error_in_this_process_stops_the_workers() -> None:
+    def fail(result: int) -> None:
+        raise KeyError(result)
+
+    began = time.monotonic()
+    tasks: Any = [(1,), (88,)]  # 88 sleeps
+    with pytest.raises(KeyError):
+        run_tasks(square, 10, tasks, processes=2, on_result=fail)
+    assert time.monotonic() - began < 30
+    assert not multiprocessing.active_children()
+
+
+def test_sigterm_raises_stopped() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate() -> None:
+        with stop_on_sigterm("come back later"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+
+    with pytest.raises(Stopped, match="come back later"):
+        terminate()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_other_threads_do_not_handle_sigterm() -> None:
+    entered = []
+
+    def work() -> None:
+        with stop_on_sigterm("not in this thread"):
+            entered.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered
