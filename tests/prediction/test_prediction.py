@@ -21,8 +21,8 @@ class FakeRunner:
 
     manifest = NAMES
 
-    def __init__(self, kind: str = "classifier") -> None:
-        self.kind = kind
+    def __init__(self, task: str = "classification") -> None:
+        self.task = task
         self.batches: list[int] = []
 
     def preprocess(self, encoded: bytes) -> np.ndarray:
@@ -32,7 +32,7 @@ class FakeRunner:
 
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self.batches.append(len(images))
-        if self.kind == "classifier":
+        if self.task == "classification":
             return {"logits": np.stack([[0.0, image, 1.0] for image in images])}
         boxes = np.tile(np.array([[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1], [0, 0, 0, 0]], np.float32), (len(images), 1, 1))
         scores = np.tile(np.array([0.9, 0.4, 0.1], np.float32), (len(images), 1))
@@ -81,10 +81,10 @@ def test_top_classes() -> None:
 
 
 def test_boxes_are_in_px_of_the_image_and_above_the_threshold() -> None:
-    [(_, row)] = run(FakeRunner("detector"), as_input(noise(200, 100)), score_threshold=0.3)
+    [(_, row)] = run(FakeRunner("detection"), as_input(noise(200, 100)), score_threshold=0.3)
     first, second = row["boxes"]
     assert (first["class"], first["name"], first["score"]) == (7, "bee", pytest.approx(0.9))
     assert [first[key] for key in ("xmin", "ymin", "xmax", "ymax")] == [40.0, 10.0, 120.0, 50.0]
     assert (second["class"], second["name"]) == (5, "5")  # a class without a name
-    [(_, row)] = run(FakeRunner("detector"), as_input(noise()), score_threshold=1.0)
+    [(_, row)] = run(FakeRunner("detection"), as_input(noise()), score_threshold=1.0)
     assert row["boxes"] == []
