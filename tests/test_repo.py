@@ -20,7 +20,7 @@ MAX_MODULES = 16  # in a folder
 
 # Exceptions from the rules below. These lists only get shorter.
 LARGE_FOLDERS = {"mnasnet_cli/training"}
-PACKAGES_WITHOUT_TESTS = {"checkpoints"}
+PACKAGES_WITHOUT_TESTS: set[str] = set()
 TESTS_WITH_PRIVATE_NAMES = {
     "tests/export/test_sample_images.py",
     "tests/export/tflite/test_split_layers.py",
