@@ -24,7 +24,6 @@ PACKAGES_WITHOUT_TESTS: set[str] = set()
 TESTS_WITH_PRIVATE_NAMES = {
     "tests/export/test_sample_images.py",
     "tests/export/tflite/test_split_layers.py",
-    "tests/nets/test_depthwise.py",
     "tests/training/test_failures.py",
     "tests/training/test_resume.py",
     "tests/training/traced_training.py",
