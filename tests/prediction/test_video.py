@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path, PurePath
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,3 +66,67 @@ def test_frames_are_input_images(use_library: UseLibrary, tmp_path: Path, name: 
     use_library("no_such_module", FRAMES)
     [bad] = read_images([str(tmp_path / name)])
     assert isinstance(bad, UnreadableInput)
+
+
+COLORS = np.zeros((6, 8, 3), np.uint8) + np.array([1, 2, 3], np.uint8)  # RGB
+
+
+class FFmpegError(OSError):
+    pass
+
+
+class FakeContainer:
+    """A file that `av.open` has opened."""
+
+    def __init__(self, path: str) -> None:
+        if not path.endswith(".mp4"):
+            raise FFmpegError(1, "Invalid data")
+
+    def __enter__(self) -> FakeContainer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def decode(self, video: int) -> Iterator[Any]:
+        yield SimpleNamespace(to_ndarray=lambda format: {"rgb24": COLORS}[format])
+
+
+class FakeCapture:
+    """OpenCV's reader: BGR frames; none for a file that is not a video."""
+
+    def __init__(self, path: str) -> None:
+        self.frames = [COLORS[..., ::-1]] if path.endswith(".mp4") else []
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        return (True, self.frames.pop()) if self.frames else (False, None)
+
+    def release(self) -> None:
+        self.frames = []
+
+
+def imiter(path: Path) -> Iterator[np.ndarray]:
+    if path.suffix != ".mp4":
+        raise OSError("no backend")
+    yield COLORS
+
+
+LIBRARIES: dict[str, dict[str, Any]] = {
+    "av": {"open": FakeContainer, "error": SimpleNamespace(FFmpegError=FFmpegError)},
+    "cv2": {"VideoCapture": FakeCapture},
+    "imageio": {"imiter": imiter},
+}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_each_library_gives_rgb_frames(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
+    vars(module).update(LIBRARIES[name])
+    monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, f"{name}.v3", module)
+    monkeypatch.setattr(video, "READERS", {name: video.READERS[name]})
+    [(number, frame)] = video_frames(Path("clip.mp4"))
+    assert (number, frame.tolist()) == (0, COLORS.tolist())
+    with pytest.raises(DataError, match="video"):
+        list(video_frames(Path("text.txt")))
