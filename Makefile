@@ -1,5 +1,5 @@
-# `make demo` and `make test` need nothing but Python 3.11, 3.12 or 3.13 with pip: they set up .venv themselves.
-# Others have no build of TensorFlow 2.21, so a `python3` that is one of them is passed over.
+# `make demo` and `make test` need only Python 3.11, 3.12 or 3.13 with pip: they set up .venv themselves.
+# TensorFlow 2.21 has no build for other versions, so a `python3` of another version is skipped.
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
 	$(shell $(python) -c '$(SUITS)' 2>/dev/null && echo $(python))) python3)
@@ -18,23 +18,23 @@ help:  ## show this list
 setup: $(READY)  ## install everything, in pinned versions, into .venv
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c '$(SUITS)' || { echo "Python 3.11, 3.12 or 3.13 is needed, for TensorFlow 2.21 has no build for others;" \
-		"this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=/path/to/python3.13 setup"; exit 2; }
+	@$(PYTHON) -c '$(SUITS)' || { echo "found $$($(PYTHON) --version 2>&1), but TensorFlow 2.21 needs Python 3.11, 3.12 or 3.13;" \
+		"try: make PYTHON=/path/to/python3.13 setup"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
-demo: $(READY)  ## the whole way on generated images: records, both trainings, evaluation, export
+demo: $(READY)  ## every step on generated images: records, both trainings, evaluation, export
 	@$(BIN)/mnasnet demo
 
-# A test uses little more than one core. Those of a file stay together, for they share what takes long to make.
+# A test uses little more than one core. The tests of a file run in one process, since they share slow fixtures.
 SIDE_BY_SIDE := -n auto --maxprocesses=4 --dist=loadfile
 
 test: $(READY)  ## the tests that take seconds
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-all: $(READY)  ## all tests, the slow ones too
+test-all: $(READY)  ## all tests, including the slow ones
 	@$(BIN)/python -m pytest -m ""
 
 coverage: $(READY)  ## line and branch coverage of the fast tests, by package
@@ -45,20 +45,20 @@ test-torch: $(READY)  ## reading and writing PyTorch's files (installs torch int
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,import]' --constraint constraints.txt
 	@$(BIN)/python -m pytest tests/weights tests/commands/test_import_download.py
 
-test-wheel: $(READY)  ## build the wheel, install it in an environment of its own, and use it there (minutes)
+test-wheel: $(READY)  ## build the wheel, install it into a new environment, and use it there (minutes)
 	@$(BIN)/python tests/wheel/check_wheel.py
 
-test-tf1: $(READY)  ## our nets and records in the programs they fit, under TensorFlow 1.15 (needs Python 3.7)
+test-tf1: $(READY)  ## nets and records in TF-Slim and the Object Detection API, under TensorFlow 1.15 (needs Python 3.7)
 	@$(BIN)/python tests/tf1/check_nets_factory.py
 	@$(BIN)/python tests/tf1/check_records.py
 	@$(BIN)/python tests/tf1/check_object_detection.py
 	@$(BIN)/python tests/tf1/check_frozen.py
 
-test-peers: $(READY)  ## imported weights beside the code they are from: make test-peers PEER=python TPU=dir PORT=dir
+test-peers: $(READY)  ## imported weights against the original code: make test-peers PEER=python TPU=dir PORT=dir
 	@$(BIN)/python tests/peers/check_torch.py --peer-python $(PEER)
 	@$(BIN)/python tests/tf1/check_weights.py $(if $(TPU),--tpu "$(TPU)") $(if $(PORT),--port "$(PORT)")
 
-lint: $(READY)  ## style, formatting, and which module may import which
+lint: $(READY)  ## style, formatting and the import contract
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/lint-imports --no-logo --no-cache
@@ -70,7 +70,7 @@ format: $(READY)  ## rewrite the sources in the project's style
 types: $(READY)  ## mypy
 	@$(BIN)/mypy
 
-check: lint types test  ## all of the above, as the continuous integration runs it
+check: lint types test  ## lint, types and test, as the continuous integration runs them
 
 $(DOCS_READY): $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,docs]' --constraint constraints.txt
@@ -90,9 +90,9 @@ docs-serve: $(DOCS_READY)  ## show the documentation in a browser while you writ
 reference: $(READY)  ## write the reference pages of commands and configuration from the program
 	@$(BIN)/python docs/generate_reference.py
 
-# PEER is a Python with torch and torchvision (`pip install torch torchvision`), in an environment of its own or ours.
+# PEER is a Python with torch and torchvision (`pip install torch torchvision`); it may be that of .venv.
 PEER ?= $(BIN)/python
-bench: $(READY)  ## measurements beside other libraries: make bench DATA=photos/train [PEER=python]
+bench: $(READY)  ## compare speed with other libraries: make bench DATA=photos/train [PEER=python]
 	@test -d "$(DATA)" || { echo "name a folder with one folder of images a class: make bench DATA=photos/train"; exit 2; }
 	$(BIN)/python benchmarks/record_writing.py $(DATA)
 	$(BIN)/python benchmarks/input_pipeline.py $(DATA) --peer-python $(PEER)
@@ -100,6 +100,6 @@ bench: $(READY)  ## measurements beside other libraries: make bench DATA=photos/
 	$(BIN)/python benchmarks/detector_step.py --peer-python $(PEER)
 	$(BIN)/python benchmarks/detector_inference.py --peer-python $(PEER)
 
-clean:  ## remove what building, testing and checking left (not .venv, records or runs)
+clean:  ## remove the files of builds, tests and checks; keeps .venv, records and runs
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
 	@find mnasnet_cli data_prep tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
