@@ -1,1 +1,1 @@
-"""How long models take, here and on phones."""
+"""Latency measurements on this machine and on phones."""

@@ -66,38 +66,15 @@ def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def plot_latency(rows: Sequence[Row], path: Path) -> None:
-    """Plots published accuracy over median latency, and latency over multiply-adds, with one line per variant."""
+    """Plots published accuracy over median latency, and latency over multiply-adds, with one color per variant."""
     figure, (accuracies, costs) = new_figure(1, 2, width=15, height=6)
-    for color, variant in enumerate(dict.fromkeys(row.get("variant") for row in rows)):
+    for number, variant in enumerate(dict.fromkeys(row.get("variant") for row in rows)):
         # In the order of cost, so that the line shows where a smaller net took longer.
         own = sorted(
             (row for row in rows if row.get("variant") == variant), key=lambda row: row.get("multiply_adds") or 0
         )
-        known = [row for row in own if row.get("top1")]
-        if known:
-            accuracies.plot(
-                [row["p50_ms"] for row in known],
-                [100 * row["top1"] for row in known],
-                "o-",
-                color=f"C{color}",
-                label=variant,
-            )
-        for row in known:
-            accuracies.annotate(
-                f"×{row['width']:g}",
-                (row["p50_ms"], 100 * row["top1"]),
-                (5, -10),
-                textcoords="offset points",
-                fontsize=8,
-            )
-        counted = [row for row in own if row.get("multiply_adds")]
-        costs.scatter(
-            [row["multiply_adds"] / 1e6 for row in counted],
-            [row["p50_ms"] for row in counted],
-            color=f"C{color}",
-            s=[max(8, (row.get("image_size") or 224) / 6) for row in counted],
-            label=variant,
-        )
+        _plot_accuracies(accuracies, own, variant, f"C{number}")
+        _plot_costs(costs, own, variant, f"C{number}")
     accuracies.set(xlabel="latency, median [ms]", ylabel="published ImageNet top-1 [%]", title="accuracy over latency")
     costs.set(xlabel="multiply-adds [M]", ylabel="latency, median [ms]", title="latency over multiply-adds")
     for axes in (accuracies, costs):
@@ -108,6 +85,22 @@ def plot_latency(rows: Sequence[Row], path: Path) -> None:
     if not accuracies.lines:
         accuracies.text(0.5, 0.5, "no published accuracy for these sizes", ha="center", transform=accuracies.transAxes)
     save_figure(figure, path)
+
+
+def _plot_accuracies(axes: Any, rows: Sequence[Row], variant: str | None, color: str) -> None:
+    known = [(row["p50_ms"], 100 * row["top1"], row["width"]) for row in rows if row.get("top1")]
+    if known:
+        latencies, percents, _ = zip(*known, strict=True)
+        axes.plot(latencies, percents, "o-", color=color, label=variant)
+    for latency, percent, width in known:
+        axes.annotate(f"×{width:g}", (latency, percent), (5, -10), textcoords="offset points", fontsize=8)
+
+
+def _plot_costs(axes: Any, rows: Sequence[Row], variant: str | None, color: str) -> None:
+    known = [row for row in rows if row.get("multiply_adds")]
+    millions = [row["multiply_adds"] / 1e6 for row in known]
+    areas = [max(8, (row.get("image_size") or 224) / 6) for row in known]
+    axes.scatter(millions, [row["p50_ms"] for row in known], color=color, s=areas, label=variant)
 
 
 def _millions(count: int | None) -> str | None:

@@ -1,1 +1,1 @@
-"""Accuracy, COCO metrics, and plots."""
+"""Accuracy, COCO metrics and plots."""

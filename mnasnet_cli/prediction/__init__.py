@@ -1,1 +1,1 @@
-"""Predictions on the user's images."""
+"""Predictions for images and videos."""

@@ -1,1 +1,1 @@
-"""Weights that others published: where they are, how to fetch and read them."""
+"""Import of published weights: registry, download, formats and conversion."""
