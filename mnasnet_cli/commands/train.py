@@ -135,9 +135,9 @@ def _train(
         run_dir=run_dir,
         fresh=fresh,
     )
-    from mnasnet_cli.training.run import train_or_start_again
+    from mnasnet_cli.training.run import train_with_restarts
 
-    results = train_or_start_again(settings, data or Path("data") / DATASETS[task], run_dir, fresh=fresh, init=init)
+    results = train_with_restarts(settings, data or Path("data") / DATASETS[task], run_dir, fresh=fresh, init=init)
     if json_output:
         console.emit_json({"run_dir": str(run_dir), **results})
         return

@@ -1,1 +1,1 @@
-"""Several processes and devices that train together."""
+"""Training with several processes and devices."""

@@ -1,4 +1,4 @@
-"""The processes of a run on several machines: who they are, and how one starts again when it has lost another."""
+"""The cluster of a multi-worker run from TF_CONFIG, and the restart of a process that lost another one."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mnasnet_cli.console import say
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 
 WAIT_VARIABLE = "MNASNET_WAIT_SECONDS"
-WAIT_SECONDS = 600.0  # how long a process waits for the others, where the variable doesn't say otherwise
+WAIT_SECONDS = 600.0  # how long a process waits for the others, unless the variable sets it
 RESTARTS_VARIABLE = "MNASNET_RESTARTS"
-MOST_RESTARTS = 10  # one after another, each within WAIT_SECONDS of training
+MAX_RESTARTS = 10  # in a row, each within WAIT_SECONDS of training
 _EXAMPLE = '{"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", "index": 0}}'
 
 
 class PeerLost(EnvironmentProblem):
-    """Another process of the run ended or can't be reached; the run can go on from its last checkpoint."""
+    """Another process of the run ended or can't be reached; the run can resume from its last checkpoint."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes of a run by rank, the chief first, and which of them this one is."""
+    """The addresses of a run's processes by rank, the chief first, and the rank of this process."""
 
     addresses: tuple[str, ...] = ("",)
     rank: int = 0
@@ -36,15 +36,15 @@ class Cluster:
 
     @property
     def chief(self) -> bool:
-        """Whether this process writes the run directory."""
+        """Whether this process writes to the run directory."""
         return self.rank == 0
 
 
 def read_cluster() -> Cluster:
-    """The cluster that TF_CONFIG describes; this process alone where it is empty or names one process only.
+    """Return the cluster of TF_CONFIG; a cluster of this process alone if TF_CONFIG is empty or names only one.
 
     Raises:
-      ConfigError: TF_CONFIG is not what `tf.distribute` defines, or has kinds of tasks that training has no use for.
+      ConfigError: TF_CONFIG is not valid for `tf.distribute`, or has tasks other than chief and worker.
     """
     text = os.environ.get("TF_CONFIG", "").strip()
     try:
@@ -52,10 +52,10 @@ def read_cluster() -> Cluster:
         cluster = config.get("cluster") or {}
         chiefs, workers = (_addresses(cluster, job) for job in ("chief", "worker"))
         if unknown := sorted(set(cluster) - {"chief", "worker"}):
-            raise ValueError(f"tasks of the type {unknown[0]!r} are of no use here, only 'chief' and 'worker'")
+            raise ValueError(f"the task type {unknown[0]!r} is not supported, only 'chief' and 'worker' are")
         addresses = (*chiefs, *workers)
         if len(chiefs) > 1 or len(set(addresses)) < len(addresses):
-            raise ValueError("there is more than one chief" if len(chiefs) > 1 else "an address is there twice")
+            raise ValueError("there is more than one chief" if len(chiefs) > 1 else "an address occurs twice")
         if len(addresses) < 2:
             return Cluster()
         kind, index = config["task"]["type"], config["task"]["index"]
@@ -66,7 +66,7 @@ def read_cluster() -> Cluster:
     except KeyError as error:
         problem = f"{error} is missing"
     except (ValueError, TypeError, AttributeError) as error:
-        problem = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+        problem = "it is not JSON" if isinstance(error, json.JSONDecodeError) else str(error)
     raise ConfigError(f"TF_CONFIG is not valid ({problem}); expected {_EXAMPLE}")
 
 
@@ -77,15 +77,15 @@ def _addresses(cluster: dict[str, Any], job: str) -> tuple[str, ...]:
     for address in found:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f"{address!r} is not of the form host:port")
+            raise ValueError(f"{address!r} is not host:port")
     return tuple(found)
 
 
 def wait_seconds() -> float:
-    """How long to wait for other processes.
+    """Return how long to wait for other processes.
 
     Raises:
-      ConfigError: the environment variable for it is no positive number.
+      ConfigError: the environment variable is not a positive number.
     """
     text = os.environ.get(WAIT_VARIABLE, "")
     with contextlib.suppress(ValueError):
@@ -95,18 +95,18 @@ def wait_seconds() -> float:
     raise ConfigError(f"{WAIT_VARIABLE} is {text!r}, expected a number of seconds")
 
 
-def start_again(problem: PeerLost, trained_seconds: float) -> NoReturn:
-    """Replaces this process by its own command line, without --fresh: it goes on from the last checkpoint.
+def restart(problem: PeerLost, trained_seconds: float) -> NoReturn:
+    """Replace this process by its own command line without --fresh, which resumes from the last checkpoint.
 
     Raises:
-      EnvironmentProblem: that was done too often without much training between.
+      EnvironmentProblem: too many restarts in a row, with little training in between.
     """
     count = 1 if trained_seconds > WAIT_SECONDS else 1 + int(os.environ.get(RESTARTS_VARIABLE) or 0)
-    if count > MOST_RESTARTS:
-        raise EnvironmentProblem(f"{problem}; that was so {MOST_RESTARTS} times in a row, so this process ends")
-    say(f"{problem}; starting again, to go on from the last checkpoint with all processes")
+    if count > MAX_RESTARTS:
+        raise EnvironmentProblem(f"{problem}; this process ends after {MAX_RESTARTS} restarts in a row")
+    say(f"{problem}; restarting, to resume from the last checkpoint with all processes")
     os.environ[RESTARTS_VARIABLE] = str(count)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 65536))  # such as the sockets of TensorFlow's server
+    os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 65536))  # for example the sockets of TensorFlow's server
     os.execv(sys.executable, [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--fresh")])

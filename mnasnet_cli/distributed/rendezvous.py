@@ -1,8 +1,8 @@
-"""How the processes of a run meet before TensorFlow connects them.
+"""A barrier for the processes of a run, before TensorFlow connects them.
 
-TensorFlow's own start-up waits without end and without a word where a process is missing, and lets a process that was
-started again join a cluster that has no use for it. So the processes first meet here, by plain sockets on the addresses
-of TF_CONFIG: nobody goes on before all are there, all new, and all started with the same command.
+If a process is missing, TensorFlow's own start-up waits forever without a message; and it lets a restarted process join
+a cluster that is already training. So the processes first meet here, on plain sockets at the addresses of TF_CONFIG.
+They continue when all of them are there, just started, and with the same command.
 """
 
 from __future__ import annotations
@@ -18,118 +18,120 @@ from mnasnet_cli.console import duration, say
 from mnasnet_cli.distributed.cluster import WAIT_VARIABLE, Cluster, wait_seconds
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 
-_ANSWER_SECONDS = 5.0  # an address that doesn't answer within this holds something else, such as an older run
-_FIRST_SAY_SECONDS, _SAY_SECONDS = 2.0, 60.0
+_ANSWER_SECONDS = 5.0  # an address that takes longer belongs to another program, for example an older run
+_FIRST_MESSAGE_SECONDS, _MESSAGE_SECONDS = 2.0, 60.0
 
 
-def meet(cluster: Cluster, what: str) -> None:
-    """Returns once all processes of the cluster have called this with the same `what`.
+def meet(cluster: Cluster, digest: str) -> None:
+    """Return once all processes of the cluster have called this with the same digest of their configuration.
 
     Raises:
-      EnvironmentProblem: some did not come in time, or this process's port is taken.
-      ConfigError: some came with another `what`.
+      EnvironmentProblem: some processes did not come in time, or this process's port is in use.
+      ConfigError: a process has another digest.
     """
     if cluster.chief:
-        _receive(cluster, what, _Patience())
+        _wait_for_all(cluster, digest, _Deadline())
     else:
-        _report(cluster, what, _Patience())
+        _join_chief(cluster, digest, _Deadline())
 
 
-def _receive(cluster: Cluster, what: str, patience: _Patience) -> None:
-    """The chief's part: collects a connection from every other process, then lets all of them go on."""
-    waiting: dict[int, _Line] = {}
+def _wait_for_all(cluster: Cluster, digest: str, deadline: _Deadline) -> None:
+    """The chief's part: wait for a connection from every other process, then tell all of them to continue."""
+    waiting: dict[int, _Connection] = {}
     with _listen(cluster.addresses[0]) as server, contextlib.ExitStack() as stack:
         while True:
             missing = [address for rank, address in enumerate(cluster.addresses) if rank and rank not in waiting]
-            # One that was killed while it waited for the others is missing again.
-            if not missing and all(line.ask_whether_ready() for line in waiting.values()):
+            # A process that was killed while it waited is missing again.
+            if not missing and all(peer.is_ready() for peer in waiting.values()):
                 break
-            waiting = {rank: line for rank, line in waiting.items() if line.alive}
-            patience.wait_for(missing)
-            with contextlib.suppress(OSError):  # nobody called
-                line = stack.enter_context(_Line(server.accept()[0]))
-                hello = line.read() or {}
+            waiting = {rank: peer for rank, peer in waiting.items() if peer.alive}
+            deadline.check(missing)
+            with contextlib.suppress(OSError):  # no connection yet
+                peer = stack.enter_context(_Connection(server.accept()[0]))
+                hello = peer.read() or {}
                 rank = hello.get("rank")
                 if not isinstance(rank, int) or not 0 < rank < len(cluster.addresses):
                     continue
-                if hello.get("what") != what:
+                if hello.get("digest") != digest:
                     problem = (
-                        f"the process at {cluster.addresses[rank]} was started with another configuration or on other "
-                        f"records than the chief at {cluster.addresses[0]}; start the same command everywhere"
+                        f"the process at {cluster.addresses[rank]} has another configuration or other records than "
+                        f"the chief at {cluster.addresses[0]}; start the same command on every machine"
                     )
-                    for other in (line, *waiting.values()):
+                    for other in (peer, *waiting.values()):
                         other.write({"problem": problem})
                     raise ConfigError(problem)
-                line.write({"welcome": True})
-                waiting[rank] = line
-        for line in waiting.values():
-            line.write({"go": True})
+                peer.write({"welcome": True})
+                waiting[rank] = peer
+        for peer in waiting.values():
+            peer.write({"go": True})
 
 
-def _report(cluster: Cluster, what: str, patience: _Patience) -> None:
-    """Every other process's part: calls the chief until it answers, then waits for its word."""
+def _join_chief(cluster: Cluster, digest: str, deadline: _Deadline) -> None:
+    """The part of every other process: connect to the chief, then wait until it says to continue."""
     chief = cluster.addresses[0]
     host, _, port = chief.rpartition(":")
     while True:
-        with contextlib.suppress(OSError), _Line(socket.create_connection((host.strip("[]"), int(port)), 2.0)) as line:
-            line.write({"rank": cluster.rank, "what": what})
-            answer = line.read()
+        address = (host.strip("[]"), int(port))
+        with contextlib.suppress(OSError), _Connection(socket.create_connection(address, 2.0)) as peer:
+            peer.write({"rank": cluster.rank, "digest": digest})
+            answer = peer.read()
             while answer is not None:
                 if "problem" in answer:
                     raise ConfigError(answer["problem"])
                 if "go" in answer:
                     return
                 if "ready" in answer:
-                    line.write({"yes": True})
-                while (answer := line.read(1.0)) is None and line.alive:
-                    patience.wait_for(["the chief's word that all are there"])
-        patience.wait_for([chief])
+                    peer.write({"yes": True})
+                while (answer := peer.read(1.0)) is None and peer.alive:
+                    deadline.check(["the other processes"])
+        deadline.check([chief])
         time.sleep(0.2)
 
 
-class _Patience:
-    """Says now and then who is waited for, and when it is enough."""
+class _Deadline:
+    """The end of the waiting time, and messages about what is missing until then."""
 
     def __init__(self) -> None:
         self._seconds = wait_seconds()
         self._end = time.monotonic() + self._seconds
-        self._next = time.monotonic() + _FIRST_SAY_SECONDS
+        self._next_message = time.monotonic() + _FIRST_MESSAGE_SECONDS
 
-    def wait_for(self, missing: list[str]) -> None:
-        """Raises EnvironmentProblem once the time is over."""
-        now, who = time.monotonic(), ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")
+    def check(self, missing: list[str]) -> None:
+        """Raise EnvironmentProblem once the time is over."""
+        now, names = time.monotonic(), ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")
         if now > self._end:
             raise EnvironmentProblem(
-                f"waited {duration(self._seconds)} in vain for {who}; start the same command on every machine "
-                f"({WAIT_VARIABLE} says how long they wait for each other)"
+                f"waited {duration(self._seconds)} for {names}, which did not start; start the same command on every "
+                f"machine ({WAIT_VARIABLE} sets the waiting time)"
             )
-        if now > self._next:
-            say(f"waiting for {who}")
-            self._next = now + _SAY_SECONDS
+        if now > self._next_message:
+            say(f"waiting for {names}")
+            self._next_message = now + _MESSAGE_SECONDS
 
 
 def _listen(address: str) -> socket.socket:
-    """The chief's socket; it listens on all of the machine's interfaces, as TensorFlow will."""
+    """Return the chief's socket. It listens on all interfaces of the machine, as TensorFlow will."""
     port = int(address.rpartition(":")[2])
     try:
         server = socket.create_server(("", port))
     except OSError as error:
         raise EnvironmentProblem(
-            f"this process is to listen on {address} (TF_CONFIG), but can't: {os.strerror(error.errno or 0).lower()}"
+            f"can't listen on {address}, the address of this process in TF_CONFIG: "
+            f"{os.strerror(error.errno or 0).lower()}"
         ) from None
     server.settimeout(0.2)
     return server
 
 
-class _Line:
-    """A connection that carries one JSON object a line."""
+class _Connection:
+    """A connection that carries one JSON object per line."""
 
     def __init__(self, connection: socket.socket):
         self._connection = connection
         self._buffer = b""
         self.alive = True
 
-    def __enter__(self) -> _Line:
+    def __enter__(self) -> _Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,13 +144,14 @@ class _Line:
         except OSError:
             self.alive = False
 
-    def ask_whether_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Ask the peer whether it is still waiting."""
         self.write({"ready": True})
         self.alive = self.read() is not None
         return self.alive
 
     def read(self, seconds: float = _ANSWER_SECONDS) -> dict[str, Any] | None:
-        """The next message; None where none came in time, or the other side is gone or speaks another language."""
+        """Return the next message; None if none came in time, the peer is gone, or it sent something else."""
         end = time.monotonic() + seconds
         while b"\n" not in self._buffer:
             try:

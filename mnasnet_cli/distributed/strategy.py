@@ -1,4 +1,4 @@
-"""Which devices a run uses, and what its processes tell each other: `tf.distribute` strategies from the environment."""
+"""The `tf.distribute` strategy of a run from its environment, and the communication between its processes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mnasnet_cli.distributed.cluster import Cluster, PeerLost, read_cluster
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem, MnasnetError
 from mnasnet_cli.models.slim_module import MOVING_STATISTICS
 
-_JOIN_SECONDS = 120  # for TensorFlow's servers to find each other, once all processes have met
+_JOIN_SECONDS = 120  # for TensorFlow's servers to connect, once all processes have met
 _EXCHANGE_MILLISECONDS = 300_000
 
 
 def make_strategy() -> tf.distribute.Strategy:
-    """Several machines where TF_CONFIG names them, a TPU where TPU_NAME does, else all GPUs, else the one device.
+    """Return the strategy: several machines if TF_CONFIG names them, a TPU if TPU_NAME does, else all GPUs or the CPU.
 
     Raises:
-      ConfigError: TF_CONFIG is not what `tf.distribute` defines.
-      PeerLost: a process went away just now.
+      ConfigError: TF_CONFIG is not valid for `tf.distribute`.
+      PeerLost: another process ended while they connected.
     """
     if read_cluster().several:
         return _join()
     if not os.environ.get("TF_CONFIG", "").strip():
-        os.environ.pop("TF_CONFIG", None)  # TensorFlow would try to read an empty one
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow would fail to parse an empty one
     if os.environ.get("TPU_NAME"):
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
         return tf.distribute.TPUStrategy(resolver)
@@ -41,8 +41,8 @@ def make_strategy() -> tf.distribute.Strategy:
 
 
 def _join() -> tf.distribute.Strategy:
-    """The strategy over all processes, which have just met."""
-    # Should one of them die at this very moment, TensorFlow would wait for it without end, deaf to signals.
+    """Return the strategy over all processes, which have just met."""
+    # If one of them dies now, TensorFlow waits for it forever and ignores other signals.
     before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_JOIN_SECONDS)
     try:
@@ -55,7 +55,7 @@ def _join() -> tf.distribute.Strategy:
 
 
 def is_lost_peer(error: Exception) -> bool:
-    """Whether TensorFlow raised this because another process of the run ended or can't be reached."""
+    """Return whether TensorFlow raised this because another process of the run ended or can't be reached."""
     if not isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
         return False
     lost = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)
@@ -63,9 +63,9 @@ def is_lost_peer(error: Exception) -> bool:
 
 
 class Processes:
-    """The processes that train together. With one alone, nothing here costs or does anything.
+    """The processes that train together. With a single process, the methods do nothing.
 
-    All of them must call each method at the same place of the program.
+    All processes must call each method at the same place of the program.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -75,14 +75,14 @@ class Processes:
         self.chief, self.several = self._cluster.chief, self._cluster.several
 
     def exchange(self, topic: str, text: str) -> list[str]:
-        """The texts of all processes by rank, the chief's first; a topic is good for one exchange.
+        """Send a text and return the texts of all processes by rank. A topic can be used once.
 
         Raises:
-          PeerLost: one of them is gone.
+          PeerLost: one of the processes is gone.
         """
         if not self.several:
             return [text]
-        from tensorflow.python.eager import context as internal  # no public name leads to the coordination service
+        from tensorflow.python.eager import context as internal  # the coordination service has no public name
 
         service = internal.context()
         try:
@@ -96,29 +96,29 @@ class Processes:
 
     @contextlib.contextmanager
     def together(self, topic: str) -> Iterator[None]:
-        """Lets all processes through the block, or none: what one raises ends the others too, with its message."""
+        """Wait for all processes at the end of the block. An error in one of them ends the others with its message."""
         try:
             yield
         except MnasnetError as error:
-            self.exchange(topic, str(error) or "for an unknown reason")
+            self.exchange(topic, str(error) or "unknown reason")
             raise
-        for address, found in zip(self._cluster.addresses, self.exchange(topic, ""), strict=True):
-            if found:
-                raise EnvironmentProblem(f"the process at {address} ended: {found}")
+        for address, message in zip(self._cluster.addresses, self.exchange(topic, ""), strict=True):
+            if message:
+                raise EnvironmentProblem(f"the process at {address} ended: {message}")
 
     def broadcast(self, variables: Mapping[str, tf.Variable]) -> None:
-        """Gives all replicas the values of float32 variables that the chief's first one has."""
+        """Copy the float32 variables of the chief's first replica to all replicas."""
         if not self.several:
             return
         copies = [self._strategy.experimental_local_results(variable) for variable in variables.values()]
         flat = tf.concat([tf.reshape(local[0], [-1]) for local in copies], 0)
 
-        def mine(values: tf.Tensor) -> tf.Tensor:
+        def from_chief(values: tf.Tensor) -> tf.Tensor:
             context = tf.distribute.get_replica_context()
             first = tf.equal(tf.cast(context.replica_id_in_sync_group, tf.int32), 0)
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, values, tf.zeros_like(values)))
 
-        summed = tf.function(lambda values: self._strategy.run(mine, args=(values,)), autograph=False)(flat)
+        summed = tf.function(lambda values: self._strategy.run(from_chief, args=(values,)), autograph=False)(flat)
         flat = self._strategy.experimental_local_results(summed)[0]
         parts = tf.split(flat, [int(local[0].shape.num_elements()) for local in copies])
         for local, part in zip(copies, parts, strict=True):
@@ -126,28 +126,26 @@ class Processes:
                 variable.assign(tf.reshape(part, variable.shape))
 
     def gather(self, values: np.ndarray) -> np.ndarray:
-        """The values [n, …] of all processes, one after the other [sum of n, …]."""
+        """Return the values [n, …] of all processes, concatenated to [sum of n, …]."""
         if not self.several:
             return values
         replicas = len(self._strategy.extended.worker_devices)
-        passable = values.astype(np.int32) if values.dtype == bool else values
-        local = [tf.constant(part) for part in np.array_split(passable, replicas)]
+        numeric = values.astype(np.int32) if values.dtype == bool else values
+        local = [tf.constant(part) for part in np.array_split(numeric, replicas)]
         distributed = self._strategy.experimental_distribute_values_from_function(
             lambda context: local[context.replica_id_in_sync_group % replicas]
         )
         return np.asarray(self._strategy.gather(distributed, axis=0)).astype(values.dtype)
 
     def check_identical(self, topic: str, variables: Mapping[str, tf.Variable]) -> str:
-        """The hash of the values, after a look whether all replicas of all processes have the same.
+        """Check that all replicas of all processes hold the same values, and return their SHA-256.
 
         Raises:
-          EnvironmentProblem: they differ, which should never be: a fault of a machine, of TensorFlow or of ours.
+          EnvironmentProblem: the values differ. This is a fault of a machine, of TensorFlow or of this program.
         """
         replicas = range(len(self._strategy.experimental_local_results(next(iter(variables.values())))))
-        mine = [
-            _digest([self._strategy.experimental_local_results(v)[i] for v in variables.values()]) for i in replicas
-        ]
-        found = {digest for text in self.exchange(topic, " ".join(mine)) for digest in text.split()}
+        own = [_digest([self._strategy.experimental_local_results(v)[i] for v in variables.values()]) for i in replicas]
+        found = {digest for text in self.exchange(topic, " ".join(own)) for digest in text.split()}
         if len(found) > 1:
             raise EnvironmentProblem(
                 f"the replicas of the run hold {len(found)} different sets of weights; please report this as a bug"
@@ -163,9 +161,9 @@ def _digest(values: Sequence[tf.Variable]) -> str:
 
 
 def mean_statistics(weights: Mapping[str, tf.Variable]) -> dict[str, Any]:
-    """Batch norm's moving statistics by name, averaged over the replicas' copies. Empty for one replica.
+    """Return batch norm's moving statistics by name, averaged over the replicas' copies; {} for a single replica.
 
-    One reduction for all of them; to read each variable by itself would be a round over the network for each.
+    This is one reduction for all of them. Reading the variables one by one would be a round over the network for each.
     """
     strategy = tf.distribute.get_strategy()
     statistics = {name: weight for name, weight in weights.items() if name.endswith(MOVING_STATISTICS)}
@@ -179,13 +177,8 @@ def mean_statistics(weights: Mapping[str, tf.Variable]) -> dict[str, Any]:
     return dict(zip(statistics, strategy.run(mean), strict=True))
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the run directory."""
-    return Processes(strategy).chief
-
-
 def share_of(context: tf.distribute.InputContext, global_batch_size: int) -> Share:
-    """This process's share of the examples, with the batch size of one replica."""
+    """Return this process's share of the examples, with the batch size of one replica."""
     return Share(
         context.get_per_replica_batch_size(global_batch_size),
         context.input_pipeline_id,
@@ -195,10 +188,10 @@ def share_of(context: tf.distribute.InputContext, global_batch_size: int) -> Sha
 
 
 def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
-    """Raises ConfigError where a batch can't be split evenly over the replicas."""
+    """Raise ConfigError if a batch can't be split evenly over the replicas."""
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise ConfigError(
             f"a batch of {batch_size} images can't be split evenly over {replicas} replicas; "
-            f"take --batch-size {max(1, batch_size // replicas) * replicas}"
+            f"use --batch-size {max(1, batch_size // replicas) * replicas}"
         )

@@ -1,1 +1,1 @@
-"""Run directories: what lies in them, and how to find them."""
+"""Run directories: their files, and how to find them."""

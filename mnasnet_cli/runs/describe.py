@@ -1,4 +1,4 @@
-"""What a run directory holds; for `mnasnet inspect`."""
+"""The description of a run directory for `mnasnet inspect`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnasnet_cli.runs.directory import RESULTS_FILE, read_config, read_metrics
 
 
 def describe_run(run_dir: Path) -> dict[str, Any]:
-    """Configuration, progress, last metrics, checkpoints and results of a run."""
+    """Return configuration, progress, last metrics, checkpoints and results of a run."""
     metrics = read_metrics(run_dir)
     results = run_dir / RESULTS_FILE
     found: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The folder of a run: its configuration, what it ran on, its log, its metrics and its results."""
+"""The directory of a run: configuration, environment, log, metrics and results."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ CURVES_FILE = "curves.png"
 _OWN_FILES = (CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, ".lock")
 _OWN_FOLDERS = ("checkpoints", "best", "events")
 
-# A run may go on with another value of these: they change how far it goes and how it is watched, not what it computes
-# on the way.
+# A run may be resumed with other values of these: they do not change what it computes.
 FREE_TO_CHANGE = (
     "training.eval_every_epochs",
     "training.eval_batch_size",
@@ -42,7 +41,7 @@ FREE_TO_CHANGE = (
 
 
 class RunDirectory:
-    """An open run. The process that writes it (`writer`) holds its lock until `close`."""
+    """An open run. The process that writes to it (`writer`) holds its lock until `close`."""
 
     def __init__(
         self,
@@ -54,18 +53,40 @@ class RunDirectory:
         writer: bool,
         init: str | None = None,
     ):
+        """Opens a run to start or to resume it.
+
+        Args:
+          data: `directory` and `fingerprint` of the records.
+          fresh: move an existing run aside and start over.
+          init: the model whose weights the run starts from; recorded for a resume.
+
+        Raises:
+          ConfigError: the folder holds other files, another process is training into it, or the existing run has a
+            different configuration.
+          DataError: the existing run was trained on other records.
+        """
         self.path = path
         self._writer = writer
-        self._made: list[Path] = []  # the folder and its parents, as far as they weren't there
-        self._began = False
+        self._created: list[Path] = []  # the folder and those of its parents that did not exist
+        self._is_new = False
         self._lock: TextIO | None = None
         self._metrics: Path | None = None
         if not writer:
             return
+        try:
+            self._claim(config, data, fresh=fresh)
+            self._open(config, data, init)
+        except BaseException:
+            self.close(keep=False)
+            raise
+
+    def _claim(self, config: Config, data: Mapping[str, str], *, fresh: bool) -> None:
+        """Lock an existing run, then move it aside or check that it can be resumed."""
+        path = self.path
         if path.exists() and not path.is_dir():
-            raise ConfigError(f"{path} is a file, but a run needs a folder; choose another --run-dir")
-        if path.exists() and (self.exists(path) or not _visible(path)):
-            self._lock = _lock(path)  # before anything is looked at, let alone moved
+            raise ConfigError(f"{path} is a file, expected a folder for the run; choose another --run-dir")
+        if path.exists() and (self.exists(path) or not _has_visible_files(path)):
+            self._lock = _lock(path)  # before any file is read or moved
             if fresh and self.exists(path):
                 _move_aside(path)
                 self._lock.close()
@@ -73,36 +94,31 @@ class RunDirectory:
                 self._check_same(config, data)
         elif path.exists():
             raise ConfigError(
-                f"{path} holds other files but no run ({CONFIG_FILE} is missing); choose another --run-dir"
+                f"{path} holds other files and no run ({CONFIG_FILE} is missing); choose another --run-dir"
             )
-        try:
-            self._open(config, data, init)
-        except BaseException:
-            self.close(keep=False)
-            raise
 
     @staticmethod
     def exists(path: Path) -> bool:
-        """Whether there is a run in this folder."""
+        """Return whether a folder holds a run."""
         return (path / CONFIG_FILE).exists()
 
     def _open(self, config: Config, data: Mapping[str, str], init: str | None) -> None:
-        self._began = not self.exists(self.path)
-        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self._is_new = not self.exists(self.path)
+        self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock is None or self._lock.closed:
             self._lock = _lock(self.path)
-        self._clear_unfinished()  # of a process that was killed
+        self._remove_temporary_files()  # of a process that was killed
         write_atomically(self.path / CONFIG_FILE, config.to_yaml())
         environment = {"data": dict(data), "init": init, **describe_environment()}
         write_atomically(self.path / ENVIRONMENT_FILE, json.dumps(environment, indent=2))
 
     def _check_same(self, config: Config, data: Mapping[str, str]) -> None:
-        # As a version without a setting of today's computed: with that setting's default.
+        # A setting that is missing, because an older version did not have it, counts as its default.
         before = validate(read_config(self.path) or {}, str(self.path / CONFIG_FILE)).model_dump(mode="json")
-        # Where a schedule or the sizes look ahead to the last epoch, its number changes what is computed on the way.
-        ahead = config.schedule.name == "cosine" or bool(config.data.progressive)
-        free = FREE_TO_CHANGE if ahead else (*FREE_TO_CHANGE, "training.epochs")
+        # With these the number of epochs changes what every epoch computes.
+        uses_epochs = config.schedule.name == "cosine" or bool(config.data.progressive)
+        free = FREE_TO_CHANGE if uses_epochs else (*FREE_TO_CHANGE, "training.epochs")
         changed = [
             f"{key} was {old!r} and is now {new!r}"
             for key, old, new in _differences(before, config.model_dump(mode="json"))
@@ -110,31 +126,31 @@ class RunDirectory:
         ]
         if changed:
             raise ConfigError(
-                f"{self.path} was begun with another configuration ({'; '.join(changed)}); go on with the same one, "
-                "choose another --run-dir, or start over with --fresh, which moves the old run aside"
+                f"{self.path} holds a run with a different configuration ({'; '.join(changed)}); use the same "
+                "configuration, choose another --run-dir, or start over with --fresh, which moves the old run aside"
             )
-        then = _read_environment(self.path).get("data", data)
-        if then.get("fingerprint") != data["fingerprint"]:
+        recorded = _read_environment(self.path).get("data", data)
+        if recorded.get("fingerprint") != data["fingerprint"]:
             raise DataError(
-                f"the records in {data['directory']} are not those that {self.path} was begun with (they were in "
-                f"{then.get('directory')}, fingerprint {str(then.get('fingerprint'))[:12]}, now "
-                f"{data['fingerprint'][:12]}); bring the old records back, choose another --run-dir, or start over "
-                "with --fresh, which moves the old run aside"
+                f"{self.path} was trained on other records: those in {recorded.get('directory')} with fingerprint "
+                f"{str(recorded.get('fingerprint'))[:12]}, but {data['directory']} has {data['fingerprint'][:12]}; "
+                "restore the records, choose another --run-dir, or start over with --fresh, which moves the old run "
+                "aside"
             )
 
     def log(self, message: str) -> None:
-        """Says a line on standard error and keeps it in the log."""
+        """Print a line on standard error and write it to the log."""
         say(message)
         self.note(message)
 
     def note(self, message: str) -> None:
-        """Keeps a line in the log, as well as can be: it often tells of what went wrong."""
+        """Write a line to the log. A failure to write is ignored: the line often reports another failure."""
         if self._writer and self.path.is_dir():
             with contextlib.suppress(OSError):
                 append_atomically(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
 
     def resume_metrics(self, step: int) -> list[dict[str, Any]]:
-        """Drops the metrics of steps after `step`, which will be done again; returns the others."""
+        """Drop the metrics of steps after `step`, which will be repeated, and return the others."""
         if not self._writer:
             return []
         kept = [line for line in read_metrics(self.path) if line["step"] <= step] if step else []
@@ -143,51 +159,53 @@ class RunDirectory:
         return kept
 
     def add_metrics(self, **values: Any) -> None:
+        """Append a line to metrics.jsonl."""
         if self._metrics is not None:
             append_atomically(self._metrics, json.dumps(values, allow_nan=False) + "\n")
 
     def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write results.json."""
         if self._writer:
             write_atomically(self.path / RESULTS_FILE, json.dumps(results, indent=2) + "\n")
 
     def close(self, *, keep: bool = True) -> None:
-        """Releases the run; one that this process began is removed again unless `keep`, and nothing else with it."""
+        """Release the run. Without `keep`, a run that this process started is removed; other files there stay."""
         if self._lock is not None:
             self._lock.close()
-        if keep or not self._began:
+        if keep or not self._is_new:
             return
-        self._clear_unfinished()
+        self._remove_temporary_files()
         for name in _OWN_FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in _OWN_FILES:
             (self.path / name).unlink(missing_ok=True)
-        for folder in self._made:
-            with contextlib.suppress(OSError):  # somebody else has put something there
+        for folder in self._created:
+            with contextlib.suppress(OSError):  # it holds other files
                 folder.rmdir()
 
-    def _clear_unfinished(self) -> None:
+    def _remove_temporary_files(self) -> None:
         for name in _OWN_FILES:
-            for left in self.path.glob(f".{name}.*.tmp"):
-                left.unlink(missing_ok=True)
+            for file in self.path.glob(f".{name}.*.tmp"):
+                file.unlink(missing_ok=True)
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; one that a kill cut short is left out."""
+    """Return the lines of metrics.jsonl. A line that was cut short when the process was killed is skipped."""
     path = run_dir / METRICS_FILE
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             lines.append(json.loads(text))
         except ValueError:
-            warn(f"{path} has a line that was cut short; it is left out")
+            warn(f"{path} has a line that was cut short; it is skipped")
     return lines
 
 
 def read_config(run_dir: Path) -> dict[str, Any] | None:
-    """A run's configuration as nested mappings, or None where there is no run.
+    """Return a run's configuration as nested dictionaries; None if there is no run.
 
     Raises:
-      ConfigError: there is one, but it is damaged.
+      ConfigError: config.yaml is damaged.
     """
     path = run_dir / CONFIG_FILE
     if not path.is_file():
@@ -197,14 +215,12 @@ def read_config(run_dir: Path) -> dict[str, Any] | None:
     except (yaml.YAMLError, UnicodeDecodeError):
         tree = None
     if not isinstance(tree, dict):
-        raise ConfigError(
-            f"{path} is damaged; bring it back, or start over with --fresh, which moves the old run aside"
-        )
+        raise ConfigError(f"{path} is damaged; restore it, or start over with --fresh, which moves the old run aside")
     return tree
 
 
 def recorded_init(run_dir: Path) -> str | None:
-    """The model that a run was to start from, where it has no checkpoint yet and so must start from it again."""
+    """Return the model that a run starts from, as recorded; None if the run has a checkpoint to resume from."""
     if _has_checkpoint(run_dir):
         return None
     init = _read_environment(run_dir).get("init")
@@ -223,23 +239,24 @@ def _has_checkpoint(path: Path) -> bool:
     return any((path / "checkpoints").glob("*.index"))
 
 
-def _visible(path: Path) -> bool:
-    """Whether a folder holds more than what a killed process leaves of a run that it was about to begin."""
+def _has_visible_files(path: Path) -> bool:
+    """Whether a folder holds visible files. A process that was killed at its start leaves only hidden ones."""
     return any(not file.name.startswith(".") for file in path.iterdir())
 
 
 def _move_aside(path: Path) -> None:
     if Path.cwd().is_relative_to(path.resolve()):
         raise ConfigError(
-            f"{path} is where this command was started, and --fresh would move that folder aside; start it elsewhere"
+            f"--fresh would move {path} aside, but it holds the current folder of this command; start the command "
+            "from another folder"
         )
     aside = path.with_name(f"{path.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     path.rename(aside)
-    say(f"the old run is kept in {aside}")
+    say(f"the old run is now in {aside}")
 
 
 def _lock(path: Path) -> TextIO:
-    """Keeps a second process from training into the same folder; the lock ends with the process, however it ends."""
+    """Lock a run against a second process. The system releases the lock when the process ends."""
     file = open(path / ".lock", "w", encoding="utf-8")  # noqa: SIM115 - held until the run is closed
     if not try_lock(file):
         file.close()
@@ -255,7 +272,7 @@ def _differences(before: Any, after: Any, prefix: str = "") -> list[tuple[str, A
 
 
 def describe_environment() -> dict[str, Any]:
-    """Command, start, host, system, processors and versions."""
+    """Return command line, start time, host, operating system, number of processors and package versions."""
     packages = ("mnasnet", "tensorflow", "tf-slim", "numpy")
     return {
         "command": sys.argv,

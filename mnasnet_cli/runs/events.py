@@ -11,15 +11,15 @@ import tensorflow as tf
 
 
 class EventLog:
-    """Writes scalars and images under `events/` of the run; steps after `step` in older files are superseded."""
+    """Writes scalars and images to `events/` in the run directory; without `writer` it writes nothing."""
 
-    def __init__(self, run_dir: Path, step: int, *, writer: bool):
+    def __init__(self, run_dir: Path, *, writer: bool):
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._folder = run_dir / "events" if writer else None
-        self._step = step
 
     def scalars(self, split: str, values: Mapping[str, float], step: int) -> None:
-        writer = self._for(split)
+        """Write the finite ones of the values."""
+        writer = self._writer(split)
         if writer is not None:
             with writer.as_default(step=step):
                 for name, value in values.items():
@@ -28,14 +28,14 @@ class EventLog:
             writer.flush()
 
     def images(self, name: str, images: np.ndarray, step: int) -> None:
-        """Images [N, H, W, 3] uint8."""
-        writer = self._for("train")
+        """Write images [N, H, W, 3] uint8."""
+        writer = self._writer("train")
         if writer is not None:
             with writer.as_default(step=step):
                 tf.summary.image(name, images, max_outputs=len(images))
             writer.flush()
 
-    def _for(self, split: str) -> tf.summary.SummaryWriter | None:
+    def _writer(self, split: str) -> tf.summary.SummaryWriter | None:
         if self._folder is None:
             return None
         if split not in self._writers:

@@ -14,15 +14,17 @@ from mnasnet_cli.runs.directory import CONFIG_FILE, read_config
 
 
 def newest_run(task: TaskName, root: Path = Path("runs")) -> Path:
-    """The run of a task that saved a checkpoint last; one whose configuration is damaged is left out with a warning.
+    """Return the run in `root` that saved a checkpoint of the task last.
+
+    Runs with a damaged configuration are skipped with a warning.
 
     Raises:
-      CheckpointError: there is none below `root`.
+      CheckpointError: there is no such run.
     """
     found = []
     for run in root.iterdir() if root.is_dir() else ():
         prefixes = list_checkpoints(run / CHECKPOINT_FOLDER)
-        if prefixes and _task_of(run) == task:
+        if prefixes and _read_task(run) == task:
             found.append((Path(f"{prefixes[-1]}.index").stat().st_mtime, run))
     if not found:
         raise CheckpointError(
@@ -32,18 +34,18 @@ def newest_run(task: TaskName, root: Path = Path("runs")) -> Path:
     return max(found)[1]
 
 
-def _task_of(run: Path) -> TaskName | None:
+def _read_task(run: Path) -> TaskName | None:
     try:
         config = read_config(run)
     except ConfigError:
-        _warn_of(run, Path.cwd())
+        _warn_of_damage(run, Path.cwd())
         return None
     with contextlib.suppress(ValueError):
         return parse_task(config.get("task", "classification")) if config else None
     return None
 
 
-@functools.cache  # once: a command may look for the newest run of each task
-def _warn_of(run: Path, below: Path) -> None:
-    """Warns of a damaged run, named as it is from the current folder `below`."""
-    warn(f"{run} is left out: its {CONFIG_FILE} is damaged; to take this run all the same, name it as MODEL")
+@functools.cache  # warn once, even if a command looks for the newest run of each task
+def _warn_of_damage(run: Path, folder: Path) -> None:
+    """Warn of a damaged run, whose path is relative to the current folder."""
+    warn(f"skipping {run}: its {CONFIG_FILE} is damaged; to use this run, pass it as MODEL")

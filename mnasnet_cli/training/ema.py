@@ -1,4 +1,4 @@
-"""Exponential moving average of a net's weights, moving statistics included (as the MnasNet TPU code keeps it)."""
+"""Exponential moving average (EMA) of a net's weights, moving statistics included, as in the MnasNet TPU code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnasnet_cli.distributed.strategy import mean_statistics
 
 
 class MovingAverage(tf.Module):
-    """Averages of `weights`, under the same names: a `SlimModule` runs on them with `variables=average.weights`."""
+    """Averages of `weights` under the same names. A `SlimModule` uses them with `variables=average.weights`."""
 
     def __init__(self, weights: Mapping[str, tf.Variable]):
         super().__init__()
@@ -26,3 +26,8 @@ class MovingAverage(tf.Module):
         for name, average in self.weights.items():
             source = extended.read_var(weights[name]) if name not in means else means[name]
             extended.update(average, lambda a, s: a.assign_sub((1.0 - decay) * (a - s)), args=(source,), group=True)
+
+
+def decay_at(limit: float, step: int) -> float:
+    """Return the decay at `step` (0-based): min(limit, (1 + step) / (10 + step)), TensorFlow's usual ramp."""
+    return min(limit, (1.0 + step) / (10.0 + step))

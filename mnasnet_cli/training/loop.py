@@ -1,4 +1,4 @@
-"""The training loop of every task."""
+"""The training loop of all tasks."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from mnasnet_cli.metrics.plots import plot_curves
 from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
 from mnasnet_cli.runs.events import EventLog
 from mnasnet_cli.tasks.base import Evaluation, Task
-from mnasnet_cli.training import schedules
+from mnasnet_cli.training import ema
 from mnasnet_cli.training.checkpoint_manager import CheckpointManager
-from mnasnet_cli.training.divergence import NotFinite, not_finite
-from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.divergence import DivergenceError, divergence_error
 from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimizers import Optimizer, learning_rate_factor
 from mnasnet_cli.training.precise_batch_norm import PreciseBatchNorm
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.steps import MAX_STEPS, StepsResult, TrainSteps
-from mnasnet_cli.training.timing import Clock
+from mnasnet_cli.training.timing import Timer
 
 LOGS_PER_EPOCH = 20
-CALL_SECONDS = 2.0  # a call of the compiled steps should last about so long: the bar moves, and SIGTERM is heard
+CALL_SECONDS = 2.0  # target length of a call of the compiled steps; progress and SIGTERM are handled between calls
 
 
 class Trainer:
-    """One run, from where its directory stands to the end of its last epoch."""
+    """Trains one run from the state of its directory to the end of its last epoch."""
 
     def __init__(self, task: Task, run: RunDirectory, initial_weights: Mapping[str, np.ndarray], stop: StopRequest):
         self.task, self.run, self.stop = task, run, stop
@@ -49,7 +48,7 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * self.config.training.epochs
         self.plan = FinetunePlan(self.config, self.model.trainable, self.steps_per_epoch)
         self.optimizer = Optimizer(self.config.optimizer, self.model.trainable, self.model.regularized, self.plan)
-        self.average = MovingAverage(self.model.weights) if self.config.training.ema_decay else None
+        self.average = ema.MovingAverage(self.model.weights) if self.config.training.ema_decay else None
         self.steps = TrainSteps(task, self.model, self.optimizer, self.average, self.plan)
         averaged = self.average.weights if self.average else None
         self.precise_batch_norm = PreciseBatchNorm(task, self.model, averaged)
@@ -68,57 +67,57 @@ class Trainer:
         self.evaluation: Evaluation | None = None
 
     def train(self) -> dict[str, Any]:
-        """Trains to the end and returns the results. The order below is what makes a resume exact."""
-        # 1. Weights, slots, averages and the step, from the newest whole checkpoint.
+        """Train to the end and return the results. The order below makes a resume exact."""
+        # 1. Restore weights, slots, averages and the step from the newest complete checkpoint.
         metric = self.task.metric
         step = 0
         with self.processes.together("restored"):
             if self.processes.chief:
                 step, self._losses = self.checkpoints.restore(self.run.path)
-        # 2. Metrics and events of steps that will be done again are dropped.
+        # 2. Drop the metrics and events of steps that will be repeated.
         before = self.run.resume_metrics(step)
-        self._recorded = [line["step"] for line in before if line["split"] == "validation"]
-        self.clock = Clock.after(before)
+        self._evaluated_steps = [line["step"] for line in before if line["split"] == "validation"]
+        self.timer = Timer.resume(before)
         self.best = max((line[metric] for line in before if metric in line), default=-math.inf)
         if self.processes.several:
             step = self._follow_chief(step)
-        self.events = EventLog(self.run.path, step, writer=self.processes.chief)
+        self.events = EventLog(self.run.path, writer=self.processes.chief)
         if step:
-            self.run.log(f"going on from step {step:,} of {self.total_steps:,}")
+            self.run.log(f"resuming from step {step:,} of {self.total_steps:,}")
         else:
             self.events.images("augmented", self.task.sample_images(16), step=0)
-        # 3. The examples from that step on: order and augmentation follow from seed, epoch and position.
+        # 3. Skip the examples before that step. Their order and augmentation depend on seed, epoch and position only.
         with progress("train", self._images(self.total_steps), start=self._images(step)) as bar:
             while step < self.total_steps:
-                step = self._epoch(step, bar)
+                step = self._train_epoch(step, bar)
         return self._finish(step)
 
-    def _epoch(self, step: int, bar: Any) -> int:
-        """Trains from a step to the end of its epoch, evaluates and saves; returns the step reached."""
+    def _train_epoch(self, step: int, bar: Any) -> int:
+        """Train from a step to the end of its epoch, evaluate and save; return the step reached."""
         steps_per_epoch = self.steps_per_epoch
         epoch, done = divmod(step, steps_per_epoch)
         batches = self._batches(epoch, done)
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
         log_every = max(1, steps_per_epoch // LOGS_PER_EPOCH)
         while done < steps_per_epoch:
-            # A call ends at the latest where something is due: a log line or the end of the epoch.
+            # A call ends at the latest at the next log line or at the end of the epoch.
             until_due = min(log_every - done % log_every, steps_per_epoch - done)
-            result, taken = self._call(batches, step, min(self._call_steps, until_due))
+            result, taken = self._take_steps(batches, step, min(self._call_steps, until_due))
             step, done = step + taken, done + taken
             stop, save = (float(vote) > 0.0 for vote in result.votes[:2])
             bar.update(self._images(step), loss=f"{float(result.last_loss):.3f}")
             if done == steps_per_epoch or done % log_every == 0:
                 self._log_training(step)
             if done == steps_per_epoch:
-                self._epoch_end(step)
+                self._end_epoch(step)
             elif stop or save:
                 self._save(step)
             if stop:
-                raise self.stop.outcome(f"the checkpoint of step {step:,} is saved, start again to go on")
+                raise self.stop.error(f"saved a checkpoint of step {step:,}; start the command again to resume")
         return step
 
     def _batches(self, epoch: int, done: int) -> Any:
-        """Iterator over the batches of an epoch, of which `done` steps were taken before."""
+        """Return an iterator over the batches of an epoch after its first `done` steps."""
         training = self.config.training
         part, skip = training.batch_size // training.accumulate_steps, self._images(done)
         size = self.config.image_size_at(epoch)
@@ -128,85 +127,85 @@ class Trainer:
             )
         )
 
-    def _call(self, batches: Any, step: int, count: int) -> tuple[StepsResult, int]:
-        """Takes `count` steps in one call of the compiled function."""
+    def _take_steps(self, batches: Any, step: int, count: int) -> tuple[StepsResult, int]:
+        """Take `count` steps in one call of the compiled function; return its result and the steps taken."""
         steps = range(step, step + count)
         limit = self.config.training.ema_decay
-        save = time.monotonic() - self._saved > 60 * self.config.training.checkpoint_minutes
-        with self.clock.running(count * self.config.training.batch_size):
+        save = time.monotonic() - self._saved_at > 60 * self.config.training.checkpoint_minutes
+        with self.timer.measure(count * self.config.training.batch_size):
             result = self.steps(
                 batches,
                 tf.constant(step, tf.int64),
                 tf.constant([self._learning_rate(s) for s in steps], tf.float32),
-                tf.constant([schedules.ema_decay(limit, s) for s in steps], tf.float32),
+                tf.constant([ema.decay_at(limit, s) for s in steps], tf.float32),
                 tf.constant([self.stop.requested, save, self._call_steps], tf.float32),
                 self.plan.frozen_until(step // self.steps_per_epoch),
             )
             taken = int(result.done)
         if not math.isfinite(float(result.last_loss)):
-            raise self._not_finite(step + taken - 1, f"the loss is {float(result.last_loss)}")
+            raise self._divergence_error(step + taken - 1, f"the loss is {float(result.last_loss)}")
         self._losses += result.losses.numpy()[:taken].tolist()
-        # At most doubled: the first call's time is mostly that of compiling.
-        fitting = int(CALL_SECONDS * taken / self.clock.last_seconds)
+        # At most doubled: most of the first call's time is compilation.
+        fitting = int(CALL_SECONDS * taken / self.timer.last_seconds)
         self._call_steps = max(1, min(2 * self._call_steps, fitting, MAX_STEPS))
-        if self.processes.several:  # their clocks differ, but they must take the same steps
+        if self.processes.several:  # their timings differ, but they must take the same number of steps
             self._call_steps = int(result.votes[2])
         return result, taken
 
-    def _not_finite(self, step: int, what: str) -> NotFinite:
-        return not_finite(self.task, step, what, kept_step=self.checkpoints.kept_step, run_dir=self.run.path)
+    def _divergence_error(self, step: int, what: str) -> DivergenceError:
+        return divergence_error(self.task, step, what, kept_step=self.checkpoints.kept_step, run_dir=self.run.path)
 
     def _log_training(self, step: int) -> None:
         loss = math.fsum(self._losses) / len(self._losses)
         self._losses = []
         rate = self._learning_rate(step - 1)
-        self._record("train", step, loss=loss, learning_rate=rate, images_per_second=self.clock.images_per_second())
+        self._record("train", step, loss=loss, learning_rate=rate, images_per_second=self.timer.images_per_second())
 
     def _save(self, step: int) -> None:
-        """Saves a checkpoint, but never one that can't be gone on from: the last update may have broken the weights."""
+        """Save a checkpoint unless the weights are not finite: the last update may have broken them."""
         self.steps.synchronize()
         if not self.checkpoints.is_finite():
-            raise self._not_finite(step - 1, "the weights became infinite or NaN")
+            raise self._divergence_error(step - 1, "the weights became infinite or NaN")
         self.checkpoints.save(step, self._losses)
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
 
-    def _epoch_end(self, step: int) -> None:
-        """Evaluates where that is due, then saves: a checkpoint never lacks the metrics of its step."""
+    def _end_epoch(self, step: int) -> None:
+        """Evaluate if it is due, then save: a checkpoint never lacks the metrics of its step."""
         epoch, every = step // self.steps_per_epoch, self.config.training.eval_every_epochs
         if step == self.total_steps or (every and epoch % every == 0):
             if self.config.finetune.recalibrate_batches:
-                with self.clock.running():  # on the first batches of the epoch, whichever steps this process took
+                with self.timer.measure():  # on the first batches of the epoch, even if it was resumed in the middle
                     self.precise_batch_norm(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
             self._evaluate(step)
         self._save(step)
 
     def _evaluate(self, step: int) -> None:
         self.steps.synchronize()
-        with self.clock.running():
+        with self.timer.measure():
             self.evaluation = self.evaluator(self.task.eval_examples)
-        images_per_second = self.task.eval_examples / max(self.clock.last_seconds, 1e-9)
+        images_per_second = self.task.eval_examples / max(self.timer.last_seconds, 1e-9)
         numbers = {key: value for key, value in self.evaluation.summary.items() if isinstance(value, float)}
         if not math.isfinite(numbers.get("loss", 0.0)):
-            raise self._not_finite(step - 1, f"the validation loss is {numbers['loss']}")
-        if step not in self._recorded:
-            rate = self._learning_rate(step - 1)  # the keys of all lines are the same, but for the metrics
+            raise self._divergence_error(step - 1, f"the validation loss is {numbers['loss']}")
+        if step not in self._evaluated_steps:
+            rate = self._learning_rate(step - 1)  # lines of both splits have the same keys, except for the metrics
             self._record("validation", step, **numbers, learning_rate=rate, images_per_second=images_per_second)
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
         shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
-        self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.clock.seconds)})")
+        self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.timer.seconds)})")
         if self.processes.chief:
             plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / CURVES_FILE)
         if numbers.get(self.task.metric, -math.inf) > self.best:
             self.best = numbers[self.task.metric]
-            self.checkpoints.save_best(step)  # the weights are finite, or the loss would not be
+            self.checkpoints.save_best(step)  # the weights are finite, because the loss is
 
     def _record(self, split: str, step: int, **values: float) -> None:
         self.events.scalars(split, values, step)
-        clock = {"seconds": round(self.clock.seconds, 3), "cpu_seconds": round(self.clock.cpu_seconds, 3)}
-        self.run.add_metrics(step=step, epoch=step / self.steps_per_epoch, split=split, **values, **clock)
+        times = {"seconds": round(self.timer.seconds, 3), "cpu_seconds": round(self.timer.cpu_seconds, 3)}
+        self.run.add_metrics(step=step, epoch=step / self.steps_per_epoch, split=split, **values, **times)
 
     def _finish(self, step: int) -> dict[str, Any]:
-        """The results, written once the run is whole; a run that was already whole is evaluated again."""
+        """Write and return the results. A run that was already complete is evaluated again."""
         if self.evaluation is None:
             self._evaluate(step)
         assert self.evaluation is not None
@@ -217,27 +216,27 @@ class Trainer:
             "image_size": self.config.eval_size,
             "epochs": self.config.training.epochs,
             "steps": step,
-            "seconds": self.clock.seconds,
-            "cpu_seconds": self.clock.cpu_seconds,
+            "seconds": self.timer.seconds,
+            "cpu_seconds": self.timer.cpu_seconds,
             f"best_{self.task.metric}": self.best if math.isfinite(self.best) else None,
             **self.evaluation.summary,
         }
         if self.processes.several:
-            same = self.processes.check_identical("ended", self.steps.variables)
-            self.run.log(f"all replicas hold the same weights and statistics (sha256 {same[:16]}…)")
+            digest = self.processes.check_identical("ended", self.steps.variables)
+            self.run.log(f"all replicas hold the same weights and statistics (sha256 {digest[:16]}…)")
         self.run.write_results(results)
         return results
 
     def _follow_chief(self, step: int) -> int:
-        """Takes everything that the chief read from its run directory, which others may not even see."""
-        mine = json.dumps({"step": step, "best": self.best, "losses": self._losses})
-        theirs = json.loads(self.processes.exchange("resumed", mine)[0])
-        self.best, self._losses = theirs["best"], theirs["losses"]
+        """Take over the state that the chief restored. Other processes may not see its run directory."""
+        own = json.dumps({"step": step, "best": self.best, "losses": self._losses})
+        chief = json.loads(self.processes.exchange("resumed", own)[0])
+        self.best, self._losses = chief["best"], chief["losses"]
         self.processes.broadcast(self.steps.variables)
-        return int(theirs["step"])
+        return int(chief["step"])
 
     def _learning_rate(self, step: int) -> float:
-        factor = schedules.factor(self.config.schedule, step, self.steps_per_epoch, self.total_steps)
+        factor = learning_rate_factor(self.config.schedule, step, self.steps_per_epoch, self.total_steps)
         return self.config.learning_rate * factor
 
     def _images(self, step: int) -> int:

@@ -1,4 +1,4 @@
-"""Muon's direction: the momentum of a matrix, orthogonalised (Jordan et al. 2024)."""
+"""Muon's update direction: the momentum of a matrix, orthogonalized (Jordan et al. 2024)."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Newton-Schulz coefficients and steps of Muon: singular values end in about [0.7, 1.2].
+# Newton-Schulz coefficients and steps of Muon. Singular values end in about [0.7, 1.2].
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
-# Gives Muon's update AdamW's usual root mean square: one learning rate serves both (Liu et al., arXiv 2502.16982).
+# Gives Muon's update the usual root mean square of AdamW's, so that one learning rate fits both (Liu et al., arXiv
+# 2502.16982).
 MUON_SCALE = 0.2
 
 
 def muon_scale(shape: Sequence[int]) -> float:
-    """What the direction of a matrix of this shape is multiplied by, beside the learning rate."""
+    """Return the factor of a direction of this shape, next to the learning rate."""
     return MUON_SCALE * float(max(shape)) ** 0.5
 
 
 def orthogonalize(matrices: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """About the nearest (semi-)orthogonal matrix to each of `matrices`, which may differ in shape.
+    """Return approximately the nearest (semi-)orthogonal matrix to each of `matrices`. Their shapes may differ.
 
-    A step of Newton-Schulz takes X [m, n], m ≤ n, to Q·X with Q = a + b·A + c·A² and A = X·Xᵀ. So the result is P·X,
-    where P is the product of all Q, and A goes over into Q·A·Q: the steps need matrices of m×m only. For n = 6·m, as in
-    the net's blocks, that is less than half of the arithmetic; matrices of the same m take their steps together.
+    A step of Newton-Schulz maps X [m, n], m ≤ n, to Q·X with Q = a + b·A + c·A² and A = X·Xᵀ. So the result is P·X with
+    P the product of all Q, and a step maps A to Q·A·Q: the steps need only m×m matrices. For n = 6·m, as in the net's
+    blocks, this takes less than half of the arithmetic. Matrices of the same m are computed together.
     """
     directions: list[tf.Tensor] = [None] * len(matrices)
     for side in sorted({min(matrix.shape) for matrix in matrices}):
-        places = [place for place, matrix in enumerate(matrices) if min(matrix.shape) == side]
-        grams = tf.stack([_gram(matrices[place]) for place in places])
-        for place, factor in zip(places, tf.unstack(_factors(grams)), strict=True):
-            matrix = matrices[place]
-            directions[place] = tf.matmul(factor, matrix) if _is_wide(matrix) else tf.matmul(matrix, factor)
+        indices = [index for index, matrix in enumerate(matrices) if min(matrix.shape) == side]
+        grams = tf.stack([_gram(matrices[index]) for index in indices])
+        for index, factor in zip(indices, tf.unstack(_factors(grams)), strict=True):
+            matrix = matrices[index]
+            directions[index] = tf.matmul(factor, matrix) if _is_wide(matrix) else tf.matmul(matrix, factor)
     return directions
 
 
@@ -40,13 +41,13 @@ def _is_wide(matrix: tf.Tensor) -> bool:
 
 
 def _gram(matrix: tf.Tensor) -> tf.Tensor:
-    """X·Xᵀ [m, m] of a wide matrix [m, n], Xᵀ·X of a tall one."""
+    """Return X·Xᵀ [m, m] of a wide matrix [m, n], Xᵀ·X of a tall one."""
     wide = _is_wide(matrix)
     return tf.matmul(matrix, matrix, transpose_a=not wide, transpose_b=wide)
 
 
 def _factors(grams: tf.Tensor) -> tf.Tensor:
-    """The products P of the steps' polynomials [k, m, m], for Gram matrices [k, m, m] of matrices of any norm."""
+    """Return the products P [k, m, m] for the Gram matrices [k, m, m] of matrices of any norm."""
     norms = tf.sqrt(tf.linalg.trace(grams))[:, tf.newaxis, tf.newaxis] + 1e-7
     grams = grams / norms**2
     a, b, c = NEWTON_SCHULZ

@@ -1,13 +1,14 @@
-"""Optimizers as update rules over TensorFlow's fused kernels; their slots are saved beside the weights."""
+"""Optimizers as update rules over TensorFlow's fused kernels, and learning-rate schedules."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from mnasnet_cli.config.schema import OptimizerConfig
+from mnasnet_cli.config.schema import OptimizerConfig, ScheduleConfig
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.muon import muon_scale, orthogonalize
 
@@ -16,7 +17,7 @@ Rule = Callable[[Any, tf.Tensor, Slots, tf.Tensor, tf.Tensor], None]
 
 
 class Optimizer(tf.Module):
-    """Updates a net's weights from their gradients.
+    """Updates a net's weights from their gradients. Checkpoints hold its slots.
 
     Attributes:
       slots: slot name → weight name → variable of the weight's shape.
@@ -44,15 +45,16 @@ class Optimizer(tf.Module):
     def apply(
         self, weights: Mapping[str, tf.Variable], gradients: Mapping[str, Any], rate: tf.Tensor, step: tf.Tensor
     ) -> None:
-        """Updates weights, in cross-replica context.
+        """Update weights, in cross-replica context.
 
         Args:
-          weights: of those that the optimizer was made for. It keeps none: a checkpoint would find them here first.
-          gradients: weight name → gradient, already summed over the replicas.
+          weights: all or some of those that the optimizer was made for. It keeps no references to them: checkpoints
+            would store them under its own name.
+          gradients: weight name → gradient, summed over the replicas.
           rate: [] float32, the learning rate.
           step: [] int64, updates done so far.
         """
-        # All weights in one function, for Muon takes its matrices together. It could belong to any of them.
+        # One function for all weights, because Muon processes its matrices together. `update` needs some variable.
         tf.distribute.get_strategy().extended.update(
             next(iter(weights.values())),
             lambda _, gradients: self._update(weights, gradients, rate, step),
@@ -63,7 +65,7 @@ class Optimizer(tf.Module):
     def _update(
         self, weights: Mapping[str, Any], gradients: Mapping[str, tf.Tensor], rate: tf.Tensor, step: tf.Tensor
     ) -> None:
-        """Updates the weights of one replica: each variable stands for the copy that is there."""
+        """Update the weights of one replica. Inside, each variable is the replica's copy."""
         matrices: dict[str, tf.Tensor] = {}
         rates: dict[str, tf.Tensor] = {}
         for name, weight in weights.items():
@@ -71,13 +73,13 @@ class Optimizer(tf.Module):
             rates[name] = rate
             if self._plan is not None:
                 rates[name] = self._plan.rate_factor(name) * rate
-                own_step = step - self._plan.first_step(name)  # Adam's bias correction counts a weight's own updates
+                own_step = step - self._plan.first_step(name)  # Adam's bias correction counts a weight's updates
             if name in self._regularized and self._options.weight_decay:
                 gradient = self._decay(weight, gradient, rates[name])
             slots = {slot: variables[name] for slot, variables in self.slots.items() if name in variables}
             rule = self._rules[name]
             if rule is None:
-                matrices[name] = self._look_ahead(gradient, slots["momentum"])
+                matrices[name] = self._nesterov_momentum(gradient, slots["momentum"])
             else:
                 rule(weight, gradient, slots, rates[name], own_step)
         for name, direction in zip(matrices, orthogonalize(list(matrices.values())), strict=True):
@@ -95,7 +97,7 @@ class Optimizer(tf.Module):
         return gradient + weight_decay * variable
 
     def _rule(self, name: str, weight: tf.Variable) -> Rule | None:
-        """How the weight is updated by itself; None for Muon, which updates matrices together."""
+        """Return the update rule of a weight; None for Muon, which updates all matrices together."""
         if self._options.name == "muon":
             return None if _is_matrix(name, weight) else self._adam
         return {"rmsprop": self._rmsprop, "sgd": self._sgd, "adamw": self._adam}[self._options.name]
@@ -145,12 +147,31 @@ class Optimizer(tf.Module):
             grad=gradient,
         )
 
-    def _look_ahead(self, gradient: tf.Tensor, momentum: Any) -> tf.Tensor:
-        """Updates a matrix's momentum; returns where Nesterov's goes, [inputs, outputs]."""
+    def _nesterov_momentum(self, gradient: tf.Tensor, momentum: Any) -> tf.Tensor:
+        """Update a matrix's momentum and return its Nesterov momentum, [inputs, outputs]."""
         average = momentum.assign(self._options.momentum * momentum + gradient)
         return tf.reshape(gradient + self._options.momentum * average, momentum.shape[-2:])
 
 
 def _is_matrix(name: str, weight: tf.Variable) -> bool:
-    """A 1×1 convolution between features; the classifier is not one: its outputs are classes."""
+    """Whether Muon updates the weight: it is a 1×1 convolution, but not the classifier."""
     return weight.shape.rank == 4 and tuple(weight.shape[:2]) == (1, 1) and "Conv2d_1c_1x1" not in name
+
+
+def learning_rate_factor(schedule: ScheduleConfig, step: int, steps_per_epoch: int, total_steps: int) -> float:
+    """Return the learning rate at `step` (0-based) as a fraction of the peak rate, in [0, 1].
+
+    Warm-up ends at the peak. The exponential decay counts its steps from 0, warm-up included, and drops in stairs, as
+    in the MnasNet TPU code. The cosine runs from the end of warm-up and hold to the last step.
+    """
+    warmup_steps = schedule.warmup_epochs * steps_per_epoch
+    if step + 1 < warmup_steps:
+        return (step + 1) / warmup_steps
+    if schedule.name == "exponential":
+        return float(schedule.decay_rate ** (step // (schedule.decay_epochs * steps_per_epoch)))
+    if schedule.name == "cosine":
+        start = warmup_steps + schedule.hold_epochs * steps_per_epoch
+        progress = min(1.0, max(0.0, (step - start) / max(1.0, total_steps - start)))
+        cosine = 0.5 * (1.0 + math.cos(math.pi * progress))
+        return schedule.final_fraction + (1.0 - schedule.final_fraction) * cosine
+    return 1.0

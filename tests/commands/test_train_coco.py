@@ -60,7 +60,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_the_same(
             mnasnet(*command)
     outcome = mnasnet(*command, "--json")
     assert outcome.code == 0, outcome.err
-    assert "going on from step 3 of 6" in outcome.err
+    assert "from step 3 of 6" in outcome.err
     assert "from scratch" not in outcome.err
     assert lines(tmp_path / "run") == lines(detector_run)
     undisturbed = json.loads((detector_run / "results.json").read_text())
@@ -93,7 +93,7 @@ def test_killed_twice_with_sigkill_it_ends_the_same(scene_records: Path, tmp_pat
             process.kill()
         _, err = process.communicate()
         assert process.returncode == (-signal.SIGKILL if step else 0), err
-    assert "going on from step" in (killed / "train.log").read_text()
+    assert "from step" in (killed / "train.log").read_text()
     assert lines(killed) == lines(whole)
     from mnasnet_cli.checkpoints.files import newest_checkpoint
     from mnasnet_cli.checkpoints.reader import read_checkpoint
@@ -129,9 +129,7 @@ def test_a_backbone_of_another_net_and_two_starts_are_errors(
     mnasnet: Callable[..., Any], scene_records: Path, trained_run: Path, detector_run: Path, tmp_path: Path
 ) -> None:
     command = ["train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={tmp_path / 'run'}"]
-    assert "holds tiny at width 1, but the run is for tiny-backbone" in last_error_of(
-        mnasnet(*command, f"--backbone={trained_run}")
-    )
+    assert "holds tiny at width 1" in last_error_of(mnasnet(*command, f"--backbone={trained_run}"))
     both = last_error_of(mnasnet(*command, "--backbone=a", "--init=b"))
     assert "--backbone" in both
     assert "--init" in both

@@ -1,4 +1,4 @@
-"""Training on several replicas, of one process or of two: all of them end with one and the same net."""
+"""Training on several replicas, in one process or in two: all of them end with the same net."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiny_net import FLAGS
 
 from mnasnet_cli.config.model_io import Preprocessing
 
-# Without what is drawn for each replica's part of a batch: then only batch norm tells two devices from one.
+# Without random numbers per replica, only batch norm makes a difference between one and two devices.
 PLAIN = (*FLAGS, "--epochs=2", "--set=model.dropout=0.0", "--set=data.augment.mixup=0.0")
 
 
@@ -138,7 +138,7 @@ def test_workers_stop_together_and_go_on_when_one_was_killed(
 
     for index in (0, 1):
         workers.start(index)
-    workers.until(log, "going on from step", 400)
+    workers.until(log, "from step", 400)
     workers.until(state, "ckpt-24", 400)
     workers.running[1].kill()
     workers.running[1].wait()
@@ -149,5 +149,5 @@ def test_workers_stop_together_and_go_on_when_one_was_killed(
     workers.start(0)
     assert workers.wait(600) == [0, 0], workers.log()
     assert workers.log().count("another process of the run is gone") >= 2
-    assert log.read_text().count("going on from step") == 3
+    assert log.read_text().count("from step") == 3
     assert_one_net(workers.held(0), workers.held(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.ema import MovingAverage, decay_at
 
 
 def test_starts_at_the_weights_and_follows_the_formula() -> None:
@@ -25,3 +25,10 @@ def test_starts_at_the_weights_and_follows_the_formula() -> None:
 
 def test_averages_are_not_trained() -> None:
     assert MovingAverage({"w": tf.Variable(1.0)}).trainable_variables == ()
+
+
+def test_the_decay_ramps_up() -> None:
+    # (1 + step) / (10 + step) until that passes the limit.
+    assert [decay_at(0.9, step) for step in (0, 8, 79, 80, 81, 10**6)] == pytest.approx(
+        [1 / 10, 9 / 18, 80 / 89, 0.9, 0.9, 0.9]
+    )

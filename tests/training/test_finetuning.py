@@ -213,7 +213,7 @@ def test_a_detectors_backbone_stays(mnasnet: Callable[..., Any], scene_records: 
 @pytest.mark.parametrize(
     ("command", "flags", "arguments", "facts"),
     [
-        ("train-imagenet", FLAGS, ["--freeze=stem"], ["finetune.freeze", "stem", "--init MODEL"]),
+        ("train-imagenet", FLAGS, ["--freeze=stem"], ["finetune.freeze=stem", "--init MODEL"]),
         ("train-coco", DETECTOR_FLAGS, ["--freeze=backbone"], ["--backbone MODEL", "--init MODEL"]),
         ("train-imagenet", FLAGS, ["--freeze=layer_9"], ["'layer_9'", "stem, backbone or layer_1 … layer_5"]),
         ("train-imagenet", FLAGS, ["--set=finetune.freeze_epochs=2"], ["freeze_epochs is 2", "freeze is null"]),

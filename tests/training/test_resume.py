@@ -1,4 +1,4 @@
-"""Exact resume: a run that was killed anywhere and started again ends as one that was not, bit for bit."""
+"""Exact resume: a run that was killed and resumed ends like an undisturbed run, bit for bit."""
 
 from __future__ import annotations
 
@@ -51,25 +51,31 @@ def assert_same(run: Path, undisturbed: Path) -> None:
 
 
 class Killed(BaseException):
-    """Ends a run as abruptly as can be within a process: nothing but `finally` runs."""
+    """Ends a run as abruptly as possible within a process: only `finally` runs."""
 
 
 def die_at(patch: pytest.MonkeyPatch, where: str, count: int) -> None:
-    """Makes the `count`th call of a function of the training end the process, so to say."""
-    from mnasnet_cli.training import loop
+    """Lets the `count`th call of a part of the training raise Killed."""
+    from mnasnet_cli.training.checkpoint_manager import CheckpointManager
+    from mnasnet_cli.training.evaluator import Evaluator
+    from mnasnet_cli.training.steps import TrainSteps
 
-    owner = {"_call": loop.Trainer, "_evaluate": loop.Trainer, "_save": loop.Trainer, "_record": loop.Trainer}[where]
-    original, left = getattr(owner, where), [count]
+    owner, name = {
+        "steps": (TrainSteps, "__call__"),
+        "evaluation": (Evaluator, "__call__"),
+        "save": (CheckpointManager, "save"),
+    }[where]
+    original, left = getattr(owner, name), [count]
 
     def dying(*args: Any, **kwargs: Any) -> Any:
         left[0] -= 1
         if left[0] == 0:
-            if where == "_call":  # a kill in the middle of a call loses it: take the steps, then forget them
+            if where == "steps":  # a kill in the middle of a call loses its steps
                 original(*args, **kwargs)
             raise Killed
         return original(*args, **kwargs)
 
-    patch.setattr(owner, where, dying)
+    patch.setattr(owner, name, dying)
 
 
 def test_ends_anywhere_in_an_epoch_and_goes_on(
@@ -77,8 +83,8 @@ def test_ends_anywhere_in_an_epoch_and_goes_on(
 ) -> None:
     run = tmp_path / "run"
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}"]
-    # 6 steps an epoch: in the 1st epoch nothing was saved yet; then before an evaluation, before a save.
-    for where, count in (("_call", 3), ("_evaluate", 2), ("_save", 2)):
+    # 6 steps per epoch: in the first epoch, before anything is saved; then before an evaluation, then before a save.
+    for where, count in (("steps", 3), ("evaluation", 2), ("save", 2)):
         with pytest.MonkeyPatch.context() as patch:
             die_at(patch, where, count)
             with pytest.raises(Killed):
@@ -96,8 +102,8 @@ def test_staged_finetuning_goes_on_too(
     whole, run = tmp_path / "whole", tmp_path / "run"
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", *staged]
     assert mnasnet(*command, f"--run-dir={whole}").code == 0
-    # Within the frozen epoch; after its evaluation, which changed statistics that were not saved; after the release.
-    for where, count in (("_call", 3), ("_save", 1), ("_call", 9), ("_save", 1)):
+    # In the frozen epoch; after its evaluation, which changed statistics that were not saved; after the release.
+    for where, count in (("steps", 3), ("save", 1), ("steps", 9), ("save", 1)):
         with pytest.MonkeyPatch.context() as patch:
             die_at(patch, where, count)
             with pytest.raises(Killed):
@@ -130,30 +136,32 @@ def test_a_signal_saves_and_the_run_goes_on(
     code: int,
 ) -> None:
     from mnasnet_cli.training import loop
+    from mnasnet_cli.training.steps import TrainSteps
 
-    monkeypatch.setattr(loop, "LOGS_PER_EPOCH", 1)  # the stop falls between two lines of metrics
+    monkeypatch.setattr(loop, "LOGS_PER_EPOCH", 1)  # the stop is between two lines of metrics
     monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", "--epochs=1"]
     assert mnasnet(*command, f"--run-dir={whole}").code == 0
-    original, calls = loop.Trainer._call, [0]
+    original, calls = TrainSteps.__call__, [0]
 
     def call(self: Any, *args: Any) -> Any:
+        result = original(self, *args)
         calls[0] += 1
-        if calls[0] == 3:
+        if calls[0] == 2:  # the loop notices it in the third call
             os.kill(os.getpid(), number)
             time.sleep(0.1)
-        return original(self, *args)
+        return result
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop.Trainer, "_call", call)
+            patch.setattr(TrainSteps, "__call__", call)
             outcome = mnasnet(*command, f"--run-dir={stopped}")
     finally:
         signal.signal(signal.SIGINT, before)
     assert outcome.code == code, outcome.err
-    assert "the checkpoint of step 3 is saved" in outcome.err.splitlines()[-1]
+    assert "step 3" in outcome.err.splitlines()[-1]
     assert mnasnet(*command, f"--run-dir={stopped}").code == 0
     assert_same(stopped, whole)
 
@@ -161,13 +169,13 @@ def test_a_signal_saves_and_the_run_goes_on(
 def start(run: Path, records: Path, *more: str) -> subprocess.Popen[str]:
     program = Path(__file__).parent.parent / "tiny_net.py"
     command = [sys.executable, str(program), "train-imagenet", *FLAGS, "--epochs=20", f"--data={records}"]
-    # Checkpoints between the epochs' ends, too, as often as they can be.
+    # Checkpoints within epochs too, as often as possible.
     often = ["--set=training.checkpoint_minutes=0.0001", "--set=training.eval_every_epochs=5"]
     return subprocess.Popen([*command, f"--run-dir={run}", *often, *more], stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_step(process: subprocess.Popen[str], run: Path, step: int) -> None:
-    """Returns once the metrics have come to a step (by progress, not by time: machines are busy)."""
+    """Returns once the metrics have reached a step."""
     file = run / "metrics.jsonl"
     while process.poll() is None:
         lines = file.read_text().splitlines() if file.exists() else []

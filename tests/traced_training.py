@@ -1,8 +1,8 @@
-"""As a program: `mnasnet ARGS…` that also knows the net "tiny", and leaves what every replica of this process held.
+"""As a program: `mnasnet ARGS…` that also knows the net "tiny", and writes the variables of every replica.
 
     python traced_training.py OUT.npz REPLICAS ARGS…
 
-REPLICAS above 1 splits the CPU into so many logical devices. In OUT.npz, `<i>/<name>` is variable <name> on replica
+REPLICAS above 1 splits the CPU into as many logical devices. In OUT.npz, `<i>/<name>` is variable <name> on replica
 <i> of the process at the end.
 """
 
@@ -11,14 +11,11 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
-from pathlib import Path
 from typing import Any
-
-sys.path.append(str(Path(__file__).parent.parent))
 
 
 def trace(out: str, replicas: int) -> None:
-    """Patches the training so that it leaves OUT.npz."""
+    """Patches the training so that it writes OUT.npz."""
     import numpy as np
     import tensorflow as tf
 
@@ -28,10 +25,10 @@ def trace(out: str, replicas: int) -> None:
         cpus = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * replicas)
         run.make_strategy = lambda: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    finish = loop.Trainer._finish
+    train = loop.Trainer.train
 
-    def traced_finish(trainer: loop.Trainer, step: int) -> dict[str, Any]:
-        results = finish(trainer, step)
+    def traced_train(trainer: loop.Trainer) -> dict[str, Any]:
+        results = train(trainer)
         found = {
             f"{index}/{name}": local.numpy()
             for name, variable in trainer.steps.variables.items()
@@ -40,7 +37,7 @@ def trace(out: str, replicas: int) -> None:
         np.savez(out, **found)
         return results
 
-    loop.Trainer._finish = traced_finish  # type: ignore[method-assign]
+    loop.Trainer.train = traced_train  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
