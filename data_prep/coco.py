@@ -16,11 +16,11 @@ import numpy as np
 
 from data_prep.archives import FileEntry, list_zip, open_zip_member
 from data_prep.coco_annotations import AnnotationFile, Boxes, Fault, check_boxes, read_annotations
-from data_prep.files import NO_FILE, NOT_REGULAR, FileList, list_folder
 from data_prep.jpeg import BadImage, PreparedImage
 from data_prep.options import CocoOptions
 from data_prep.preparation import Progress, write_records
 from data_prep.shard_job import Record
+from data_prep.source_files import NO_FILE, NOT_REGULAR, FileList, list_folder
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.coco_example import encode_coco_example
 from mnasnet_cli.records.keys import AREA_LIMITS

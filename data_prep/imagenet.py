@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.archives import FileEntry, list_nested_tars, list_tar
-from data_prep.files import FileList, list_folder
 from data_prep.jpeg import PreparedImage
 from data_prep.labels import read_class_names, read_val_labels
 from data_prep.options import Options
 from data_prep.preparation import Progress, write_records
 from data_prep.shard_job import Record
+from data_prep.source_files import FileList, list_folder
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.imagenet_example import encode_imagenet_example
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_prep import summary
 from data_prep.options import Options
-from data_prep.output import (
+from data_prep.output_folder import (
     Journal,
     OutputFolder,
     check_apart_from_source,

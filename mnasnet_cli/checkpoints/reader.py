@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.checkpoints.format import AVERAGED_WEIGHTS, INFO, MODEL_WEIGHTS, STEP, value_key, variable_name
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
 

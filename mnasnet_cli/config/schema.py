@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from mnasnet_cli.config.detection import DetectionConfig, check_for_detection
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, NonNegative, Pair, Positive, Section, Triple
 from mnasnet_cli.config.finetune import FinetuneConfig
-from mnasnet_cli.config.model_io import Preprocessing
 from mnasnet_cli.config.net import NetConfig
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.errors import nearest
 from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec, layer_names

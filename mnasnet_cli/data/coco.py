@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.config.detection import DetectionConfig
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment, box_augment
 from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
 from mnasnet_cli.data.preprocessing import crop_window, decode_window

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment
 from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
 from mnasnet_cli.data.preprocessing import decode_image

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.verification import verify_records
 from mnasnet_cli.errors import DataError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment
 
 

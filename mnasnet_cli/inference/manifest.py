@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.config.task_names import MODEL_KINDS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.system.files import write_atomically

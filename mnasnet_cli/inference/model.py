@@ -12,7 +12,7 @@ import tensorflow as tf
 from mnasnet_cli import __version__
 from mnasnet_cli.checkpoints.reader import CheckpointContents, read_checkpoint
 from mnasnet_cli.checkpoints.restoring import load_weights, net_config
-from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.inference.manifest import Manifest

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mnasnet_cli.config.model_io import Postprocessing
+from mnasnet_cli.config.pre_postprocessing import Postprocessing
 from mnasnet_cli.models.postprocessing import select_boxes
 from mnasnet_cli.models.slim_module import SlimModule
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.config.detection import DetectionConfig
-from mnasnet_cli.config.model_io import Postprocessing
+from mnasnet_cli.config.pre_postprocessing import Postprocessing
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import boxes as geometry
 from mnasnet_cli.geometry.suppression import (

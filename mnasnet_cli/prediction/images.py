@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING
 
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.prediction.video import VIDEO_SUFFIXES, video_frames
+from mnasnet_cli.prediction.video_frames import VIDEO_SUFFIXES, read_video_frames
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -136,7 +136,7 @@ def _from_file(path: Path, output_path: PurePath, frame_step: int) -> Iterator[I
 def _frames(path: Path, output_path: PurePath, frame_step: int) -> Iterator[InputImage]:
     from PIL import Image
 
-    for number, frame in video_frames(path, frame_step):
+    for number, frame in read_video_frames(path, frame_step):
         buffer = io.BytesIO()
         Image.fromarray(frame).save(buffer, "PNG", compress_level=1)
         height, width = frame.shape[:2]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
 from mnasnet_cli.errors import CheckpointError, DataError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of
 from mnasnet_cli.geometry import boxes as geometry

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnasnet_cli.config.loading import validate
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import warn
 

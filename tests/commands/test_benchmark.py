@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from outcomes import error_of, last_error_of
 
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.nets.spec import get_spec, multiply_adds
 

@@ -15,7 +15,7 @@ from data_prep.coco import prepare_coco
 from data_prep.imagenet import prepare_imagenet
 from data_prep.options import CocoOptions, Options
 from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.records.tfrecord import encode_example, frame_record
 

@@ -12,7 +12,7 @@ import pytest
 from local_cluster import Workers
 from tiny_net import FLAGS
 
-from mnasnet_cli.config.model_io import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
 
 # Without random numbers per replica, only batch norm makes a difference between one and two devices.
 PLAIN = (*FLAGS, "--epochs=2", "--set=model.dropout=0.0", "--set=data.augment.mixup=0.0")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.inference.manifest import parse_manifest
 from mnasnet_cli.metrics.coco_map import COCO_METRICS
 from mnasnet_cli.records import keys

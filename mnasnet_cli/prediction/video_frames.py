@@ -15,7 +15,7 @@ from mnasnet_cli.errors import DataError
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})  # any case
 
 
-def video_frames(path: Path, step: int = 1) -> Iterator[tuple[int, np.ndarray]]:
+def read_video_frames(path: Path, step: int = 1) -> Iterator[tuple[int, np.ndarray]]:
     """Yields every `step`-th frame with its number from 0, as [H, W, 3] uint8 RGB.
 
     Raises:

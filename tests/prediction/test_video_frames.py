@@ -14,9 +14,9 @@ import pytest
 from image_files import pixels_of
 
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.prediction import video
+from mnasnet_cli.prediction import video_frames
 from mnasnet_cli.prediction.images import InputImage, UnreadableInput, read_images
-from mnasnet_cli.prediction.video import video_frames
+from mnasnet_cli.prediction.video_frames import read_video_frames
 
 FRAMES = [np.full((6, 8, 3), number, np.uint8) for number in range(5)]
 UseLibrary = Callable[[str, list[np.ndarray]], None]
@@ -30,28 +30,28 @@ def use_library(monkeypatch: pytest.MonkeyPatch) -> UseLibrary:
         def read(path: Path) -> Iterator[np.ndarray]:
             return iter(frames)
 
-        monkeypatch.setattr(video, "READERS", {module: read})
+        monkeypatch.setattr(video_frames, "READERS", {module: read})
 
     return use
 
 
 def test_every_nth_frame_with_its_number(use_library: UseLibrary) -> None:
     use_library("json", FRAMES)  # any module that is installed
-    assert [number for number, _ in video_frames(Path("clip.mp4"))] == [0, 1, 2, 3, 4]
-    found = list(video_frames(Path("clip.mp4"), 2))
+    assert [number for number, _ in read_video_frames(Path("clip.mp4"))] == [0, 1, 2, 3, 4]
+    found = list(read_video_frames(Path("clip.mp4"), 2))
     assert [(number, int(frame[0, 0, 0])) for number, frame in found] == [(0, 0), (2, 2), (4, 4)]
 
 
 def test_a_video_without_frames(use_library: UseLibrary) -> None:
     use_library("json", [])
     with pytest.raises(DataError, match="frames"):
-        list(video_frames(Path("clip.mp4")))
+        list(read_video_frames(Path("clip.mp4")))
 
 
 def test_without_a_library_the_error_names_one(use_library: UseLibrary) -> None:
     use_library("no_such_module", FRAMES)
     with pytest.raises(DataError, match="pip install av"):
-        list(video_frames(Path("clip.mp4")))
+        list(read_video_frames(Path("clip.mp4")))
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.MOV"])
@@ -125,8 +125,8 @@ def test_each_library_gives_rgb_frames(monkeypatch: pytest.MonkeyPatch, name: st
     vars(module).update(LIBRARIES[name])
     monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setitem(sys.modules, f"{name}.v3", module)
-    monkeypatch.setattr(video, "READERS", {name: video.READERS[name]})
-    [(number, frame)] = video_frames(Path("clip.mp4"))
+    monkeypatch.setattr(video_frames, "READERS", {name: video_frames.READERS[name]})
+    [(number, frame)] = read_video_frames(Path("clip.mp4"))
     assert (number, frame.tolist()) == (0, COLORS.tolist())
     with pytest.raises(DataError, match="video"):
-        list(video_frames(Path("text.txt")))
+        list(read_video_frames(Path("text.txt")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mnasnet_cli.config.model_io import Postprocessing, Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 
 
 def test_preprocessing_survives_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 from folder_contents import contents
 from imagenet_cases import prepare
 
-from data_prep.output import Journal, OutputFolder, check_plan, journal_path
+from data_prep.output_folder import Journal, OutputFolder, check_plan, journal_path
 from data_prep.shard_job import BadImageError
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records import dataset_info
