@@ -1,4 +1,4 @@
-"""What a checkpoint holds; for `mnasnet inspect`."""
+"""The description of a checkpoint for `mnasnet inspect`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnasnet_cli.config.task_names import DATASETS
 
 
 def describe_checkpoint(prefix: str) -> dict[str, Any]:
-    """Net, step, classes, preprocessing and variables of a checkpoint; `detection` is None for classifiers."""
+    """Return net, step, classes, preprocessing and variables of a checkpoint; `detection` is None for classifiers."""
     plain, averaged = read_checkpoint(prefix, ema=False), read_checkpoint(prefix)
     info = plain.info
     detection = net_config(plain).detection

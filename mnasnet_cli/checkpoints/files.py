@@ -1,4 +1,4 @@
-"""The files of checkpoints: which of them are whole, which one is meant, and what a kill left behind."""
+"""The files of checkpoints: which are complete, which one a MODEL argument means, and which are unfinished."""
 
 from __future__ import annotations
 
@@ -14,49 +14,53 @@ BEST_FOLDER = "best"
 
 
 def list_checkpoints(folder: Path) -> list[str]:
-    """Prefixes of the checkpoints in a folder, oldest first: those that its state file counts as whole.
+    """Return the prefixes of the complete checkpoints in a folder, oldest first.
 
-    Where the state file is lost or damaged, all that are there.
+    These are the checkpoints in TensorFlow's state file; if that is missing or damaged, all checkpoints in the folder.
     """
-    listed = _listed(folder)
+    listed = _read_state_file(folder)
     if listed is None:
         found = [str(path.with_suffix("")) for path in folder.glob("ckpt-*.index")]
-        listed = sorted((prefix for prefix in found if _step_of(prefix) is not None), key=lambda p: _step_of(p) or 0)
+        listed = sorted(
+            (prefix for prefix in found if _parse_step(prefix) is not None), key=lambda p: _parse_step(p) or 0
+        )
     return [prefix for prefix in listed if Path(f"{prefix}.index").is_file()]
 
 
-def _listed(folder: Path) -> list[str] | None:
+def _read_state_file(folder: Path) -> list[str] | None:
     try:
         state = tf.train.get_checkpoint_state(str(folder))
-    except ValueError:  # not even text
+    except ValueError:  # not text
         return None
     return list(state.all_model_checkpoint_paths) if state and state.all_model_checkpoint_paths else None
 
 
-def _step_of(prefix: str) -> int | None:
+def _parse_step(prefix: str) -> int | None:
     number = prefix.rpartition("-")[2]
     return int(number) if number.isdecimal() else None
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what a kill or a full disk left of checkpoints that were being written, and a damaged state file."""
-    listed = _listed(folder)
+    """Remove the files of checkpoints whose writing was interrupted, and a damaged state file."""
+    listed = _read_state_file(folder)
     if listed is None and list_checkpoints(folder):
-        (folder / "checkpoint").unlink(missing_ok=True)  # a manager would stumble over it, and writes a new one
+        (folder / "checkpoint").unlink(
+            missing_ok=True
+        )  # tf.train.CheckpointManager would fail to read it; it writes a new one
         return
-    whole = {Path(prefix).name for prefix in listed or ()}
+    complete = {Path(prefix).name for prefix in listed or ()}
     for path in [*folder.glob("ckpt-*"), *folder.glob("checkpoint.tmp*")]:
-        if path.is_dir():  # "ckpt-12_temp", into which TensorFlow writes first
+        if path.is_dir():  # "ckpt-12_temp": TensorFlow writes there first
             shutil.rmtree(path, ignore_errors=True)
-        elif path.name.partition(".")[0] not in whole:
+        elif path.name.partition(".")[0] not in complete:
             path.unlink(missing_ok=True)
 
 
 def newest_checkpoint(run_dir: Path, *, best: bool = False) -> str:
-    """Prefix of a run's newest checkpoint, or of its best one.
+    """Return the prefix of a run's newest checkpoint, or with `best` of its best one if there is one.
 
     Raises:
-      CheckpointError: the run has none.
+      CheckpointError: the run has no checkpoint.
     """
     folders = [BEST_FOLDER, CHECKPOINT_FOLDER] if best else [CHECKPOINT_FOLDER]
     for folder in folders:
@@ -68,9 +72,9 @@ def newest_checkpoint(run_dir: Path, *, best: bool = False) -> str:
 
 
 def find_checkpoint(model: str, *, best: bool = False) -> str:
-    """The checkpoint prefix that a MODEL argument means: a run directory's newest (or best) one, or a prefix itself.
+    """Return the checkpoint prefix of a MODEL argument: a run directory, a folder of checkpoints, or a prefix.
 
-    A folder of checkpoints means its newest; with `best`, RUN/checkpoints means its run.
+    A run or folder means its newest checkpoint. With `best`, a run or its folder `checkpoints` means the run's best.
 
     Raises:
       CheckpointError: there is no such checkpoint.
@@ -80,14 +84,14 @@ def find_checkpoint(model: str, *, best: bool = False) -> str:
         prefixes = list_checkpoints(path)
         if not prefixes:
             return newest_checkpoint(path, best=best)
-        whole = path.absolute()  # "." has no name
-        if best and whole.name == CHECKPOINT_FOLDER:
-            return newest_checkpoint(whole.parent, best=True)
+        absolute = path.absolute()  # "." has no name
+        if best and absolute.name == CHECKPOINT_FOLDER:
+            return newest_checkpoint(absolute.parent, best=True)
         return prefixes[-1]
     prefix = model.removesuffix(".index")
     if Path(f"{prefix}.index").is_file():
         return prefix
     raise CheckpointError(
-        f"no model at {model}: expected a run directory, or a checkpoint prefix such as "
+        f"no model at {model}: expected a run directory, or a checkpoint prefix, for example "
         f"runs/imagenet-b1/{CHECKPOINT_FOLDER}/ckpt-1000"
     )

@@ -1,4 +1,4 @@
-"""Reads the weights of a checkpoint, and what it stores about its net."""
+"""Reads the weights of checkpoints, and their information about the net."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
 
-# What TensorFlow raises for files that are damaged or don't fit: an IndexError for one that is cut short.
+# TensorFlow raises these for files that are damaged or don't fit; for example an IndexError for a truncated file.
 UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, RuntimeError, IndexError, KeyError)
 
 
 @dataclass(frozen=True)
 class CheckpointContents:
-    """A net's weights as they stand in a checkpoint."""
+    """A net's weights from a checkpoint."""
 
     prefix: str
     step: int
@@ -38,15 +38,15 @@ class CheckpointContents:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """From an image to the net's input, as the net was evaluated."""
+        """The preprocessing that the net was evaluated with."""
         return Preprocessing.parse(self.info["preprocessing"], self.task)
 
 
 def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
-    """Reads weights by their slim names: the averaged ones where there are any, unless `ema` is False.
+    """Read the weights by their slim names: the averaged ones if there are any, unless `ema` is False.
 
     Raises:
-      CheckpointError: not a checkpoint of this toolkit, or damaged.
+      CheckpointError: the checkpoint is damaged, or another program wrote it.
     """
     with _clear_errors(prefix):
         reader = _open(prefix)
@@ -60,17 +60,17 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
 
 
 def read_info(prefix: str) -> dict[str, Any]:
-    """What `Task.model_info` said when a checkpoint was written.
+    """Read what a checkpoint stores about its net; see `models.info.model_info`.
 
     Raises:
-      CheckpointError: not a checkpoint of this toolkit, or damaged.
+      CheckpointError: the checkpoint is damaged, or another program wrote it.
     """
     with _clear_errors(prefix):
         return _parse_info(prefix, _open(prefix))
 
 
 def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
-    """Return what `models.info.model_info` returned when the checkpoint was written, with today's name of the task."""
+    """Return the information about the net, with today's name of the task."""
     info = json.loads(reader.get_tensor(value_key(INFO)))
     known = {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
     try:
@@ -82,7 +82,9 @@ def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
 def _open(prefix: str) -> Any:
     reader = tf.train.load_checkpoint(prefix)
     if value_key(INFO) not in reader.get_variable_to_shape_map():
-        raise CheckpointError(f"{prefix} was not written by mnasnet; bring foreign weights in with `mnasnet import`")
+        raise CheckpointError(
+            f"{prefix} was not written by mnasnet; convert weights of other programs with `mnasnet import`"
+        )
     return reader
 
 
@@ -91,4 +93,4 @@ def _clear_errors(prefix: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        raise CheckpointError(f"{prefix} is not a whole checkpoint: {first_line(error)}") from error
+        raise CheckpointError(f"{prefix} is not a complete checkpoint: {first_line(error)}") from error

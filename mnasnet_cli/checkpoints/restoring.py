@@ -1,4 +1,4 @@
-"""From a checkpoint alone to the configuration and the weights of its net."""
+"""Restores a net from a checkpoint alone: its configuration and its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOVED = ("freeze_backbone_norm",)
 
 
 def net_config(contents: CheckpointContents) -> Config:
-    """Return the configuration that makes a checkpoint's net: task, model, and a detector's settings."""
+    """Return the configuration of a checkpoint's net: task, model, and a detector's settings."""
     info = contents.info
     detection = info.get("detection")
     if detection:
@@ -31,7 +31,7 @@ def load_weights(model: SlimModule, contents: CheckpointContents) -> None:
     """Put a checkpoint's weights into a module of the same net.
 
     Raises:
-      CheckpointError: it lists the names that don't fit.
+      CheckpointError: the weights do not fit; the message lists their names.
     """
     faults = [f"{name} is missing" for name in model.weights if name not in contents.weights]
     faults += [f"{name} is not in the net" for name in contents.weights if name not in model.weights]

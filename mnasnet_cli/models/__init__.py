@@ -1,1 +1,1 @@
-"""Nets to train or run: classifiers, detectors, and what belongs to them."""
+"""Classifiers and detectors as modules to train or run, and what belongs to them."""

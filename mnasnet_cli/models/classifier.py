@@ -1,4 +1,4 @@
-"""The classifier of a configuration."""
+"""Classifiers."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def make_classifier(config: Config, num_classes: int) -> SlimModule:
 
 
 def is_classifier(name: str) -> bool:
-    """Whether a variable belongs to the last layer, whose outputs are the classes."""
+    """Return whether a variable belongs to the last layer, whose outputs are the classes."""
     return f"/{CLASSIFIER_SCOPE}/" in name
 
 
 def _seeded_dropout(seed: tf.Tensor) -> Any:
-    """Dropout from stateless random numbers: the same step drops the same features, also after a resume."""
+    """Return dropout with stateless random numbers: a step drops the same features before and after a resume."""
 
     def dropout(net: tf.Tensor, keep_prob: float, is_training: bool) -> tf.Tensor:
         if not is_training or keep_prob >= 1.0:

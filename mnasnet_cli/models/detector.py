@@ -1,4 +1,4 @@
-"""The detector of a configuration."""
+"""Detectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a detector's raw outputs to a short list of boxes."""
+"""A detector's postprocessing: from raw outputs to the best boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mnasnet_cli.geometry.suppression import (
     non_max_suppression,
 )
 
-CANDIDATES = 1000  # a level
+CANDIDATES = 1000  # per level
 
 
 def detect(
@@ -34,15 +34,16 @@ def detect(
     score_threshold: float = SCORE_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
 ) -> DetectedBoxes:
-    """Decode the heads' output and suppress all but the best of overlapping boxes of the same class.
+    """Decode the outputs of the heads, and suppress all but the best of overlapping boxes of the same class.
 
     Args:
       class_logits: float32 [N, A, K]. box_deltas: float32 [N, A, 4]. anchors: float32 [A, 4] px.
-      level_counts: how many of the A anchors each level has, in their order.
+      level_counts: the number of anchors of each level, in the order of the A anchors.
       image_size: (height, width) of the net's input, px; boxes are clipped to it.
-      candidates: (anchor, class) pairs of a level that are looked at.
-      iou_threshold: a box that overlaps a better one of its class by more goes.
-      max_detections: M. An image's M best hold at most M of one class, so there is no limit for classes besides.
+      candidates: the number of (anchor, class) pairs per level with the highest scores that are considered.
+      iou_threshold: a box with a higher IoU than this with a better box of its class is suppressed.
+      score_threshold: boxes with a lower score are dropped.
+      max_detections: M, per image. There is no separate limit per class.
     """
     logits, anchor_rows, classes = _best_pairs(class_logits, level_counts, candidates)
     boxes = geometry.decode(tf.gather(box_deltas, anchor_rows, batch_dims=1), tf.gather(anchors, anchor_rows))
@@ -68,21 +69,22 @@ def _best_pairs(
         logits = class_logits[:, start : start + count]
         rows = tf.broadcast_to(tf.range(count), tf.shape(logits)[:2])
         if count > candidates:
-            # The best pairs belong to the anchors with the best classes: few rows have to be sorted, nothing is lost.
+            # The best pairs belong to the anchors with the best classes, so only their rows need sorting.
             rows = tf.math.top_k(tf.reduce_max(logits, axis=-1), candidates, sorted=False).indices
             logits = tf.gather(logits, rows, batch_dims=1)
         pairs = tf.reshape(logits, [tf.shape(rows)[0], rows.shape[1] * class_count])
-        places = tf.broadcast_to(tf.range(pairs.shape[1]), tf.shape(pairs))
+        positions = tf.broadcast_to(tf.range(pairs.shape[1]), tf.shape(pairs))
         if pairs.shape[1] > candidates:
-            pairs, places = tf.math.top_k(pairs, candidates, sorted=False)
-        found.append((pairs, tf.gather(rows, places // class_count, batch_dims=1) + start, places % class_count))
+            pairs, positions = tf.math.top_k(pairs, candidates, sorted=False)
+        anchors = tf.gather(rows, positions // class_count, batch_dims=1) + start
+        found.append((pairs, anchors, positions % class_count))
         start += count
-    logits, anchor_rows, classes = (tf.concat(parts, axis=1) for parts in zip(*found, strict=True))
+    logits, anchor_rows, classes = (tf.concat(values, axis=1) for values in zip(*found, strict=True))
     return logits, anchor_rows, classes
 
 
 def postprocessing_of(options: DetectionConfig, category_ids: Sequence[int]) -> Postprocessing:
-    """Return the postprocessing of a detector with these settings; category_ids: of the classes 1..K."""
+    """Return the postprocessing of a detector; `category_ids` are those of the classes 1..K."""
     return Postprocessing(
         inside=True,
         category_ids=tuple(category_ids),
@@ -104,7 +106,7 @@ def postprocessing_of(options: DetectionConfig, category_ids: Sequence[int]) -> 
 def select_boxes(
     class_logits: tf.Tensor, box_deltas: tf.Tensor, image_size: int, options: Postprocessing
 ) -> dict[str, tf.Tensor]:
-    """Turn a detector's raw outputs into boxes by falling score. Unused places are 0.
+    """Turn a detector's raw outputs into boxes by falling score. Unused entries are 0.
 
     Args:
       class_logits: float32 [N, A, K]. box_deltas: float32 [N, A, 4].

@@ -1,4 +1,4 @@
-"""A TF-Slim function as a TensorFlow 2 module. Its variables live in a dict, under their slim names."""
+"""A TF-Slim function as a TensorFlow 2 module. Its variables are in a dictionary by their slim names."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ MOVING_STATISTICS = ("moving_mean", "moving_variance")
 
 
 class SlimModule(tf.Module):
-    """Calls `function` with `get_variable` answered from `self.weights`.
+    """Calls a function whose `tf.compat.v1.get_variable` returns variables of `self.weights`.
 
-    The first call creates the variables (outside of any graph, so that later calls share them); it must happen
-    inside the `tf.distribute` scope that will train them. Slim's own names are kept, which is what makes its
-    checkpoints readable: `weights["Mnasnet/Conv/weights"]`.
+    The first call creates the variables, outside of any graph, so that later calls share them. Make it inside the
+    `tf.distribute` scope that will train them. The variables keep slim's names, for example "Mnasnet/Conv/weights".
 
     Attributes:
       weights: name → variable, in the order of creation.
-      regularized: names of the variables that slim's scope gave a regularizer, the ones that weight decay is for.
+      regularized: names of the variables with a regularizer in slim's scope. Weight decay applies to them.
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None):
@@ -30,12 +29,12 @@ class SlimModule(tf.Module):
         self._regularized: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, variables: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
-        """Runs the function; `variables` (such as averaged weights) stand in for the module's own, by name."""
+        """Run the function; `variables` (such as averaged weights) replace the module's own, by name."""
         with self._scope(variables):
             return self._function(*args, **kwargs)
 
     def build(self, *specs: tf.TensorSpec, **kwargs: Any) -> None:
-        """Creates the variables by tracing the function once on inputs of these specs."""
+        """Create the variables by tracing the function once on inputs of these specs."""
         tf.function(lambda *inputs: self(*inputs, **kwargs), autograph=False).get_concrete_function(*specs)
 
     @property
@@ -48,14 +47,14 @@ class SlimModule(tf.Module):
 
     @contextlib.contextmanager
     def _scope(self, variables: Mapping[str, Any] | None) -> Iterator[None]:
-        def answer(getter: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
+        def get_variable(getter: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
             if variables is not None:
                 return variables[name]
             if name not in self.weights:
                 self._create(name, *args, **kwargs)
             return self.weights[name]
 
-        with tf.compat.v1.variable_scope(tf.compat.v1.VariableScope(reuse=False, custom_getter=answer)):
+        with tf.compat.v1.variable_scope(tf.compat.v1.VariableScope(reuse=False, custom_getter=get_variable)):
             yield
 
     def _create(
@@ -68,8 +67,8 @@ class SlimModule(tf.Module):
         trainable: bool | None = True,
         **_: Any,
     ) -> None:
-        # Each replica keeps its own copy of a moving statistic and need not wait for the others to read it; read from
-        # outside (to evaluate, to save), it is their mean.
+        # Each replica has its own copy of a moving statistic, so it does not wait for the others to read it. Outside of
+        # a replica (to evaluate, to save), the value is the mean of the copies.
         per_replica = name.endswith(MOVING_STATISTICS)
         with tf.init_scope():
             self.weights[name] = tf.Variable(
