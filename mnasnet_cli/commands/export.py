@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,22 +13,12 @@ from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption
 from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Format
 
-STATE_DICTS = ("torchvision", "timm")
+if TYPE_CHECKING:
+    from mnasnet_cli.export.exporter import ExportResult
 
-
-class Format(enum.StrEnum):
-    """What a model can be written as: `inference.manifest.FORMATS`, and `export.state_dict.FORMATS`."""
-
-    SAVED_MODEL = "saved-model"
-    FROZEN = "frozen"
-    TFLITE = "tflite"
-    TFLITE_FP16 = "tflite-fp16"
-    TFLITE_INT8 = "tflite-int8"
-    ONNX = "onnx"
-    SLIM_CHECKPOINT = "slim-checkpoint"
-    TORCHVISION = "torchvision"
-    TIMM = "timm"
+DEFAULT_FORMATS = (Format.SAVED_MODEL, Format.TFLITE)
 
 
 def export(
@@ -45,7 +35,7 @@ def export(
             "--format",
             metavar="F",
             help=f"{', '.join(Format)}; repeatable.",
-            show_default="saved-model and tflite",
+            show_default=" and ".join(DEFAULT_FORMATS),
         ),
     ] = None,
     image_size: OwnImageSizeOption = None,
@@ -77,88 +67,76 @@ def export(
 
     prefix = _find(model, best, data)
     data = data or _default_data(read_info(prefix)["task"])
-    out = out or _folder_beside(prefix)
-    chosen = formats or [Format.SAVED_MODEL, Format.TFLITE]
-    forms = list(dict.fromkeys(str(form) for form in chosen if form in STATE_DICTS))
-    wanted = [str(form) for form in chosen if form not in STATE_DICTS]
-    _check_state_dicts(prefix, out, forms, ema, others=len(set(chosen)) > 1)
-    if not wanted:
-        _show_state_dicts(prefix, out, _export_state_dicts(prefix, out, forms, ema), json_output)
-        return
-    from mnasnet_cli.export.exporter import export_model, raise_for_faults, rows_of
+    out = out or _default_out(prefix)
+    from mnasnet_cli.export.exporter import export_model, raise_for_faults
 
-    outcomes = export_model(
+    results = export_model(
         prefix,
         out,
-        wanted,
+        [str(format) for format in formats or DEFAULT_FORMATS],
         data=data,
         image_size=image_size,
         ema=ema,
         parity_images=parity_images,
         calibration_images=calibration_images,
     )
-    state_dicts = _export_state_dicts(prefix, out, forms, ema)
-    where = "generated images" if data is None else f"images of {data}"
+    compared = [result for result in results if result.format not in STATE_DICT_FORMATS]
+    state_dicts = [result for result in results if result.format in STATE_DICT_FORMATS]
+    images = "generated images" if data is None else f"images of {data}"
     if json_output:
-        artifacts = [outcome.as_dict() for outcome in outcomes] + state_dicts
-        console.emit_json({"model": prefix, "out": str(out), "images": where, "artifacts": artifacts})
+        artifacts = [result.as_dict() for result in results]
+        summary = {"model": prefix, "out": str(out), "images": images if compared else None, "artifacts": artifacts}
+        console.emit_json(summary)
     else:
-        columns = ("format", "MB", "largest difference", "agreement", "images", "file")
-        caption = f"Beside the checkpoint, on {where}: differences of logits or scores, agreement of top-1 or of boxes."
-        console.print_table(f"Export of {prefix}", columns, rows_of(outcomes), caption=caption)
+        if compared:
+            print_results(f"Export of {prefix}", compared, f"Compared with the checkpoint on {images}")
         if state_dicts:
-            _show_state_dicts(prefix, out, state_dicts, json_output)
-    raise_for_faults(outcomes)
+            _print_state_dicts(f"State dicts of {prefix}", state_dicts)
+    raise_for_faults(results)
 
 
-def _check_state_dicts(prefix: str, out: Path, forms: list[str], ema: bool, *, others: bool) -> None:
-    """Refuses what can't be had before any format is written: unlike a converter, a net's table is quick to ask."""
-    from mnasnet_cli.export.staging import check_replaceable
-    from mnasnet_cli.export.state_dict import check_state_dict
-
-    for form in forms:
-        check_replaceable(out / form)
-        try:
-            check_state_dict(prefix, form, ema=ema)
-        except CheckpointError as error:
-            hint = f"; nothing is written, leave --format {form} out for the others" if others else ""
-            raise CheckpointError(f"{error}{hint}") from error
-
-
-def _export_state_dicts(prefix: str, out: Path, forms: list[str], ema: bool) -> list[dict[str, Any]]:
-    """Writes those formats that other libraries' nets load."""
-    from mnasnet_cli.export.staging import staged_folder
-    from mnasnet_cli.export.state_dict import export_state_dict
-
-    rows = []
-    for form in forms:
-        with staged_folder(out / form) as folder:
-            row = export_state_dict(prefix, folder, form, ema=ema)
-        path = out / form / Path(row["path"]).name
-        rows.append({**row, "path": str(path), "ok": True, "fault": None, "parity": {"identical": True}})
-    return rows
+def print_results(title: str, results: Sequence[ExportResult], comparison: str, note: str = "") -> None:
+    """Print how artifacts compare with their checkpoint; `comparison` and `note` go into the caption."""
+    columns = ("format", "MB", "largest difference", "agreement", "images", "file")
+    rows = [
+        (
+            result.format,
+            result.file_bytes / 1e6,
+            *_comparison_cells(result),
+            f"not exported: {result.fault}" if result.fault else str(result.path),
+        )
+        for result in results
+    ]
+    caption = f"{comparison}: difference of logits or scores, agreement of top-1 or boxes. {note}".rstrip()
+    console.print_table(title, columns, rows, caption=caption)
 
 
-def _show_state_dicts(prefix: str, out: Path, rows: list[dict[str, Any]], json_output: bool) -> None:
-    if json_output:
-        console.emit_json({"model": prefix, "out": str(out), "images": None, "artifacts": rows})
-        return
-    cells = [(row["format"], row["bytes"] / 1e6, row["path"], row["code"]) for row in rows]
-    caption = "Read again and compared: every tensor is identical."
-    console.print_table(f"State dicts of {prefix}", ("format", "MB", "file", "to load it"), cells, caption=caption)
+def _comparison_cells(result: ExportResult) -> tuple[Any, ...]:
+    """Return the largest difference, the agreement and the number of images."""
+    comparison = result.comparison
+    if comparison is None:
+        return None, "n/a", None
+    agreement = "no boxes" if comparison.agreement is None else f"{comparison.agreement:.1%}"
+    return comparison.difference, agreement, comparison.images
+
+
+def _print_state_dicts(title: str, results: Sequence[ExportResult]) -> None:
+    rows = [(result.format, result.file_bytes / 1e6, str(result.path), result.load_code) for result in results]
+    caption = "The tensors were read back and are identical."
+    console.print_table(title, ("format", "MB", "file", "to load it"), rows, caption=caption)
 
 
 def _find(model: str | None, best: bool, data: Path | None) -> str:
-    """The checkpoint to export; where none is named, that of the newest run, of the kind that the records are for."""
+    """Return the prefix of the checkpoint to export. Without `model`, use the newest run; `data` decides its task."""
     from mnasnet_cli.checkpoints.files import find_checkpoint
     from mnasnet_cli.inference.runner import detect_model_format
     from mnasnet_cli.records.dataset_info import load_dataset_info
     from mnasnet_cli.runs.finding import newest_run
 
     if model is not None:
-        form, _ = detect_model_format(model)
-        if form != "checkpoint":
-            raise CheckpointError(f"{model} is exported already ({form}); export the run or the checkpoint it is from")
+        format, _ = detect_model_format(model)
+        if format != "checkpoint":
+            raise CheckpointError(f"{model} is an export ({format}); export its run or its checkpoint instead")
         return find_checkpoint(model, best=best)
     found = []
     for task in DATASETS if data is None else (parse_task(load_dataset_info(data).kind),):
@@ -175,19 +153,19 @@ def _find(model: str | None, best: bool, data: Path | None) -> str:
 
 
 def _default_data(task: TaskName) -> Path | None:
-    """The folder where records of the task are kept, if there are any."""
+    """Return the default folder of the task's records, if there are any."""
     from mnasnet_cli.records.shards import SPLITS, shard_groups
 
     folder = Path("data") / DATASETS[task]
     return folder if folder.is_dir() and {name for name, _ in shard_groups(folder)} & set(SPLITS) else None
 
 
-def _folder_beside(prefix: str) -> Path:
-    """`export` in the run of a checkpoint, or beside a checkpoint that is in no run."""
+def _default_out(prefix: str) -> Path:
+    """Return the folder `export` in the run of a checkpoint, or beside a checkpoint outside of runs."""
     from mnasnet_cli.checkpoints.files import BEST_FOLDER, CHECKPOINT_FOLDER
 
     folder = Path(prefix).parent
-    whole = Path(os.path.abspath(folder))
-    if whole.name not in (BEST_FOLDER, CHECKPOINT_FOLDER):
+    absolute = Path(os.path.abspath(folder))
+    if absolute.name not in (BEST_FOLDER, CHECKPOINT_FOLDER):
         return folder / "export"
-    return (folder.parent if folder.name == whole.name else whole.parent) / "export"
+    return (folder.parent if folder.name == absolute.name else absolute.parent) / "export"

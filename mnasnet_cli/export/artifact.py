@@ -1,31 +1,52 @@
-"""What the writer of each format gives back."""
+"""The export formats, and what the writer of each format returns. TensorFlow is not imported here."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 
+class Format(enum.StrEnum):
+    """The export formats: `inference.manifest.FORMATS` and the state dicts."""
+
+    SAVED_MODEL = "saved-model"
+    FROZEN = "frozen"
+    TFLITE = "tflite"
+    TFLITE_FP16 = "tflite-fp16"
+    TFLITE_INT8 = "tflite-int8"
+    ONNX = "onnx"
+    SLIM_CHECKPOINT = "slim-checkpoint"
+    TORCHVISION = "torchvision"
+    TIMM = "timm"
+
+
+STATE_DICT_FORMATS = (Format.TORCHVISION, Format.TIMM)
+"""Weights for the nets of torchvision and timm. This toolkit can't run them; it can import them."""
+
+
 @dataclass(frozen=True)
-class Written:
-    """An artifact that has been written."""
+class Artifact:
+    """A model that was written in one format."""
 
     path: Path
-    """What `open_model` takes."""
-    signature: Mapping[str, Any]
-    """As the manifest has it."""
+    """The argument of `open_model`."""
+    signature: Mapping[str, Any] = field(default_factory=dict)
+    """The inputs and outputs, as in the manifest."""
     boxes_inside: bool = True
-    """Of a detector: whether it gives boxes, and not raw heads."""
+    """For detectors: whether the outputs are boxes, not raw outputs."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the libraries that wrote it, besides TensorFlow."""
+    """Versions of the libraries that wrote it, except TensorFlow."""
     notes: tuple[str, ...] = ()
-    """Where it is another net than the checkpoint's, in words."""
+    """How the net differs from the checkpoint's, in words."""
+    load_code: str = ""
+    """For state dicts: the line of Python that loads the weights."""
 
 
-def describe(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Tensors, or specs of them, by name as a signature says them; None is an open dimension."""
+def describe_tensors(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return dtype and shape of tensors, or of their specs, by name; None is an open dimension."""
     return {
         name: {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()} for name, tensor in sorted(tensors.items())
     }

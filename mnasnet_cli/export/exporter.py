@@ -1,10 +1,10 @@
-"""Export: a checkpoint in any number of formats, each held against the checkpoint before it gets its name."""
+"""Exports a checkpoint to several formats, and compares each artifact with the checkpoint before it is kept."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,21 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from mnasnet_cli.checkpoints.reader import CheckpointContents
 from mnasnet_cli.console import duration, say, warn
 from mnasnet_cli.errors import CheckFailed, CheckpointError
 from mnasnet_cli.export import onnx
-from mnasnet_cli.export.artifact import Written
-from mnasnet_cli.export.frozen_graph import write_frozen
-from mnasnet_cli.export.parity import COUNTING_SCORE, TOLERANCES, Comparison, Predict, compare, joined
-from mnasnet_cli.export.sample_images import Samples
+from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Artifact
+from mnasnet_cli.export.frozen_graph import write_frozen_graph
+from mnasnet_cli.export.parity import MIN_SCORE, TOLERANCES, Comparison, Predict, compare, concatenate
+from mnasnet_cli.export.sample_images import SampleImages, in_batches
 from mnasnet_cli.export.saved_model import write_saved_model
-from mnasnet_cli.export.signature_check import enter
+from mnasnet_cli.export.signature_check import run_image_inputs
 from mnasnet_cli.export.slim_checkpoint import slim_predictor, write_slim_checkpoint
 from mnasnet_cli.export.staging import check_replaceable, staged_folder
-from mnasnet_cli.export.tflite.calibration import in_batches
+from mnasnet_cli.export.state_dict import check_state_dict, write_state_dict
 from mnasnet_cli.export.tflite.converter import write_tflite, write_tflite_fp16
-from mnasnet_cli.export.tflite.int8 import write_integers
-from mnasnet_cli.inference.base import size_in_bytes
+from mnasnet_cli.export.tflite.int8 import write_tflite_int8
+from mnasnet_cli.inference.base import size_of
 from mnasnet_cli.inference.checkpoint import CheckpointRunner
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.inference.model import LoadedModel
@@ -36,26 +37,28 @@ from mnasnet_cli.system.native_output import suppress_output
 
 PARITY_IMAGES = {"classification": 64, "detection": 16}
 CALIBRATION_IMAGES = {"classification": 300, "detection": 100}
-# Images that go through the entrances with preprocessing inside: each may need a graph of its own size.
-ENTRANCE_IMAGES = 2
+# Images for the inputs that include preprocessing. Few, because each size may need a graph of its own.
+SIGNATURE_IMAGES = 2
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One format."""
+class ExportResult:
+    """What became of one format."""
 
     format: str
     path: Path
-    """Where it lies, or would lie."""
+    """The artifact, or the format's folder if there is none."""
     file_bytes: int
     comparison: Comparison | None
-    """None where it could not be made, or not be run."""
-    fault: str
-    """What is over its tolerance, or why there is none; "" where it was put in its place."""
+    """None for state dicts, and if the format could not be written or run."""
+    fault: str = ""
+    """Why the artifact was not kept; "" if it was."""
+    load_code: str = ""
+    """For state dicts: the line of Python that loads the weights."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
+        """Return the result for JSON."""
+        result = {
             "format": self.format,
             "path": str(self.path),
             "bytes": self.file_bytes,
@@ -63,33 +66,37 @@ class Outcome:
             "fault": self.fault or None,
             "parity": self.comparison.as_dict() if self.comparison else None,
         }
+        if self.load_code:
+            result |= {"code": self.load_code, "parity": {"identical": True}}
+        return result
 
 
 @dataclass(frozen=True)
-class Job:
+class ExportJob:
     """What all formats of an export share."""
 
     loaded: LoadedModel
     reference: Predict
-    samples: Samples
-    encoded: list[bytes]
-    """The images that the artifacts are checked on."""
+    samples: SampleImages
+    images: list[bytes]
+    """The encoded images of the parity check."""
     calibration_images: int
-    """How many integers take their scales from."""
 
-    def tensors(self) -> Iterable[np.ndarray]:
-        """The images as the net sees them, in batches [N, S, S, 3]."""
-        return in_batches(self.samples.tensors(self.encoded))
+    def batches(self) -> Iterator[np.ndarray]:
+        """Return the images of the parity check as the net's input, in batches [n, S, S, 3]."""
+        return in_batches(self.samples.preprocess(self.images))
 
 
-WRITERS: dict[str, Callable[[Job, Path], Written]] = {
+WRITERS: dict[str, Callable[[ExportJob, Path], Artifact]] = {
     "saved-model": lambda job, folder: write_saved_model(job.loaded, folder),
-    "frozen": lambda job, folder: write_frozen(job.loaded, folder),
+    "frozen": lambda job, folder: write_frozen_graph(job.loaded, folder),
     "tflite": lambda job, folder: write_tflite(job.loaded, folder, None),
     "tflite-fp16": lambda job, folder: write_tflite_fp16(job.loaded, folder),
-    "tflite-int8": lambda job, folder: write_integers(job.loaded, folder, job.samples, job.calibration_images),
+    "tflite-int8": lambda job, folder: write_tflite_int8(job.loaded, folder, job.samples, job.calibration_images),
     "onnx": lambda job, folder: onnx.write_onnx(job.loaded, folder),
     "slim-checkpoint": lambda job, folder: write_slim_checkpoint(job.loaded, folder),
+    "torchvision": lambda job, folder: write_state_dict(job.loaded.contents, folder, "torchvision"),
+    "timm": lambda job, folder: write_state_dict(job.loaded.contents, folder, "timm"),
 }
 
 
@@ -103,141 +110,127 @@ def export_model(
     ema: bool = True,
     parity_images: int | None = None,
     calibration_images: int | None = None,
-) -> list[Outcome]:
-    """Writes a checkpoint in several formats, each into the folder of its name below `out`.
+) -> list[ExportResult]:
+    """Export a checkpoint to several formats, each into the folder of its name in `out`.
 
-    One that isn't the same model, by its tolerance (`parity.TOLERANCES`), is not put there; nor is one that can't be
-    converted, and the others go on.
+    An artifact that exceeds the tolerance of its format (`parity.TOLERANCES`) is not kept, and a format that can't be
+    converted is skipped. The other formats continue.
 
     Args:
       prefix: of the checkpoint.
-      data: records whose validation images the artifacts are checked on, and whose training images calibrate integers;
-        None: generated images, and no integers.
-      image_size: side of the net's input, px; None: as it was evaluated.
-      ema: take the averaged weights where there are any.
-      parity_images: to check on; None: 64, of a detector 16.
-      calibration_images: that integers take their scales from; None: 300, of a detector 100.
+      formats: names of WRITERS. State dicts are written last.
+      data: folder of records. Artifacts are compared on its validation images and calibrated on its training images.
+        None: the images are generated, and tflite-int8 is an error.
+      image_size: side of the net's input, px; None: as in evaluation.
+      ema: use averaged weights if there are any.
+      parity_images: number of images to compare on; None: 64, for a detector 16.
+      calibration_images: number of images for tflite-int8; None: 300, for a detector 100.
 
     Raises:
-      CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as that can be known.
+      CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as this can be known.
     """
-    for form in formats:
-        check_replaceable(out / form)
+    formats = list(dict.fromkeys(formats))
+    state_dicts = [format for format in formats if format in STATE_DICT_FORMATS]
+    compared = [format for format in formats if format not in STATE_DICT_FORMATS]
+    for format in formats:
+        check_replaceable(out / format)
     runner = CheckpointRunner(prefix, ema=ema, image_size=image_size)
-    samples = Samples(runner.loaded, data)
+    _check_state_dicts(runner.loaded.contents, state_dicts, has_others=len(formats) > 1)
+    samples = SampleImages(runner.loaded, data if compared else None)
     if "onnx" in formats:
         onnx.check_converter()
     if "tflite-int8" in formats:
-        samples.calibration_images(0)
-    count = parity_images or PARITY_IMAGES[runner.task]
+        samples.calibration_images(0)  # raises an error if there are no records
+    images = samples.parity_images(parity_images or PARITY_IMAGES[runner.task]) if compared else []
     calibration_images = calibration_images or CALIBRATION_IMAGES[runner.task]
-    job = Job(runner.loaded, runner.predict_tensors, samples, samples.encoded(count), calibration_images)
-    outcomes = []
-    for form in dict.fromkeys(formats):
+    job = ExportJob(runner.loaded, runner.predict_tensors, samples, images, calibration_images)
+    results = []
+    for format in compared + state_dicts:
         began = time.monotonic()
-        outcome = _export(job, form, out / form)
-        outcomes.append(outcome)
-        state = f"refused: {outcome.fault}" if outcome.fault else f"written to {outcome.path}"
-        say(f"{form}: {state} ({duration(time.monotonic() - began)})")
-    if any(outcome.comparison and not outcome.comparison.counted for outcome in outcomes):
+        result = _export(job, format, out / format)
+        results.append(result)
+        outcome = f"not exported: {result.fault}" if result.fault else f"written to {result.path}"
+        say(f"{format}: {outcome} ({duration(time.monotonic() - began)})")
+    if any(result.comparison and not result.comparison.counted for result in results):
         warn(
-            f"no box of the checkpoint has a score of {COUNTING_SCORE:g} or more on these images, so there were only "
-            "their best scores to compare; is it trained?"
+            f"no box of the checkpoint has a score of at least {MIN_SCORE:g} on these images, so only the best score "
+            "of each image was compared; train the detector first"
         )
-    return outcomes
+    return results
 
 
-def _export(job: Job, form: str, target: Path) -> Outcome:
+def raise_for_faults(results: Sequence[ExportResult]) -> None:
+    """Raise CheckFailed with the formats that were not exported, if there are any."""
+    faults = [f"{result.format}: {result.fault}" for result in results if result.fault]
+    if faults:
+        raise CheckFailed(f"not exported: {'; '.join(faults)}")
+
+
+def _check_state_dicts(contents: CheckpointContents, formats: Sequence[str], *, has_others: bool) -> None:
+    for format in formats:
+        try:
+            check_state_dict(contents, format)
+        except CheckpointError as error:
+            hint = f"; nothing was written, leave out --format {format} to export the others" if has_others else ""
+            raise CheckpointError(f"{error}{hint}") from error
+
+
+def _export(job: ExportJob, format: str, target: Path) -> ExportResult:
+    """Write one format, and put it in its place if it passes the comparison."""
+    path, file_bytes, comparison = target, 0, None
     try:
         with staged_folder(target) as folder:
-            written = WRITERS[form](job, folder)
-            manifest = _manifest(job.loaded, form, written, folder)
+            artifact = WRITERS[format](job, folder)
+            if format in STATE_DICT_FORMATS:  # the writer has compared the tensors and written a manifest
+                path, file_bytes = target / artifact.path.name, size_of(artifact.path)
+                return ExportResult(format, path, file_bytes, None, load_code=artifact.load_code)
+            manifest = _manifest(job.loaded, format, artifact, folder)
             manifest.write(folder)
-            comparison = _check(job, form, written)
-            fault = comparison.fault(form, job.loaded.task)
-            path = target / written.path.relative_to(folder)
-            outcome = Outcome(form, path, _size(written, folder), comparison, fault)
+            comparison = _compare(job, format, artifact)
+            path = target / artifact.path.relative_to(folder)
+            file_bytes = size_of(artifact.path if artifact.path.is_file() else folder)
+            fault = comparison.fault(format, job.loaded.task)
             if fault:
-                raise _Refused
-            about = {"on": job.samples.describe(len(job.encoded)), **comparison.as_dict()}
-            about["tolerance"] = dataclasses.asdict(TOLERANCES[form])
-            dataclasses.replace(manifest, parity=about).write(folder)
-    except _Refused:
-        pass
-    except (CheckFailed, CheckpointError) as error:  # there are nets that a converter or a runtime doesn't take
-        return Outcome(form, target, 0, None, str(error))
-    return outcome
+                raise CheckFailed(fault)
+            parity = {"on": job.samples.describe_parity_images(len(job.images)), **comparison.as_dict()}
+            parity["tolerance"] = dataclasses.asdict(TOLERANCES[format])
+            dataclasses.replace(manifest, parity=parity).write(folder)
+    except (CheckFailed, CheckpointError) as error:  # also from converters and runtimes that reject this net
+        return ExportResult(format, path, file_bytes, comparison, str(error))
+    return ExportResult(format, path, file_bytes, comparison)
 
 
-class _Refused(Exception):
-    """Ends the staging of an artifact that failed its check."""
-
-
-def _manifest(loaded: LoadedModel, form: str, written: Written, folder: Path) -> Manifest:
-    manifest = loaded.manifest(form)
+def _manifest(loaded: LoadedModel, format: str, artifact: Artifact, folder: Path) -> Manifest:
+    manifest = loaded.manifest(format)
     post = manifest.postprocessing
     if post is not None:
-        post = dataclasses.replace(post, inside=written.boxes_inside)
+        post = dataclasses.replace(post, inside=artifact.boxes_inside)
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return dataclasses.replace(
         manifest,
         postprocessing=post,
         net=loaded.contents.info.get("net") or {},
-        signature=written.signature,
-        versions={**manifest.versions, **written.versions},
-        notes=written.notes,
+        signature=artifact.signature,
+        versions={**manifest.versions, **artifact.versions},
+        notes=artifact.notes,
         files=tuple(files),
     )
 
 
-def _check(job: Job, form: str, written: Written) -> Comparison:
-    """Runs the artifact beside the checkpoint."""
-    if form == "slim-checkpoint":
-        predict = slim_predictor(job.loaded, written.path)
+def _compare(job: ExportJob, format: str, artifact: Artifact) -> Comparison:
+    """Run the artifact and the checkpoint on the same images."""
+    if format == "slim-checkpoint":
+        predict: Predict = slim_predictor(job.loaded, artifact.path)
     else:
-        with suppress_output():  # LiteRT tells what it runs on
-            predict = open_model(str(written.path)).predict_tensors
+        with suppress_output():  # LiteRT prints its delegates
+            predict = open_model(str(artifact.path)).predict_tensors
     names = ("logits",) if job.loaded.task == "classification" else DETECTOR_OUTPUTS
-    got, wanted = [], []
-    for outputs, tensors in chain(
-        ((predict(tensors), tensors) for tensors in job.tensors()),
-        enter(form, written, job.samples, job.encoded[:ENTRANCE_IMAGES]),
+    outputs, expected = [], []
+    for found, tensors in chain(
+        ((predict(tensors), tensors) for tensors in job.batches()),
+        run_image_inputs(format, artifact, job.samples, job.images[:SIGNATURE_IMAGES]),
     ):
         reference = job.reference(tensors)
-        got.append({name: outputs[name] for name in names})
-        wanted.append({name: reference[name] for name in names})
-    return compare(joined(got), joined(wanted), form)
-
-
-def _size(written: Written, folder: Path) -> int:
-    return size_in_bytes(folder) if written.path.is_dir() or not written.path.is_file() else size_in_bytes(written.path)
-
-
-def raise_for_faults(outcomes: Sequence[Outcome]) -> None:
-    """Raises CheckFailed naming the formats that were refused, where there are any."""
-    refused = [outcome for outcome in outcomes if outcome.fault]
-    if refused:
-        faults = "; ".join(f"{outcome.format}: {outcome.fault}" for outcome in refused)
-        others = "not the same model as the checkpoint, and so " if all(one.comparison for one in refused) else ""
-        raise CheckFailed(f"{others}not exported: {faults}")
-
-
-def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
-    """A table's rows: format, MB, largest difference, agreement in percent, images, where it is."""
-    return [
-        (
-            outcome.format,
-            outcome.file_bytes / 1e6,
-            *_cells(outcome.comparison),
-            f"refused: {outcome.fault}" if outcome.fault else str(outcome.path),
-        )
-        for outcome in outcomes
-    ]
-
-
-def _cells(comparison: Comparison | None) -> tuple[Any, ...]:
-    """Largest difference, agreement and images, for a table."""
-    if comparison is None:
-        return None, "n/a", None
-    agreement = "no boxes" if comparison.agreement is None else f"{comparison.agreement:.1%}"
-    return comparison.difference, agreement, comparison.images
+        outputs.append({name: found[name] for name in names})
+        expected.append({name: reference[name] for name in names})
+    return compare(concatenate(outputs), concatenate(expected), format)

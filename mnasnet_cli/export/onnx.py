@@ -1,4 +1,4 @@
-"""An ONNX file, for ONNX Runtime and what reads its format."""
+"""Writes ONNX files."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.errors import EnvironmentProblem
-from mnasnet_cli.export.artifact import Written, describe
-from mnasnet_cli.export.graph import SEPARATE, Graph, build_graph
+from mnasnet_cli.export.artifact import Artifact, describe_tensors
+from mnasnet_cli.export.graph import DEPTHWISE, Graph, build_graph
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.system.native_output import suppress_output
 from mnasnet_cli.system.optional_packages import install_command
 
 FILE = "model.onnx"
-OPSET = 17  # ONNX 1.12 of 2022: what runtimes of the last years read
+OPSET = 17  # of ONNX 1.12 (2022), which current runtimes read
 
 
 def check_converter() -> None:
-    """Raises EnvironmentProblem where a library is missing: before work is done in vain."""
+    """Raise EnvironmentProblem if a library that this format needs is missing."""
     for name in ("tf2onnx", "onnxruntime"):
         try:
             with suppress_output():
@@ -30,9 +30,9 @@ def check_converter() -> None:
             ) from error
 
 
-def write_onnx(loaded: LoadedModel, folder: Path) -> Written:
-    """Writes `model.onnx`: from preprocessed images to the outputs, boxes included; any number of images."""
-    graph = build_graph(loaded, None, scaling=SEPARATE)
+def write_onnx(loaded: LoadedModel, folder: Path) -> Artifact:
+    """Write `model.onnx`, from preprocessed images to logits or boxes, for any number of images."""
+    graph = build_graph(loaded, None, scaling=DEPTHWISE)
     path = folder / FILE
     with suppress_output():
         import tf2onnx
@@ -46,12 +46,12 @@ def write_onnx(loaded: LoadedModel, folder: Path) -> Written:
         )
     _rename(model, graph)
     path.write_bytes(model.SerializeToString())
-    signature = {"inputs": describe(graph.inputs), "outputs": describe(graph.outputs)}
-    return Written(path, signature, versions={"tf2onnx": tf2onnx.__version__, "opset": str(OPSET)})
+    signature = {"inputs": describe_tensors(graph.inputs), "outputs": describe_tensors(graph.outputs)}
+    return Artifact(path, signature, versions={"tf2onnx": tf2onnx.__version__, "opset": str(OPSET)})
 
 
 def _rename(model: Any, graph: Graph) -> None:
-    """Takes TensorFlow's ":0" off the names of inputs and outputs."""
+    """Remove TensorFlow's ":0" from the names of inputs and outputs."""
     names = {f"{name}:0": name for name in [*graph.inputs, *graph.outputs]}
     for item in [*model.graph.input, *model.graph.output]:
         item.name = names.get(item.name, item.name)

@@ -1,4 +1,4 @@
-"""Whether an artifact is the model that it was made from: both run on the same images, and answers are compared."""
+"""Compares the outputs of an artifact with those of its checkpoint on the same images."""
 
 from __future__ import annotations
 
@@ -13,32 +13,31 @@ from mnasnet_cli.config.task_names import TaskName
 Outputs = Mapping[str, np.ndarray]
 Predict = Callable[[np.ndarray], Outputs]
 
-# Two classes are as good as one another where their logits differ by less: one has 1.02 times the other's probability.
+# Two classes tie if their logits differ by less: the probability of one is then 1.02 times that of the other.
 TIE = 0.02
-# Boxes with lower scores don't count: no one looks at them, and an untrained net has nothing but them.
-COUNTING_SCORE = 0.05
-# Nor do boxes that have no area left inside of the image, whose overlap with anything is a matter of rounding.
-COUNTING_AREA = 1e-6  # of the image's; at 320 px a tenth of a pixel
+# Boxes with lower scores are ignored. Nobody looks at them, and an untrained net has no others.
+MIN_SCORE = 0.05
+# Smaller boxes are ignored, too: they lie outside of the image, and their overlaps depend on rounding.
+MIN_AREA = 1e-6  # of the image's area; at 320 px a tenth of a pixel
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What a format may do to a model.
-
-    logits: the largest difference of an image's logits over its largest logit. scores: the largest difference of an
-    image's best score, or of the score of a box that was found again. iou: of boxes that are taken for the same.
-    agreement: share of the images with the same class, or of the boxes that are found again. share: of the images
-    (logits) and of the scores, to which the first two apply; the others may differ by more.
-    """
+    """How much a format may differ from its checkpoint."""
 
     logits: float
+    """The largest difference of an image's logits, relative to the image's largest logit."""
     scores: float
+    """The largest difference of an image's best score, or of the scores of two matched boxes."""
     iou: float
+    """Boxes match from this IoU on."""
     agreement: float
+    """The smallest share of images with the same top-1 class, or of boxes that match."""
     share: float = 1.0
+    """The share of images (logits) or of scores that must be within the first two limits."""
 
 
-# Float formats sum in another order, no more: the differences seen are a tenth of what is allowed, or less.
+# Float formats differ in the order of sums only. The measured differences are at most a tenth of these limits.
 _FLOAT = Tolerance(logits=1e-3, scores=1e-3, iou=0.99, agreement=0.99)
 TOLERANCES: dict[str, Tolerance] = {
     "saved-model": _FLOAT,
@@ -46,128 +45,128 @@ TOLERANCES: dict[str, Tolerance] = {
     "tflite": _FLOAT,
     "onnx": _FLOAT,
     "slim-checkpoint": _FLOAT,
-    # 11 bits of a weight remain.
+    # Weights keep 11 bits.
     "tflite-fp16": Tolerance(logits=0.02, scores=0.01, iou=0.95, agreement=0.95),
-    # 8 bits of everything; and what explodes in the checkpoint is cut off (see calibration.py).
+    # Weights and activations keep 8 bits, and outliers of the activations are clipped (see tflite/int8.py).
     "tflite-int8": Tolerance(logits=0.35, scores=0.1, iou=0.7, agreement=0.75, share=0.9),
 }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How an artifact compares with its checkpoint."""
+    """The differences between an artifact and its checkpoint."""
 
     images: int
     difference: float
-    """The largest, of a logit or of a score."""
+    """The largest difference of a logit or of a score."""
     relative: float
-    """What is held against the tolerance: the difference over an image's largest logit; of scores, the difference."""
+    """The number that the tolerance limits: for logits, relative to an image's largest logit; for scores, absolute."""
     agreement: float | None
-    """Share of images (top-1) or of boxes; None where no box counts."""
+    """Share of the images with the same top-1 class, or of the boxes that match; None if there are no boxes."""
     counted: int
-    """Of how many images or boxes that is the share."""
+    """The number of images or boxes behind `agreement`."""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields for JSON."""
         return asdict(self)
 
-    def fault(self, form: str, task: TaskName) -> str:
-        """What is over the tolerance, in words, or ""."""
-        tolerance = TOLERANCES[form]
+    def fault(self, format: str, task: TaskName) -> str:
+        """Describe the number that exceeds the format's tolerance; "" if there is none."""
+        tolerance = TOLERANCES[format]
         limit = tolerance.logits if task == "classification" else tolerance.scores
         if not self.relative <= limit:  # NaN is a fault, too
-            what = (
-                "logits differ by up to {:.2g} of the largest"
-                if task == "classification"
-                else "scores differ by {:.2g}"
-            )
-            return f"{what.format(self.relative)} ({limit:g} is allowed)"
+            what = "logits differ by {:.2g} of the largest" if task == "classification" else "scores differ by {:.2g}"
+            return f"{what.format(self.relative)}; at most {limit:g} is allowed"
         if self.agreement is not None and not self.agreement >= tolerance.agreement:
-            what = "top-1 agrees for" if task == "classification" else "boxes agree for"
-            return f"{what} {self.agreement:.1%} ({tolerance.agreement:.0%} is asked)"
+            what = "images have the same top-1 class" if task == "classification" else "boxes match"
+            return f"{self.agreement:.1%} of the {what}; at least {tolerance.agreement:.0%} is required"
         return ""
 
 
-def compare(got: Outputs, wanted: Outputs, form: str) -> Comparison:
-    """Compares the outputs for the same images; those of a classifier have logits."""
-    if "logits" in wanted:
-        return _compare_logits(got["logits"], wanted["logits"], TOLERANCES[form])
-    return _compare_boxes(got, wanted, TOLERANCES[form])
+def compare(outputs: Outputs, expected: Outputs, format: str) -> Comparison:
+    """Compare the outputs of an artifact with those of the checkpoint, on the same images.
+
+    Args:
+      outputs, expected: of a classifier, "logits" [N, C]; of a detector, the outputs of `select_boxes`.
+    """
+    if "logits" in expected:
+        return _compare_logits(outputs["logits"], expected["logits"], TOLERANCES[format])
+    return _compare_boxes(outputs, expected, TOLERANCES[format])
 
 
-def joined(parts: Sequence[Outputs]) -> Outputs:
-    """Outputs for several batches as those for one."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def concatenate(batches: Sequence[Outputs]) -> Outputs:
+    """Join the outputs of several batches."""
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _compare_logits(got: np.ndarray, wanted: np.ndarray, tolerance: Tolerance) -> Comparison:
-    """Logits [N, C]."""
-    differences = np.abs(got - wanted).max(axis=-1)
-    relative = differences / np.maximum(1.0, np.abs(wanted).max(axis=-1))
-    rows = np.arange(len(wanted))
-    agreeing = wanted[rows, got.argmax(axis=-1)] >= wanted.max(axis=-1) - TIE
+def _compare_logits(logits: np.ndarray, expected: np.ndarray, tolerance: Tolerance) -> Comparison:
+    differences = np.abs(logits - expected).max(axis=-1)
+    relative = differences / np.maximum(1.0, np.abs(expected).max(axis=-1))
+    rows = np.arange(len(expected))
+    agreeing = expected[rows, logits.argmax(axis=-1)] >= expected.max(axis=-1) - TIE
     return Comparison(
-        images=len(wanted),
+        images=len(expected),
         difference=float(differences.max()),
         relative=float(np.quantile(relative, tolerance.share)),
         agreement=float(agreeing.mean()),
-        counted=len(wanted),
+        counted=len(expected),
     )
 
 
-def _compare_boxes(got: Outputs, wanted: Outputs, tolerance: Tolerance) -> Comparison:
-    """Boxes as `functions.select_boxes` gives them; both ways, so that neither lost nor invented boxes pass."""
-    images = len(wanted["detection_scores"])
-    # An image's best box is suppressed by none, so its score is the same whatever became of the others.
-    differences = [np.abs(got["detection_scores"][:, 0] - wanted["detection_scores"][:, 0])]
-    found = counted = 0
+def _compare_boxes(outputs: Outputs, expected: Outputs, tolerance: Tolerance) -> Comparison:
+    """Match the boxes in both directions, so that missing boxes and additional boxes both count."""
+    images = len(expected["detection_scores"])
+    # The best box of an image is never suppressed, so its score doesn't depend on other boxes.
+    differences = [np.abs(outputs["detection_scores"][:, 0] - expected["detection_scores"][:, 0])]
+    matches = counted = 0
     for image in range(images):
-        one, other = _of_image(got, image), _of_image(wanted, image)
-        for boxes, among in ((one, other), (other, one)):
-            matched, apart = _found_again(boxes, among, tolerance.iou)
-            found, counted = found + int(matched.sum()), counted + len(matched)
-            differences.append(apart[matched])
+        ours, theirs = _boxes_of_image(outputs, image), _boxes_of_image(expected, image)
+        for boxes, others in ((ours, theirs), (theirs, ours)):
+            matched, score_differences = _match_boxes(boxes, others, tolerance.iou)
+            matches, counted = matches + int(matched.sum()), counted + len(matched)
+            differences.append(score_differences[matched])
     scores = np.concatenate(differences)
     return Comparison(
         images=images,
         difference=float(scores.max()),
         relative=float(np.quantile(scores, tolerance.share)),
-        agreement=found / counted if counted else None,
+        agreement=matches / counted if counted else None,
         counted=counted,
     )
 
 
-def _of_image(outputs: Outputs, image: int) -> dict[str, np.ndarray]:
-    used = int(outputs["num_detections"][image])
-    return {name: outputs[f"detection_{name}"][image][:used] for name in ("boxes", "scores", "classes")}
+def _boxes_of_image(outputs: Outputs, image: int) -> dict[str, np.ndarray]:
+    count = int(outputs["num_detections"][image])
+    return {name: outputs[f"detection_{name}"][image][:count] for name in ("boxes", "scores", "classes")}
 
 
-def _found_again(
-    boxes: Mapping[str, np.ndarray], among: Mapping[str, np.ndarray], iou: float
+def _match_boxes(
+    boxes: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray], iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each box that counts, whether `among` has one of its class there, and the least difference of their scores.
+    """Match each of `boxes` that is not ignored with the boxes of its class in `others`.
 
     Returns:
-      bool [n]; float [n], without meaning where there is none.
+      whether there is a match, bool [n]; the smallest difference of scores among the matches, float [n].
     """
-    counting = (boxes["scores"] >= COUNTING_SCORE) & (_area(boxes["boxes"]) >= COUNTING_AREA)
-    if not len(among["scores"]):
-        return np.zeros(int(counting.sum()), bool), np.zeros(int(counting.sum()))
-    overlaps = _iou_matrix(boxes["boxes"][counting], among["boxes"])
-    overlaps[boxes["classes"][counting][:, np.newaxis] != among["classes"]] = 0.0
-    # Several may lie there: boxes that reach beyond the image in different ways are alike once they are cut.
-    there = overlaps >= iou
-    apart = np.abs(boxes["scores"][counting][:, np.newaxis] - among["scores"])
-    return np.asarray(there.any(axis=1)), np.where(there, apart, np.inf).min(axis=1)
+    kept = (boxes["scores"] >= MIN_SCORE) & (_area(boxes["boxes"]) >= MIN_AREA)
+    if not len(others["scores"]):
+        return np.zeros(int(kept.sum()), bool), np.zeros(int(kept.sum()))
+    overlaps = _iou_matrix(boxes["boxes"][kept], others["boxes"])
+    overlaps[boxes["classes"][kept][:, np.newaxis] != others["classes"]] = 0.0
+    # There may be several matches: boxes that extend beyond the image become equal when they are clipped.
+    matches = overlaps >= iou
+    differences = np.abs(boxes["scores"][kept][:, np.newaxis] - others["scores"])
+    return np.asarray(matches.any(axis=1)), np.where(matches, differences, np.inf).min(axis=1)
 
 
 def _iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]."""
+    """Return the IoU [N, M] of boxes [N, 4] and [M, 4]."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     low = np.maximum(first[:, np.newaxis, :2], second[:, :2])
     high = np.minimum(first[:, np.newaxis, 2:], second[:, 2:])
-    shared = np.prod(np.maximum(high - low, 0.0), axis=-1)
-    union = _area(first)[:, np.newaxis] + _area(second) - shared
-    return np.asarray(shared / np.maximum(union, 1e-12))
+    intersection = np.prod(np.maximum(high - low, 0.0), axis=-1)
+    union = _area(first)[:, np.newaxis] + _area(second) - intersection
+    return np.asarray(intersection / np.maximum(union, 1e-12))
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:

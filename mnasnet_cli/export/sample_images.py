@@ -1,8 +1,9 @@
-"""The images that an export is checked on and calibrated with: real ones, or generated ones where there are none."""
+"""Images for the parity check and for calibration: from records, or generated if there are none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,74 +19,84 @@ from mnasnet_cli.records.dataset_info import load_dataset_info
 from mnasnet_cli.records.keys import ENCODED, LABEL
 from mnasnet_cli.records.shards import find_shards
 
-# Records that are looked at for each calibration image that is wanted, to find images of all classes.
-_LOOKED_AT = 20
+# Records that are read per calibration image, in search of images of all classes.
+_READ_PER_IMAGE = 20
+# Pixels in a batch: 8 images of 224 px, but large images one by one. A RetinaNet at 640 px takes 1 GB per image.
+BATCH_PIXELS = 8 * 224 * 224
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Images for one model; `data` is a folder of records of its kind, None where there are none."""
+class SampleImages:
+    """Images for one model.
+
+    Raises:
+      DataError: `data` holds no records, or records of another task.
+    """
 
     loaded: LoadedModel
     data: Path | None
+    """A folder of records of the model's task; None: images are generated."""
 
     def __post_init__(self) -> None:
         if self.data is not None:
-            load_dataset_info(self.data, DATASETS[self.loaded.task])  # raises where they are none or of another kind
+            load_dataset_info(self.data, DATASETS[self.loaded.task])
 
-    def encoded(self, count: int) -> list[bytes]:
-        """Encoded images of the validation split, spread over its shards; of the other where there is no such split."""
+    def parity_images(self, count: int) -> list[bytes]:
+        """Return encoded images from all shards of the validation split, or of the training split if that is empty."""
         if self.data is None:
             return [generated_image(number, self.loaded.image_size) for number in range(count)]
-        splits = load_dataset_info(self.data).splits
-        split = "validation" if splits.get("validation") and splits["validation"].examples else "train"
-        return [image for image, _ in self._read(split, count)]
+        return [image for image, _ in self._read(self._split("validation", "train"), count)]
 
-    def describe(self, count: int) -> str:
-        """What `encoded` gives, in words."""
+    def describe_parity_images(self, count: int) -> str:
+        """Return what `parity_images` are, for the manifest."""
         return f"{count} generated images" if self.data is None else f"{count} images of {self.data}"
 
     def calibration_images(self, count: int) -> list[bytes]:
-        """Encoded training images, of a classifier about as many of each class; validation has none of them.
+        """Return encoded images of the training split, or of the validation split if that is empty.
+
+        For classifiers, the images are spread evenly over the classes, as far as the first records allow.
 
         Raises:
           DataError: there are no records.
         """
         if self.data is None:
             raise DataError(
-                "tflite-int8 is calibrated on real images, and there are none: name a folder of records with --data "
-                f"(`mnasnet prepare-{DATASETS[self.loaded.task]}` makes them), or leave this format out"
+                "tflite-int8 is calibrated on real images, but there are no records; name a folder of records with "
+                f"--data (`mnasnet prepare-{DATASETS[self.loaded.task]}` makes them), or leave this format out"
             )
-        splits = load_dataset_info(self.data).splits
-        split = "train" if splits.get("train") and splits["train"].examples else "validation"
+        split = self._split("train", "validation")
         if self.loaded.task == "detection":
             return [image for image, _ in self._read(split, count)]
-        quota = -(-count // len(self.loaded.labels))
+        per_class = -(-count // len(self.loaded.labels))
         chosen: list[bytes] = []
-        left_over: list[bytes] = []
-        seen: dict[int, int] = {}
-        for image, label in self._read(split, count * _LOOKED_AT):
-            wanted = seen.get(label, 0) < quota
-            seen[label] = seen.get(label, 0) + 1
-            if wanted:
+        surplus: list[bytes] = []
+        seen: Counter[int] = Counter()
+        for image, label in self._read(split, count * _READ_PER_IMAGE):
+            seen[label] += 1
+            if seen[label] <= per_class:
                 chosen.append(image)
-            elif len(left_over) < count:
-                left_over.append(image)
+            elif len(surplus) < count:
+                surplus.append(image)
             if len(chosen) == count:
                 break
-        return (chosen + left_over)[:count]
+        return (chosen + surplus)[:count]
 
-    def tensors(self, encoded: list[bytes]) -> Iterator[np.ndarray]:
-        """The net's input [S, S, 3] of each image."""
-        for image in encoded:
+    def preprocess(self, images: Iterable[bytes]) -> Iterator[np.ndarray]:
+        """Turn encoded images into the net's input, float32 [S, S, 3] each."""
+        for image in images:
             yield self._preprocess(tf.constant(image)).numpy()
 
     @cached_property
     def _preprocess(self) -> tf.types.experimental.PolymorphicFunction:
         return compiled_preprocess(self.loaded.preprocessing)
 
+    def _split(self, preferred: str, other: str) -> str:
+        assert self.data is not None
+        info = load_dataset_info(self.data).splits.get(preferred)
+        return preferred if info and info.examples else other
+
     def _read(self, split: str, count: int) -> Iterator[tuple[bytes, int]]:
-        """Encoded image and label (0 for detectors) of records taken in turn from all shards."""
+        """Read encoded images with their labels (0 for detectors) from all shards in turn."""
         assert self.data is not None
         paths = [str(path) for path in find_shards(self.data, split)]
         keys = {
@@ -103,14 +114,32 @@ class Samples:
             raise DataError(f"the {split} records in {self.data} can't be read: {first_line(error)}") from error
 
 
-def generated_image(number: int, size: int) -> bytes:
-    """A JPEG of smooth colours and sharp edges, always the same for a number: no photograph, but no flat plane."""
-    random = np.random.default_rng(number)
-    side = max(48, size + size // 4)
-    clouds = tf.image.resize(random.uniform(0, 255, (6, 6, 3)).astype(np.float32), [side, side], "bicubic").numpy()
+def in_batches(images: Iterable[np.ndarray], size: int | None = None) -> Iterator[np.ndarray]:
+    """Stack images [S, S, 3] to batches [n, S, S, 3]. The last batch may be smaller.
+
+    Args:
+      size: images in a batch; None: as many as BATCH_PIXELS allows.
+    """
+    batch: list[np.ndarray] = []
+    for image in images:
+        batch.append(image)
+        if len(batch) >= (size or BATCH_PIXELS // (image.shape[0] * image.shape[1])):
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
+
+
+def generated_image(seed: int, image_size: int) -> bytes:
+    """Return a JPEG of smooth colours and sharp edges that depends on `seed` only.
+
+    Its side is a quarter longer than `image_size`, the side of the net's input in px.
+    """
+    random = np.random.default_rng(seed)
+    side = max(48, image_size + image_size // 4)
+    pixels = tf.image.resize(random.uniform(0, 255, (6, 6, 3)).astype(np.float32), [side, side], "bicubic").numpy()
     for _ in range(6):
         top, left = random.integers(0, side, 2)
         height, width = random.integers(side // 10, side // 2, 2)
-        clouds[top : top + height, left : left + width] = random.uniform(0, 255, 3)
-    pixels = np.clip(clouds, 0, 255).astype(np.uint8)
-    return bytes(tf.io.encode_jpeg(pixels, quality=90).numpy())
+        pixels[top : top + height, left : left + width] = random.uniform(0, 255, 3)
+    return bytes(tf.io.encode_jpeg(np.clip(pixels, 0, 255).astype(np.uint8), quality=90).numpy())

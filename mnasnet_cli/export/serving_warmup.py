@@ -1,7 +1,7 @@
-"""Requests that TensorFlow Serving sends to a model when it loads it, so that the first user doesn't wait.
+"""Writes warm-up requests, which TensorFlow Serving runs when it loads a model, so that the first user doesn't wait.
 
-A TFRecord of `PredictionLog` messages (tensorflow_serving/apis/prediction_log.proto). Serving's own Python package
-would be a heavy dependency for four nested messages, so they are written here, field by field.
+The file is a TFRecord of `PredictionLog` messages (tensorflow_serving/apis/prediction_log.proto). TensorFlow Serving's
+Python package would be a large dependency for four nested messages, so this module encodes them itself.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _LENGTH_DELIMITED = 2  # the wire type of strings and messages
 
 
 def write_warmup(
-    saved_model: Path, signature: str, input_name: str, images: Sequence[bytes], batches: Sequence[int]
+    saved_model: Path, signature: str, input_name: str, images: Sequence[bytes], batch_sizes: Sequence[int]
 ) -> None:
-    """Writes a request for each size of batch, made of encoded images that are repeated as often as it takes."""
+    """Write one request per batch size into a SavedModel's folder. The encoded images are repeated to fill a batch."""
     path = saved_model / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for size in batches:
+        for size in batch_sizes:
             batch = [images[index % len(images)] for index in range(size)]
             writer.write(_prediction_log(signature, input_name, batch))
 

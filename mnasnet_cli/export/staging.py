@@ -1,4 +1,4 @@
-"""Folders that are written whole or not at all."""
+"""Folders that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from mnasnet_cli.errors import DataError, first_line
 from mnasnet_cli.inference.manifest import MANIFEST_FILE
 from mnasnet_cli.system.files import write_error
 
-_NO_SPACE = "No space left on device"  # in TensorFlow's errors, which have no errno
+_NO_SPACE = "No space left on device"  # TensorFlow's errors have no errno
 _NEXT_STEP = "run the command again, or choose another folder with --out"
 
 
 @contextlib.contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into; it takes the place of `target` once that is done, and is removed where it fails.
+    """Yield a folder to write into. It replaces `target` at the end of the block, or is removed on an error.
 
-    A `target` of before stays until then.
+    An older `target` stays until then.
 
     Raises:
-      EnvironmentProblem: it can't be written; nothing is left of it then.
+      EnvironmentProblem: the folder can't be written; it has been removed.
     """
     staged = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        made = _make_parent(target.parent)
+        created = _make_folder(target.parent)
         try:
-            _remove_left_overs(target)
+            _remove_abandoned(target)
             staged.mkdir()
             yield staged
             _replace(target, staged)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-            for folder in made:  # those that we made, innermost first, where nothing came into them
+            for folder in created:  # those that are still empty
                 with contextlib.suppress(OSError):
                     folder.rmdir()
     except OSError as error:
@@ -50,22 +50,24 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 
 def check_replaceable(target: Path) -> None:
-    """Raises DataError where something else than an export stands at `target`, since that would be removed."""
+    """Raise DataError if `target` is something else than an export, because an export would replace it."""
     if not target.exists() or (target / MANIFEST_FILE).is_file():
         return
     if not target.is_dir() or any(target.iterdir()):
-        raise DataError(f"{target} is in the way and no export (it has no {MANIFEST_FILE}); move it, or choose --out")
+        raise DataError(
+            f"{target} exists and is not an export (it has no {MANIFEST_FILE}); move it, or choose another --out"
+        )
 
 
-def _make_parent(folder: Path) -> list[Path]:
-    """Makes a folder with those above it; returns the ones that were not there, innermost first."""
+def _make_folder(folder: Path) -> list[Path]:
+    """Create a folder with its parents. Return those that were missing, the innermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
-def _remove_left_overs(target: Path) -> None:
-    """Removes what exports that were killed have left beside `target`."""
+def _remove_abandoned(target: Path) -> None:
+    """Remove folders beside `target` that were left by killed processes."""
     for path in target.parent.glob(f".{target.name}.*.*"):
         process = re.fullmatch(rf"\.{re.escape(target.name)}\.(\d+)\.(?:tmp|old)", path.name)
         if process and not _is_running(int(process[1])):
@@ -79,13 +81,13 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it runs under another user
+    except OSError:  # it belongs to another user
         return True
     return True
 
 
 def _replace(target: Path, staged: Path) -> None:
-    """A folder that isn't empty can't be replaced in one step: the old one is put aside, and back if need be."""
+    """Rename `staged` to `target`. An old folder there is moved aside first, because rename can't replace it."""
     if not target.exists():
         staged.rename(target)
         return

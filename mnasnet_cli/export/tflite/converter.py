@@ -1,4 +1,4 @@
-"""TFLite files for phones: float, weights in half the bytes, and fully integer."""
+"""Converts models to TFLite: float32, float16 weights, or int8."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.errors import CheckFailed, first_line
-from mnasnet_cli.export.artifact import Written, describe
-from mnasnet_cli.export.graph import MULTIPLY, SEPARATE, TENSORS, build_graph
-from mnasnet_cli.export.tflite.conv_to_matmul import multiply_narrow_projections
-from mnasnet_cli.export.tflite.split_layers import fill_classes, narrow_bottlenecks
-from mnasnet_cli.export.tflite.tensor_order import number_from_last_to_first
+from mnasnet_cli.export.artifact import Artifact, describe_tensors
+from mnasnet_cli.export.graph import DEPTHWISE, MULTIPLY, TENSORS, build_graph
+from mnasnet_cli.export.tflite.conv_to_matmul import convolutions_to_matmuls
+from mnasnet_cli.export.tflite.split_layers import pad_classes, split_bottlenecks
+from mnasnet_cli.export.tflite.tensor_order import reverse_tensor_order
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import CLASSIFIER_OUTPUTS, HEAD_OUTPUTS
 from mnasnet_cli.models.postprocessing import select_boxes
@@ -25,13 +25,12 @@ FILE = "model.tflite"
 INPUT = "tensors"
 
 
-def write_tflite(loaded: LoadedModel, folder: Path, calibration: Callable[[], Iterator[np.ndarray]] | None) -> Written:
-    """Writes `model.tflite` in float32; with `calibration`, fully integer.
+def write_tflite(loaded: LoadedModel, folder: Path, calibration: Callable[[], Iterator[np.ndarray]] | None) -> Artifact:
+    """Write `model.tflite` in float32, or in int8 if `calibration` is given.
 
     Args:
-      calibration: gives images [S, S, 3] as the net sees them, whose values the scales of all tensors are taken from.
+      calibration: iterates over preprocessed images [S, S, 3], from whose activations the scales are computed.
     """
-    integer = calibration is not None
 
     def configure(converter: Any) -> None:
         if calibration is not None:
@@ -40,33 +39,55 @@ def write_tflite(loaded: LoadedModel, folder: Path, calibration: Callable[[], It
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.int8
 
-    return _convert(_function(loaded, integer=integer), configure, folder, boxes_inside=not integer, integer=integer)
+    return _convert(loaded, folder, configure, int8=calibration is not None)
 
 
-def write_tflite_fp16(loaded: LoadedModel, folder: Path) -> Written:
-    """Writes `model.tflite` with float16 weights, which most runtimes widen to float32 when they load it."""
+def write_tflite_fp16(loaded: LoadedModel, folder: Path) -> Artifact:
+    """Write `model.tflite` with float16 weights. Most runtimes convert them to float32 when they load the file."""
 
     def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
 
-    return _convert(_function(loaded, integer=False), configure, folder, boxes_inside=True, integer=False)
+    return _convert(loaded, folder, configure, int8=False)
 
 
-def _function(loaded: LoadedModel, *, integer: bool) -> Any:
-    """The concrete function that is converted.
+def _convert(loaded: LoadedModel, folder: Path, configure: Callable[[Any], None], *, int8: bool) -> Artifact:
+    """Convert a model with a TFLiteConverter that `configure` has set up."""
+    function = _function(loaded, int8=int8)
+    # `from_concrete_functions` writes a SavedModel, too. When it can't, as on a full disk, it converts in another way,
+    # which loses names. So the SavedModel is written here, on the disk of the final file.
+    with suppress_output(), tempfile.TemporaryDirectory(dir=folder) as saved:
+        tf.saved_model.save(tf.Module(), saved, signatures=function)
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+        configure(converter)
+        try:
+            content = reverse_tensor_order(converter.convert())
+        except (ValueError, RuntimeError) as error:  # ConverterError is a RuntimeError
+            raise CheckFailed(f"TensorFlow's converter failed on this net: {first_line(error)}") from error
+    path = folder / FILE
+    path.write_bytes(content)
+    inputs = {INPUT: function.structured_input_signature[0][0]}
+    signature = {"inputs": describe_tensors(inputs), "outputs": describe_tensors(function.structured_outputs)}
+    if int8:
+        _add_quantization(signature, content)
+    return Artifact(path, signature, boxes_inside=not int8)
 
-    A classifier takes any number of images and gives logits: an integer softmax would only lose their order. A detector
-    takes one, and gives boxes, suppression included; in integers it ends with the raw heads, since a box's coordinates
-    in 256 steps would be good for nothing.
+
+def _function(loaded: LoadedModel, *, int8: bool) -> Any:
+    """Return the concrete function to convert.
+
+    A classifier takes any number of images. It ends with logits, because an int8 softmax would only blur their order. A
+    detector takes one image. In float it ends with boxes after suppression, in int8 with the raw outputs, because 256
+    steps are too coarse for coordinates.
     """
     size = loaded.image_size
     options = loaded.postprocessing
-    net = _net(loaded, integer=integer)
+    net = _net(loaded, int8=int8)
 
     def outputs(tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         found = net(tensors)
-        if options is None or integer:
+        if options is None or int8:
             return found
         return select_boxes(found["class_logits"], found["box_deltas"], size, options)
 
@@ -75,52 +96,31 @@ def _function(loaded: LoadedModel, *, integer: bool) -> Any:
     return tf.function(outputs, autograph=False, input_signature=[spec]).get_concrete_function()
 
 
-def _net(loaded: LoadedModel, *, integer: bool) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """The logits of a classifier or the raw heads of a detector, from a graph that was prepared for the converter.
+def _net(loaded: LoadedModel, *, int8: bool) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Return the logits of a classifier or the raw outputs of a detector as a function of the net's input.
 
-    In float, layers get widths that suit the processor (see `narrow`), and the large kernels that a RetinaNet's levels
-    share are stored once: 45 MB instead of 121 at 256 channels, in the same time. In integers, a step between a kernel
-    and its batch norm would be one more rounding, and so would a sum of parts.
+    In float, the layers are rewritten for XNNPACK (`split_layers`, `conv_to_matmul`). The large kernels that a
+    RetinaNet's levels share are stored once: 45 MB instead of 121 MB at 256 channels, at the same speed. In int8, a
+    separate batch norm or a sum of parts would add a rounding, so the graph stays as it is.
     """
-    definition = build_graph(loaded, None, heads=True, scaling=MULTIPLY if integer else SEPARATE).definition
-    if not integer:
-        definition = multiply_narrow_projections(fill_classes(narrow_bottlenecks(definition)))
+    definition = build_graph(loaded, None, heads=True, scaling=MULTIPLY if int8 else DEPTHWISE).definition
+    if not int8:
+        definition = convolutions_to_matmuls(pad_classes(split_bottlenecks(definition)))
     names = CLASSIFIER_OUTPUTS[:1] if loaded.task == "classification" else HEAD_OUTPUTS
     graph = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
     return graph.prune(f"{TENSORS}:0", {name: f"{name}:0" for name in names})
 
 
-def _convert(
-    function: Any, configure: Callable[[Any], None], folder: Path, *, boxes_inside: bool, integer: bool
-) -> Written:
-    # The converter goes by way of a SavedModel. Where it can't write that, on a full disk, it takes another way on its
-    # own, on which names are lost; so it is given one, on the disk that the file goes to.
-    with suppress_output(), tempfile.TemporaryDirectory(dir=folder) as saved:
-        tf.saved_model.save(tf.Module(), saved, signatures=function)
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
-        configure(converter)
-        try:
-            content = number_from_last_to_first(converter.convert())
-        except (ValueError, RuntimeError) as error:  # ConverterError is one of the latter
-            raise CheckFailed(f"TensorFlow's converter can't convert this net: {first_line(error)}") from error
-    path = folder / FILE
-    path.write_bytes(content)
-    inputs = {INPUT: function.structured_input_signature[0][0]}
-    signature = {"inputs": describe(inputs), "outputs": describe(function.structured_outputs)}
-    if integer:
-        _add_quantization(signature, content)
-    return Written(path, signature, boxes_inside=boxes_inside)
-
-
 def _add_quantization(signature: dict[str, Any], content: bytes) -> None:
-    """Adds to each tensor how its integers mean numbers: real = (integer - zero_point) · scale."""
+    """Add the scale and zero point of each tensor to the signature: real = (integer - zero_point) · scale."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # nothing is run, and XNNPACK doesn't take every scale
+    # Nothing is run here, and XNNPACK rejects some scales.
+    without_xnnpack = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with suppress_output():
-        interpreter = Interpreter(model_content=content, experimental_op_resolver_type=plain)
+        interpreter = Interpreter(model_content=content, experimental_op_resolver_type=without_xnnpack)
         runner = interpreter.get_signature_runner()
     for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details())):
-        for name, about in details.items():
-            scale, zero_point = about["quantization"]
+        for name, tensor in details.items():
+            scale, zero_point = tensor["quantization"]
             signature[side][name] |= {"dtype": "int8", "scale": float(scale), "zero_point": int(zero_point)}

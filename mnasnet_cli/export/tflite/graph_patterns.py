@@ -1,4 +1,4 @@
-"""Stretches of a graph: found by their operations, and copied with other weights."""
+"""Finds chains of nodes in a GraphDef, copies nodes with other weights, and replaces nodes."""
 
 from __future__ import annotations
 
@@ -11,52 +11,60 @@ import tensorflow as tf
 from mnasnet_cli.export.graph import constant_node, constant_value, node_name
 
 
-class Stretches:
-    """A graph to search. What it finds are nodes in a row, each of which feeds the next one alone."""
+class GraphIndex:
+    """The nodes of a GraphDef by name, with the consumers of each."""
 
     def __init__(self, definition: Any) -> None:
         self._nodes = {node.name: node for node in definition.node}
-        self._users: dict[str, list[Any]] = {}
+        self._consumers: dict[str, list[Any]] = {}
         for node in definition.node:
             for name in node.input:
-                self._users.setdefault(node_name(name), []).append(node)
-
-    def around(self, node: Any, before: Sequence[str], after: Sequence[str]) -> list[Any] | None:
-        """The stretch of `before`, `node` and `after`; None where the graph has something else there.
-
-        Operations are named by how they begin ("Relu" is Relu6, too); their second inputs are constants.
-        """
-        found = [node]
-        for op in reversed(before):
-            source = self._nodes[node_name(found[0].input[0])]
-            if not source.op.startswith(op) or len(self._users[source.name]) != 1:
-                return None
-            found.insert(0, source)
-        for op in after:
-            users = self._users.get(found[-1].name, [])
-            if len(users) != 1 or not users[0].op.startswith(op):
-                return None
-            found.append(users[0])
-        second = [self._nodes[node_name(name)] for each in found for name in each.input[1:]]
-        return found if all(constant.op == "Const" for constant in second) else None
+                self._consumers.setdefault(node_name(name), []).append(node)
 
     def node(self, name: str) -> Any:
-        """The node of that name."""
+        """Return the node of that name."""
         return self._nodes[name]
 
-    def users(self, node: Any) -> Sequence[Any]:
-        """The nodes that take what `node` gives, each as often as it does."""
-        return self._users.get(node.name, [])
+    def consumers(self, node: Any) -> Sequence[Any]:
+        """Return the nodes that read the output of `node`. A node that reads it twice is listed twice."""
+        return self._consumers.get(node.name, [])
 
     def weights(self, node: Any) -> np.ndarray:
-        """The second input of a node of a stretch: a kernel or a bias."""
+        """Return the constant that is the second input of a node: a kernel or a bias."""
         return constant_value(self._nodes[node_name(node.input[1])])
 
+    def match_chain(self, node: Any, before: Sequence[str] = (), after: Sequence[str] = ()) -> list[Any] | None:
+        """Return the nodes of the chain `before` → `node` → `after`, or None if the graph differs from it.
 
-def twin(node: Any, suffix: str, source: str, weights: np.ndarray | None = None) -> list[Any]:
-    """A copy of `node` that `source` feeds, with other weights where they are given.
+        Each node of a chain is the only consumer of the one before it. All inputs but the first are constants.
 
-    Its nodes are new ones, under the old name and a suffix; the copy itself comes last.
+        Args:
+          before, after: the operations in their order. A prefix is enough: "Relu" matches Relu6, too.
+        """
+        chain = [node]
+        for operation in reversed(before):
+            source = self._nodes[node_name(chain[0].input[0])]
+            if not source.op.startswith(operation) or len(self.consumers(source)) != 1:
+                return None
+            chain.insert(0, source)
+        for operation in after:
+            consumers = self.consumers(chain[-1])
+            if len(consumers) != 1 or not consumers[0].op.startswith(operation):
+                return None
+            chain.append(consumers[0])
+        other_inputs = [self._nodes[node_name(name)] for each in chain for name in each.input[1:]]
+        return chain if all(source.op == "Const" for source in other_inputs) else None
+
+
+def copy_node(node: Any, suffix: str, source: str, weights: np.ndarray | None = None) -> list[Any]:
+    """Copy a node under the name "NAME/SUFFIX".
+
+    Args:
+      source: the name of the node that feeds the copy.
+      weights: the second input of the copy; None: the same as of `node`.
+
+    Returns:
+      the constant that holds `weights`, if they are given, and the copy.
     """
     copy = tf.compat.v1.NodeDef()
     copy.CopyFrom(node)
@@ -69,16 +77,29 @@ def twin(node: Any, suffix: str, source: str, weights: np.ndarray | None = None)
     return [constant, copy]
 
 
-def new_node(name: str, op: str, inputs: Sequence[str], like: Any) -> Any:
-    """A node of an operation on numbers of the type that `like` has."""
-    node = tf.compat.v1.NodeDef(name=name, op=op, input=inputs)
+def copy_chain(chain: Sequence[tuple[Any, np.ndarray | None]], suffix: str, source: str) -> list[Any]:
+    """Copy nodes, each of which feeds the next; `chain` holds the arguments `node` and `weights` of `copy_node`.
+
+    Returns:
+      the new nodes; the copy of the last node comes last.
+    """
+    copies: list[Any] = []
+    for node, weights in chain:
+        copies += copy_node(node, suffix, source, weights)
+        source = copies[-1].name
+    return copies
+
+
+def new_node(name: str, operation: str, inputs: Sequence[str], like: Any) -> Any:
+    """Make a node that has the data type (attribute T) of the node `like`."""
+    node = tf.compat.v1.NodeDef(name=name, op=operation, input=inputs)
     node.attr["T"].CopyFrom(like.attr["T"])
     return node
 
 
-def replaced(definition: Any, gone: Collection[str], added: Sequence[Any]) -> Any:
-    """The graph without the nodes that are named in `gone`, and with others."""
+def replace_nodes(definition: Any, removed: Collection[str], added: Sequence[Any]) -> Any:
+    """Return the graph without the nodes named in `removed` and with the nodes `added`."""
     changed = tf.compat.v1.GraphDef(versions=definition.versions)
-    changed.node.extend([node for node in definition.node if node.name not in gone])
+    changed.node.extend([node for node in definition.node if node.name not in removed])
     changed.node.extend(added)
     return changed

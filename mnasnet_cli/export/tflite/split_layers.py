@@ -1,16 +1,21 @@
-"""Layers in widths that suit the processor: parts that stay in its first cache, in whole vectors.
+"""Splits and pads layers so that their widths suit the processor. The outputs stay the same.
 
-XNNPACK takes a depthwise convolution pixel by pixel, all channels of one before the next. Where the filters of all
-channels together don't fit into the first-level data cache (25 × 480 × 4 bytes = 48 kB), they come from the second
-level again for every pixel: a 5×5 convolution of 480 channels at 14 px took 122 µs, two of 240 took 59. So an inverted
-bottleneck is cut along its expanded channels: what expands, convolves and projects each part is a net of its own, and
-the parts' projections add up to that of the whole, since a projection is a sum over channels.
+XNNPACK computes a depthwise convolution pixel by pixel, with all channels of a pixel before the next pixel. If the
+filters of all channels exceed the L1 data cache (25 × 480 × 4 bytes = 48 kB), they are read from L2 for every pixel.
+So an inverted bottleneck is split along its expanded channels. Each part expands, convolves and projects its own
+channels. The sum of the parts' projections is the projection of the whole, because a projection is a sum over channels.
 
-A width that is no whole number of vectors (120 = 7.5 × 16 floats) leaves lanes idle in every row, so it is filled
-up with channels of zeros, which nothing reads: a 5×5 bottleneck of 40 and 120 channels at 28 px took 139 µs, with 128
-it takes 125. The same holds for the classes: where a thousand of them don't fill the lanes of matrix products, XNNPACK
-takes a kernel of half as many lanes, which waits for its own sums; with 24 more, it took 12 µs less, of 105. And a
-projection to 80 channels is one to 64 and one to 16, so that only the latter gets that kernel.
+Widths that are no multiple of a vector (120 = 7.5 × 16 floats) leave lanes idle. They are padded with zero channels.
+
+The classes of a classifier are padded likewise. If they don't fill the lanes of the matrix product, XNNPACK takes a
+kernel of half the width, which waits for its own sums. A projection to 80 channels becomes one to 64 and one to 16, so
+that only the second one takes the smaller kernel.
+
+| layer | before | after |
+|---|---|---|
+| 5×5 depthwise convolution of 480 channels at 14 px | 122 µs | 59 µs in two parts |
+| 5×5 bottleneck of 40 and 120 channels at 28 px | 139 µs | 125 µs with 128 channels |
+| classes | 105 µs with 1,000 | 93 µs with 1,024 |
 """
 
 from __future__ import annotations
@@ -23,15 +28,15 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.export.graph import constant_node
-from mnasnet_cli.export.tflite.graph_patterns import Stretches, new_node, replaced, twin
+from mnasnet_cli.export.tflite.graph_patterns import GraphIndex, copy_chain, copy_node, new_node, replace_nodes
 
-CACHE_BYTES = 20 * 1024  # of filters; the processor that this was measured on has 48 kB, phones 32 to 64
-LANES = 32  # channels that matrix products take at once: parts are multiples of it
-VECTOR = 16  # channels in a vector of AVX-512, four of NEON's
+CACHE_BYTES = 20 * 1024  # for filters; the processor of the measurements has 48 kB of L1 data cache, phones 32 to 64
+LANES = 32  # channels that a matrix product computes at once; parts are multiples of it
+VECTOR = 16  # floats in a vector of AVX-512, four vectors of NEON
 
 
 class Bottleneck(NamedTuple):
-    """The nodes of an inverted bottleneck with folded batch norms, in their order; `project_bias` is its output."""
+    """The nodes of an inverted bottleneck with folded batch norms, in their order; `project_bias` is the output."""
 
     expand: Any
     expand_bias: Any
@@ -43,33 +48,71 @@ class Bottleneck(NamedTuple):
     project_bias: Any
 
 
-def narrow_bottlenecks(definition: Any, cache_bytes: int = CACHE_BYTES) -> Any:
-    """The graph with its wide bottlenecks cut, odd ones filled up; the same but for the order of sums."""
-    stretches = Stretches(definition)
-    gone: set[str] = set()
+class Weights(NamedTuple):
+    """The weights of a bottleneck with C expanded channels."""
+
+    expand: np.ndarray
+    """[1, 1, inputs, C]"""
+    expand_bias: np.ndarray
+    """[C]"""
+    depthwise: np.ndarray
+    """[k, k, C, 1]"""
+    depthwise_bias: np.ndarray
+    """[C]"""
+    project: np.ndarray
+    """[1, 1, C, outputs]"""
+    project_bias: np.ndarray
+    """[outputs]"""
+
+    def padded(self, channels: int) -> Weights:
+        """Return the weights with zeros for the expanded channels C to `channels`."""
+        return Weights(
+            expand=_padded(self.expand, 3, channels),
+            expand_bias=_padded(self.expand_bias, 0, channels),
+            depthwise=_padded(self.depthwise, 2, channels),
+            depthwise_bias=_padded(self.depthwise_bias, 0, channels),
+            project=_padded(self.project, 2, channels),
+            project_bias=self.project_bias,
+        )
+
+    def part(self, start: int, stop: int) -> Weights:
+        """Return the weights of the expanded channels `start` to `stop`."""
+        return Weights(
+            expand=self.expand[..., start:stop],
+            expand_bias=self.expand_bias[start:stop],
+            depthwise=self.depthwise[:, :, start:stop],
+            depthwise_bias=self.depthwise_bias[start:stop],
+            project=self.project[:, :, start:stop],
+            project_bias=self.project_bias,
+        )
+
+
+def split_bottlenecks(definition: Any, cache_bytes: int = CACHE_BYTES) -> Any:
+    """Return the graph with its wide bottlenecks split and its odd widths padded.
+
+    The outputs stay the same except for the order of sums.
+    """
+    graph = GraphIndex(definition)
+    removed: set[str] = set()
     added: list[Any] = []
     for node in definition.node:
-        block = _bottleneck(node, stretches) if node.op == "DepthwiseConv2dNative" else None
+        block = _match_bottleneck(node, graph) if node.op == "DepthwiseConv2dNative" else None
         if block is None:
             continue
-        shape = stretches.weights(node).shape
-        cuts = _cuts(shape, cache_bytes)
-        ends = _ends(stretches.weights(block.project).shape[3])
-        if len(cuts) > 2 or cuts[-1] > shape[2] or len(ends) > 2:
-            gone.update(part.name for part in block)
-            added += _cut(block, stretches, cuts, ends)
-    return replaced(definition, gone, added)
+        weights = _weights(block, graph)
+        channels = split_channels(weights.depthwise.shape, cache_bytes)
+        outputs = split_outputs(len(weights.project_bias))
+        if len(channels) > 2 or channels[-1] > len(weights.depthwise_bias) or len(outputs) > 2:
+            removed.update(part.name for part in block)
+            added += _split(block, weights.padded(channels[-1]), channels, outputs)
+    return replace_nodes(definition, removed, added)
 
 
-def _bottleneck(depthwise: Any, stretches: Stretches) -> Bottleneck | None:
-    """The bottleneck around a depthwise convolution; None where something is in between, such as squeeze-excite."""
-    found = stretches.around(depthwise, ("Conv2D", "BiasAdd", "Relu"), ("BiasAdd", "Relu", "Conv2D", "BiasAdd"))
-    block = Bottleneck(*found) if found else None
-    return block if block and stretches.weights(block.expand).shape[:2] == (1, 1) else None
+def split_channels(kernel_shape: Sequence[int], cache_bytes: int) -> list[int]:
+    """Return the boundaries of the parts of a depthwise kernel [k, k, C, 1], so that each part fits into the cache.
 
-
-def _cuts(kernel_shape: Sequence[int], cache_bytes: int) -> list[int]:
-    """Where the channels of a depthwise kernel [k, k, C, 1] are cut, so that each part fits: from 0 to C or above."""
+    They run from 0 to C, rounded up to whole vectors.
+    """
     height, width, channels = kernel_shape[:3]
     channels = -(-channels // VECTOR) * VECTOR
     units = channels // LANES
@@ -77,85 +120,120 @@ def _cuts(kernel_shape: Sequence[int], cache_bytes: int) -> list[int]:
     return [round(part * units / parts) * LANES for part in range(parts)] + [channels]
 
 
-def _ends(width: int) -> list[int]:
-    """Where the outputs of a projection are cut, so that no more lanes idle than must: from 0 to `width`.
+def split_outputs(width: int) -> list[int]:
+    """Return the boundaries of the parts of a projection's outputs, from 0 to `width`.
 
-    80 outputs are 64, whose kernel has 32 lanes, and 16, whose has 16. In one convolution all would get the latter.
+    80 outputs become 64 with a kernel of 32 lanes and 16 with a kernel of 16. In one convolution, all would get a
+    kernel of 16 lanes.
     """
     rest = width % LANES
     return [0, width - rest, width] if width > 2 * LANES and 0 < rest <= VECTOR else [0, width]
 
 
-def _cut(block: Bottleneck, stretches: Stretches, cuts: Sequence[int], ends: Sequence[int]) -> list[Any]:
-    """The nodes that take the place of a bottleneck's; the last has its name."""
-    made: list[Any] = []
-
-    def copy(node: Any, suffix: str, source: str, weights: np.ndarray | None = None) -> str:
-        """A node of a part, fed by `source`, with its share of the weights."""
-        made.extend(twin(node, suffix, source, weights))
-        return str(made[-1].name)
-
-    def values(node: Any, axis: int) -> np.ndarray:
-        """The weights of a node, filled up along `axis`, that of the expanded channels."""
-        return _filled(stretches.weights(node), axis, cuts[-1])
-
-    totals = [""] * (len(ends) - 1)
-    for number, (start, stop) in enumerate(pairwise(cuts)):
-        part = f"part_{number}"
-        name = copy(block.expand, part, block.expand.input[0], values(block.expand, 3)[..., start:stop])
-        name = copy(block.expand_bias, part, name, values(block.expand_bias, 0)[start:stop])
-        name = copy(block.expand_relu, part, name)
-        name = copy(block.depthwise, part, name, values(block.depthwise, 2)[:, :, start:stop])
-        name = copy(block.depthwise_bias, part, name, values(block.depthwise_bias, 0)[start:stop])
-        hidden = copy(block.depthwise_relu, part, name)
-        for end, (first, last) in enumerate(pairwise(ends)):
-            suffix = f"{part}/end_{end}"
-            name = copy(block.project, suffix, hidden, values(block.project, 2)[:, :, start:stop, first:last])
-            if number == 0:
-                bias = stretches.weights(block.project_bias)[first:last]
-                totals[end] = copy(block.project_bias, suffix, name, bias)
-            else:
-                sums = [totals[end], name]
-                made.append(new_node(f"{block.project_bias.name}/{suffix}", "AddV2", sums, block.project_bias))
-                totals[end] = str(made[-1].name)
-    if len(totals) > 1:
-        axis = constant_node(f"{block.project_bias.name}/axis", np.array(3, np.int32))
-        whole = new_node("", "ConcatV2", [*totals, axis.name], block.project_bias)
-        whole.attr["N"].i = len(totals)
-        whole.attr["Tidx"].type = tf.int32.as_datatype_enum
-        made += [axis, whole]
-    made[-1].name = block.project_bias.name
-    return made
-
-
-def _filled(values: np.ndarray, axis: int, width: int) -> np.ndarray:
-    """`values` with zeros behind them along `axis`, up to `width`."""
-    filling = [(0, 0)] * values.ndim
-    filling[axis] = (0, width - values.shape[axis])
-    return np.pad(values, filling)
-
-
-def fill_classes(definition: Any) -> Any:
-    """The graph with a classifier's classes filled up, and those that are too many dropped again; the same."""
-    stretches = Stretches(definition)
+def pad_classes(definition: Any) -> Any:
+    """Return the graph with a classifier's classes padded to whole lanes; a Slice removes the padding again."""
+    graph = GraphIndex(definition)
     for mean in (node for node in definition.node if node.op == "Mean"):
-        found = stretches.around(mean, (), ("Conv2D", "BiasAdd", "Squeeze"))  # a squeeze-excite has no Squeeze
-        if found and (classes := stretches.weights(found[1]).shape[3]) > LANES and classes % LANES:
-            _, product, bias, _ = found
-            return replaced(definition, {product.name, bias.name}, _fill(product, bias, stretches, classes))
+        chain = graph.match_chain(mean, after=("Conv2D", "BiasAdd", "Squeeze"))  # a squeeze-excite has no Squeeze
+        if chain and (classes := graph.weights(chain[1]).shape[3]) > LANES and classes % LANES:
+            _, product, bias, _ = chain
+            return replace_nodes(definition, {product.name, bias.name}, _pad_classes(product, bias, graph, classes))
     return definition
 
 
-def _fill(product: Any, bias: Any, stretches: Stretches, classes: int) -> list[Any]:
-    """The nodes that take the place of the layer of the classes; the last has its name.
+def _match_bottleneck(depthwise: Any, graph: GraphIndex) -> Bottleneck | None:
+    """Return the bottleneck around a depthwise convolution, or None if there is another layer, as squeeze-excite."""
+    chain = graph.match_chain(depthwise, ("Conv2D", "BiasAdd", "Relu"), ("BiasAdd", "Relu", "Conv2D", "BiasAdd"))
+    block = Bottleneck(*chain) if chain else None
+    return block if block and graph.weights(block.expand).shape[:2] == (1, 1) else None
 
-    They end before the Squeeze: what a Slice gives as a file's last word, LiteRT's CompiledModel refuses.
+
+def _weights(block: Bottleneck, graph: GraphIndex) -> Weights:
+    return Weights(**{name: graph.weights(getattr(block, name)) for name in Weights._fields})
+
+
+def _split(block: Bottleneck, weights: Weights, channels: Sequence[int], outputs: Sequence[int]) -> list[Any]:
+    """Return the nodes that replace a bottleneck. The last one has the name of its output.
+
+    Args:
+      weights: padded to the last of `channels`.
+      channels, outputs: the boundaries of the parts.
+    """
+    parts = [weights.part(start, stop) for start, stop in pairwise(channels)]
+    hidden = [_expand_and_convolve(block, part, f"part_{number}") for number, part in enumerate(parts)]
+    hidden_names = [nodes[-1].name for nodes in hidden]
+    projections = [
+        _project(block, parts, hidden_names, slice(start, stop), f"end_{number}")
+        for number, (start, stop) in enumerate(pairwise(outputs))
+    ]
+    nodes = [node for group in (*hidden, *projections) for node in group]
+    if len(projections) > 1:
+        nodes += _concatenate(block.project_bias, [group[-1].name for group in projections])
+    nodes[-1].name = block.project_bias.name
+    return nodes
+
+
+def _expand_and_convolve(block: Bottleneck, part: Weights, suffix: str) -> list[Any]:
+    """Return the nodes from the bottleneck's input to the ReLU before the projection, for a part of the channels."""
+    chain = [
+        (block.expand, part.expand),
+        (block.expand_bias, part.expand_bias),
+        (block.expand_relu, None),
+        (block.depthwise, part.depthwise),
+        (block.depthwise_bias, part.depthwise_bias),
+        (block.depthwise_relu, None),
+    ]
+    return copy_chain(chain, suffix, block.expand.input[0])
+
+
+def _project(
+    block: Bottleneck, parts: Sequence[Weights], hidden: Sequence[str], outputs: slice, suffix: str
+) -> list[Any]:
+    """Return the nodes that project all parts to some of the outputs, and add them up. The last one is the sum.
+
+    Args:
+      hidden: the name of each part's node before the projection.
+    """
+    nodes: list[Any] = []
+    total = ""
+    for number, (part, source) in enumerate(zip(parts, hidden, strict=True)):
+        name = f"part_{number}/{suffix}"
+        nodes += copy_node(block.project, name, source, part.project[..., outputs])
+        if number == 0:
+            nodes += copy_node(block.project_bias, name, nodes[-1].name, part.project_bias[outputs])
+        else:
+            inputs = [total, nodes[-1].name]
+            nodes.append(new_node(f"{block.project_bias.name}/{name}", "AddV2", inputs, block.project_bias))
+        total = nodes[-1].name
+    return nodes
+
+
+def _concatenate(output: Any, names: Sequence[str]) -> list[Any]:
+    """Return the nodes that join tensors [N, H, W, C] along C, where `output` stood. The last one is the result."""
+    axis = constant_node(f"{output.name}/axis", np.array(3, np.int32))
+    joined = new_node("", "ConcatV2", [*names, axis.name], output)
+    joined.attr["N"].i = len(names)
+    joined.attr["Tidx"].type = tf.int32.as_datatype_enum
+    return [axis, joined]
+
+
+def _padded(values: np.ndarray, axis: int, width: int) -> np.ndarray:
+    """Append zeros along `axis`, up to `width`."""
+    padding = [(0, 0)] * values.ndim
+    padding[axis] = (0, width - values.shape[axis])
+    return np.pad(values, padding)
+
+
+def _pad_classes(product: Any, bias: Any, graph: GraphIndex, classes: int) -> list[Any]:
+    """Return the nodes that replace the layer of the classes. The last one has its name.
+
+    The Slice stands before the Squeeze: LiteRT's CompiledModel rejects a file whose last operation is a Slice.
     """
     width = -(-classes // LANES) * LANES
-    made = twin(product, "filled", product.input[0], _filled(stretches.weights(product), 3, width))
-    made += twin(bias, "filled", made[-1].name, _filled(stretches.weights(bias), 0, width))
+    weights = [_padded(graph.weights(product), 3, width), _padded(graph.weights(bias), 0, width)]
+    nodes = copy_chain(list(zip([product, bias], weights, strict=True)), "filled", product.input[0])
     begin = constant_node(f"{bias.name}/begin", np.zeros(4, np.int32))
     size = constant_node(f"{bias.name}/size", np.array([-1, 1, 1, classes], np.int32))
-    kept = new_node(bias.name, "Slice", [made[-1].name, begin.name, size.name], bias)
+    kept = new_node(bias.name, "Slice", [nodes[-1].name, begin.name, size.name], bias)
     kept.attr["Index"].type = tf.int32.as_datatype_enum
-    return [*made, begin, size, kept]
+    return [*nodes, begin, size, kept]
