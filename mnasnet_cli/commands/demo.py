@@ -218,10 +218,6 @@ def _count_artifacts(artifacts: list[Any]) -> str:
 
 
 def _show_artifacts(artifacts: list[Any], skipped: str) -> None:
-    from mnasnet_cli.export.exporter import rows_of
+    from mnasnet_cli.commands.export import print_results
 
-    columns = ("format", "MB", "largest difference", "agreement", "images", "file")
-    caption = "Compared with the checkpoints: differences of logits or scores, agreement of top-1 or boxes."
-    console.print_table(
-        "Exports", columns, rows_of(artifacts), caption=f"{caption} Skipped: {skipped}" if skipped else caption
-    )
+    print_results("Exports", artifacts, "Compared with the checkpoints", note=f"Skipped: {skipped}" if skipped else "")

@@ -107,7 +107,7 @@ def print_results(title: str, results: Sequence[ExportResult], comparison: str, 
         )
         for result in results
     ]
-    caption = f"{comparison}: difference of logits or scores, agreement of top-1 or boxes. {note}".rstrip()
+    caption = f"{comparison}: differences of logits or scores, agreement of top-1 or boxes. {note}".rstrip()
     console.print_table(title, columns, rows, caption=caption)
 
 

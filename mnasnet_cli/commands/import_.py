@@ -102,8 +102,8 @@ def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The sections `data` and `model.net` of the manifest that `mnasnet export` wrote beside weights; {} if none."""
-    from mnasnet_cli.export.state_dict import FORMATS
+    from mnasnet_cli.export.artifact import STATE_DICT_FORMATS
     from mnasnet_cli.inference.manifest import read_settings
 
-    settings = read_settings(source, ("slim-checkpoint", *FORMATS))
+    settings = read_settings(source, ("slim-checkpoint", *STATE_DICT_FORMATS))
     return settings.get("preprocessing", {}), settings.get("net", {})

@@ -27,7 +27,7 @@ from mnasnet_cli.export.staging import check_replaceable, staged_folder
 from mnasnet_cli.export.state_dict import check_state_dict, write_state_dict
 from mnasnet_cli.export.tflite.converter import write_tflite, write_tflite_fp16
 from mnasnet_cli.export.tflite.int8 import write_tflite_int8
-from mnasnet_cli.inference.base import size_of
+from mnasnet_cli.inference.base import size_in_bytes
 from mnasnet_cli.inference.checkpoint import CheckpointRunner
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.inference.model import LoadedModel
@@ -182,13 +182,13 @@ def _export(job: ExportJob, format: str, target: Path) -> ExportResult:
         with staged_folder(target) as folder:
             artifact = WRITERS[format](job, folder)
             if format in STATE_DICT_FORMATS:  # the writer has compared the tensors and written a manifest
-                path, file_bytes = target / artifact.path.name, size_of(artifact.path)
+                path, file_bytes = target / artifact.path.name, size_in_bytes(artifact.path)
                 return ExportResult(format, path, file_bytes, None, load_code=artifact.load_code)
             manifest = _manifest(job.loaded, format, artifact, folder)
             manifest.write(folder)
             comparison = _compare(job, format, artifact)
             path = target / artifact.path.relative_to(folder)
-            file_bytes = size_of(artifact.path if artifact.path.is_file() else folder)
+            file_bytes = size_in_bytes(artifact.path if artifact.path.is_file() else folder)
             fault = comparison.fault(format, job.loaded.task)
             if fault:
                 raise CheckFailed(fault)

@@ -101,10 +101,10 @@ def convert_variant(variant: str, width: float, image_size: int, folder: Path, *
         for _ in range(CALIBRATION_IMAGES):
             yield generator.normal(size=(image_size, image_size, 3)).astype(np.float32)
 
-    written = write_tflite(loaded, target, noise if int8 else None)
+    artifact = write_tflite(loaded, target, noise if int8 else None)
     manifest = loaded.manifest("tflite-int8" if int8 else "tflite")
-    dataclasses.replace(manifest, signature=written.signature, files=(written.path.name,)).write(target)
-    return written.path
+    dataclasses.replace(manifest, signature=artifact.signature, files=(artifact.path.name,)).write(target)
+    return artifact.path
 
 
 def untrained_model(variant: str, width: float, image_size: int) -> Any:

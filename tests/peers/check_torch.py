@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from mnasnet_cli.checkpoints.reader import read_checkpoint
 from mnasnet_cli.checkpoints.restoring import load_weights, net_config
-from mnasnet_cli.export.state_dict import export_state_dict
+from mnasnet_cli.export.state_dict import write_state_dict
 from mnasnet_cli.models.classifier import make_classifier
 from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 from mnasnet_cli.weights.tensor_files import read_tensors
@@ -35,12 +35,14 @@ def compare(folder: Path, name: str, library: str, variant: str, width: float) -
     with tempfile.TemporaryDirectory() as temporary:
         prefix = write_checkpoint(imported, Path(temporary) / "model")
         contents = read_checkpoint(prefix)
-        exported = export_state_dict(prefix, folder / "exported" / name, library)
+    target = folder / "exported" / name
+    target.mkdir(parents=True, exist_ok=True)
+    exported = write_state_dict(contents, target, library)
     model = make_classifier(net_config(contents), len(contents.info["labels"]))
     load_weights(model, contents)
     run = tf.function(lambda images: model(images, is_training=False), autograph=False)
     images, theirs = np.load(folder / "images.npz"), np.load(folder / f"{name}.npz")
-    check_identical(folder / f"{name}.safetensors", Path(exported["path"]))
+    check_identical(folder / f"{name}.safetensors", exported.path)
     worst = 0.0
     for key in images.files:
         expected = theirs[key.replace("images", "logits")]
