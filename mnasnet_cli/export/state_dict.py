@@ -57,7 +57,7 @@ def to_state_dict(contents: CheckpointContents, format: str) -> StateDict:
     weight_format = next(one for one in FORMATS if one.name == format)
     info = contents.info
     variant, width, labels = info["variant"], info["width"], info["labels"]
-    if info["task"] != "classification":
+    if contents.task != "classification":
         raise CheckpointError(f"{contents.prefix} holds a detector, but {format} has MnasNet only as a classifier")
     if variant not in weight_format.variants:
         has = " and ".join(weight_format.variants)
@@ -70,11 +70,12 @@ def to_state_dict(contents: CheckpointContents, format: str) -> StateDict:
     if all(differences):
         raise CheckpointError(f"{format} has no such net: {contents.prefix} has {_explain(differences[0], format)}")
     match = differences.index({})
+    code = _timm_code(spec, len(labels)) if format == "timm" else _torchvision_code(width, len(labels))
     tensors = to_their_tensors(weight_format.rules(spec, len(labels)), contents.weights)
     return StateDict(
         tensors={**tensors, **_batch_counters(contents, tensors)},
         version=_VERSIONS[match],
-        code=_timm_code(spec, len(labels)) if format == "timm" else _torchvision_code(width, len(labels)),
+        code=code,
         net=_invisible_settings(spec, candidates[match]) | (info.get("net") or {}),
     )
 

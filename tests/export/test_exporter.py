@@ -1,50 +1,124 @@
-"""An export that fails: what is refused, and what is left of it."""
+"""Exports of all formats: their manifests, and what happens to an artifact that fails the comparison."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
-import tensorflow as tf
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.errors import DataError, EnvironmentProblem
-from mnasnet_cli.export import exporter, staging
+from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.errors import CheckFailed, DataError, EnvironmentProblem
+from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Format
+from mnasnet_cli.export.exporter import WRITERS, export_model, raise_for_faults
 from mnasnet_cli.export.parity import TOLERANCES, Tolerance
+from mnasnet_cli.inference.manifest import FORMATS, read_manifest
+
+ARTIFACTS = {
+    "saved-model": "saved-model/1",
+    "frozen": "frozen/model.pb",
+    "tflite": "tflite/model.tflite",
+    "tflite-fp16": "tflite-fp16/model.tflite",
+    "tflite-int8": "tflite-int8/model.tflite",
+    "onnx": "onnx/model.onnx",
+    "slim-checkpoint": "slim-checkpoint/model.ckpt",
+}
+IMPOSSIBLE = Tolerance(logits=-1.0, scores=0.0, iou=1.0, agreement=1.0)
+
+
+@pytest.fixture(params=["classifier", "detector"])
+def exported(request):
+    return request.getfixturevalue(f"exported_{request.param}")
 
 
 def _export(run, out, *formats, data=None):
-    return exporter.export_model(find_checkpoint(str(run)), out, formats, data=data, parity_images=2)
+    return export_model(find_checkpoint(str(run)), out, formats, data=data, parity_images=2)
 
 
-def test_an_artifact_that_is_another_model_is_refused_and_what_was_there_stays(made_classifier, tmp_path, monkeypatch):
+def test_every_format_has_a_writer():
+    assert list(WRITERS) == list(Format) == [*FORMATS, *STATE_DICT_FORMATS]
+    assert set(TOLERANCES) == set(FORMATS)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_manifest_describes_the_model_and_the_comparison(exported, format):
+    manifest = read_manifest(exported / ARTIFACTS[format])
+    assert manifest.format == format
+    assert manifest.step == 7
+    assert manifest.params > 1000
+    assert manifest.multiply_adds > 100_000
+    for name in manifest.files:
+        assert (exported / format / name).is_file(), name
+    assert manifest.parity["images"] >= 4
+    assert manifest.parity["agreement"] >= TOLERANCES[format].agreement
+    assert "4 images of" in manifest.parity["on"]
+    if manifest.task == "detection":
+        assert manifest.category_ids == (1, 4, 7)
+        assert manifest.postprocessing.inside == (format != "tflite-int8")
+        assert manifest.parity["counted"] > 20  # there were boxes to compare
+        assert bool(manifest.notes) == (format == "slim-checkpoint")
+    else:
+        assert manifest.names == ("ant", "bee", "cat", "dog")
+        assert manifest.notes == ()
+
+
+def test_no_temporary_folder_is_left(exported):
+    assert sorted(path.name for path in exported.iterdir()) == sorted(FORMATS)
+
+
+def test_an_artifact_over_its_tolerance_does_not_replace_an_older_one(made_classifier, tmp_path, monkeypatch):
     (good,) = _export(made_classifier, tmp_path / "out", "frozen")
     assert good.fault == ""
     before = (tmp_path / "out" / "frozen" / "model.pb").read_bytes()
-    monkeypatch.setitem(TOLERANCES, "frozen", Tolerance(logits=-1.0, scores=0.0, iou=1.0, agreement=1.0))
+    monkeypatch.setitem(TOLERANCES, "frozen", IMPOSSIBLE)
     (bad,) = _export(made_classifier, tmp_path / "out", "frozen")
-    assert "is allowed" in bad.fault
+    assert "-1" in bad.fault
+    assert bad.comparison is not None
     assert (tmp_path / "out" / "frozen" / "model.pb").read_bytes() == before
-    (elsewhere,) = _export(made_classifier, tmp_path / "new" / "place", "frozen")
+    (elsewhere,) = _export(made_classifier, tmp_path / "new" / "folder", "frozen")
     assert elsewhere.fault
     assert not (tmp_path / "new").exists()
 
 
-def test_integers_need_real_images(made_detector, tmp_path):
-    with pytest.raises(DataError, match=r"--data \(`mnasnet prepare-coco` makes them\)"):
+def test_faults_are_raised_together(made_classifier, tmp_path, monkeypatch):
+    def fail(job, folder):
+        raise CheckFailed("no such operation")
+
+    monkeypatch.setitem(WRITERS, "tflite", fail)
+    monkeypatch.setitem(TOLERANCES, "frozen", IMPOSSIBLE)
+    results = _export(made_classifier, tmp_path / "out", "tflite", "frozen", "slim-checkpoint")
+    assert [(result.format, bool(result.fault)) for result in results] == [
+        ("tflite", True),
+        ("frozen", True),
+        ("slim-checkpoint", False),
+    ]
+    assert results[0].as_dict()["parity"] is None
+    with pytest.raises(CheckFailed, match=r"tflite: no such operation; frozen: .*-1"):
+        raise_for_faults(results)
+    raise_for_faults(results[2:])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["slim-checkpoint"]
+
+
+def test_a_detector_that_finds_nothing_is_a_warning(tmp_path, capsys):
+    from made_models import detector_config, make_checkpoint
+
+    make_checkpoint(tmp_path / "run", detector_config(score_threshold=0.9999), ["1", "2"])
+    (result,) = _export(tmp_path / "run", tmp_path / "out", "slim-checkpoint")
+    assert (result.fault, result.comparison.counted, result.comparison.agreement) == ("", 0, None)
+    assert "0.05" in capsys.readouterr().err
+
+
+def test_int8_needs_records(made_detector, tmp_path):
+    with pytest.raises(DataError, match=r"--data.*`mnasnet prepare-coco`"):
         _export(made_detector, tmp_path / "out", "frozen", "tflite-int8")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(made_classifier, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentProblem, match="not a directory"):
-        _export(made_classifier, tmp_path / "file" / "out", "frozen")
-
-
-def test_what_is_no_export_stays(made_classifier, tmp_path):
+def test_a_folder_that_is_not_an_export_is_not_replaced(made_classifier, tmp_path):
     (tmp_path / "onnx").mkdir()
     (tmp_path / "tflite").mkdir()  # is empty
     (tmp_path / "onnx" / "mine").write_text("")
-    with pytest.raises(DataError, match="is in the way and no export"):
+    with pytest.raises(DataError, match=f"{tmp_path / 'onnx'}.*manifest.json"):
         _export(made_classifier, tmp_path, "tflite", "onnx")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "onnx", "tflite"]
 
@@ -59,15 +133,17 @@ def test_a_full_disk_leaves_nothing(made_classifier, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_export_left_is_removed(tmp_path):
-    for name in (".frozen.999999999.tmp", ".frozen.1.tmp"):  # the second is alive
-        (tmp_path / name).mkdir()
-    with staging.staged_folder(tmp_path / "frozen") as folder:
-        (folder / "file").write_text("new")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".frozen.1.tmp", "frozen"]
+def test_a_state_dict_is_a_format_like_the_others(tmp_path):
+    pytest.importorskip("safetensors")
+    from made_models import make_checkpoint
 
-
-def test_a_failure_from_tensorflow_is_one_line(tmp_path):
-    with pytest.raises(EnvironmentProblem, match="no space left"), staging.staged_folder(tmp_path / "a"):
-        raise tf.errors.ResourceExhaustedError(None, None, "part; No space left on device\nmore")
-    assert not list(tmp_path.iterdir())
+    config = load_config("quick", assignments=["model.variant=b1", "model.width=0.5", "data.image_size=32"])
+    make_checkpoint(tmp_path / "run", config, ["a", "b"])
+    results = _export(tmp_path / "run", tmp_path / "out", "timm", "slim-checkpoint")
+    assert [result.format for result in results] == ["slim-checkpoint", "timm"]  # state dicts come last
+    entry = results[1].as_dict()
+    path = tmp_path / "out" / "timm" / "model.safetensors"
+    assert (entry["path"], entry["bytes"]) == (str(path), path.stat().st_size)
+    assert (entry["ok"], entry["fault"], entry["parity"]) == (True, None, {"identical": True})
+    assert entry["code"].startswith("timm.create_model('mnasnet_050'")
+    assert json.loads((path.parent / "manifest.json").read_text())["code"] == entry["code"]

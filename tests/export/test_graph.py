@@ -1,4 +1,4 @@
-"""How a graph is prepared for converters: batch norms folded, shared kernels shared."""
+"""Graphs for converters: folded batch norms and shared kernels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import tensorflow as tf
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.export import graph as graphs
-from mnasnet_cli.export.graph import MULTIPLY, SEPARATE, build_graph, fold_batch_norms, strip_defaults
+from mnasnet_cli.export.graph import DEPTHWISE, MULTIPLY, build_graph, fold_batch_norms, strip_defaults
 from mnasnet_cli.export.onnx import write_onnx
 from mnasnet_cli.export.tflite.converter import write_tflite
 from mnasnet_cli.inference.model import load_model
 
 
-@pytest.mark.parametrize("scaling", [MULTIPLY, SEPARATE])
+@pytest.mark.parametrize("scaling", [MULTIPLY, DEPTHWISE])
 def test_shared_kernels_are_stored_once(made_detector, scaling, monkeypatch):
-    monkeypatch.setattr(graphs, "WORTH_SHARING", 0)
+    monkeypatch.setattr(graphs, "MIN_SHARED_BYTES", 0)
     graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=scaling)
     assert not [node.name for node in graph.definition.node if node.op == "FusedBatchNormV3"]
     scaled = [node for node in graph.definition.node if node.name.endswith("/scaled")]
@@ -30,7 +30,7 @@ def test_converters_leave_large_shared_kernels_shared(made_detector, tmp_path, m
     import onnx
     from ai_edge_litert.interpreter import Interpreter
 
-    monkeypatch.setattr(graphs, "WORTH_SHARING", 0)
+    monkeypatch.setattr(graphs, "MIN_SHARED_BYTES", 0)
     loaded = load_model(find_checkpoint(str(made_detector)))
     interpreter = Interpreter(model_path=str(write_tflite(loaded, tmp_path, None).path))
     shapes = {item["index"]: item["shape"].tolist() for item in interpreter.get_tensor_details()}
@@ -43,7 +43,7 @@ def test_converters_leave_large_shared_kernels_shared(made_detector, tmp_path, m
 
 
 def test_small_shared_kernels_are_copied(made_detector):
-    graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=SEPARATE)
+    graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=DEPTHWISE)
     assert {node.op for node in graph.definition.node if node.name.endswith("/scaled")} == {MULTIPLY}
 
 

@@ -1,4 +1,4 @@
-"""Narrow projections as products of matrices: the same net, and only where someone takes the biases."""
+"""Projections as matrix products: the outputs stay the same, and biases move only if other layers take them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from made_models import detector_config, make_checkpoint
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.export.graph import build_graph
-from mnasnet_cli.export.tflite.conv_to_matmul import multiply_narrow_projections
-from mnasnet_cli.export.tflite.split_layers import narrow_bottlenecks
+from mnasnet_cli.export.tflite.conv_to_matmul import convolutions_to_matmuls
+from mnasnet_cli.export.tflite.split_layers import split_bottlenecks
 from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
 from mnasnet_cli.latency.variants import untrained_model
@@ -19,50 +19,50 @@ from mnasnet_cli.latency.variants import untrained_model
 
 @pytest.mark.parametrize("size", [28, 32])  # by rows of 7 pixels, and all pixels as one matrix
 @pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019"])
-def test_a_net_with_products_says_the_same(variant, size):
+def test_a_net_with_matrix_products_has_the_same_outputs(variant, size):
     definition = with_random_biases(build_graph(untrained_model(variant, 1.0, size), None).definition)
     _assert_changed_and_same(definition, (2, size, size, 3), ["logits"])
 
 
-def test_so_it_does_after_it_was_cut():
+def test_a_split_net_has_the_same_outputs_too():
     definition = with_random_biases(build_graph(untrained_model("b1", 1.0, 32), None).definition)
-    narrowed = narrow_bottlenecks(definition, 1024)  # so small that the narrow projections are in parts
-    changed = _assert_changed_and_same(narrowed, (2, 32, 32, 3), ["logits"])
+    split = split_bottlenecks(definition, 1024)  # so small that the projections of 24 outputs are in parts
+    changed = _assert_changed_and_same(split, (2, 32, 32, 3), ["logits"])
     assert any(node.op == "BatchMatMulV2" and "/part_1" in node.name for node in changed.node)
 
 
-def test_a_detector_says_the_same(tmp_path):
+def test_a_detector_has_the_same_outputs(tmp_path):
     make_checkpoint(tmp_path, detector_config("b1"), ["1", "2"], ["ant", "bee"])
     model = load_model(find_checkpoint(str(tmp_path)))
     definition = with_random_biases(build_graph(model, None, heads=True).definition)
     _assert_changed_and_same(definition, (1, 64, 64, 3), HEAD_OUTPUTS)
 
 
-def test_a_bias_that_others_would_miss_stays():
-    definition = _two_convolutions(lambda narrow: tf.nn.relu(narrow))
-    assert multiply_narrow_projections(definition) == definition
+def test_a_bias_before_another_layer_stays():
+    definition = _two_convolutions(lambda projection: tf.nn.relu(projection))
+    assert convolutions_to_matmuls(definition) == definition
 
 
-def test_a_bias_that_arrives_twice_is_taken_twice():
-    _assert_changed_and_same(_two_convolutions(lambda narrow: narrow + narrow), (1, 8, 8, 3), ["logits"])
+def test_a_bias_that_arrives_twice_is_added_twice():
+    _assert_changed_and_same(_two_convolutions(lambda projection: projection + projection), (1, 8, 8, 3), ["logits"])
 
 
 @pytest.mark.parametrize(("width", "reshaped"), [(7, False), (8, True), (20, False), (24, True), (40, False)])
-def test_only_rows_that_would_fill_tiles_badly_become_one_matrix(width, reshaped):
+def test_rows_that_fill_tiles_badly_are_joined(width, reshaped):
     changed = _assert_changed_and_same(
-        _two_convolutions(lambda narrow: narrow, width=width), (2, 8, width, 3), ["logits"]
+        _two_convolutions(lambda projection: projection, width=width), (2, 8, width, 3), ["logits"]
     )
     assert any(node.op == "Reshape" for node in changed.node) == reshaped
 
 
 @pytest.mark.parametrize("outputs", [16, 32])
-def test_widths_that_fill_a_kernel_are_left_alone(outputs):
-    definition = _two_convolutions(lambda narrow: narrow, outputs)
-    assert multiply_narrow_projections(definition) == definition
+def test_widths_that_fill_a_kernel_are_not_changed(outputs):
+    definition = _two_convolutions(lambda projection: projection, outputs)
+    assert convolutions_to_matmuls(definition) == definition
 
 
 def _two_convolutions(between, outputs=24, width=8):
-    """A graph of a narrow 1×1 convolution and a wide one, each with a bias."""
+    """A graph of a 1×1 convolution to `outputs` channels and one to 72, each with a bias; `between` joins them."""
 
     rng = np.random.default_rng(0)
 
@@ -77,7 +77,7 @@ def _two_convolutions(between, outputs=24, width=8):
 
 
 def _assert_changed_and_same(definition, shape, names):
-    changed = multiply_narrow_projections(definition)
+    changed = convolutions_to_matmuls(definition)
     assert any(node.op == "BatchMatMulV2" for node in changed.node)
     assert_same_outputs(changed, definition, shape, names)
     return changed

@@ -1,23 +1,16 @@
-"""Squeeze-excites that are silent on all calibration images, as integers."""
+"""Squeeze-excites whose units are 0 on all calibration images."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.export.parity import compare
-from mnasnet_cli.export.sample_images import Samples
-from mnasnet_cli.export.tflite.calibration import in_batches, observe
-from mnasnet_cli.export.tflite.converter import write_tflite
-from mnasnet_cli.export.tflite.dead_squeeze_excite import awakened
-from mnasnet_cli.export.tflite.int8 import write_integers
-from mnasnet_cli.inference.manifest import read_manifest
+from mnasnet_cli.export.sample_images import in_batches
+from mnasnet_cli.export.tflite.dead_squeeze_excite import replace_dead_units
+from mnasnet_cli.export.tflite.int8 import measure_activations
 from mnasnet_cli.inference.model import load_model, with_weights
-from mnasnet_cli.inference.tflite import TfliteRunner
 
 
 @pytest.fixture
@@ -26,11 +19,16 @@ def alive(made_classifier):
 
 
 @pytest.fixture
-def silent(alive):
-    """The net with the first of its two squeeze-excites silenced, as training may leave it."""
+def dead(alive):
+    """The net with the first of its two squeeze-excites dead, as training may leave it."""
     scope = _scopes(alive)[0]
     bias = alive.contents.weights[f"{scope}/biases"]
     return with_weights(alive, {f"{scope}/biases": -50.0 * (1 + np.arange(len(bias), dtype=np.float32))})
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    return np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype(np.float32)
 
 
 def _scopes(loaded):
@@ -38,55 +36,45 @@ def _scopes(loaded):
     return [name.removesuffix("/biases") for name in names if name.endswith("excitation_reduce/biases")]
 
 
-def _tensors(loaded, records, count=8):
-    samples = Samples(loaded, records)
-    return np.stack(list(samples.tensors(samples.encoded(count))))
-
-
 def _logits(loaded, tensors):
     return loaded.model(tf.constant(tensors), is_training=False).numpy()
 
 
-def _awakened(loaded, tensors):
-    return awakened(loaded, observe(loaded, in_batches(tensors, 4)).squeezes, np.ones(len(tensors), bool))
+def _repair(loaded, tensors):
+    squeezes = measure_activations(loaded, in_batches(tensors, 4)).squeezes
+    return replace_dead_units(loaded, squeezes, np.ones(len(tensors), bool))
 
 
-def test_the_unit_that_is_furthest_from_speaking_becomes_a_constant_without_listeners(silent, shape_records):
-    tensors = _tensors(silent, shape_records)
-    awake, notes = _awakened(silent, tensors)
-    scope, other = _scopes(silent)
+def test_the_unit_furthest_below_0_becomes_a_constant_that_is_ignored(dead, tensors):
+    repaired, notes = _repair(dead, tensors)
+    scope, other = _scopes(dead)
     [note] = notes
-    last = len(silent.contents.weights[f"{scope}/biases"]) - 1  # has the lowest bias
-    assert f"{scope}: all {last + 1} units were 0" in note
-    assert f"unit {last} is a constant" in note
-    weights = awake.contents.weights
+    last = len(dead.contents.weights[f"{scope}/biases"]) - 1  # has the lowest bias
+    for fact in (f"{scope}:", f"all {last + 1} units", f"unit {last} "):
+        assert fact in note
+    weights = repaired.contents.weights
     assert not weights[f"{scope}/weights"][..., last].any()
     assert weights[f"{scope}/biases"][last] > 1
-    changed = {name for name in weights if not np.array_equal(weights[name], silent.contents.weights[name])}
+    changed = {name for name in weights if not np.array_equal(weights[name], dead.contents.weights[name])}
     assert all(name.startswith(scope.rpartition("/")[0]) for name in changed)
     assert not any(name.startswith(other) for name in changed)
-    np.testing.assert_array_equal(_logits(awake, tensors), _logits(silent, tensors))
+    np.testing.assert_array_equal(_logits(repaired, tensors), _logits(dead, tensors))
 
 
-def test_what_speaks_on_any_image_stays(alive, shape_records):
-    awake, notes = _awakened(alive, _tensors(alive, shape_records))
-    assert awake is alive
+def test_a_net_without_dead_units_stays(alive, tensors):
+    repaired, notes = _repair(alive, tensors)
+    assert repaired is alive
     assert notes == []
 
 
-def test_a_silent_net_runs_as_integers_with_xnnpack(silent, shape_records, tmp_path, capsys):
-    written = write_integers(silent, tmp_path, Samples(silent, shape_records), 12)
-    assert len(written.notes) == 1
-    manifest = dataclasses.replace(silent.manifest("tflite-int8"), notes=written.notes)
-    manifest.write(tmp_path)
-    assert read_manifest(written.path).notes == written.notes
-    runner = TfliteRunner(written.path, manifest)
-    tensors = _tensors(silent, shape_records)
-    comparison = compare(runner.predict_tensors(tensors), {"logits": _logits(silent, tensors)}, "tflite-int8")
-    assert comparison.fault("tflite-int8", "classifier") == ""
-    assert capsys.readouterr().err == ""
-
-    # As it would be otherwise, and as files of others may be:
-    as_it_is = write_tflite(silent, tmp_path, lambda: iter(tensors))
-    TfliteRunner(as_it_is.path, manifest).predict_tensors(tensors)
-    assert "runs without XNNPACK" in capsys.readouterr().err
+def test_only_calibration_images_count(alive):
+    """A bottleneck that fires on another image only is dead; the unit that fires there is not the one replaced."""
+    scope = _scopes(alive)[0]
+    units = len(alive.contents.weights[f"{scope}/biases"])
+    inputs = -np.ones((3, units), np.float32)
+    inputs[2, :] = 1.0
+    inputs[2, 1] = 0.5
+    _, notes = replace_dead_units(alive, {scope: inputs}, np.array([True, True, False]))
+    assert "unit 1 " in notes[0]
+    _, notes = replace_dead_units(alive, {scope: inputs}, np.array([True, True, True]))
+    assert notes == []
