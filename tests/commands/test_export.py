@@ -72,7 +72,7 @@ def test_a_format_that_cannot_be_had_leaves_the_others(mnasnet, run, monkeypatch
         (["--format", "tflite-int8"], "`mnasnet prepare-imagenet`"),
         (["--format", "frozen", "--data", "nowhere"], "nowhere"),
         (["--format", "savedmodel"], "is not one of"),
-        (["--format", "frozen", "--out", "run/config.yaml"], "run/config.yaml: file exists"),
+        (["--format", "frozen", "--out", "run/config.yaml"], "run/config.yaml/frozen: file exists"),
     ],
 )
 def test_faults_are_one_line_and_leave_nothing(mnasnet, run, monkeypatch, arguments, message):
