@@ -18,12 +18,6 @@ MAX_LINES = 400
 MAX_FUNCTION_LINES = 80
 MAX_MODULES = 16  # in a folder
 
-# Exceptions from the rule that tests use public names. The list only gets shorter.
-TESTS_WITH_PRIVATE_NAMES = {
-    "tests/export/test_sample_images.py",
-    "tests/export/tflite/test_split_layers.py",
-}
-
 
 def _tracked(repo):
     """Return the files that git tracks. The test is skipped outside a checkout."""
@@ -152,7 +146,7 @@ def test_tests_use_public_names_only(repo):
         for path in scripts
         if path != repo / "tests/test_repo.py" and (names := sorted(set(_used_private_names(path, private))))
     }
-    assert not {path: names for path, names in found.items() if path not in TESTS_WITH_PRIVATE_NAMES}
+    assert not found
 
 
 def test_functions_fit_on_a_screen(repo):
