@@ -23,10 +23,10 @@ _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool":
 
 
 def check_fields(row: Any) -> None:
-    """Raises TypeError where a field's type differs from its annotation, ValueError for an unknown word."""
+    """Raises TypeError if a field has another type than its annotation, ValueError for an unknown choice."""
     for field in dataclasses.fields(row):
         name, value = field.name, getattr(row, field.name)
-        kind = str(field.type).split("[")[0]  # annotations are strings here, which keeps Python 3.7 content
+        kind = str(field.type).split("[")[0]  # annotations are strings, so that Python 3.7 accepts them
         accepted = _TYPES.get(kind, Dialect)
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
             raise TypeError(f"{type(row).__name__}.{name} must be {kind}, got {value!r}")
@@ -36,21 +36,21 @@ def check_fields(row: Any) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """What implementations of the same table disagree on.
+    """Details in which implementations of the same table differ.
 
     Attributes:
       activation: "relu" or "relu6", after the stem, the expansion, the depthwise convolution and the head.
       expand_from: the expansion ratio multiplies the block's "input" or its "output" width.
-      squeeze_at: squeeze-excite works on the "expanded" tensor, its reduction taken from the block's input
-        width; or on the "projected" one, its reduction taken from the output width.
-      padding: "same" as TensorFlow pads, or "symmetric": k // 2 zeros on every side (PyTorch). They differ
-        where a stride of 2 meets an even size: there "same" pads one more at the end than at the start.
-      batch_norm_decay: share of the old moving statistics that a step keeps.
+      squeeze_at: squeeze-excite acts on the "expanded" tensor with a reduction of the block's input width, or on
+        the "projected" tensor with a reduction of the output width.
+      padding: "same" as in TensorFlow, or "symmetric": k // 2 zeros on every side, as in PyTorch. They differ for
+        a stride of 2 and an even size: "same" then pads one more at the end than at the start.
+      batch_norm_decay: factor of the old moving statistics in each step.
       batch_norm_epsilon: added to the variance.
       stem_scales: the width multiplier also scales the stem.
-      unscaled_stages: so many stages, from the first on, are as wide as the table has them at every multiplier.
-      head_scaling: "fixed" leaves the head as the table has it; "widen" scales it by multipliers over 1.
-      fpn_from_head: the detector's stride-32 features come from the head convolution, not the last block.
+      unscaled_stages: the number of stages, from the first, that keep their width at every multiplier.
+      head_scaling: "fixed" keeps the head's width; "widen" scales it by multipliers above 1.
+      fpn_from_head: the detector's stride-32 features come from the head convolution instead of the last block.
     """
 
     activation: str = "relu"
@@ -70,11 +70,10 @@ class Dialect:
 
 @dataclasses.dataclass(frozen=True)
 class StageSpec:
-    """A row of the table: ``repeats`` blocks, of which only the first one has the stride.
+    """A row of the table: ``repeats`` blocks. Only the first one has the stride.
 
-    ``squeeze`` is the squeeze-excite ratio (0.0: none). With ``expand`` 1 a block has no expanding
-    convolution. ``skip`` allows the residual connection, which a block has where its stride is 1 and its
-    width is kept.
+    ``squeeze`` is the squeeze-excite ratio (0.0: none). With ``expand`` 1 a block has no expansion convolution.
+    ``skip`` allows the residual connection; a block has it if its stride is 1 and it keeps the width.
     """
 
     repeats: int
@@ -88,14 +87,14 @@ class StageSpec:
     def __post_init__(self) -> None:
         check_fields(self)
         if min(self.repeats, self.expand, self.channels) < 1 or self.stride not in (1, 2):
-            raise ValueError(f"repeats, expand and channels start at 1 and stride is 1 or 2: {self}")
+            raise ValueError(f"repeats, expand and channels must be at least 1 and stride 1 or 2: {self}")
         if self.kernel < 1 or self.kernel % 2 == 0 or not 0.0 <= self.squeeze <= 1.0:
             raise ValueError(f"kernel must be odd and squeeze in [0, 1]: {self}")
 
 
 @dataclasses.dataclass(frozen=True)
 class NetSpec:
-    """A whole net; ``width`` is the multiplier its channels carry, ``dropout`` sits before the logits."""
+    """A net. ``width`` is the multiplier of its channels; ``dropout`` is applied before the logits."""
 
     name: str
     stem: int
@@ -112,7 +111,7 @@ class NetSpec:
 
 @dataclasses.dataclass(frozen=True)
 class BlockSpec:
-    """One block with everything derived; sizes in pixels (height = width) for the image size asked for.
+    """One block with all derived values; sizes are in pixels (height = width) for a given image size.
 
     ``squeeze_channels`` is 0 without squeeze-excite; ``total_stride`` is from image to output.
     """
@@ -134,26 +133,26 @@ class BlockSpec:
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
-    """Returns the nearest multiple of ``divisor``, one more where that would lose over 10 % of ``channels``.
+    """Returns the nearest multiple of ``divisor``; the next one if that would be below 90 % of ``channels``.
 
-    The same rule in the TPU code, timm and torchvision.
+    The TPU code, timm and torchvision have the same rule.
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
 def scale(spec: NetSpec, width: float) -> NetSpec:
-    """Returns ``spec`` at a width multiplier; ValueError where it is scaled already or ``width`` is no size.
+    """Returns ``spec`` at a width multiplier; ValueError if it is already scaled or ``width`` is not positive.
 
-    Stages, stem and head scale as the dialect says. Width 1.0 leaves even widths that are no multiple
-    of 8 (d1 has 36) as the table has them.
+    The dialect says how stages, stem and head scale. Width 1.0 keeps widths that are not multiples of 8, such as the
+    36 of d1.
     """
     if not (isinstance(width, (int, float)) and math.isfinite(width) and width > 0):
-        raise ValueError(f"a width multiplier is a positive number, got {width!r}")
+        raise ValueError(f"the width multiplier must be a positive number, got {width!r}")
     if width == 1.0:
         return spec
     if spec.width != 1.0:
-        raise ValueError(f"{spec.name} is at width {spec.width} already; scale the unscaled table")
+        raise ValueError(f"{spec.name} already has width {spec.width}; scale the unscaled table")
     kept = spec.dialect.unscaled_stages
     stages = spec.stages[:kept] + tuple(
         dataclasses.replace(stage, channels=round_channels(stage.channels * width)) for stage in spec.stages[kept:]
@@ -165,9 +164,10 @@ def scale(spec: NetSpec, width: float) -> NetSpec:
 
 
 def adapt(spec: NetSpec, changes: Mapping[str, Any]) -> NetSpec:
-    """Returns ``spec`` as another implementation has it: ``changes`` are fields of its dialect, by name.
+    """Returns ``spec`` with the details of another implementation: ``changes`` are fields of its dialect, by name.
 
-    One more is ``first_skip``: whether the first row may have a residual connection. Width multipliers come after.
+    There is one more, ``first_skip``: whether the first row may have a residual connection. Apply width multipliers
+    afterwards.
     """
     fields = dict(changes)
     first_skip = fields.pop("first_skip", None)
@@ -178,7 +178,7 @@ def adapt(spec: NetSpec, changes: Mapping[str, Any]) -> NetSpec:
 
 
 def _block(stage: StageSpec, first: bool, in_channels: int, dialect: Dialect) -> dict[str, Any]:
-    """Returns the fields of a block that follow from its row, its input width and the dialect."""
+    """Returns the fields of a block from its row, its input width and the dialect."""
     stride = stage.stride if first else 1
     has_expansion = stage.expand != 1
     base = in_channels if dialect.expand_from == "input" else stage.channels
@@ -199,8 +199,8 @@ def _block(stage: StageSpec, first: bool, in_channels: int, dialect: Dialect) ->
 
 
 def block_specs(spec: NetSpec, image_size: int | None = None) -> list[BlockSpec]:
-    """Expands the rows into blocks, named as the 2019 port names them: sep_conv, mb_conv, mb_conv_1, …"""
-    size = -(-(image_size or spec.image_size) // 2)  # the stem halves, rounding up, whichever padding
+    """Expands the rows into blocks with the names of the 2019 port: sep_conv, mb_conv, mb_conv_1, …"""
+    size = -(-(image_size or spec.image_size) // 2)  # the stem halves and rounds up, with either padding
     channels, total_stride = spec.stem, 2
     blocks: list[BlockSpec] = []
     seen: dict[str, int] = {}
@@ -227,14 +227,14 @@ def block_specs(spec: NetSpec, image_size: int | None = None) -> list[BlockSpec]
 
 
 def layer_names(spec: NetSpec) -> list[str]:
-    """Returns layer_1 (stem), a layer per block, and the head convolution's layer."""
+    """Returns layer_1 (the stem), a layer per block, and the layer of the head convolution."""
     return [f"layer_{number}" for number in range(1, sum(stage.repeats for stage in spec.stages) + 3)]
 
 
 def feature_taps(spec: NetSpec) -> dict[int, str]:
     """Returns {stride: last layer at that stride}, for b1 {2: "layer_2", 4: "layer_5", …, 32: "layer_18"}.
 
-    The head convolution counts only where the dialect's detector was built on it.
+    The head convolution is included only if the dialect builds its detector on it.
     """
     taps = {2: "layer_1"}
     for block in block_specs(spec):

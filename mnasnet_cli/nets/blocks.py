@@ -1,7 +1,7 @@
 """The block of a MnasNet, its squeeze-excite, and the logits.
 
-Symbols: N images, H and W pixels, C channels. Every function builds ops under the current variable scope
-and obeys the current ``slim.arg_scope``.
+Symbols: N images, H and W pixels, C channels. Every function builds operations under the current variable scope
+and uses the current ``slim.arg_scope``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": tf.nn.relu, "relu6": tf.
 
 
 def squeeze_excite(net: Any, reduced: int) -> Any:
-    """Scales every channel of net [N, H, W, C] by a gate in (0, 1), computed from all channels' means."""
+    """Scales every channel of net [N, H, W, C] by a gate in (0, 1), computed from the means of all channels."""
     with tf1.variable_scope("se_block"):
         gate = tf1.reduce_mean(net, [1, 2], keepdims=True)
         gate = layers.conv2d(gate, reduced, 1, activation_fn=tf.nn.relu, scope="excitation_reduce")
@@ -25,7 +25,7 @@ def squeeze_excite(net: Any, reduced: int) -> Any:
 
 
 def _zero_gamma() -> dict[str, Any]:
-    """Returns slim's normalizer_params with gamma starting at 0, on top of what the scope gives."""
+    """Returns slim's normalizer_params of the current scope, with an initial gamma of 0."""
     params = dict(scoped_arguments(slim.conv2d).get("normalizer_params") or {})
     params["param_initializers"] = {**params.get("param_initializers", {}), "gamma": tf1.zeros_initializer()}
     return {"normalizer_params": params}
@@ -48,8 +48,8 @@ def mnas_block(
       activation: after the expansion and the depthwise convolution; the projection is linear.
       stride: of the depthwise convolution; ``block.stride`` unless an output stride replaced it by ``rate``.
       rate: dilation of the depthwise convolution.
-      symmetric: pads explicitly, alike on both sides, instead of SAME.
-      zero_init_residual: the last batch norm's gamma starts at 0, so a block with a skip begins as identity.
+      symmetric: pads explicitly and equally on both sides, instead of SAME.
+      zero_init_residual: the last batch norm's gamma starts at 0, so a block with a skip starts as the identity.
 
     Returns:
       [N, ceil(H / stride), ceil(W / stride), block.out_channels].
@@ -78,13 +78,13 @@ def mnas_block(
         net = layers.conv2d(net, block.out_channels, 1, activation_fn=None, scope="project", **norm)
         if block.squeeze_channels and not block.squeezes_expanded:
             net = squeeze_excite(net, block.squeeze_channels)
-        # has_skip is the table's: where an output stride made a 2 a 1 there is none either, so that the
-        # dilated net computes what the other one does, at more positions.
+        # has_skip follows the table's strides. A block whose stride of 2 became 1 for an output stride has no skip
+        # either, so that the dilated net computes the same values at more positions.
         return inputs + net if block.has_skip else net
 
 
 @slim.add_arg_scope
 def classify(net: Any, num_classes: int, weights_initializer: Any = None) -> Any:
-    """The logits as a 1x1 convolution: [N, H, W, C] to [N, H, W, num_classes], under its own arg scope."""
+    """The logits as a 1x1 convolution with its own arg scope: [N, H, W, C] to [N, H, W, num_classes]."""
     given = {} if weights_initializer is None else {"weights_initializer": weights_initializer}
     return layers.conv2d(net, num_classes, 1, scope="Conv2d_1c_1x1", **given)

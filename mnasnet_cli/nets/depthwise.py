@@ -1,9 +1,9 @@
 """Depthwise convolution whose gradients are fast on a CPU.
 
-oneDNN has a good filter gradient for filters up to 3 wide only: that of a 5x5 takes 4 to 8 times as long as
-its forward pass. Here the filter gradient of a wider filter is itself a forward depthwise convolution, with
-the gradient of the output in the place of the filter; and the input gradient at stride 1 is a forward
-convolution with the filter turned round. Both are the same sums in another order.
+oneDNN has a fast filter gradient only for filters up to 3 wide: that of a 5x5 filter takes 4 to 8 times as long as
+its forward pass. Here the filter gradient of a wider filter is a forward depthwise convolution that uses the gradient
+of the output as its filter. The input gradient at stride 1 is a forward convolution with the reversed filter. Both
+compute the same sums in another order.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 from .slim_compat import tf, tf1
 
-# Images that one convolution of the filter gradient sums over: with fewer the calls cost, with more the data
-# falls out of the cache. Measured on 2 cores, 5x5 layers of b1 at 224 px (batch 32) and 128 px (batch 64).
+# Images per convolution of the filter gradient. With fewer, the calls cost time; with more, the data does not fit the
+# cache. Measured on 2 cores with 5x5 layers of b1 at 224 px (batch 32) and 128 px (batch 64).
 _IMAGES_PER_CHUNK = 8
-# More chunks than this make the graph large and gain nothing.
+# More chunks make the graph larger without being faster.
 _MAX_CHUNKS = 8
-# The widest filter whose gradient oneDNN has a fast kernel for.
+# The widest filter for whose gradient oneDNN has a fast kernel.
 _WIDEST_FAST_FILTER = 3
 
 
 def depthwise_conv2d(x: Any, kernel: Any, stride: int, padding: str, rate: int = 1) -> Any:
-    """Convolves each channel with its own filter; ``tf.nn.depthwise_conv2d`` up to float rounding.
+    """Convolves each channel with its own filter, as ``tf.nn.depthwise_conv2d`` does up to float rounding.
 
     Args:
       x: [N, H, W, C] float tensor.
@@ -52,12 +52,12 @@ def depthwise_conv2d(x: Any, kernel: Any, stride: int, padding: str, rate: int =
 
 
 def _plain(x: Any, kernel: Any, stride: int, padding: str, rate: int = 1) -> Any:
-    """TensorFlow's own depthwise convolution, called as 1.15 and 2 both understand it."""
+    """TensorFlow's own depthwise convolution, with arguments that both 1.15 and 2 accept."""
     return tf1.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], padding, rate=[rate, rate])
 
 
 def _has_fast_gradient(x: Any, kernel: Any, stride: int) -> bool:
-    """Whether the gradients below apply and gain: float32 of known shape on a CPU with oneDNN."""
+    """Whether the gradients below apply and are faster: float32 of known shape on a CPU with oneDNN."""
     shapes_known = x.shape.is_fully_defined() and kernel.shape.is_fully_defined()
     if not shapes_known or x.dtype != tf.float32 or kernel.dtype != tf.float32:
         return False
@@ -71,7 +71,7 @@ def _runs_on_onednn() -> bool:
     """Whether this process computes with TensorFlow 2 on a CPU through oneDNN."""
     if int(tf.__version__.split(".")[0]) < 2 or "TPU" in type(tf.distribute.get_strategy()).__name__:
         return False
-    try:  # TensorFlow's tests ask in the same way; there is no public question.
+    try:  # as TensorFlow's own tests do; there is no public function
         from tensorflow.python.util import _pywrap_util_port as util_port
 
         enabled = bool(util_port.IsMklEnabled())
@@ -81,7 +81,7 @@ def _runs_on_onednn() -> bool:
 
 
 def _input_gradient(x: Any, kernel: Any, upstream: Any, stride: int, padding: str) -> Any:
-    """Gradient of the convolution for its input, [N, H, W, C]."""
+    """Gradient of the convolution by its input, [N, H, W, C]."""
     height, width = kernel.shape.as_list()[:2]
     if stride == 1 and padding == "SAME" and height % 2 == 1 and width % 2 == 1:
         return _plain(upstream, tf.reverse(kernel, [0, 1]), 1, "SAME")
@@ -95,7 +95,7 @@ def _input_gradient(x: Any, kernel: Any, upstream: Any, stride: int, padding: st
 
 
 def _filter_gradient(x: Any, kernel: Any, upstream: Any, stride: int, padding: str) -> Any:
-    """Gradient of the convolution for its filter, [k, k, C, 1]."""
+    """Gradient of the convolution by its filter, [k, k, C, 1]."""
     if kernel.shape.as_list()[1] <= _WIDEST_FAST_FILTER:
         return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
             input=x,
@@ -111,7 +111,7 @@ def _filter_gradient(x: Any, kernel: Any, upstream: Any, stride: int, padding: s
 
 
 def _chunk_sizes(images: int) -> list[int]:
-    """Splits a batch into chunks of about equal size, the larger first."""
+    """Splits a batch into chunks of about equal size, larger ones first."""
     chunks = min(-(-images // _IMAGES_PER_CHUNK), _MAX_CHUNKS)
     return [images // chunks + (index < images % chunks) for index in range(chunks)]
 
@@ -121,9 +121,9 @@ def _correlate(x: Any, upstream: Any, kernel_shape: list[int], stride: int, padd
 
     x[n, stride*i + a - top, stride*j + b - left, c] * upstream[n, i, j, c]
 
-    That is a depthwise convolution of x with ``upstream`` as its filter, whose taps are ``stride`` apart.
-    One call sums over all images, for they are stacked into one tall image; rows of zeros between two of
-    them keep every product of one image's gradient with another's pixels at zero.
+    This is a depthwise convolution of x with ``upstream`` as its filter, dilated by ``stride``. The images are stacked
+    into one tall image, so that one call sums over all of them. Rows of zeros between them make the products of one
+    image's gradient with another image's pixels zero.
     """
     images, height, width, channels = x.shape.as_list()
     out_height, out_width = upstream.shape.as_list()[1:3]
@@ -131,7 +131,7 @@ def _correlate(x: Any, upstream: Any, kernel_shape: list[int], stride: int, padd
     top = _pad_before(height, k_height, stride, padding)
     left = _pad_before(width, k_width, stride, padding)
 
-    # Every tap of an image has to end above the next image, and to begin below the pixels of the one before.
+    # The taps of an image must end above the next image and start below the pixels of the previous one.
     pitch = max(height + top, (out_height - 1) * stride + k_height - top)
     pitch += -pitch % stride
     tall_x = _stack(x, pitch)
@@ -139,7 +139,7 @@ def _correlate(x: Any, upstream: Any, kernel_shape: list[int], stride: int, padd
     tall_upstream = tf.reshape(tall_upstream, [images * pitch // stride, out_width, channels, 1])
 
     right = (out_width - 1) * stride + k_width - width - left
-    if right < 0:  # the last columns that no output reads
+    if right < 0:  # no output reads the last columns
         tall_x, right = tall_x[:, :, :right], 0
     total = tf.raw_ops.DepthwiseConv2dNative(
         input=tall_x,
@@ -160,7 +160,7 @@ def _stack(images: Any, pitch: int) -> Any:
 
 
 def _pad_before(size: int, kernel: int, stride: int, padding: str) -> int:
-    """Rows (or columns) of zeros that TensorFlow puts before an image."""
+    """The number of rows (or columns) of zeros that TensorFlow pads before an image."""
     if padding == "VALID":
         return 0
     outputs = -(-size // stride)

@@ -1,6 +1,6 @@
-"""What a detector's pyramid and heads are made of: full or separable convolutions, shared over levels.
+"""The layers of a detector's pyramid and heads: full or separable convolutions, shared over levels.
 
-Symbols: N images, H and W pixels, C channels. Variables are named as those of ``slim.conv2d`` and
+Symbols: N images, H and W pixels, C channels. Variables have the names of ``slim.conv2d`` and
 ``slim.separable_conv2d``, which the Object Detection API calls.
 """
 
@@ -13,22 +13,22 @@ from .slim_compat import scoped_arguments, slim, tf, tf1
 
 
 def _unchanged(net: Any, **_: Any) -> Any:
-    """A normalizer that does nothing: the convolution has no bias, and its batch norm follows under its own name."""
+    """A normalizer that does nothing: the convolution gets no bias, and its batch norm follows under its own name."""
     return net
 
 
 def pointwise(net: Any, num_outputs: int, scope: str, bias: Any = None) -> Any:
     """The second half of a separable convolution: the same linear map at every position.
 
-    As a matrix product on rows it computes what a 1x1 convolution does, and its gradients a quarter faster on a CPU.
+    It is a matrix product on rows. It equals a 1x1 convolution, and its gradients are a quarter faster on a CPU.
 
     Args:
-      net: [N, H, W, C], or [N, P, C] where positions stand in rows.
-      num_outputs: channels of the result, which has the shape of ``net`` otherwise.
+      net: [N, H, W, C], or [N, P, C] with one row per position.
+      num_outputs: channels of the result; its other dimensions are those of ``net``.
       scope: of the variables ``pointwise_weights`` and ``biases``.
       bias: an initializer, None for none.
     """
-    options = scoped_arguments(slim.conv2d)  # it is a full convolution: it starts and decays as they do
+    options = scoped_arguments(slim.conv2d)  # initialized and decayed like a full convolution
     channels = int(net.shape[-1])
     with tf1.variable_scope(scope):
         kernel = layers._variable("pointwise_weights", [1, 1, channels, num_outputs], net, options)
@@ -59,7 +59,7 @@ def convolve(
 ) -> Any:
     """A linear convolution, full or separable: [N, H, W, C] to [N, ceil(H / stride), ceil(W / stride), num_outputs].
 
-    ``symmetric`` pads both sides alike where SAME would not; ``bias`` is an initializer, None for none.
+    ``symmetric`` pads both sides equally even if SAME would not; ``bias`` is an initializer, None for no bias.
     """
     padding = "SAME"
     if symmetric and stride > 1:
@@ -72,9 +72,9 @@ def convolve(
 
 
 def shared(build: Callable[[Any], Any], nets: list[Any]) -> list[Any]:
-    """Calls ``build`` on every level's features; the first call makes its variables, the others use them again.
+    """Calls ``build`` on every level's features. The first call creates the variables, the others reuse them.
 
-    A scope that reuses none still refuses to build the detector twice, which AUTO_REUSE would not.
+    In a scope without reuse, building the detector twice is still an error. With AUTO_REUSE it would not be.
     """
     built = [build(nets[0])]
     with tf1.variable_scope(tf1.get_variable_scope(), reuse=True):
@@ -82,18 +82,18 @@ def shared(build: Callable[[Any], Any], nets: list[Any]) -> list[Any]:
 
 
 def upsample_like(net: Any, other: Any) -> Any:
-    """Doubles net [N, h, w, C] by repeating pixels, cut to the height and width of ``other`` (2h or 2h - 1)."""
+    """Doubles net [N, h, w, C] by repeating pixels, cropped to the height and width of ``other`` (2h or 2h - 1)."""
     sizes, wanted = net.shape.as_list()[1:3], other.shape.as_list()[1:3]
     if None in sizes or None in wanted:
         sizes, wanted = tf.unstack(tf.shape(net))[1:3], tf.unstack(tf.shape(other))[1:3]
     doubled = [2 * size for size in sizes]
-    # The op itself: TensorFlow 2 calls its old name deprecated, and its new one does not exist in 1.15.
+    # A raw operation: TensorFlow 2 deprecates the old function, and 1.15 lacks the new one.
     net = tf.raw_ops.ResizeNearestNeighbor(images=net, size=tf.stack(doubled))
     return net if doubled == wanted else net[:, : wanted[0], : wanted[1]]
 
 
 def as_rows(net: Any, per_position: int = 1) -> Any:
-    """Reshapes [N, H, W, a·C] or [N, P, a·C] to [N, positions·a, C]: row by row, column by column, a in each."""
+    """Reshapes [N, H, W, a·C] or [N, P, a·C] to [N, positions·a, C], in the order of rows, columns and a."""
     *sizes, channels = net.shape.as_list()[1:]
     if None in sizes:
         return tf.reshape(net, [tf.shape(net)[0], -1, channels // per_position])

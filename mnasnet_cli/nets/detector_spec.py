@@ -1,8 +1,8 @@
-"""RetinaNet's pyramid and heads as typed data (no TensorFlow); what they cost is counted in ``detector_table``.
+"""RetinaNet's pyramid and heads as typed data, without TensorFlow. ``detector_table`` counts their cost.
 
-A detector is two tables: a ``NetSpec`` for the backbone and a ``DetectorSpec`` for what is built on it. Sources:
-RetinaNet (arXiv 1708.02002), feature pyramids (arXiv 1612.03144), and the TF Object Detection API, whose names,
-shapes and order of outputs are kept so that its checkpoints fit.
+A detector has two tables: a ``NetSpec`` for the backbone, and a ``DetectorSpec`` for the pyramid and the heads.
+Sources: RetinaNet (arXiv 1708.02002), feature pyramids (arXiv 1612.03144), and the TF Object Detection API. Names,
+shapes and the order of outputs are those of the API, so that its checkpoints fit.
 
 Symbols: *level* l has the stride 2**l; A anchors over all levels, K classes.
 """
@@ -23,27 +23,26 @@ BOX_SIZE = 4  # numbers that describe a box
 
 @dataclasses.dataclass(frozen=True)
 class DetectorSpec:
-    """What is built on a backbone: a pyramid of features, and subnets that every level shares.
+    """A detector on a backbone: a pyramid of features, and subnets that all levels share.
 
     Attributes:
       channels: of every pyramid level and every layer of the subnets.
-      depth: convolutions in a subnet before its predictor.
-      kernel: size of the subnets' and the predictors' convolutions, in pixels of the level.
-      fpn_kernel: size of the pyramid's convolutions (the API has 3 always).
-      separable: depthwise and 1x1 convolutions in the place of full ones, without anything between the two, as the
-        API's ``use_depthwise`` builds them; projections stay 1x1.
-      shared_tower: classes and boxes are predicted from one subnet instead of from one each.
+      depth: number of convolutions in a subnet before its predictor.
+      kernel: size of the convolutions of subnets and predictors, in pixels of the level.
+      fpn_kernel: size of the pyramid's convolutions (always 3 in the API).
+      separable: depthwise and 1x1 convolutions instead of full ones, with nothing in between, as the API's
+        ``use_depthwise`` builds them; projections stay 1x1.
+      shared_tower: one subnet predicts both classes and boxes, instead of one each.
       activation: "relu" or "relu6", in the subnets.
       fpn_activation: the same for the pyramid's convolutions; projections are linear.
-      fpn_norm: the pyramid's convolutions have batch norm; else a bias.
-      min_level, max_level: of the pyramid. Levels that the backbone doesn't reach come from the one below.
-      anchors: per position: aspect ratios times scales.
-      prior: probability in (0, 1) that an untrained net gives every class everywhere.
-      stddev: of the normal distribution that kernels start from; 0.0 takes the backbone's initializer (predictors
-        start from 0.01 then), which keeps the scale through a depthwise kernel's few inputs.
-      background_slot: the class predictor has an output that no one reads before those of the classes, as the
-        API's has.
-      image_size: height and width that the sizes were chosen for, in pixels.
+      fpn_norm: the pyramid's convolutions have batch norm instead of a bias.
+      min_level, max_level: of the pyramid. Levels above the backbone's are computed from the level below.
+      anchors: number per position, which is aspect ratios times scales.
+      prior: probability in (0, 1) of every class in an untrained net.
+      stddev: of the normal distribution of initial kernels. 0.0 uses the backbone's initializer, which keeps the
+        scale of a depthwise kernel with its few inputs, and 0.01 for the predictors.
+      background_slot: the class predictor has an unused output before those of the classes, as in the API.
+      image_size: height and width in pixels that the sizes were chosen for.
     """
 
     name: str
@@ -84,19 +83,20 @@ class DetectorSpec:
 
     @property
     def class_bias(self) -> float:
-        """The logit of ``prior``: -4.595 for 0.01, where the API's configurations say -4.6."""
+        """The logit of ``prior``: -4.595 for 0.01; the API's configurations have -4.6."""
         return -math.log((1.0 - self.prior) / self.prior)
 
     def class_outputs(self, num_classes: int) -> int:
-        """Returns the class predictor's outputs for one anchor."""
+        """Returns the number of outputs of the class predictor per anchor."""
         return num_classes + int(self.background_slot)
 
 
-# The 2019 port's detector, ssd_mnasnet_b1_fpn_shared_box_predictor_640x640_coco17.config, less the unread output.
+# The 2019 port's detector, ssd_mnasnet_b1_fpn_shared_box_predictor_640x640_coco17.config, without the unused output.
 RETINANET = DetectorSpec(name="retinanet")
 
-# For 320 px on phones and CPUs. Channels gain accuracy and further convolutions don't, in a series of short trainings
-# (docs/explanation/results.md); a 5x5 depthwise convolution adds an eighth to a layer of 128 channels that has 3x3.
+# For 320 px on phones and CPUs. In a series of short trainings, more channels improved the accuracy and more
+# convolutions did not (docs/explanation/results.md). A 5x5 depthwise kernel instead of 3x3 adds an eighth to the cost
+# of a layer with 128 channels.
 LITE = DetectorSpec(
     name="lite",
     channels=128,
@@ -148,12 +148,12 @@ def count_anchors(detector: DetectorSpec, image_size: int | None = None) -> int:
 
 
 def bottom_up_scope(level: int, top: int) -> str:
-    """Returns the scope of a level above the backbone's topmost; the port counts on from its layer 19."""
+    """Returns the scope of a level above the backbone's. The 2019 port numbers them from 19 on."""
     return f"bottom_up_Conv2d_{level - top + 19}"
 
 
 def tower_scopes(detector: DetectorSpec) -> tuple[str, str]:
-    """Returns the scopes of the subnets that boxes and classes are predicted from, equal where it is one."""
+    """Returns the scopes of the subnets for boxes and classes. They are equal if the subnet is shared."""
     if detector.shared_tower:
         return "PredictionTower", "PredictionTower"
     return "BoxPredictionTower", "ClassPredictionTower"

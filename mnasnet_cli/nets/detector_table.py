@@ -1,4 +1,4 @@
-"""Every convolution of a detector, and what the whole costs: parameters, multiply-adds, variables (no TensorFlow)."""
+"""The convolutions of a detector, and its parameters, multiply-adds and variables, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .spec import convolutions, count_parameters, multiply_adds, variable_shapes
 
 @dataclasses.dataclass(frozen=True)
 class HeadConv:
-    """A convolution of the pyramid or of the heads; ``norms`` are the scopes of its batch norms, () means a bias.
+    """A convolution of the pyramid or the heads. ``norms`` are the scopes of its batch norms; () means a bias.
 
-    ``positions`` counts the output positions over all levels that it is applied to.
+    ``positions`` is the number of output positions over all levels that it is applied to.
     """
 
     scope: str
@@ -57,7 +57,7 @@ def _tap_channels(backbone: NetSpec) -> dict[str, int]:
 def pyramid_convolutions(
     backbone: NetSpec, detector: DetectorSpec, image_size: int | None = None
 ) -> Iterator[HeadConv]:
-    """Yields the pyramid's convolutions, named as the API and the port name them."""
+    """Yields the convolutions of the pyramid, with the names of the API and the 2019 port."""
     positions = {level: size**2 for level, size in level_sizes(detector, image_size).items()}
     taps, channels = pyramid_taps(backbone, detector), _tap_channels(backbone)
     width, top = detector.channels, max(taps)
@@ -92,7 +92,7 @@ def _added(backbone: NetSpec, detector: DetectorSpec, num_classes: int, image_si
 
 
 def _used_backbone(backbone: NetSpec, detector: DetectorSpec) -> tuple[NetSpec, bool]:
-    """Returns the backbone up to its last tap, and whether that is its head convolution."""
+    """Returns the backbone up to its last tap, and whether that tap is the head convolution."""
     taps = pyramid_taps(backbone, detector)
     stages, stride = [], 2
     for stage in backbone.stages:
@@ -103,7 +103,7 @@ def _used_backbone(backbone: NetSpec, detector: DetectorSpec) -> tuple[NetSpec, 
 
 
 def detector_variable_shapes(backbone: NetSpec, detector: DetectorSpec, num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Returns {variable name: shape} of the built detector, moving statistics included."""
+    """Returns {variable name: shape} of the detector, including moving statistics."""
     used, with_head = _used_backbone(backbone, detector)
     shapes = variable_shapes(used, 0, scope=BACKBONE_SCOPE)
     if not with_head:
@@ -131,7 +131,7 @@ def detector_parameters(backbone: NetSpec, detector: DetectorSpec, num_classes: 
 def detector_multiply_adds(
     backbone: NetSpec, detector: DetectorSpec, num_classes: int, image_size: int | None = None
 ) -> int:
-    """Returns the multiply-adds for one square image, counted as ``spec.multiply_adds`` counts them.
+    """Returns the multiply-adds for one square image, counted as in ``spec.multiply_adds``.
 
     The pyramid's upsampling, its sums and the decoding of boxes are not counted.
     """

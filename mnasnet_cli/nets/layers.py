@@ -1,9 +1,8 @@
 """The two convolutions of a MnasNet as TF-Slim layers, their initializers and padding.
 
-They read the arg scopes of ``slim.conv2d`` and ``slim.separable_conv2d`` and make the same variables, but
-call ``get_variable`` themselves: slim's own layers go through a class that keeps regularizers to itself, so
-that nobody who answers ``get_variable`` (``SlimModule``) would learn which weights decay. Variables are
-float32 whatever the inputs are, and cast where those are bfloat16.
+They use the arg scopes of ``slim.conv2d`` and ``slim.separable_conv2d`` and create the same variables, but they call
+``get_variable`` themselves. Slim's own layers use a class that does not pass regularizers on, so that a custom getter
+(``SlimModule``) could not tell which weights decay. Variables are always float32; they are cast for bfloat16 inputs.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ from .slim_compat import scoped_arguments, slim, slim_utils, tf, tf1
 def conv_initializer() -> Any:
     """Normal with deviation sqrt(2 / (k·k·C_out)), not truncated; a depthwise kernel has C_out = 1.
 
-    As ``conv_kernel_initializer`` of the TPU code, which the paper's accuracies were trained with.
+    As ``conv_kernel_initializer`` in the TPU code, which trained the paper's accuracies.
     """
     return tf1.variance_scaling_initializer(2.0, mode="fan_out", distribution="untruncated_normal")
 
 
 def logits_initializer() -> Any:
-    """Uniform in ±1 / sqrt(classes), as ``dense_kernel_initializer`` of the TPU code."""
+    """Uniform in ±1 / sqrt(classes), as ``dense_kernel_initializer`` in the TPU code."""
     return tf1.variance_scaling_initializer(1.0 / 3.0, mode="fan_out", distribution="uniform")
 
 
 def pad_symmetric(x: Any, kernel: int, rate: int = 1) -> Any:
     """Pads rate·(kernel - 1) zeros in H and W, half on either side, for a convolution with VALID padding.
 
-    The output has the size that SAME gives. Its values are those of SAME too, except where a stride of 2
-    meets an even size: there SAME puts the odd zero at the end, this one always pads both sides alike.
+    The output has the size of SAME. Its values are also those of SAME, except for a stride of 2 and an even size: then
+    SAME puts the odd zero at the end, while this function pads both sides equally.
     """
     beside = rate * (kernel - 1) // 2
     return tf.pad(x, [[0, 0], [beside, beside], [beside, beside], [0, 0]])
 
 
 def _variable(name: str, shape: list[int], like: Any, options: dict[str, Any]) -> Any:
-    """Makes or finds a model variable under the current scope; returns it in the dtype of ``like``."""
+    """Creates or reuses a model variable in the current scope; returns it in the dtype of ``like``."""
     kind = "biases" if name == "biases" else "weights"
     default = tf1.zeros_initializer() if kind == "biases" else slim.xavier_initializer()
     variable = slim.model_variable(
@@ -72,9 +71,9 @@ def conv2d(
     normalizer_fn: Callable[..., Any] | None = None,
     **options: Any,
 ) -> Any:
-    """``slim.conv2d``: [N, H, W, C] to [N, H', W', num_outputs], with a bias where there is no normalizer.
+    """``slim.conv2d``: [N, H, W, C] to [N, H', W', num_outputs], with a bias if there is no normalizer.
 
-    ``options`` (initializers, regularizers, normalizer_params …) go before those of slim's arg scope.
+    ``options`` (initializers, regularizers, normalizer_params …) override those of slim's arg scope.
     """
     options = {**scoped_arguments(slim.conv2d), **options}
     with tf1.variable_scope(scope) as variable_scope:

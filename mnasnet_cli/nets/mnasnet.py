@@ -3,8 +3,8 @@
     with slim.arg_scope(training_scope()):
         logits, end_points = mnasnet_b1(images, num_classes=1001)
 
-Every function returns (result, end_points), as slim's nets do, and has a ``default_image_size``. Without a
-scope and without ``is_training`` the net is built for inference.
+Every function returns (result, end_points), as slim's nets do, and has a ``default_image_size``. Without an arg scope
+and without ``is_training`` the net is built for inference.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .spec import NETS
 
 
 def _strides(spec: NetSpec, output_stride: int | None) -> list[tuple[int, int]]:
-    """Returns (stride, rate) of the stem and each block, atrous once ``output_stride`` is reached."""
+    """Returns (stride, rate) of the stem and each block: dilated once ``output_stride`` is reached."""
     wanted = [2] + [block.stride for block in block_specs(spec)]
     allowed = [2**power for power in range(wanted.count(2) + 1)]
     if output_stride is not None and output_stride not in allowed:
@@ -28,7 +28,7 @@ def _strides(spec: NetSpec, output_stride: int | None) -> list[tuple[int, int]]:
     reached, rate, planned = 1, 1, []
     for stride in wanted:
         if reached == output_stride:
-            # The layer that would have halved keeps the rate of those before it; those after it look further.
+            # The layer that would have halved keeps the rate of the previous layers; later layers have a higher rate.
             planned.append((1, rate))
             rate *= stride
         else:
@@ -108,28 +108,27 @@ def mnasnet_base(
     Args:
       images: [N, H, W, 3] float, preprocessed; H and W may be unknown.
       spec: from ``spec.get_spec``.
-      num_classes: K; None or 0 gives the features before dropout instead of logits.
-      is_training: batch norm and dropout in training mode; None takes the scope's word, else False.
-      dropout_keep_prob: None takes the scope's, and the spec's without one (0.8; small has no dropout: 1.0).
-      prediction_fn: makes ``end_points["Predictions"]`` from the logits; None leaves it out.
+      num_classes: K; None or 0 returns the features before dropout instead of logits.
+      is_training: batch norm and dropout in training mode; None uses the arg scope's value, or False without one.
+      dropout_keep_prob: None uses the arg scope's value, or the spec's without one (0.8; small has no dropout: 1.0).
+      prediction_fn: computes ``end_points["Predictions"]`` from the logits; None omits it.
       reuse: of the variables, as in ``tf.compat.v1.variable_scope``.
       scope: a name or a VariableScope.
       final_endpoint: stop at this layer ("layer_1" …) and return it, without pooling or logits.
-      output_stride: 1, 2, 4, 8, 16 or 32: the last layers are dilated instead of shrinking further.
-      use_explicit_padding: pads k // 2 on every side instead of SAME: the same sizes, and the same values
-        except where a stride of 2 meets an even size (there the picture is sampled one pixel earlier). Image
-        sizes of 32·n + 1 never meet one.
+      output_stride: 1, 2, 4, 8, 16 or 32. Later layers are dilated and do not reduce the size further.
+      use_explicit_padding: pads k // 2 on every side instead of SAME. Sizes are the same; values differ for a stride
+        of 2 and an even size, where the image is sampled one pixel earlier. Image sizes of 32·n + 1 have no such case.
       global_pool: False keeps the positions: features [N, h, w, C], or logits [N, h, w, K].
-      dropout_fn: (net, keep_prob, is_training) -> net in place of ``slim.dropout``.
-      zero_init_residual: gamma of the last batch norm starts at 0 in blocks that have a skip.
+      dropout_fn: (net, keep_prob, is_training) -> net, instead of ``slim.dropout``.
+      zero_init_residual: gamma of the last batch norm starts at 0 in blocks with a skip.
       frozen_until: batch norm up to this layer uses and keeps its moving statistics, even in training.
 
     Returns:
       (result, end_points): logits [N, K] or features [N, 1, 1, C], and a dict with layer_1 …, global_pool,
-      Logits and Predictions as far as they were built.
+      Logits and Predictions if they were built.
 
     Raises:
-      ValueError: images are not of rank 4, or an unknown layer or ``output_stride``.
+      ValueError: images are not of rank 4, or a layer or the ``output_stride`` is unknown.
     """
     if images.shape.ndims != 4:
         raise ValueError(f"images must have rank 4 [N, H, W, 3], got shape {images.shape}")
@@ -210,6 +209,6 @@ mnasnet_b1_2019_075 = _variant("b1-2019", 0.75)
 mnasnet_b1_2019_050 = _variant("b1-2019", 0.5)
 mnasnet_b1_2019_035 = _variant("b1-2019", 0.35)
 
-# What slim's ``nets_factory`` holds under the same names: every function above, and the arg scope that training needs.
+# As in slim's ``nets_factory``: every function above by its name, and the arg scope for its training.
 networks_map = {name: value for name, value in list(globals().items()) if hasattr(value, "default_image_size")}
 arg_scopes_map = dict.fromkeys(networks_map, training_scope)

@@ -1,4 +1,4 @@
-"""Accuracies that others published for these nets, each with where it was read (no TensorFlow)."""
+"""Published accuracies of these nets with their sources, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """ImageNet accuracy as fractions in [0, 1]; ``top5`` is None where the source has none."""
+    """ImageNet accuracy as fractions in [0, 1]; ``top5`` is None if the source has none."""
 
     net: str
     width: float
@@ -22,7 +22,7 @@ _PAPER_B1 = "the paper's, as quoted by timm's author (forums.fast.ai/t/efficient
 _TORCHVISION = "torchvision 0.29 models/mnasnet.py (symmetric padding, its own training)"
 _PORT = "github.com/rootkitchao/mnasnet_tensorflow, README.md"
 
-# The authors' own first: `mnasnet models` shows the first row of a net and width in its table.
+# The authors' own come first: `mnasnet models` shows the first row of a net and width.
 PUBLISHED: tuple[Published, ...] = (
     Published("a1", 1.4, 224, 0.772, 0.935, _TPU),
     Published("a1", 1.0, 224, 0.752, 0.925, _TPU),

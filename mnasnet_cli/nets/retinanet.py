@@ -3,8 +3,10 @@
     with slim.arg_scope(mnasnet.training_scope()):
         predictions, end_points = retinanet(images, get_spec("b1"), get_detector("retinanet"), num_classes=90)
 
-Focal loss for dense object detection (Lin et al., arXiv 1708.02002), with the names, the shapes and the maths of the
-TF Object Detection API's SSD with ``WeightSharedConvolutionalBoxPredictor``. Symbols: N images, A anchors, K classes.
+From "Focal loss for dense object detection" (Lin et al., arXiv 1708.02002). Names, shapes and computation are those of
+the TF Object Detection API's SSD with ``WeightSharedConvolutionalBoxPredictor``.
+
+Symbols: N images, A anchors, K classes.
 """
 
 from __future__ import annotations
@@ -27,17 +29,17 @@ from .mnasnet import mnasnet_base
 from .scopes import norm_scope, resolve_training
 from .slim_compat import slim, tf, tf1
 
-# Untrained predictors say nearly nothing, so that the first losses are those of the prior and of no offset.
+# Untrained predictors output almost constant values, so that the first losses are those of the prior and of no offset.
 _PREDICTOR_STDDEV = 0.01
 
 
 class Predictions(NamedTuple):
-    """Logits and box offsets of all anchors: level by level from the lowest, row, column, anchor of the position."""
+    """Logits and box offsets of all anchors, in the order of levels (lowest first), rows, columns and anchors."""
 
     class_logits: Any
-    """[N, A, K]; every class has a sigmoid of its own."""
+    """[N, A, K]; every class has its own sigmoid."""
     box_deltas: Any
-    """[N, A, 4]: (ty, tx, th, tw) in the code of the box coder that the targets were made with."""
+    """[N, A, 4]: (ty, tx, th, tw), encoded like the training targets."""
 
 
 def retinanet(
@@ -55,17 +57,17 @@ def retinanet(
 
     Args:
       images: [N, H, W, 3] float, preprocessed; H and W may be unknown. Multiples of 32 halve evenly down to level 5.
-      backbone: the net below, from ``spec.get_spec``; its dialect sets batch norm and padding of the rest, too.
+      backbone: from ``spec.get_spec``; its dialect also sets batch norm and padding of the pyramid and the heads.
       detector: pyramid and heads, from ``detector_spec.get_detector``.
       num_classes: K, without background.
-      is_training: batch norm in training mode; None takes the scope's word, else False.
+      is_training: batch norm in training mode; None uses the arg scope's value, or False without one.
       reuse: of the variables, as in ``tf.compat.v1.variable_scope``.
       use_explicit_padding: as in ``mnasnet_base``, and in the pyramid.
       zero_init_residual: as in ``mnasnet_base``.
       frozen_until: as in ``mnasnet_base``, of the backbone.
 
     Returns:
-      (Predictions, end_points): the end points are the backbone's layers up to the last one used, and P3 … P7.
+      (Predictions, end_points): the end points are the layers of the backbone that are used, and P3 … P7.
 
     Raises:
       ValueError: ``num_classes`` < 1, images of another rank, or a backbone without features at the lowest level.
@@ -100,7 +102,7 @@ def retinanet(
 
 
 def _kernel_scope(detector: DetectorSpec) -> Any:
-    """Returns an arg scope with the detector's initializers; kernels decay as the outer scope says, biases don't."""
+    """Returns an arg scope with the detector's initializers. Kernels decay as in the outer scope, biases don't."""
     plain = tf1.random_normal_initializer(stddev=detector.stddev) if detector.stddev else layers.conv_initializer()
     kernels = [slim.conv2d, slim.separable_conv2d]
     with slim.arg_scope(kernels, weights_initializer=plain, biases_regularizer=None) as scope:
@@ -108,10 +110,10 @@ def _kernel_scope(detector: DetectorSpec) -> Any:
 
 
 def _pyramid(features: dict[int, Any], detector: DetectorSpec, symmetric: bool) -> dict[int, Any]:
-    """Builds {level: [N, H, W, channels]} for all levels, from those that the backbone has.
+    """Builds {level: [N, H, W, channels]} for all levels from the backbone's levels.
 
-    As the API: the topmost of the backbone's levels is a projection and nothing more, the ones below are
-    smoothed sums, the ones above convolutions with stride 2.
+    As in the API, the top level of the backbone is only projected, those below are smoothed sums, and those above are
+    convolutions with stride 2.
     """
     below = sorted(features)
     top = below[-1]
@@ -142,7 +144,7 @@ def _pyramid_convolution(net: Any, detector: DetectorSpec, scope: str, stride: i
 
 
 def _heads(nets: list[Any], detector: DetectorSpec, num_classes: int) -> Predictions:
-    """Builds both subnets and predictors on the pyramid's levels [N, H, W, channels], lowest first."""
+    """Builds both subnets and predictors on the levels of the pyramid [N, H, W, channels], lowest first."""
     box_scope, class_scope = tower_scopes(detector)
     box_nets = _tower(nets, detector, box_scope)
     box_deltas = _predict(box_nets, detector, BOX_SIZE, "BoxPredictor", 0.0)
@@ -155,7 +157,7 @@ def _heads(nets: list[Any], detector: DetectorSpec, num_classes: int) -> Predict
 
 
 def _tower(nets: list[Any], detector: DetectorSpec, scope: str) -> list[Any]:
-    """Builds a subnet: its kernels are shared by the levels, whose statistics differ, so batch norm is per level."""
+    """Builds a subnet. All levels share its kernels, but each has its own batch norm, because statistics differ."""
     activation = ACTIVATIONS[detector.activation]
     for number in range(detector.depth):
         layer = f"{scope}/conv2d_{number}"
@@ -184,8 +186,8 @@ def _predict(nets: list[Any], detector: DetectorSpec, per_anchor: int, scope: st
         with slim.arg_scope([slim.conv2d], weights_initializer=small):
             nets = detector_layers.shared(convolve, nets)
         return tf.concat([detector_layers.as_rows(net, detector.anchors) for net in nets], axis=1)
-    # A 1x1 convolution sees positions, not pictures: one product over all levels writes the predictions where they
-    # belong, and what is copied to join the levels are its few inputs instead of its many outputs.
+    # One matrix product over the positions of all levels writes the predictions to their final places. Joining the
+    # levels then copies the few inputs of the 1x1 convolution instead of its many outputs.
     depthwise = functools.partial(layers.depthwise, kernel_size=detector.kernel, scope=scope)
     joined = tf.concat([detector_layers.as_rows(net) for net in detector_layers.shared(depthwise, nets)], axis=1)
     with slim.arg_scope([slim.conv2d], weights_initializer=small):

@@ -1,4 +1,4 @@
-"""Arg scopes: what training needs, and what a spec gives where no outer scope says otherwise."""
+"""Arg scopes: one for training, and defaults from a spec for what no outer scope sets."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ def training_scope(
     regularize_depthwise: bool = True,
     updates_collections: Any = tuple(DELAYED_UPDATES),
 ) -> dict[str, Any]:
-    """Returns an arg scope with what training needs; None leaves a setting to the spec or an outer scope.
+    """Returns an arg scope for training. None leaves a setting to the spec or an outer scope.
 
     Args:
-      is_training: for batch norm and dropout; a call's own ``is_training`` beats it.
-      weight_decay: factor of sum(w²) / 2 over every trainable variable but batch norm's, as in the TPU code:
-        kernels, depthwise ones too, and the biases of squeeze-excite and logits.
-      stddev: None starts as the TPU code does (fan-out normal, uniform logits); a number gives all kernels a
-        truncated normal with this deviation, as slim's mobilenets have.
-      dropout_keep_prob: share of the features that is kept before the logits.
+      is_training: for batch norm and dropout; a call's own ``is_training`` overrides it.
+      weight_decay: factor of sum(w²) / 2 over all trainable variables except batch norm's, as in the TPU code:
+        kernels, including depthwise ones, and the biases of squeeze-excite and logits.
+      stddev: None initializes as the TPU code does (fan-out normal, uniform logits); a number gives all kernels a
+        truncated normal with this deviation, as in slim's mobilenets.
+      dropout_keep_prob: fraction of the features that is kept before the logits.
       batch_norm_decay: for the moving statistics; the paper's nets have 0.99, the 2019 port 0.9997.
       batch_norm_epsilon: the paper's nets have 1e-3.
-      regularize_depthwise: False leaves depthwise kernels out of the weight decay, as slim's mobilenets do.
-      updates_collections: where the updates of moving statistics go; None runs them in place (TF2 functions).
+      regularize_depthwise: False excludes depthwise kernels from the weight decay, as in slim's mobilenets.
+      updates_collections: the collections for updates of moving statistics; None runs them in place, as TensorFlow 2
+        functions need.
     """
     regularizer = slim.l2_regularizer(weight_decay) if weight_decay else None
     truncated = None if stddev is None else tf1.truncated_normal_initializer(stddev=stddev)
     kernels = {"weights_initializer": truncated or layers.conv_initializer()}
     depthwise = {**kernels, "weights_regularizer": regularizer if regularize_depthwise else None}
     dense = {**kernels, "weights_regularizer": regularizer, "biases_regularizer": regularizer}
-    # A list, and never slim's own default, which takes the path that TensorFlow 2 has no more.
+    # A list, because slim's own default uses a code path that TensorFlow 2 no longer has.
     collections = [updates_collections] if isinstance(updates_collections, str) else updates_collections
     collections = None if collections is None else list(collections)
     norm = {"is_training": is_training, "decay": batch_norm_decay, "epsilon": batch_norm_epsilon}
@@ -53,14 +54,14 @@ def training_scope(
 
 
 def resolve_training(is_training: Any) -> Any:
-    """The call's word, else the scope's for batch norm, else inference."""
+    """Returns the argument if it is given, else the arg scope's value for batch norm, else False."""
     outer = scoped_arguments(slim.batch_norm).get("is_training")
     given = outer if is_training is None else is_training
     return False if given is None else given
 
 
 def norm_scope(spec: NetSpec, is_training: Any) -> Any:
-    """Returns an arg scope that gives batch norm the spec's settings where no outer scope has any."""
+    """Returns an arg scope with the spec's settings of batch norm, except those that an outer scope sets."""
     outer = scoped_arguments(slim.batch_norm)
     ours = {
         "decay": spec.dialect.batch_norm_decay,

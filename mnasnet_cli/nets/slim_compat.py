@@ -1,9 +1,9 @@
-"""TF-Slim on TensorFlow 1.15 and on 2.21: the one place that knows what has to be mended.
+"""Makes TF-Slim work on TensorFlow 1.15 and 2.21.
 
-tf-slim 1.1.0 reads ``ops.Tensor`` and, where ``is_training`` is a tensor, ``control_flow_ops.cond``, which
-newer TensorFlow releases moved away; they are put back before ``tf_slim`` is imported. The other difference
-is an argument, not a repair: ``slim.batch_norm`` with its default ``updates_collections`` takes a path that
-no longer exists, so the nets always hand it ``None`` or ``DELAYED_UPDATES``.
+tf-slim 1.1.0 uses ``ops.Tensor`` and, if ``is_training`` is a tensor, ``control_flow_ops.cond``. Newer TensorFlow
+releases have moved both; this module restores them before it imports ``tf_slim``. With its default
+``updates_collections``, ``slim.batch_norm`` uses a code path that no longer exists, so the nets always pass ``None`` or
+``DELAYED_UPDATES``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from tf_slim.layers import utils as slim_utils
 
 tf1 = tf.compat.v1
 
-# What slim's default means ("run these with the train op"), in the form that works in both releases.
+# Slim's default ("run these with the train op") in a form that works in both releases.
 DELAYED_UPDATES = [tf1.GraphKeys.UPDATE_OPS]
 
 
 def scoped_arguments(layer: Callable[..., Any]) -> dict[str, Any]:
-    """Returns what the current ``slim.arg_scope`` sets for ``layer`` (a copy, empty where nothing is)."""
+    """Returns a copy of what the current ``slim.arg_scope`` sets for ``layer``; {} if it sets nothing."""
     return dict(slim.current_arg_scope().get(slim.arg_scope_func_key(layer), {}))
 
 

@@ -1,4 +1,4 @@
-"""The six nets as tables to hold against the paper, and what they cost (no TensorFlow).
+"""The tables of the nets as in the paper, and their parameters and multiply-adds, without TensorFlow.
 
 Sources: the paper (arXiv 1807.11626, figure 7 and table 1), its authors' ``tensorflow/tpu``
 ``models/official/mnasnet/mnasnet_models.py``, and ``rootkitchao/mnasnet_tensorflow`` for the 2019 dialect.
@@ -26,7 +26,7 @@ from .published import PUBLISHED, Published
 
 PAPER = Dialect()
 
-# A TF-Slim port whose published checkpoints (top-1 74.094, COCO mAP 33.7) should load.
+# A TF-Slim port; its published checkpoints (top-1 74.094, COCO mAP 33.7) load.
 PORT_2019 = Dialect(
     activation="relu6",
     expand_from="output",
@@ -68,8 +68,8 @@ SMALL = NetSpec(
     name="small",
     stem=8,  # 224 -> 112
     stages=(
-        # The TPU code takes this block's input for 16 channels wide (the stem has 8), so it leaves the skip
-        # out; timm, with the same table, adds it (``first_skip``).
+        # The TPU code assumes 16 input channels for this block (the stem has 8) and therefore has no skip. timm has
+        # the same table with the skip (``first_skip``).
         StageSpec(repeats=1, kernel=3, stride=1, expand=1, channels=8, skip=False),  # 112
         StageSpec(repeats=1, kernel=3, stride=2, expand=3, channels=16),  # 112 -> 56
         StageSpec(repeats=2, kernel=3, stride=2, expand=6, channels=16),  # 56 -> 28
@@ -110,9 +110,9 @@ NETS: dict[str, NetSpec] = {
 
 
 def get_spec(name: str, width: float = 1.0, changes: Mapping[str, Any] | None = None) -> NetSpec:
-    """Returns a net by its name, at a width multiplier; ValueError names the known ones and the nearest.
+    """Returns a net by its name, at a width multiplier; ValueError names the known nets and the nearest one.
 
-    ``changes`` are what another implementation does otherwise, as ``adapt`` takes them.
+    ``changes`` are the differences of another implementation; see ``adapt``.
     """
     if name not in NETS:
         close = difflib.get_close_matches(name, NETS, n=1)
@@ -123,9 +123,9 @@ def get_spec(name: str, width: float = 1.0, changes: Mapping[str, Any] | None = 
 
 @dataclasses.dataclass(frozen=True)
 class ConvShape:
-    """A convolution as counted: ``kernel`` [height, width, channels in, out] (depthwise: [k, k, C, 1]).
+    """A convolution; ``kernel`` is [height, width, channels in, channels out], depthwise [k, k, C, 1].
 
-    ``size`` is its output's height and width in pixels; ``normalized`` ones have batch norm, others a bias.
+    ``size`` is the height and width of its output in pixels. ``normalized``: with batch norm instead of a bias.
     """
 
     scope: str
@@ -155,7 +155,7 @@ def _block_convolutions(block: BlockSpec) -> Iterator[ConvShape]:
 
 
 def convolutions(spec: NetSpec, num_classes: int = 1000, image_size: int | None = None) -> Iterator[ConvShape]:
-    """Yields every convolution, the logits included, with the scope that the built net gives it."""
+    """Yields all convolutions including the logits, with their scopes in the net."""
     blocks = block_specs(spec, image_size)
     yield ConvShape("Conv", (3, 3, 3, spec.stem), blocks[0].in_size)
     for block in blocks:
