@@ -58,17 +58,16 @@ class ExportResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result for JSON."""
-        result = {
+        parity = {"identical": True} if self.load_code else self.comparison and self.comparison.as_dict()
+        return {
             "format": self.format,
             "path": str(self.path),
             "bytes": self.file_bytes,
+            **({"code": self.load_code} if self.load_code else {}),
             "ok": not self.fault,
             "fault": self.fault or None,
-            "parity": self.comparison.as_dict() if self.comparison else None,
+            "parity": parity,
         }
-        if self.load_code:
-            result |= {"code": self.load_code, "parity": {"identical": True}}
-        return result
 
 
 @dataclass(frozen=True)

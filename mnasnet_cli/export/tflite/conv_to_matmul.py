@@ -2,7 +2,7 @@
 
 For a 1×1 convolution of 17 to 31 outputs XNNPACK runs a kernel of 16 lanes twice. For a matrix product it runs a kernel
 of 32 lanes once. Each row of an image becomes a matrix if it fills the tiles of that kernel. Rows that fill them badly,
-such as rows of 8 pixels, are joined: all pixels are one matrix, although XNNPACK copies a reshaped tensor that has two
+for example 8 pixels, are joined: all pixels are one matrix, although XNNPACK copies a reshaped tensor that has two
 consumers.
 
 A matrix product has no bias, and a separate addition would cost the time that was saved. But the net is linear between
