@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +149,7 @@ def test_parts_in_any_order_and_again(request: pytest.FixtureRequest, tmp_path: 
     prepare: Callable[..., dict[str, Any]] = cases.prepare
     options = dataclasses.asdict(cases.SMALL) | {"workers": 1}
     chosen = {key: options[key] for key in ("train_shards", "val_shards", "workers")}
-    for number, order in enumerate(permutations((1, 2, 3))):
+    for number, order in enumerate([(1, 2, 3), (3, 1, 2), (2, 3, 1)]):
         out = tmp_path / str(number)
         for part in order[:2]:
             prepare(source, out, part=(part, 3), resume=number % 2 > 0, **chosen)
