@@ -1,4 +1,4 @@
-"""Detections from raw outputs: compared with the Object Detection API, and in a graph with any batch size."""
+"""Detections from raw outputs, against the Object Detection API, and in a graph with any batch size."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_in_a_graph_with_any_batch_size():
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_net_that_gives_nonsense_gives_boxes_inside_the_image():
+def test_boxes_of_extreme_outputs_are_inside_the_image():
     logits, deltas = heads(1, 5)
     result = detect(logits, deltas * 1e6, ANCHORS, level_counts=COUNTS, image_size=(128, 128))
     assert np.isfinite(result.boxes).all()

@@ -1,4 +1,4 @@
-"""Slim functions as modules: whose variables, under which names, and which of them are trained."""
+"""Slim functions as modules: their variables, the names, and which of them are trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnasnet_cli.nets.spec import NETS, PORT_2019
 
 
 def dense(x: tf.Tensor, is_training: bool = False) -> tf.Tensor:
-    # Not slim.fully_connected, which keeps its regularizer to itself; neither do the nets (nets/layers.py) use it.
+    # Not slim.fully_connected: it does not pass its regularizer on. The nets do not use it either (nets/layers.py).
     with tf.compat.v1.variable_scope("first"):
         kernel = slim.model_variable(
             "weights", [2, 3], initializer=slim.xavier_initializer(), regularizer=slim.l2_regularizer(1.0)
@@ -31,7 +31,7 @@ def module() -> SlimModule:
     return module
 
 
-def test_variables_have_slims_names_and_are_made_once(module: SlimModule) -> None:
+def test_variables_have_slims_names_and_are_created_once(module: SlimModule) -> None:
     names = ["first/weights", "first/biases", "norm/beta", "norm/moving_mean", "norm/moving_variance"]
     assert list(module.weights) == names
     before = {name: id(variable) for name, variable in module.weights.items()}
@@ -54,7 +54,7 @@ def test_training_moves_the_statistics_and_evaluation_does_not(module: SlimModul
     assert mean.numpy().any()
 
 
-def test_other_values_stand_in_for_the_modules_own(module: SlimModule) -> None:
+def test_other_values_replace_the_modules_own(module: SlimModule) -> None:
     x = tf.constant([[1.0, 2.0]])
     zeros = {name: tf.zeros_like(variable) for name, variable in module.weights.items()}
     assert not module(x, variables=zeros).numpy().any()

@@ -1,4 +1,4 @@
-"""Nets in a graph of their own, with a session: no module of ours but nets/ is under test here."""
+"""Nets in their own graph with a session. These tests cover nets/ alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-SIZE = 65  # 65 -> 33 -> 17 -> 9 -> 5 -> 3: a stride of 2 never meets an even size
+SIZE = 65  # 65 -> 33 -> 17 -> 9 -> 5 -> 3: no stride of 2 has an even size
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a net has put into the default graph: variables, their first values, operations, and updates."""
+"""The contents of the default graph: variables, their initial values, operations and updates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors small enough to run, of both families."""
+"""Small detectors of both families."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder nets/ alone, in another package and under another name: how TF-Slim's users take a net."""
+"""A copy of the folder nets/ in another package and under another name, as users of TF-Slim make it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The detector's tables against the Object Detection API's builds and against sums made by hand."""
+"""The tables of detectors against builds of the Object Detection API and against hand-made sums."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_variables_of_the_api(repo, key, detector):
     assert backbone.items() <= ours.items()  # its 1280-channel layer, too
 
 
-def test_the_unread_output():
+def test_the_unused_output():
     # 3·3·256 inputs and a bias for the one slot of 6 anchors.
     assert detector_parameters(NETS["b1-2019"], RETINANET, 90) == 12_525_274 - 6 * (3 * 3 * 256 + 1)
     assert RETINANET.class_outputs(90) == 90

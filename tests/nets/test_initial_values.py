@@ -1,4 +1,4 @@
-"""What weights start from, and which of them weight decay is for."""
+"""Initial values of the weights, and weight decay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim, tf1
 
 
-def test_weight_decay_is_for_all_but_batch_norm(graph, images):
+def test_weight_decay_excludes_only_batch_norm(graph, images):
     with slim.arg_scope(mnasnet.training_scope(weight_decay=0.5)):
         mnasnet.mnasnet_base(images, TINY)
     decayed = [v for v in tf1.trainable_variables() if "BatchNorm" not in v.op.name]

@@ -1,4 +1,4 @@
-"""Slim's contract, for every net of the table."""
+"""The conventions of slim's nets, for every net of the table."""
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ def test_output_stride_samples_the_same_function_more_densely(run, images, paddi
 
 
 def test_explicit_padding(run, images):
-    # Where no stride of 2 meets an even size it is SAME.
+    # Without a stride of 2 on an even size it equals SAME.
     same, _ = mnasnet.mnasnet_base(images, MINI)
     explicit, _ = mnasnet.mnasnet_base(images, MINI, use_explicit_padding=True, reuse=True)
-    # Elsewhere it samples one pixel earlier: as SAME does in a picture with one more row and column of zeros.
+    # Otherwise it samples one pixel earlier, like SAME on an image with one more row and column of zeros.
     even = images[:, :64, :64]
     longer = tf.pad(even, [[0, 0], [0, 1], [0, 1], [0, 0]])
     stem, _ = mnasnet.mnasnet_base(longer, MINI, final_endpoint="layer_1", reuse=True)

@@ -1,4 +1,4 @@
-"""The built detector against its tables, for every net and both families: shapes, order, and what the levels share."""
+"""Detectors against their tables, for every net and both families: shapes, order, and shared kernels."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_shapes_of_the_default_config(graph):
 
 @MINIS
 @pytest.mark.parametrize("size", [33, 40, 47])
-def test_sizes_known_late(run, detector, size):
+def test_sizes_unknown_at_graph_construction(run, detector, size):
     feed = tf1.placeholder(tf.float32, [None, None, None, 3])
     late, _ = retinanet(feed, TINY, detector, 3)
     picture = np.random.RandomState(0).uniform(-1, 1, [2, size, size, 3])
@@ -58,7 +58,7 @@ def test_sizes_known_late(run, detector, size):
 
 @MINIS
 def test_order_of_anchors(run, images, detector):
-    # A predictor that sees one position and whose weights are zero but for its biases, then a level's own maps.
+    # First a predictor with zero weights, so that only its biases count; then the maps of one level.
     predictions, _ = retinanet(images, TINY, detector, 3)
     assert [name for name in built() if name.endswith("BoxPredictor/biases")]
     (biases,) = [v for v in tf1.global_variables() if v.op.name.endswith("/BoxPredictor/biases")]
@@ -76,13 +76,13 @@ def test_order_of_anchors(run, images, detector):
         rows = session.run(predictions.box_deltas)
     anchors = 6 * (17 * 17 + 9 * 9 + 5 * 5)
     assert before.shape == (2, anchors, 4)
-    # Output 4·a + i is number i of anchor a: the six anchors of a position stand side by side.
+    # Output 4·a + i is number i of anchor a: the six anchors of a position are neighbours.
     np.testing.assert_array_equal(rows, np.tile(np.arange(24).reshape(1, 6, 4), (2, anchors // 6, 1)))
 
 
 @MINIS
 def test_rows_and_columns(run, detector):
-    # One picture with a mark: the position whose logits change most is where the mark is, by row and column.
+    # An image with a mark: the logits change most at the row and column of the mark.
     blank = np.zeros([1, 64, 64, 3], "float32")
     marked = blank.copy()
     marked[0, 40:44, 12:16] = 1  # row 10, column 3 of 16 at level 2
@@ -90,7 +90,7 @@ def test_rows_and_columns(run, detector):
     values, level = run([predictions.class_logits, end_points["P2"]])
     assert level.shape[1:3] == (16, 16)
     change = np.abs(values[1] - values[0]).sum(-1)[: 6 * 16 * 16].reshape(16, 16, 6).sum(-1)
-    # Squeeze-excite moves all positions a little; the mark's own surroundings move most.
+    # Squeeze-excite changes all positions a little.
     weight = (change - np.median(change)).clip(0)
     row, column = (np.average(np.arange(16), weights=weight.sum(axis)) for axis in (1, 0))
     assert (row, column) == (pytest.approx(10, abs=1.5), pytest.approx(3, abs=1.5))

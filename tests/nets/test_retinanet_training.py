@@ -1,4 +1,4 @@
-"""What RetinaNet promises of the detector in training: initial values, statistics, weight decay, and gradients."""
+"""Detectors in training: initial values, statistics, weight decay and gradients."""
 
 from __future__ import annotations
 

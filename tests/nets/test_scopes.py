@@ -1,4 +1,4 @@
-"""Training mode, batch norm, dropout, and the outer scopes of the programs around slim."""
+"""Training mode, batch norm and dropout, with and without outer arg scopes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mnasnet_cli.nets.spec import NETS, Dialect
 @pytest.mark.parametrize(
     ("scope", "call", "trains"),
     [
-        (None, None, False),  # slim's nets are built for inference without a word
+        (None, None, False),  # by default slim's nets are built for inference
         (None, True, True),
         (True, None, True),
         (True, False, False),
@@ -26,7 +26,7 @@ from mnasnet_cli.nets.spec import NETS, Dialect
         (False, None, False),
     ],
 )
-def test_is_training_of_the_call_beats_the_scope(graph, images, scope, call, trains):
+def test_is_training_of_the_call_overrides_the_scope(graph, images, scope, call, trains):
     arguments = {} if scope is None else mnasnet.training_scope(is_training=scope)
     with slim.arg_scope(arguments):
         mnasnet.mnasnet_base(images, TINY, is_training=call)
@@ -35,7 +35,7 @@ def test_is_training_of_the_call_beats_the_scope(graph, images, scope, call, tra
     assert len(dropouts()) == trains
 
 
-def test_a_scope_without_a_word_leaves_it_to_the_outer_one(graph, images):
+def test_a_scope_without_is_training_uses_the_outer_one(graph, images):
     # As the Object Detection API does: its own scope on batch norm, training_scope(is_training=None) inside.
     with slim.arg_scope([slim.batch_norm], is_training=True):
         inner = mnasnet.training_scope(is_training=None)
@@ -53,7 +53,7 @@ def test_is_training_may_be_a_tensor(run, images):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_batch_norm_settings_come_from_the_spec_and_a_scope_beats_them(graph, images):
+def test_a_scope_overrides_the_batch_norm_settings_of_the_spec(graph, images):
     spec = dataclasses.replace(TINY, dialect=Dialect(batch_norm_epsilon=1e-5))
     mnasnet.mnasnet_base(images, spec, final_endpoint="layer_1", scope="A")
     with slim.arg_scope(mnasnet.training_scope(batch_norm_epsilon=0.25)):
@@ -153,7 +153,7 @@ def test_updates_in_place(graph, images):
 
 
 def test_the_loss_falls_in_tensorflow_2():
-    """In a tf.function, with variables made by whoever answers get_variable, and statistics updated in place."""
+    """In a tf.function, with a custom getter for variables, and statistics updated in place."""
     variables: dict = {}
 
     def getter(getter, name, shape=None, dtype=None, initializer=None, trainable=True, **_):

@@ -95,7 +95,7 @@ def test_head_and_stem_follow_the_dialect():
 
 
 @pytest.mark.parametrize("width", [0, -1, float("nan"), float("inf"), "1"])
-def test_width_that_is_none(width):
+def test_invalid_widths(width):
     with pytest.raises(ValueError, match="positive number"):
         get_spec("b1", width)
 

@@ -1,4 +1,4 @@
-"""A net of two blocks, squeeze-excite and a skip: what needs no whole net is tested on this one."""
+"""A net of two blocks with squeeze-excite and a skip, for tests that need no complete net."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen parts, layer-wise learning rates, and statistics that are measured anew."""
+"""Frozen layers, layer-wise learning rates, and precise batch norm."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_layer_of_every_net_has_weights(repo: Path) -> None:
     shapes = json.loads((repo / "tests/golden/variables.json").read_text())
     for name, spec in NETS.items():
         found = [layer_number(weight, spec) for weight in shapes[name]]
-        assert found == sorted(found), name  # they stand in the order in which they are made
+        assert found == sorted(found), name  # in the order of creation
         assert set(found) == set(range(1, len(layer_names(spec)) + 2))
 
 
@@ -126,7 +126,7 @@ def forward_statistics(kernel: np.ndarray, batches: list[np.ndarray]) -> tuple[n
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-def test_recalibration_is_the_mean_over_batches_under_the_weights_in_question(averaged: bool) -> None:
+def test_precise_batch_norm_is_the_mean_over_batches_under_the_evaluated_weights(averaged: bool) -> None:
     def net(images: tf.Tensor, is_training: bool, batch_norm_decay: Any = 0.9, frozen_until: Any = None) -> tf.Tensor:
         with slim.arg_scope(
             [slim.batch_norm], is_training=is_training, decay=batch_norm_decay, updates_collections=None
@@ -148,13 +148,13 @@ def test_recalibration_is_the_mean_over_batches_under_the_weights_in_question(av
         forward=lambda net, batch, weights, **arguments: net(batch, variables=weights, **arguments),
     )
     recalibrate = PreciseBatchNorm(task, model, averages)  # type: ignore[arg-type]
-    for _ in range(2):  # the second time changes nothing: it does not depend on what was there
+    for _ in range(2):  # the result does not depend on the statistics before
         recalibrate(tf.data.Dataset.from_tensor_slices(np.stack(batches)))
         mean, variance = forward_statistics(kernels[int(averaged)], batches[:3])
         found = averages or model.weights
         assert found["BatchNorm/moving_mean"].numpy() == pytest.approx(mean, abs=1e-6)
         assert found["BatchNorm/moving_variance"].numpy() == pytest.approx(variance, rel=1e-5)
-    if averaged:  # the training goes on with its own
+    if averaged:  # training continues with its own statistics
         assert (model.weights["BatchNorm/moving_mean"].numpy() == 0).all()
         assert (model.weights["BatchNorm/moving_variance"].numpy() == 1).all()
 

@@ -1,4 +1,4 @@
-"""Muon's orthogonalised directions."""
+"""Muon's orthogonalized directions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def matrices(scale: float = 1.0) -> list[np.ndarray]:
     return [scale * rng.normal(size=shape).astype(np.float32) for shape in SHAPES]
 
 
-def plainly(matrix: np.ndarray) -> np.ndarray:
+def newton_schulz(matrix: np.ndarray) -> np.ndarray:
     """Newton-Schulz on the matrix itself, in float64."""
     if matrix.shape[0] > matrix.shape[1]:
-        return plainly(matrix.T).T
+        return newton_schulz(matrix.T).T
     a, b, c = NEWTON_SCHULZ
     x = matrix.astype(np.float64) / np.linalg.norm(matrix)
     for _ in range(NEWTON_SCHULZ_STEPS):
@@ -38,16 +38,16 @@ def test_is_newton_schulz_on_each_matrix_by_itself() -> None:
     for scale in (1e-2, 1.0):
         given = matrices(scale)
         for matrix, direction in zip(given, orthogonalize([tf.constant(m) for m in given]), strict=True):
-            np.testing.assert_allclose(direction.numpy(), plainly(matrix), atol=1e-4)
+            np.testing.assert_allclose(direction.numpy(), newton_schulz(matrix), atol=1e-4)
 
 
-def test_directions_of_little_weight_count_too() -> None:
+def test_small_singular_values_are_kept() -> None:
     # Singular values from 1 to 1e-6: the smallest are lost in float32's rounding of the Gram matrix, 1e-12.
     rng = np.random.default_rng(1)
     u, _ = np.linalg.qr(rng.normal(size=(16, 16)))
     v, _ = np.linalg.qr(rng.normal(size=(48, 16)))
     matrix = ((u * np.logspace(0, -6, 16)) @ v.T).astype(np.float32)
-    found, expected = orthogonalize([tf.constant(matrix)])[0].numpy(), plainly(matrix)
+    found, expected = orthogonalize([tf.constant(matrix)])[0].numpy(), newton_schulz(matrix)
     assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
 
 

@@ -1,4 +1,4 @@
-"""The whole path learns: a handful of images is known by heart after a few seconds."""
+"""The training overfits a few images within seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = (
 
 
 @pytest.mark.parametrize("steps", [120])
-def test_sixteen_images_are_learnt_to_nearly_no_loss(shape_records: Path, steps: int) -> None:
+def test_overfits_sixteen_images(shape_records: Path, steps: int) -> None:
     tf.random.set_seed(0)
     task = ClassificationTask(load_config("quick", assignments=SETTINGS), shape_records)
     model = task.make_model()
@@ -41,7 +41,7 @@ def test_sixteen_images_are_learnt_to_nearly_no_loss(shape_records: Path, steps:
         losses += outcome.losses.numpy()[:20].tolist()
     assert losses[0] > 1.0
     assert np.mean(losses[-10:]) < 0.02
-    # Evaluation, with moving statistics and averaged weights, must say the same of them.
+    # Evaluation with moving statistics, and with averaged weights, must agree.
     for weights in (None, average.weights):
         outputs = task.eval_outputs(model, batch, weights)
         print(float(tf.reduce_mean(outputs["losses"])))

@@ -1,4 +1,4 @@
-"""The compiled steps, on a linear model whose gradients are known."""
+"""The compiled steps, on a linear model with known gradients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
 
 class LinearTask:
-    """loss = mean (x·w - y)²: no batch norm, so that a batch in parts has the gradient of the whole."""
+    """loss = mean (x·w - y)². Without batch norm, a batch in parts has the same gradient as the whole batch."""
 
     def __init__(self, config: Config):
         self.config = config
@@ -94,7 +94,7 @@ def by_hand(clip: float = 0.0) -> SimpleNamespace:
     return SimpleNamespace(weights=w, average=average, losses=losses)
 
 
-def test_steps_are_those_of_the_formulas() -> None:
+def test_steps_follow_the_formulas() -> None:
     found, expected = run(), by_hand()
     assert found.losses == pytest.approx(expected.losses, rel=1e-5)
     assert found.weights == pytest.approx(expected.weights, rel=1e-5)
@@ -102,14 +102,14 @@ def test_steps_are_those_of_the_formulas() -> None:
 
 
 @pytest.mark.parametrize("parts", [2, 8])
-def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int) -> None:
+def test_accumulated_gradients_equal_those_of_the_whole_batch(parts: int) -> None:
     found, expected = run(f"training.accumulate_steps={parts}"), by_hand()
     assert found.losses == pytest.approx(expected.losses, rel=1e-5)
     assert found.weights == pytest.approx(expected.weights, rel=1e-5)
 
 
 @pytest.mark.parametrize("accumulated", [1, 2])
-def test_parts_side_by_side_have_the_gradient_of_the_whole_batch(accumulated: int) -> None:
+def test_batch_parts_have_the_gradient_of_the_whole_batch(accumulated: int) -> None:
     found = run("training.batch_parts=2", f"training.accumulate_steps={accumulated}")
     expected = by_hand()
     assert found.losses == pytest.approx(expected.losses, rel=1e-5)
@@ -122,7 +122,7 @@ def test_clipping_comes_after_accumulation(parts: int) -> None:
     assert run(*settings).weights == pytest.approx(by_hand(clip=1.0).weights, rel=1e-5)
 
 
-def test_the_length_of_calls_changes_nothing() -> None:
+def test_the_result_does_not_depend_on_the_length_of_calls() -> None:
     whole = run()
     for calls in ((1,) * STEPS, (2, 1, 3)):
         found = run(calls=calls)
