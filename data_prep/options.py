@@ -12,27 +12,38 @@ from mnasnet_cli.errors import ConfigError
 class Options:
     """Options for all kinds of sources; the defaults are those of ImageNet.
 
-    part: (number of this part from 1, number of parts). workers: number of processes, 0 for one per core.
-    max_side: longest side in px; larger images are scaled down. labels: file with the labels of a flat val folder.
-    verify: decode every image completely.
+    train_shards, val_shards: None if they follow from the size. val_fraction: the share of the images that becomes the
+    validation split where the source has none; None: a tenth. part: (number of this part from 1, number of parts).
+    workers: number of processes, 0 for one per core. max_side: longest side in px; larger images are scaled down.
+    labels: file with the labels of images that are not in class folders. label_columns: its columns (file, label), by
+    name or number from 1. verify: decode every image completely. exif: "upright" or "ignore". strict: refuse what would
+    be mended.
     """
 
-    train_shards: int = 1024
-    val_shards: int = 128
+    train_shards: int | None = 1024
+    val_shards: int | None = 128
+    val_fraction: float | None = None
     workers: int = 0
     part: tuple[int, int] = (1, 1)
     resume: bool = False
     max_side: int | None = None
     labels: Path | None = None
+    label_columns: tuple[str, str] | None = None
     on_bad_image: str = "fail"
     seed: int = 0
     verify: bool = False
+    exif: str = "upright"
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name, limit in (("train_shards", 99_999), ("val_shards", 99_999), ("max_side", 65_500)):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= limit:
                 raise ConfigError(f"--{name.replace('_', '-')} must be 1..{limit}, not {value}")
+        if self.val_fraction is not None and not 0 <= self.val_fraction < 1:
+            raise ConfigError(f"--val-fraction must be from 0 to below 1, not {self.val_fraction:g}")
+        if self.exif not in ("upright", "ignore"):
+            raise ConfigError(f"--exif must be upright or ignore, not {self.exif}")
         if self.workers < 0:
             raise ConfigError(f"--workers must be at least 0, not {self.workers}")
         if not 1 <= self.part[0] <= self.part[1]:
@@ -45,16 +56,18 @@ class CocoOptions(Options):
     """Options for COCO sources.
 
     train_images, val_images: folders or zips. train_annotations, val_annotations: JSON files, absolute or within the
-    source, its folder `annotations` or its annotation zip. None stands for COCO's own names.
+    source, its folder `annotations` or its annotation zip. None stands for COCO's own names. crowd_as_objects: take
+    crowds for single objects.
     """
 
-    train_shards: int = 100
-    val_shards: int = 10
+    train_shards: int | None = 100
+    val_shards: int | None = 10
     train_images: Path | None = None
     val_images: Path | None = None
     train_annotations: Path | None = None
     val_annotations: Path | None = None
     on_bad_annotation: str = "fail"
+    crowd_as_objects: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_prep import summary
 from data_prep.options import Options
-from data_prep.output_folder import (
+from data_prep.writing import summary
+from data_prep.writing.output_folder import (
     Journal,
     OutputFolder,
     check_apart_from_source,
@@ -17,9 +17,9 @@ from data_prep.output_folder import (
     check_plan,
     journal_path,
 )
-from data_prep.shard_job import BadImageError, Job, ShardId, Source, write_shard
-from data_prep.shards import is_complete, remove_partial, shuffled
-from data_prep.workers import run_tasks, stop_on_sigterm
+from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, write_shard
+from data_prep.writing.shards import is_complete, remove_partial, shuffled
+from data_prep.writing.workers import run_tasks, stop_on_sigterm
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
 from mnasnet_cli.system.files import write_atomically, write_error
@@ -28,15 +28,22 @@ from mnasnet_cli.system.machine import core_count
 RESUME = "run the command again with --resume"
 STOPPED = f"stopped by SIGTERM; complete shards are kept: {RESUME}"
 Progress = Callable[[int, int], None]
+Announce = Callable[[str], None]
 
 
 def write_records(
-    find: Callable[[], Source], out: Path, options: Options, on_progress: Progress = lambda done, total: None
+    find: Callable[[], Source],
+    out: Path,
+    options: Options,
+    *,
+    on_layout: Announce = lambda layout: None,
+    on_progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Write the records of a source into the folder `out` and return the summary.
 
     Args:
         find: lists the source.
+        on_layout: called with one line: what the source was taken for.
         on_progress: called with (done, total) numbers of images, for the first time after the workers have started.
 
     Raises DataError if the source, an image or the content of `out` is invalid. Then the files of this run are removed,
@@ -45,9 +52,13 @@ def write_records(
     """
     check_output_folder(out, options)
     source = find()
+    if options.strict:
+        source.findings.refuse_mended()
+    if source.layout:
+        on_layout(source.layout)
     check_apart_from_source(out, source)
     requested = {"train": options.train_shards, "validation": options.val_shards}
-    shard_counts = {split: min(requested[split], len(table)) for split, table in source.tables.items()}
+    shard_counts = {split: min(requested[split] or 1, len(table)) for split, table in source.tables.items()}
     orders = {split: shuffled(len(source.tables[split]), f"{options.seed} {split}") for split in shard_counts}
     job = Job(source, out, options, shard_counts, orders)
     plan = _plan(job)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.records.findings import Findings
 
 SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
 
@@ -26,16 +28,25 @@ OnBadImage = Annotated[
     str, typer.Option(metavar="fail|skip", help="Whether an unreadable image ends the preparation or is skipped.")
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the record order.")]
+ValFraction = Annotated[
+    float | None,
+    typer.Option(
+        metavar="F",
+        help="Share of the images for validation, where SOURCE has no validation split; 0: none. Default: 0.1.",
+    ),
+]
+Exif = Annotated[
+    str, typer.Option(metavar="upright|ignore", help="Turn images upright by their EXIF data, or keep them as stored.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse a source that would have to be mended.")]
 Verify = Annotated[
     bool,
     typer.Option("--verify", help="Decode every image in full. This is slow, and finds damage within the image data."),
 ]
 
 
-def run(
-    write: Callable[[Callable[[int, int], None]], dict[str, Any]], out: Path, options: Any, json_output: bool
-) -> None:
-    """Call `write(on_progress)` with a progress bar, and print the summary that it returns."""
+def run(write: Callable[..., dict[str, Any]], out: Path, options: Any, json_output: bool) -> None:
+    """Call `write(on_layout=…, on_progress=…)` with a progress bar, and print the summary that it returns."""
     began = time.monotonic()
     with ExitStack() as stack:
         bar: list[console.ProgressReport] = []
@@ -45,7 +56,7 @@ def run(
                 bar.append(stack.enter_context(console.progress("writing records", total)))
             bar[0].update(done)
 
-        result = write(on_progress)
+        result = write(on_layout=console.say, on_progress=on_progress)
     seconds = time.monotonic() - began
     if json_output:
         splits = {
@@ -64,6 +75,16 @@ def parse_part(text: str) -> tuple[int, int]:
     if not (slash and first.isdecimal() and second.isdecimal()):
         raise ConfigError(f"--part {text}: expected I/N, for example 1/4")
     return int(first), int(second)
+
+
+def parse_columns(text: str | None) -> tuple[str, str] | None:
+    """Turn "image,breed" into ("image", "breed")."""
+    if text is None:
+        return None
+    first, comma, second = text.partition(",")
+    if not (comma and first.strip() and second.strip()):
+        raise ConfigError(f"--label-columns {text}: expected FILE,LABEL, for example image,breed or 1,3")
+    return first.strip(), second.strip()
 
 
 def _print(out: Path, result: dict[str, Any], seconds: float) -> None:
@@ -115,6 +136,8 @@ def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
         console.warn(
             f"{result['images_in_both_splits']:,} images are in both splits; their scores will measure memorization"
         )
+    for finding in Findings.parse(result["findings"]):
+        (console.warn if finding.severity == "suspicious" else console.say)(str(finding))
     if result["ignored_files"]:
         why = "the annotation file does not list" if result["kind"] == "coco" else "do not have the name of an image"
         console.say(f"{result['ignored_files']:,} files that {why} were skipped")
@@ -147,6 +170,7 @@ def prepare_imagenet(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
     train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 1024,
     val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 128,
+    val_fraction: ValFraction = None,
     workers: Workers = 0,
     part: Part = "1/1",
     resume: Resume = False,
@@ -159,9 +183,15 @@ def prepare_imagenet(
             metavar="FILE", help="Classes of the images of a flat val/: a class, or `file class`, on each line."
         ),
     ] = None,
+    label_columns: Annotated[
+        str | None,
+        typer.Option(metavar="FILE,LABEL", help="Columns of --labels with the file and the label: names or numbers."),
+    ] = None,
     on_bad_image: OnBadImage = "fail",
     seed: Seed = 0,
     verify: Verify = False,
+    exif: Exif = "upright",
+    strict: Strict = False,
     json_output: JsonFlag = False,
 ) -> None:
     """Write TFRecord shards, labels.txt and dataset.json from ImageNet or any folder of classes.
@@ -173,9 +203,10 @@ def prepare_imagenet(
 
     options = Options(
         train_shards=train_shards, val_shards=val_shards, workers=workers, part=parse_part(part),
-        resume=resume, max_side=max_side, labels=labels, on_bad_image=on_bad_image, seed=seed, verify=verify,
+        resume=resume, max_side=max_side, labels=labels, label_columns=parse_columns(label_columns),
+        val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif, strict=strict,
     )  # fmt: skip
-    run(lambda report: write(source, out, options, on_progress=report), out, options, json_output)
+    run(partial(write, source, out, options), out, options, json_output)
 
 
 def prepare_coco(
@@ -188,6 +219,7 @@ def prepare_coco(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
     train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 100,
     val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 10,
+    val_fraction: ValFraction = None,
     workers: Workers = 0,
     part: Part = "1/1",
     resume: Resume = False,
@@ -210,8 +242,13 @@ def prepare_coco(
         str,
         typer.Option(metavar="fail|skip", help="Whether an unusable annotation ends the preparation or is skipped."),
     ] = "fail",
+    crowd_as_objects: Annotated[
+        bool, typer.Option("--crowd-as-objects", help="Take every crowd (iscrowd) for a single object.")
+    ] = False,
     seed: Seed = 0,
     verify: Verify = False,
+    exif: Exif = "upright",
+    strict: Strict = False,
     json_output: JsonFlag = False,
 ) -> None:
     """Write TFRecord shards, labels.txt and dataset.json from COCO or any data set in its format.
@@ -223,8 +260,8 @@ def prepare_coco(
 
     options = CocoOptions(
         train_shards=train_shards, val_shards=val_shards, workers=workers, part=parse_part(part),
-        resume=resume, on_bad_image=on_bad_image, seed=seed, verify=verify,
-        train_images=train_images, val_images=val_images,
+        resume=resume, val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif,
+        strict=strict, crowd_as_objects=crowd_as_objects, train_images=train_images, val_images=val_images,
         train_annotations=train_annotations, val_annotations=val_annotations, on_bad_annotation=on_bad_annotation,
     )  # fmt: skip
-    run(lambda report: write(source, out, options, on_progress=report), out, options, json_output)
+    run(partial(write, source, out, options), out, options, json_output)

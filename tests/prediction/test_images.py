@@ -10,7 +10,7 @@ import pytest
 from image_files import encode, noise, pixels_of, with_orientation
 from PIL import Image, features
 
-from data_prep.jpeg import prepare_image
+from data_prep.images.jpeg import prepare_image
 from mnasnet_cli.prediction.images import InputImage, UnreadableInput, read_image, read_images
 
 

@@ -15,7 +15,7 @@ from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, SPLITS, jo
 from mnasnet_cli.system.files import write_atomically
 
 if TYPE_CHECKING:
-    from data_prep.shard_job import Source
+    from data_prep.writing.shard_job import Source
 
 # The keys of a plan that flags set. The others depend on the source.
 PLAN_FLAGS = {

@@ -12,7 +12,7 @@ import pytest
 from coco_cases import Content, annotations, change, examples, prepare
 from folder_contents import contents
 
-from data_prep.shard_job import BadImageError
+from data_prep.writing.shard_job import BadImageError
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import dataset_info
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.labels import read_class_names, read_val_labels
+from data_prep.classification.label_file import read_class_names, read_val_labels
 from mnasnet_cli.errors import DataError
 
 NAMES = [f"{number}.JPEG" for number in range(12)]

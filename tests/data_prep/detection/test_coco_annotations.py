@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from coco_cases import annotations, change, prepare
 
-from data_prep import coco_annotations
+from data_prep.detection import annotations as coco_annotations
 from mnasnet_cli.errors import DataError
 
 FAULTS = {

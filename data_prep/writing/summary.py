@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.shard_job import SIDES, Source
+from data_prep.writing.shard_job import SIDES, Source
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.shards import SPLITS
 
@@ -37,6 +37,8 @@ def summarize(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[st
         "bad_files": [bad for entry in entries for bad in entry["bad"]],
         "reencoded": sum(entry["reencoded"] for entry in entries),
         "plan": dict(plan),
+        "layout": source.layout,
+        "findings": source.findings.to_list(),
         **source.details(),
     }
 

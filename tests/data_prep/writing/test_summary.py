@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from data_prep import summary
-from data_prep.imagenet import ImagenetSource
+from data_prep.classification.source import ImagenetSource
+from data_prep.writing import summary
 from mnasnet_cli.errors import DataError
 
 SOURCE = ImagenetSource(Path("photos"), ["n1", "n2"], ["cat", "dog"], {}, ignored=0)

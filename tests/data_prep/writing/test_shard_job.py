@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.imagenet import find_source
-from data_prep.jpeg import PreparedImage
+from data_prep.classification.source import find_source
+from data_prep.images.jpeg import PreparedImage
 from data_prep.options import Options
-from data_prep.shard_job import BadImageError, Job, Record, ShardId, ShardStatistics, write_shard
+from data_prep.writing.shard_job import BadImageError, Job, Record, ShardId, ShardStatistics, write_shard
 from mnasnet_cli.records.tfrecord import decode_example, read_records
 
 SHARD = ShardId("train", 1)
@@ -20,7 +20,8 @@ def make_job(source: Path, out: Path, options: Options | None = None) -> Job:
     """36 training images in reversed order and 12 validation images, in 4 and 2 shards."""
     out.mkdir(exist_ok=True)
     orders = {"train": array("I", range(36))[::-1], "validation": array("I", range(12))}
-    return Job(find_source(source), out, options or Options(), {"train": 4, "validation": 2}, orders)
+    options = options or Options()
+    return Job(find_source(source, options), out, options, {"train": 4, "validation": 2}, orders)
 
 
 def test_images_of_a_shard(pristine_imagenet: Path, tmp_path: Path) -> None:

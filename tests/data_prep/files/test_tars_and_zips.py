@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.archives import (
+from data_prep.files.archives import (
     FileEntry,
     list_nested_tars,
     list_tar,
@@ -19,8 +19,8 @@ from data_prep.archives import (
     open_zip_member,
     zip_data_offset,
 )
-from data_prep.jpeg import BadImage
-from data_prep.source_files import FileList
+from data_prep.files.file_list import FileList
+from data_prep.images.jpeg import BadImage
 from mnasnet_cli.errors import DataError
 
 FILES = {"b.JPEG": b"second" * 300, "a.JPEG": b"first", "empty.JPEG": b""}

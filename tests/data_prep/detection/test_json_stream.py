@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from data_prep import json_stream
-from data_prep.json_stream import START, NotJsonError, members
+from data_prep.detection import json_stream
+from data_prep.detection.json_stream import START, NotJsonError, members
 
 CONTENT = {
     "info": {"text": 'a "quoted" [word] é\u2028', "deep": [[1, [2]]]},

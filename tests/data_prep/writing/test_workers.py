@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from data_prep.workers import Report, run_tasks, stop_on_sigterm
+from data_prep.writing.workers import Report, run_tasks, stop_on_sigterm
 from mnasnet_cli.errors import DataError, EnvironmentProblem, Stopped
 
 

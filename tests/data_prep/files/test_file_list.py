@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.archives import FileEntry, list_zip
-from data_prep.jpeg import BadImage
-from data_prep.source_files import NO_FILE, NOT_REGULAR, FileList, list_folder
+from data_prep.files.archives import FileEntry, list_zip
+from data_prep.files.file_list import NO_FILE, NOT_REGULAR, FileList, list_folder
+from data_prep.images.jpeg import BadImage
 
 
 def test_folder(tmp_path: Path) -> None:

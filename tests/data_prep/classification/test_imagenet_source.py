@@ -14,7 +14,7 @@ import pytest
 from folder_contents import contents
 from imagenet_cases import prepare
 
-from data_prep.shard_job import BadImageError
+from data_prep.writing.shard_job import BadImageError
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import dataset_info, shards, tfrecord
 

@@ -12,8 +12,8 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from data_prep.archives import FileEntry, zip_data_offset
-from data_prep.jpeg import BadImage
+from data_prep.files.archives import FileEntry, zip_data_offset
+from data_prep.images.jpeg import BadImage
 from mnasnet_cli.errors import os_error_reason
 
 NO_FILE, NOT_REGULAR = -1, -2  # in place of the size: the file is missing, or is a folder or a device

@@ -9,8 +9,8 @@ import pytest
 from folder_contents import contents
 from imagenet_cases import prepare
 
-from data_prep.output_folder import Journal, OutputFolder, check_plan, journal_path
-from data_prep.shard_job import BadImageError
+from data_prep.writing.output_folder import Journal, OutputFolder, check_plan, journal_path
+from data_prep.writing.shard_job import BadImageError
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records import dataset_info
 

@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from data_prep.json_stream import START, NotJsonError, members
+from data_prep.detection.json_stream import START, NotJsonError, members
+from data_prep.detection.layout import Entries
 from mnasnet_cli.errors import DataError, os_error_reason
 
 REQUIRED_KEYS = ("images", "annotations", "categories")
@@ -109,8 +110,14 @@ class AnnotationFile:
         self.crowds.append(entry.get("iscrowd") in (1, True))
 
 
-def read_annotations(open_file: Callable[[], IO[bytes]], name: str) -> AnnotationFile:
-    """Read an annotation file. `name` is its name in messages.
+def json_entries(open_file: Callable[[], IO[bytes]]) -> Entries:
+    """Yield the entries of a COCO annotation file."""
+    with open_file() as file:
+        yield from members(file)
+
+
+def read_annotations(entries: Entries, name: str) -> AnnotationFile:
+    """Read the entries of an annotation file. `name` is its name in messages.
 
     Raises DataError if it cannot be read or is not a COCO annotation file.
     """
@@ -118,16 +125,15 @@ def read_annotations(open_file: Callable[[], IO[bytes]], name: str) -> Annotatio
     add = {"images": result.add_image, "categories": result.add_category, "annotations": result.add_annotation}
     seen = set()
     try:
-        with open_file() as file:
-            for key, number, value in members(file):
-                if key not in add:
-                    continue
-                if number != START:
-                    add[key](number, value)
-                    continue
-                if value is not list or key in seen:
-                    raise NotCocoError(f"'{key}' {'occurs twice' if key in seen else 'is not a list'}")
-                seen.add(key)
+        for key, number, value in entries:
+            if key not in add:
+                continue
+            if number != START:
+                add[key](number, value)
+                continue
+            if value is not list or key in seen:
+                raise NotCocoError(f"'{key}' {'occurs twice' if key in seen else 'is not a list'}")
+            seen.add(key)
     except NotJsonError as error:
         raise DataError(f"{name} is not a COCO annotation file: it is {error}") from None
     except NotCocoError as error:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from data_prep.jpeg import BadImage, PreparedImage, prepare_image
+from data_prep.images.jpeg import BadImage, PreparedImage, prepare_image
 from data_prep.options import Options
-from data_prep.shards import ShardWriter, shard_range
-from data_prep.workers import Report
+from data_prep.writing.shards import ShardWriter, shard_range
+from data_prep.writing.workers import Report
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.findings import Findings
 from mnasnet_cli.records.shards import shard_name
 
 SIDES = ("width", "height")
@@ -59,7 +60,8 @@ class Source(Protocol):
     """A data set to be written.
 
     kind: "imagenet" or "coco", as in dataset.json. tables: split → images. ignored: number of files that are no images.
-    class_keys, texts: the two columns of labels.txt; class i is at i - 1.
+    class_keys, texts: the two columns of labels.txt; class i is at i - 1. layout: what the folder was taken for, in one
+    line. findings: what was mended or looks wrong.
     """
 
     @property
@@ -74,6 +76,10 @@ class Source(Protocol):
     def class_keys(self) -> list[str]: ...
     @property
     def texts(self) -> list[str]: ...
+    @property
+    def layout(self) -> str: ...
+    @property
+    def findings(self) -> Findings: ...
 
     def plan(self) -> dict[str, Any]:
         """Return what the records depend on besides the options. A run that continues another must have the same."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.shards import ShardWriter, is_complete, remove_partial, shard_range, shuffled
+from data_prep.writing.shards import ShardWriter, is_complete, remove_partial, shard_range, shuffled
 from mnasnet_cli.records.tfrecord import read_records
 
 

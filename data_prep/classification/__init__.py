@@ -1,0 +1,1 @@
+"""Images with one class each: the layouts in which people keep them."""

@@ -1,0 +1,1 @@
+"""Images with boxes: the layouts and annotation formats in which people keep them."""

@@ -1,0 +1,1 @@
+"""Lists and reads the files of a source: in folders, tars and zips."""

@@ -1,0 +1,1 @@
+"""Checks image files and turns them into what a record stores."""
