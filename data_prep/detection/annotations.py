@@ -14,6 +14,7 @@ import numpy as np
 from data_prep.detection.json_stream import START, NotJsonError, members
 from data_prep.detection.layout import Entries
 from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.records.findings import Finding
 
 REQUIRED_KEYS = ("images", "annotations", "categories")
 NO_AREA = math.nan  # the area of an annotation without one
@@ -50,7 +51,7 @@ class AnnotationFile:
 
     categories: id → name. Images: image_ids, image_names, widths and heights in px. Annotations: ids, image ids and
     category ids in annotation_ids, annotation_images and annotation_categories; boxes (four numbers each: x, y, width,
-    height in px), areas in px² or NO_AREA, crowds. faults: entries that cannot be read.
+    height in px), areas in px² or NO_AREA, crowds. faults: entries that cannot be read. findings: of the reader.
     """
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class AnnotationFile:
         self.annotation_images, self.annotation_categories = array("q"), array("q")
         self.boxes, self.areas, self.crowds = array("d"), array("d"), array("b")
         self.faults: list[Fault] = []
+        self.findings: list[Finding] = []
         self._known_images: set[int] = set()
 
     def add_image(self, number: int, entry: Any) -> None:
@@ -109,11 +111,19 @@ class AnnotationFile:
         self.areas.append(area if _is_finite(area) and area > 0 else NO_AREA)
         self.crowds.append(entry.get("iscrowd") in (1, True))
 
+    def add_fault(self, number: int, fault: Fault) -> None:
+        """Add what the reader of a format left out."""
+        self.faults.append(fault)
+
+    def add_finding(self, number: int, finding: Finding) -> None:
+        """Add what the reader of a format found odd."""
+        self.findings.append(finding)
+
 
 def json_entries(open_file: Callable[[], IO[bytes]]) -> Entries:
     """Yield the entries of a COCO annotation file."""
     with open_file() as file:
-        yield from members(file)
+        yield from (entry for entry in members(file) if entry[0] in REQUIRED_KEYS)
 
 
 def read_annotations(entries: Entries, name: str) -> AnnotationFile:
@@ -122,7 +132,13 @@ def read_annotations(entries: Entries, name: str) -> AnnotationFile:
     Raises DataError if it cannot be read or is not a COCO annotation file.
     """
     result = AnnotationFile()
-    add = {"images": result.add_image, "categories": result.add_category, "annotations": result.add_annotation}
+    add: dict[str, Callable[[int, Any], None]] = {
+        "images": result.add_image,
+        "categories": result.add_category,
+        "annotations": result.add_annotation,
+        "faults": result.add_fault,
+        "findings": result.add_finding,
+    }
     seen = set()
     try:
         for key, number, value in entries:

@@ -9,7 +9,11 @@ from typing import Any
 from data_prep.files.tree import Tree
 
 Entries = Iterator[tuple[str, int, Any]]
-"""As `json_stream.members` yields them: (key, number, entry) of COCO's lists images, annotations and categories."""
+"""As `json_stream.members` yields them: (key, number, entry) of COCO's lists images, annotations and categories.
+
+Readers of other formats know more than an entry tells. They also yield the lists "faults" (of `Fault`: what was left
+out, with its file and line) and "findings" (of `Finding`: what was mended or looks wrong).
+"""
 
 
 @dataclass(frozen=True)

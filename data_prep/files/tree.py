@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
-from data_prep.files.archives import FileEntry, list_zip, open_zip_member
+from data_prep.files.archives import FileEntry, list_zip
 from data_prep.files.file_list import NO_FILE, NOT_REGULAR, list_folder
 from mnasnet_cli.errors import DataError
+
+if TYPE_CHECKING:
+    import zipfile
 
 SYSTEM_FOLDERS = ("__MACOSX",)
 
@@ -92,6 +95,7 @@ class ZipTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file: zipfile.ZipFile | None = None  # stays open: to open it again means to list it again
         self._folders: dict[str, dict[str, FileEntry]] = {"": {}}
         for entry in list_zip(path):
             if _is_hidden(entry.name):
@@ -120,7 +124,11 @@ class ZipTree:
 
     def open(self, name: str) -> IO[bytes]:
         """See `Tree`."""
-        return open_zip_member(self.path, name)
+        import zipfile  # only where zips are read
+
+        if self._file is None:
+            self._file = zipfile.ZipFile(self.path)
+        return self._file.open(name)
 
     def show(self, name: str) -> str:
         """See `Tree`."""
