@@ -57,7 +57,7 @@ def write_records(
     if source.layout:
         on_layout(source.layout)
     check_apart_from_source(out, source)
-    requested = {"train": options.train_shards, "validation": options.val_shards}
+    requested = {"train": options.train_shards, "validation": options.val_shards, "test": options.val_shards}
     shard_counts = {split: min(requested[split] or 1, len(table)) for split, table in source.tables.items()}
     orders = {split: shuffled(len(source.tables[split]), f"{options.seed} {split}") for split in shard_counts}
     job = Job(source, out, options, shard_counts, orders)

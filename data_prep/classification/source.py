@@ -14,6 +14,7 @@ from data_prep.files.archives import FileEntry, list_nested_tars, list_tar
 from data_prep.files.file_list import FileList, list_folder
 from data_prep.images.jpeg import PreparedImage
 from data_prep.options import Options
+from data_prep.validation_share import with_validation
 from data_prep.writing.shard_job import Record
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.findings import Findings
@@ -35,7 +36,7 @@ class ImagenetTable(FileList):
     def __init__(self, base: Path, *, flat: bool, synsets: list[str], texts: list[str]) -> None:
         super().__init__(base, "tar" if base.is_file() else "")
         self.flat, self.synsets, self.texts = flat, synsets, texts
-        self.labels = array("H")
+        self.labels: array[int] = array("H")
 
     def add(self, file: FileEntry, label: int) -> None:
         """Append one image."""
@@ -95,12 +96,13 @@ class ImagenetSource:
 def find_source(root: Path, options: Options) -> ImagenetSource:
     """List a source. Raises DataError if something is missing, empty or contradictory."""
     try:
-        return _find_source(Path(root), options.labels)
+        return _find_source(Path(root), options)
     except OSError as error:
         raise DataError(f"cannot read {error.filename}: {os_error_reason(error)}") from error
 
 
-def _find_source(root: Path, labels: Path | None) -> ImagenetSource:
+def _find_source(root: Path, options: Options) -> ImagenetSource:
+    labels = options.labels
     if not root.is_dir():
         raise DataError(f"{root} is not a folder" if root.exists() else f"no folder {root}")
     places = {split: _find_split(root, split) for split in FOLDERS}
@@ -119,7 +121,9 @@ def _find_source(root: Path, labels: Path | None) -> ImagenetSource:
         raise DataError(f"--labels is for a flat val folder, but {root} has no val folder")
     names = read_class_names(root)
     lister.texts += [names.get(synset, synset) for synset in lister.synsets]
-    return ImagenetSource(root, lister.synsets, lister.texts, lister.tables, lister.ignored)
+    findings = Findings()
+    tables = with_validation(lister.tables, options, findings)
+    return ImagenetSource(root, lister.synsets, lister.texts, tables, lister.ignored, findings=findings)
 
 
 def _find_split(root: Path, split: str) -> Path | None:

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 
 from data_prep.detection.annotations import AnnotationFile, Boxes, Fault, check_boxes, json_entries, read_annotations
 from data_prep.files.archives import FileEntry, list_zip, open_zip_member
-from data_prep.files.file_list import NO_FILE, NOT_REGULAR, FileList, list_folder
+from data_prep.files.file_list import NO_FILE, NOT_REGULAR, FileList, list_folder, take
 from data_prep.images.jpeg import BadImage, PreparedImage
 from data_prep.options import CocoOptions
+from data_prep.validation_share import with_validation
 from data_prep.writing.shard_job import Record
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.coco_example import encode_coco_example
@@ -40,6 +41,15 @@ class CocoTable(FileList):
         self.names = names
         self.image_ids, self.heights, self.widths = array("q"), array("i"), array("i")
         self.boxes: Boxes
+
+    def select(self, rows: np.ndarray) -> Self:
+        """See `FileList`."""
+        chosen = super().select(rows)
+        chosen.image_ids, chosen.heights, chosen.widths = (
+            take(column, rows) for column in (self.image_ids, self.heights, self.widths)
+        )
+        chosen.boxes = self.boxes.select(rows)
+        return chosen
 
     def record(self, index: int, image: PreparedImage) -> Record:
         """Return an image's record. Raises BadImage if the annotation file has another image size."""
@@ -116,10 +126,10 @@ class CocoSource:
         }
 
     def _images_in_both_splits(self) -> int:
-        """Count the images with the same id and file name in both splits. Scores on these are too high."""
+        """Count the images with the same id and file name in two splits. Scores on these are too high."""
         images = [set(zip(table.image_ids, map(table.name, range(len(table))), strict=True))
                   for table in self.tables.values()]  # fmt: skip
-        return len(set.intersection(*images)) if len(images) > 1 else 0
+        return sum(map(len, images)) - len(set().union(*images))
 
 
 def find_source(root: Path, options: CocoOptions) -> CocoSource:
@@ -155,7 +165,9 @@ def _find_source(root: Path, options: CocoOptions) -> CocoSource:
         tables[split].boxes, faults[split] = check_boxes(file, order, labels)
         unnamed[place] = unnamed.get(place, others) & others  # two splits may share a folder
         _check_faults(names[split], len(tables[split].boxes.labels), faults[split], options)
-    return CocoSource(root, tables, categories, faults, sum(map(len, unnamed.values())))
+    findings = Findings()
+    tables = with_validation(tables, options, findings)
+    return CocoSource(root, tables, categories, faults, sum(map(len, unnamed.values())), findings=findings)
 
 
 def _find_images(root: Path, split: str, options: CocoOptions) -> Path | None:

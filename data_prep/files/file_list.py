@@ -5,12 +5,15 @@ The names are in one byte string and the numbers in arrays: about 50 bytes per f
 
 from __future__ import annotations
 
+import copy
 import os
 import stat
 import zlib
 from array import array
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 from data_prep.files.archives import FileEntry, zip_data_offset
 from data_prep.images.jpeg import BadImage
@@ -23,7 +26,10 @@ class FileList:
     """The files of one split, numbered 0..n-1.
 
     base: their folder, tar or zip. archive: "tar", "zip", or "" for a folder. sizes: bytes, NO_FILE or NOT_REGULAR.
+    labels: the class of each file, None where a file has no class of its own.
     """
+
+    labels: array[int] | None = None
 
     def __init__(self, base: Path, archive: str = "") -> None:
         self.base, self.archive = str(base), archive
@@ -51,34 +57,83 @@ class FileList:
 
     def name(self, index: int) -> str:
         """Return a file's name, as in its FileEntry."""
-        start = self._name_ends[index - 1] if index else 0
-        return os.fsdecode(bytes(self._names[start : self._name_ends[index]]))
+        return os.fsdecode(bytes(self._names[self._name_start(index) : self._name_ends[index]]))
+
+    def _name_start(self, index: int) -> int:
+        return self._name_ends[index - 1] if index else 0
 
     def path(self, index: int) -> str:
         """Return a file's path, for opening it and for messages. In an archive it is for messages only."""
         return os.path.join(self.base, self.name(index))
 
+    def select(self, rows: np.ndarray) -> Self:
+        """Return the table of some of the files, in the order of the numbers `rows`.
+
+        A subclass with columns of its own takes the same rows of them.
+        """
+        chosen = copy.copy(self)
+        chosen._file = -1
+        names = [bytes(self._names[self._name_start(row) : self._name_ends[row]]) for row in rows.tolist()]
+        chosen._names = bytearray().join(names)
+        chosen._name_ends = array("Q", np.cumsum([len(name) for name in names], dtype=np.uint64).tobytes())
+        for column in ("sizes", "_offsets", "_compressed_sizes", "_deflated", "_crcs"):
+            setattr(chosen, column, take(getattr(self, column), rows))
+        if self.labels is not None:
+            chosen.labels = take(self.labels, rows)
+        return chosen
+
     def read(self, index: int) -> bytes:
         """Return a file's bytes. Raises BadImage with the reason if it cannot be read."""
-        size = self.sizes[index]
-        if size == NOT_REGULAR:
-            raise BadImage("this is not a file")
-        if size == NO_FILE and self.archive:
-            raise BadImage(f"it is not in the {self.archive}")
+        self._check(index)
         try:
             if self.archive:
                 return self._read_from_archive(index)
             descriptor = os.open(self.path(index), os.O_RDONLY)
             try:
-                return _read_all(descriptor, size)
+                return _read_all(descriptor, self.sizes[index])
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise BadImage(f"cannot be read: {os_error_reason(error)}") from error
 
-    def _read_from_archive(self, index: int) -> bytes:
-        if self._file < 0:
+    def read_windows(self, index: int, window: int) -> tuple[int, bytes]:
+        """Return a file's size and its first, middle and last `window` bytes; all bytes if it is not larger than that.
+
+        Raises BadImage with the reason if the file cannot be read.
+        """
+        if self.archive == "zip" and self._deflated[index]:
+            data = self.read(index)
+            return len(data), b"".join(data[start:end] for start, end in _windows(len(data), window))
+        self._check(index)
+        try:
+            if self.archive:
+                self.open_archive()
+                file, size, offset = self._file, self.sizes[index], self._offsets[index]
+                offset = zip_data_offset(file, offset) if self.archive == "zip" else offset
+                return size, _read_windows(file, offset, size, window)
+            file = os.open(self.path(index), os.O_RDONLY)
+            try:
+                size = os.fstat(file).st_size
+                return size, _read_windows(file, 0, size, window)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise BadImage(f"cannot be read: {os_error_reason(error)}") from error
+
+    def _check(self, index: int) -> None:
+        """Raise BadImage if there is no file to read."""
+        if self.sizes[index] == NOT_REGULAR:
+            raise BadImage("this is not a file")
+        if self.sizes[index] == NO_FILE and self.archive:
+            raise BadImage(f"it is not in the {self.archive}")
+
+    def open_archive(self) -> None:
+        """Open the archive, if the files are in one. Reading opens it too; threads need it to be open before."""
+        if self.archive and self._file < 0:
             self._file = os.open(self.base, os.O_RDONLY)
+
+    def _read_from_archive(self, index: int) -> bytes:
+        self.open_archive()
         size, offset = self.sizes[index], self._offsets[index]
         if self.archive == "tar":
             return os.pread(self._file, size, offset)
@@ -98,6 +153,25 @@ class FileList:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_file": -1}  # a spawned process cannot use this process's descriptor
+
+
+def take(column: array[int], rows: np.ndarray) -> array[int]:
+    """Return some elements of a column, in the order of `rows`. An empty column stays empty."""
+    if not column:
+        return column
+    return array(column.typecode, np.asarray(column)[rows].tobytes())
+
+
+def _windows(size: int, window: int) -> list[tuple[int, int]]:
+    """Return the (start, end) of the windows that `read_windows` reads."""
+    if size <= 3 * window:
+        return [(0, size)]
+    middle = (size - window) // 2
+    return [(start, start + window) for start in (0, middle, size - window)]
+
+
+def _read_windows(file: int, offset: int, size: int, window: int) -> bytes:
+    return b"".join(os.pread(file, end - start, offset + start) for start, end in _windows(size, window))
 
 
 def _read_all(descriptor: int, expected: int) -> bytes:

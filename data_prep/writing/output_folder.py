@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PLAN_FLAGS = {
     "train_shards": "--train-shards",
     "validation_shards": "--val-shards",
+    "test_shards": "--val-shards",
     "seed": "--seed",
     "max_side": "--max-side",
 }

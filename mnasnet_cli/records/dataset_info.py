@@ -124,7 +124,8 @@ SAMPLE = 20_000  # records read to find the highest label; with 1000 classes, th
 
 def _scan(directory: Path, kind: str | None) -> DatasetInfo:
     synsets, texts = read_labels(directory / LABELS_FILE)
-    names = sorted({name for name, _ in shard_groups(directory)} & set(SPLITS))
+    found = {name for name, _ in shard_groups(directory)}
+    names = [name for name in SPLITS if name in found]
     if not names:
         find_shards(directory, "train", kind)  # raises DataError with the reason
     splits, digest, sample = {}, hashlib.sha256(), _SampleStatistics()

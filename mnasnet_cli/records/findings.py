@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mnasnet_cli.errors import DataError
 
-Severity = Literal["mended", "suspicious"]
+Severity = Literal["mended", "suspicious", "note"]
 LISTED = 5  # findings that an error of --strict names
 
 
@@ -16,7 +16,8 @@ LISTED = 5  # findings that an error of --strict names
 class Finding:
     """One kind of oddity, with its count.
 
-    severity: "mended" if the right value is certain and was put in, "suspicious" if a person should look.
+    severity: "mended" if the right value is certain and was put in, "suspicious" if a person should look,
+    "note" if nothing is wrong with it.
     code: a stable name for programs, such as "annotation-without-id". split: "" if it is not of one split.
     message: what follows the count: "annotations had no id and were numbered". example: the first one.
     advice: what to do, "" if nothing.
@@ -55,6 +56,10 @@ class Findings:
     ) -> None:
         """Count what looks wrong. The message, the example and the advice of the first call are kept."""
         self._add(Finding("suspicious", code, message, split, 0, example, advice), count)
+
+    def note(self, code: str, message: str, *, example: str = "", split: str = "", count: int = 1) -> None:
+        """Count what is worth knowing. The message and the example of the first call are kept."""
+        self._add(Finding("note", code, message, split, 0, example), count)
 
     def _add(self, finding: Finding, count: int) -> None:
         if count:

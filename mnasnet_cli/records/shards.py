@@ -10,7 +10,7 @@ from pathlib import Path
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.tfrecord import read_records
 
-SPLITS = ("train", "validation")
+SPLITS = ("train", "validation", "test")
 DATASET_FILE = "dataset.json"
 LABELS_FILE = "labels.txt"
 COMMANDS = {"imagenet": "prepare-imagenet", "coco": "prepare-coco"}  # kind of records → command that makes them
@@ -18,7 +18,8 @@ JOURNAL_PATTERN = "unfinished-part-*-of-*.jsonl"  # removed when dataset.json is
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})$")
 # The scripts of the Object Detection API name shards "coco_train.record-…", "pet_faces_val.record-…", ….
-_FOREIGN_STEM = re.compile(r"(?:\w+_)?(?P<split>train|val|validation)\.(?:tf)?record$")
+_FOREIGN_STEM = re.compile(r"(?:\w+_)?(?P<split>train|validation|val|testdev|test)\.(?:tf)?record$")
+_FOREIGN_SPLITS = {"val": "validation", "testdev": "test"}
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -39,7 +40,7 @@ def _split(stem: str) -> str:
     foreign = _FOREIGN_STEM.match(stem)
     if not foreign:
         return stem
-    return "validation" if foreign["split"] == "val" else foreign["split"]
+    return _FOREIGN_SPLITS.get(foreign["split"], foreign["split"])
 
 
 def shard_groups(directory: Path) -> dict[tuple[str, int], list[Path]]:
@@ -56,7 +57,7 @@ def find_shards(directory: Path, split: str, kind: str | None = None) -> list[Pa
 
     Args:
         directory: the record folder.
-        split: "train" or "validation".
+        split: one of SPLITS.
         kind: of the records, for the message; by default, it is read from dataset.json or a journal.
     """
     directory = Path(directory)

@@ -108,7 +108,7 @@ def test_other_names_by_flag(pristine_coco: Path, coco_records: Path, tmp_path: 
 
 def test_one_split_is_enough(coco_source: Path, tmp_path: Path) -> None:
     shutil.rmtree(coco_source / "val2017")
-    assert list(prepare(coco_source, tmp_path / "out")["splits"]) == ["train"]
+    assert list(prepare(coco_source, tmp_path / "out", val_fraction=0)["splits"]) == ["train"]
     annotations(coco_source).unlink()
     with pytest.raises(DataError, match=r"no instances_train2017\.json in .*annotation file of train2017"):
         prepare(coco_source, tmp_path / "other")
