@@ -1,9 +1,15 @@
-"""Fixtures for all tests: the command line, small record folders, a trained run, and a disk that is easy to fill."""
+"""Fixtures for all tests: the command line, small record folders, a trained run, and a disk that is easy to fill.
+
+Folders that take long to make come from `shared_folder`: one folder for the whole test run, also in several processes.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,16 +59,40 @@ def repo() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shape_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A function that returns a folder of the test run by its name. `fill(folder)` runs once, in the first process
+    that asks; the other processes of pytest-xdist wait for it. Tests only read the folder, or copy it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, filled = root / name, root / f"{name}.filled"
+        root.mkdir(exist_ok=True)
+        with open(root / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a process that failed has left
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def shape_records(shared_folder: Callable[..., Path]) -> Path:
     """Records of generated shapes: 4 classes, 96 training images in 4 shards, 20 validation images in 2, 40 px."""
     from data_prep.imagenet import prepare_imagenet
     from data_prep.options import Options
     from data_prep.shapes import write_shapes_imagenet
 
-    root = tmp_path_factory.mktemp("shapes")
-    write_shapes_imagenet(root / "images", classes=4, train_per_class=24, val_per_class=5, size=40)
-    prepare_imagenet(root / "images", root / "records", Options(train_shards=4, val_shards=2, workers=1))
-    return root / "records"
+    def fill(root: Path) -> None:
+        write_shapes_imagenet(root / "images", classes=4, train_per_class=24, val_per_class=5, size=40)
+        prepare_imagenet(root / "images", root / "records", Options(train_shards=4, val_shards=2, workers=1))
+
+    return shared_folder("shapes", fill) / "records"
 
 
 @pytest.fixture
@@ -75,26 +105,26 @@ def tiny_net() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def trained_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_run(shape_records: Path, shared_folder: Callable[..., Path]) -> Path:
     """A run of the tiny net over 3 epochs, with evaluation and averaged weights; never change it."""
     from tiny_net import FLAGS, train_tiny
 
-    run = tmp_path_factory.mktemp("runs") / "tiny"
-    train_tiny("train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}")
-    return run
+    command = ["train-imagenet", *FLAGS, f"--data={shape_records}"]
+    return shared_folder("trained_run", lambda run: train_tiny(*command, f"--run-dir={run}"))
 
 
 @pytest.fixture(scope="session")
-def scene_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scene_records(shared_folder: Callable[..., Path]) -> Path:
     """Records of generated scenes: 3 classes, 12 training images in 2 shards, 6 validation images in one, 80 px."""
     from data_prep.coco import prepare_coco
     from data_prep.options import CocoOptions
     from data_prep.shapes import write_shapes_coco
 
-    root = tmp_path_factory.mktemp("scenes")
-    write_shapes_coco(root / "images", classes=3, train=12, val=6, size=80)
-    prepare_coco(root / "images", root / "records", CocoOptions(train_shards=2, val_shards=1, workers=1))
-    return root / "records"
+    def fill(root: Path) -> None:
+        write_shapes_coco(root / "images", classes=3, train=12, val=6, size=80)
+        prepare_coco(root / "images", root / "records", CocoOptions(train_shards=2, val_shards=1, workers=1))
+
+    return shared_folder("scenes", fill) / "records"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,40 +12,42 @@ from mnasnet_cli.inference.manifest import FORMATS
 
 
 @pytest.fixture(scope="session")
-def made_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_classifier(shared_folder: Callable[..., Path]) -> Path:
     """A run directory with a classifier of 4 classes that no one trained, 32 px."""
     from made_models import classifier_config, make_checkpoint
 
-    run = tmp_path_factory.mktemp("runs") / "classifier"
-    with tiny_nets():
-        make_checkpoint(run, classifier_config(), ["a", "b", "c", "d"], ["ant", "bee", "cat", "dog"])
-    return run
+    def fill(run: Path) -> None:
+        with tiny_nets():
+            make_checkpoint(run, classifier_config(), ["a", "b", "c", "d"], ["ant", "bee", "cat", "dog"])
+
+    return shared_folder("made_classifier", fill)
 
 
 @pytest.fixture(scope="session")
-def made_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_detector(shared_folder: Callable[..., Path]) -> Path:
     """A run directory with a detector of 3 categories that no one trained, 64 px; it finds boxes all the same."""
     from made_models import CATEGORIES, detector_config, make_checkpoint
 
-    run = tmp_path_factory.mktemp("runs") / "detector"
-    with tiny_nets():
-        make_checkpoint(run, detector_config(), list(map(str, CATEGORIES)), list(CATEGORIES.values()))
-    return run
+    def fill(run: Path) -> None:
+        with tiny_nets():
+            make_checkpoint(run, detector_config(), list(map(str, CATEGORIES)), list(CATEGORIES.values()))
+
+    return shared_folder("made_detector", fill)
 
 
 @pytest.fixture(scope="session")
-def exported_classifier(made_classifier: Path, shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported_classifier(made_classifier: Path, shape_records: Path, shared_folder: Callable[..., Path]) -> Path:
     """A folder with `made_classifier` in every format."""
-    return _export(made_classifier, shape_records, tmp_path_factory.mktemp("exports"))
+    return shared_folder("exported_classifier", lambda out: _export(made_classifier, shape_records, out))
 
 
 @pytest.fixture(scope="session")
-def exported_detector(made_detector: Path, scene_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported_detector(made_detector: Path, scene_records: Path, shared_folder: Callable[..., Path]) -> Path:
     """A folder with `made_detector` in every format."""
-    return _export(made_detector, scene_records, tmp_path_factory.mktemp("exports"))
+    return shared_folder("exported_detector", lambda out: _export(made_detector, scene_records, out))
 
 
-def _export(run: Path, records: Path, out: Path) -> Path:
+def _export(run: Path, records: Path, out: Path) -> None:
     from mnasnet_cli.checkpoints.files import find_checkpoint
     from mnasnet_cli.export.exporter import export_model, raise_for_faults
 
@@ -53,4 +56,3 @@ def _export(run: Path, records: Path, out: Path) -> Path:
             find_checkpoint(str(run)), out, FORMATS, data=records, parity_images=4, calibration_images=12
         )
     raise_for_faults(outcomes)
-    return out

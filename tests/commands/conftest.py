@@ -21,9 +21,11 @@ def train_imagenet(mnasnet: Callable[..., Any], shape_records: Path, tmp_path: P
 
 
 @pytest.fixture(scope="session")
-def detector_run(scene_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def detector_run(scene_records: Path, shared_folder: Callable[..., Path]) -> Path:
     """A whole run of a tiny detector over 2 epochs; never change it."""
-    run = tmp_path_factory.mktemp("runs") / "detector"
-    said = train_tiny("train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={run}")
-    assert "--backbone MODEL" in said
-    return run
+
+    def fill(run: Path) -> None:
+        said = train_tiny("train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={run}")
+        assert "--backbone MODEL" in said
+
+    return shared_folder("detector_run", fill)
