@@ -30,7 +30,7 @@ def content_digests(table: FileList) -> np.ndarray:
         end = min(start + BATCH, len(table))
         digests[start:end] = [_digest(table, number) for number in range(start, end)]
 
-    table.open_archive()
+    table.open_archives()
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(fill, range(0, len(table), BATCH)):
             pass  # raises what a thread raised

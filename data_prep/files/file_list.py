@@ -11,7 +11,7 @@ import stat
 import zlib
 from array import array
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -22,10 +22,23 @@ from mnasnet_cli.errors import os_error_reason
 NO_FILE, NOT_REGULAR = -1, -2  # in place of the size: the file is missing, or is a folder or a device
 
 
+class Place(NamedTuple):
+    """A folder of files, on disk or in an archive.
+
+    path: of the folder, for opening its files and for messages. archive: "tar", "zip", or "" for a folder on disk.
+    file: the archive.
+    """
+
+    path: str
+    archive: str = ""
+    file: str = ""
+
+
 class FileList:
     """The files of one split, numbered 0..n-1.
 
-    base: their folder, tar or zip. archive: "tar", "zip", or "" for a folder. sizes: bytes, NO_FILE or NOT_REGULAR.
+    base: their folder, tar or zip; `append` may name another place. archive: "tar", "zip", or "" for a folder.
+    sizes: bytes, NO_FILE or NOT_REGULAR.
     labels: the class of each file, None where a file has no class of its own.
     """
 
@@ -34,26 +47,49 @@ class FileList:
     def __init__(self, base: Path, archive: str = "") -> None:
         self.base, self.archive = str(base), archive
         self.sizes = array("q")
-        self._offsets = array("Q")  # of archives only; see FileEntry
-        self._compressed_sizes, self._deflated, self._crcs = array("q"), array("b"), array("I")  # of zips only
+        self._offsets = array("Q")  # only if there is an archive (FileEntry says what)
+        self._compressed_sizes, self._deflated, self._crcs = (
+            array("q"),
+            array("b"),
+            array("I"),
+        )  # only if there is a zip
         self._names = bytearray()
         self._name_ends = array("Q")
-        self._file = -1  # descriptor of the open archive
+        self._places = [Place(self.base, archive, self.base if archive else "")]
+        self._place_numbers = array("I")
+        self._descriptors: dict[str, int] = {}  # of the open archives
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def append(self, entry: FileEntry) -> None:
-        """Append one file."""
+    def append(self, entry: FileEntry, place: Place | None = None) -> None:
+        """Append one file. It is in `place`, or else in `base`. Append the files of a place one after the other."""
+        if place is not None and place != self._places[-1]:
+            self._add_place(place)
         self._names += os.fsencode(entry.name)
         self._name_ends.append(len(self._names))
         self.sizes.append(entry.size)
+        self._place_numbers.append(len(self._places) - 1 if place else 0)
         if self.archive:
             self._offsets.append(entry.offset)
         if self.archive == "zip":
             self._compressed_sizes.append(entry.compressed_size)
             self._deflated.append(entry.deflated)
             self._crcs.append(entry.crc32)
+
+    def _add_place(self, place: Place) -> None:
+        self._places.append(place)
+        files = bytes(len(self))
+        if place.archive and not self.archive:
+            self._offsets.extend(files)
+        if place.archive == "zip" != self.archive:
+            for column in (self._compressed_sizes, self._deflated, self._crcs):
+                column.extend(files)
+        if place.archive and self.archive != "zip":
+            self.archive = place.archive
+
+    def _place(self, index: int) -> Place:
+        return self._places[self._place_numbers[index]]
 
     def name(self, index: int) -> str:
         """Return a file's name, as in its FileEntry."""
@@ -64,7 +100,7 @@ class FileList:
 
     def path(self, index: int) -> str:
         """Return a file's path, for opening it and for messages. In an archive it is for messages only."""
-        return os.path.join(self.base, self.name(index))
+        return os.path.join(self._place(index).path, self.name(index))
 
     def select(self, rows: np.ndarray) -> Self:
         """Return the table of some of the files, in the order of the numbers `rows`.
@@ -72,11 +108,11 @@ class FileList:
         A subclass with columns of its own takes the same rows of them.
         """
         chosen = copy.copy(self)
-        chosen._file = -1
+        chosen._descriptors = {}
         names = [bytes(self._names[self._name_start(row) : self._name_ends[row]]) for row in rows.tolist()]
         chosen._names = bytearray().join(names)
         chosen._name_ends = array("Q", np.cumsum([len(name) for name in names], dtype=np.uint64).tobytes())
-        for column in ("sizes", "_offsets", "_compressed_sizes", "_deflated", "_crcs"):
+        for column in ("sizes", "_place_numbers", "_offsets", "_compressed_sizes", "_deflated", "_crcs"):
             setattr(chosen, column, take(getattr(self, column), rows))
         if self.labels is not None:
             chosen.labels = take(self.labels, rows)
@@ -86,7 +122,7 @@ class FileList:
         """Return a file's bytes. Raises BadImage with the reason if it cannot be read."""
         self._check(index)
         try:
-            if self.archive:
+            if self._place(index).archive:
                 return self._read_from_archive(index)
             descriptor = os.open(self.path(index), os.O_RDONLY)
             try:
@@ -101,15 +137,15 @@ class FileList:
 
         Raises BadImage with the reason if the file cannot be read.
         """
-        if self.archive == "zip" and self._deflated[index]:
+        place = self._place(index)
+        if place.archive == "zip" and self._deflated[index]:
             data = self.read(index)
             return len(data), b"".join(data[start:end] for start, end in _windows(len(data), window))
         self._check(index)
         try:
-            if self.archive:
-                self.open_archive()
-                file, size, offset = self._file, self.sizes[index], self._offsets[index]
-                offset = zip_data_offset(file, offset) if self.archive == "zip" else offset
+            if place.archive:
+                file, size, offset = self._descriptor(place), self.sizes[index], self._offsets[index]
+                offset = zip_data_offset(file, offset) if place.archive == "zip" else offset
                 return size, _read_windows(file, offset, size, window)
             file = os.open(self.path(index), os.O_RDONLY)
             try:
@@ -124,20 +160,27 @@ class FileList:
         """Raise BadImage if there is no file to read."""
         if self.sizes[index] == NOT_REGULAR:
             raise BadImage("this is not a file")
-        if self.sizes[index] == NO_FILE and self.archive:
-            raise BadImage(f"it is not in the {self.archive}")
+        archive = self._place(index).archive
+        if self.sizes[index] == NO_FILE and archive:
+            raise BadImage(f"it is not in the {archive}")
 
-    def open_archive(self) -> None:
-        """Open the archive, if the files are in one. Reading opens it too; threads need it to be open before."""
-        if self.archive and self._file < 0:
-            self._file = os.open(self.base, os.O_RDONLY)
+    def open_archives(self) -> None:
+        """Open the archives, if files are in any. Reading opens them too; threads need them to be open before."""
+        for place in self._places:
+            if place.archive:
+                self._descriptor(place)
+
+    def _descriptor(self, place: Place) -> int:
+        if place.file not in self._descriptors:
+            self._descriptors[place.file] = os.open(place.file, os.O_RDONLY)
+        return self._descriptors[place.file]
 
     def _read_from_archive(self, index: int) -> bytes:
-        self.open_archive()
-        size, offset = self.sizes[index], self._offsets[index]
-        if self.archive == "tar":
-            return os.pread(self._file, size, offset)
-        data = os.pread(self._file, self._compressed_sizes[index], zip_data_offset(self._file, offset))
+        place = self._place(index)
+        file, size, offset = self._descriptor(place), self.sizes[index], self._offsets[index]
+        if place.archive == "tar":
+            return os.pread(file, size, offset)
+        data = os.pread(file, self._compressed_sizes[index], zip_data_offset(file, offset))
         if self._deflated[index]:
             try:
                 data = zlib.decompress(data, -zlib.MAX_WBITS)
@@ -152,7 +195,7 @@ class FileList:
         return bytes(self._names) + self._name_ends.tobytes()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_file": -1}  # a spawned process cannot use this process's descriptor
+        return self.__dict__ | {"_descriptors": {}}  # a spawned process cannot use those of this process
 
 
 def take(column: array[int], rows: np.ndarray) -> array[int]:

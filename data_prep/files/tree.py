@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Protocol
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from data_prep.files.archives import FileEntry, list_zip
-from data_prep.files.file_list import NO_FILE, NOT_REGULAR, list_folder
+from data_prep.files.file_list import NO_FILE, NOT_REGULAR, Place
 from mnasnet_cli.errors import DataError
 
 if TYPE_CHECKING:
     import zipfile
 
-SYSTEM_FOLDERS = ("__MACOSX",)
+SYSTEM_FOLDERS = ("__MACOSX", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
+DEEPEST = 12  # folders within folders that `walk` follows; a link may lead back up
+
+
+class Listing(NamedTuple):
+    """What is directly in a folder: names of folders and files, sorted. A pipe or a device has the size NOT_REGULAR."""
+
+    folders: list[str]
+    files: list[FileEntry]
 
 
 class Tree(Protocol):
@@ -25,6 +36,9 @@ class Tree(Protocol):
 
     path: Path
     archive: str
+
+    def listing(self, folder: str = "") -> Listing:
+        """Return what is directly in `folder`."""
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders directly in `folder`, sorted."""
@@ -37,6 +51,9 @@ class Tree(Protocol):
 
     def open(self, name: str) -> IO[bytes]:
         """Open a file for sequential reading. Raises OSError."""
+
+    def place(self, folder: str = "") -> Place:
+        """Return where the files of a folder are read."""
 
     def show(self, name: str) -> str:
         """Return the path of a folder or file, for messages."""
@@ -53,6 +70,22 @@ def open_tree(path: Path) -> Tree:
     raise DataError(f"{path} is not a folder or a zip")
 
 
+def join(folder: str, name: str) -> str:
+    """Return the relative name of what is in a folder of a tree."""
+    return f"{folder}/{name}" if folder and name else folder or name
+
+
+def walk(tree: Tree, folder: str = "") -> Iterator[tuple[str, Listing]]:
+    """Yield the name and the content of `folder` and of every folder below it, in the order of the names."""
+    pending = [(folder, 0)]
+    while pending:
+        name, depth = pending.pop()
+        listing = tree.listing(name)
+        yield name, listing
+        if depth < DEEPEST:
+            pending += [(join(name, inner), depth + 1) for inner in reversed(listing.folders)]
+
+
 class FolderTree:
     """A folder on disk. Nothing is remembered: each call looks at the disk."""
 
@@ -61,6 +94,20 @@ class FolderTree:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def listing(self, folder: str = "") -> Listing:
+        """See `Tree`. A dangling link is a file, too: reading it reports what is wrong."""
+        folders, files = [], []
+        with os.scandir(self.path / folder) as entries:
+            for entry in entries:
+                if entry.name[0] == "." or entry.name in SYSTEM_FOLDERS:
+                    continue
+                if entry.is_dir():
+                    if not (entry.is_symlink() and _leads_up(entry.path)):
+                        folders.append(entry.name)
+                else:
+                    files.append(FileEntry(entry.name, _size(entry)))
+        return Listing(sorted(folders), sorted(files))
+
     def folders(self, folder: str = "") -> list[str]:
         """See `Tree`."""
         with os.scandir(self.path / folder) as entries:
@@ -68,9 +115,8 @@ class FolderTree:
         return sorted(name for name in found if name not in SYSTEM_FOLDERS)
 
     def files(self, folder: str = "") -> list[FileEntry]:
-        """See `Tree`. A dangling link is a file, too: reading it reports what is wrong."""
-        found = list_folder(self.path / folder)
-        return sorted(file for file in found if file.size != NOT_REGULAR)
+        """See `Tree`."""
+        return [file for file in self.listing(folder).files if file.size != NOT_REGULAR]
 
     def find(self, name: str) -> FileEntry | None:
         """See `Tree`."""
@@ -83,9 +129,27 @@ class FolderTree:
         """See `Tree`."""
         return io.BufferedReader(io.FileIO(self.path / name))
 
+    def place(self, folder: str = "") -> Place:
+        """See `Tree`."""
+        return Place(self.show(folder))
+
     def show(self, name: str) -> str:
         """See `Tree`."""
-        return str(self.path / name)
+        return os.path.join(self.path, name) if name else str(self.path)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        status = entry.stat()
+    except OSError:
+        return NO_FILE
+    return status.st_size if stat.S_ISREG(status.st_mode) else NOT_REGULAR
+
+
+def _leads_up(link: str) -> bool:
+    """Tell whether a link leads to a folder that contains it. Following it would never end."""
+    target = os.path.realpath(link)
+    return os.path.commonpath([target, os.path.realpath(os.path.dirname(link))]) == target
 
 
 class ZipTree:
@@ -95,46 +159,67 @@ class ZipTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: zipfile.ZipFile | None = None  # stays open: to open it again means to list it again
-        self._folders: dict[str, dict[str, FileEntry]] = {"": {}}
+        self._zip: zipfile.ZipFile | None = None  # stays open: to open it again means to list it again
+        self._files: dict[str, dict[str, FileEntry]] = {"": {}}  # folder → name → file
+        self._folders: dict[str, set[str]] = {"": set()}  # folder → names of the folders in it
+        self._stored_names: dict[str, str] = {}  # name → name in the zip, where they differ
         for entry in list_zip(path):
-            if _is_hidden(entry.name):
+            name = entry.name.replace("\\", "/")  # some programs on Windows write "\"
+            if _is_hidden(name):
                 continue
-            folder, _, name = entry.name.rpartition("/")
-            self._folders.setdefault(folder, {})[name] = entry._replace(name=name)
-        for folder in list(self._folders):  # folders that hold only folders
-            for parent in PurePosixPath(folder).parents:
-                self._folders.setdefault("" if str(parent) == "." else str(parent), {})
+            if name != entry.name:
+                self._stored_names[name] = entry.name
+            folder, _, last = name.rpartition("/")
+            if folder not in self._files:
+                self._add_folder(folder)
+            self._files[folder][last] = entry._replace(name=last)
+
+    def _add_folder(self, folder: str) -> None:
+        """Add a folder and those above it."""
+        self._files[folder], self._folders[folder] = {}, set()
+        above, _, last = folder.rpartition("/")
+        if above not in self._folders:
+            self._add_folder(above)
+        self._folders[above].add(last)
+
+    def listing(self, folder: str = "") -> Listing:
+        """See `Tree`."""
+        return Listing(self.folders(folder), self.files(folder))
 
     def folders(self, folder: str = "") -> list[str]:
         """See `Tree`."""
-        start = f"{folder}/" if folder else ""
-        inside = (name.removeprefix(start) for name in self._folders if name.startswith(start) and name != folder)
-        return sorted(name for name in inside if name and "/" not in name)
+        return sorted(self._folders.get(folder, ()))
 
     def files(self, folder: str = "") -> list[FileEntry]:
         """See `Tree`."""
-        return sorted(self._folders.get(folder, {}).values())
+        return sorted(self._files.get(folder, {}).values())
 
     def find(self, name: str) -> FileEntry | None:
         """See `Tree`."""
         folder, _, last = name.rpartition("/")
-        entry = self._folders.get(folder, {}).get(last)
+        entry = self._files.get(folder, {}).get(last)
         return entry and entry._replace(name=name)
 
     def open(self, name: str) -> IO[bytes]:
         """See `Tree`."""
         import zipfile  # only where zips are read
 
-        if self._file is None:
-            self._file = zipfile.ZipFile(self.path)
-        return self._file.open(name)
+        if self._zip is None:
+            self._zip = zipfile.ZipFile(self.path)
+        try:
+            return self._zip.open(self._stored_names.get(name, name))
+        except KeyError:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.show(name)) from None
+
+    def place(self, folder: str = "") -> Place:
+        """See `Tree`."""
+        return Place(self.show(folder), "zip", str(self.path))
 
     def show(self, name: str) -> str:
         """See `Tree`."""
-        return f"{self.path}/{name}"
+        return f"{self.path}/{name}" if name else str(self.path)
 
 
 def _is_hidden(name: str) -> bool:
     parts = name.split("/")
-    return any(part.startswith(".") for part in parts) or parts[0] in SYSTEM_FOLDERS
+    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in parts)
