@@ -1,0 +1,178 @@
+"""Looks for images and annotation files in a source, and reads them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from data_prep.files.tree import Tree, join, walk
+from data_prep.split_names import SPLITS, split_of
+from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.records.orientation import image_orientation, upright_size
+
+IMAGE_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
+)  # fmt: skip
+
+
+def is_image(name: str) -> bool:
+    """Tell from its name whether a file is an image."""
+    return suffix(name) in IMAGE_SUFFIXES
+
+
+def suffix(name: str) -> str:
+    """Return the suffix of a file's name, such as ".jpg", in lower case."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def stem(name: str) -> str:
+    """Return the name of a file without folders and suffix."""
+    return PurePosixPath(name).stem
+
+
+def parent(name: str) -> str:
+    """Return the folder of a file or folder of a tree."""
+    return name.rpartition("/")[0]
+
+
+class Catalog:
+    """The folders and file names of a tree, listed once. names: folder → the names of the files in it, sorted."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        listings = sorted(walk(tree), key=lambda one: (one[0].count("/") + bool(one[0]), one[0]))
+        self.names = {folder: [file.name for file in listing.files] for folder, listing in listings}
+        self._folders = {folder: [join(folder, name) for name in listing.folders] for folder, listing in listings}
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the paths of the folders directly in a folder."""
+        return self._folders.get(folder, [])
+
+    def has(self, path: str) -> bool:
+        """Tell whether there is a folder or file with this path."""
+        return path in self.names or path.rpartition("/")[2] in self._sets(parent(path))
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def _sets(self, folder: str) -> frozenset[str]:
+        return frozenset(self.names.get(folder, ()))
+
+    def images(self, folder: str) -> list[str]:
+        """Return the names of the images directly in a folder, sorted."""
+        return [name for name in self.names.get(folder, ()) if is_image(name)]
+
+    def files(self, wanted: Callable[[str], bool]) -> list[str]:
+        """Return the paths of all files whose names are wanted: the higher ones first."""
+        return [join(folder, name) for folder, names in self.names.items() for name in names if wanted(name)]
+
+    def below(self, folder: str) -> list[str]:
+        """Return a folder and all folders below it: the higher ones first."""
+        start = f"{folder}/" if folder else ""
+        return [name for name in self.names if name == folder or name.startswith(start)]
+
+    def partner(
+        self, folder: str, stems: set[str], is_partner: Callable[[str], bool], is_own: Callable[[str], bool]
+    ) -> str | None:
+        """Return the folder with the files that belong to the files in `folder`: labels to images, images to labels.
+
+        Files belong together if their names agree but for the suffix. Looked at are `folder` itself, folders in it,
+        and its relatives: to images/train, labels/train and labels; to train/images, train/labels; to train,
+        labels/train.
+
+        Args:
+            folder: a folder.
+            stems: of the files in `folder`.
+            is_partner: tells from a name whether a file is one of those looked for.
+            is_own: tells from a name whether a file is of the same kind as those in `folder`. A folder with such files
+                belongs to others.
+        """
+        best, most = None, 0
+        for candidate in self._relatives(folder):
+            names = self.names[candidate]
+            if candidate != folder and any(map(is_own, names)):
+                continue
+            count = sum(is_partner(name) and stem(name) in stems for name in names)
+            if count > most:
+                best, most = candidate, count
+        return best
+
+    def _relatives(self, folder: str) -> Iterator[str]:
+        """Yield the folder itself, the folders in it, and those that differ from it in one part of their path."""
+        yield folder
+        yield from self.folders(folder)
+        parts = folder.split("/") if folder else []
+        for place in reversed(range(len(parts))):
+            above, part, rest = "/".join(parts[:place]), parts[place], parts[place + 1 :]
+            for other in self.folders(above):
+                name = other.rpartition("/")[2]
+                if name == part or (split_of(part) and split_of(name)):
+                    continue
+                for below in {"/".join(rest): None, "/".join([part, *rest]): None, "": None}:
+                    if join(other, below) in self.names:
+                        yield join(other, below)
+
+
+def read_bytes(tree: Tree, name: str, limit: int = -1) -> bytes:
+    """Return the content of a file, or its first `limit` bytes. Raises DataError."""
+    try:
+        with tree.open(name) as file:
+            return file.read(limit)
+    except OSError as error:
+        raise DataError(f"cannot read {tree.show(name)}: {os_error_reason(error)}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"cannot read {tree.show(name)}: the zip is damaged") from error
+
+
+def read_text(tree: Tree, name: str) -> str:
+    """Return the content of a text file: UTF-8 or UTF-16 if it is marked so, else bytes that are not UTF-8 as they are.
+
+    Raises DataError.
+    """
+    data = read_bytes(tree, name)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def image_size(tree: Tree, name: str) -> tuple[int, int] | None:
+    """Return (width, height) of an image as a person sees it: turned by its EXIF data. None if it cannot be read."""
+    from PIL import Image
+
+    try:
+        with tree.open(name) as file, Image.open(file) as image:
+            height, width = upright_size(image.height, image.width, image_orientation(image))
+            return width, height
+    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error, Image.DecompressionBombError):
+        return None  # what is wrong with it is said when it is read
+
+
+def split_of_path(path: str) -> str | None:
+    """Return the split after which a folder in a path is named: the last one that is."""
+    found = [split for part in path.split("/") if (split := split_of(part))]
+    return found[-1] if found else None
+
+
+def split_of_file(path: str) -> str | None:
+    """Return the split after which an annotation file or one of its folders is named: "train" for "via_train.json"."""
+    words = re.split(r"[^A-Za-z0-9]+", stem(path))
+    found = [split for word in words if (split := split_of(word))]
+    return found[-1] if found else split_of_path(parent(path))
+
+
+def in_order(splits: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the splits in their order: train, validation, test. Empty ones are left out."""
+    return {split: splits[split] for split in SPLITS if splits.get(split)}
+
+
+def common_folder(folders: list[str]) -> str:
+    """Return the deepest folder that holds all folders."""
+    first, last = min(folders).split("/"), max(folders).split("/")
+    same = []
+    for one, other in zip(first, last, strict=False):
+        if one != other:
+            break
+        same.append(one)
+    return "/".join(same)

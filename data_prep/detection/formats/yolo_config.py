@@ -1,0 +1,223 @@
+"""What YOLO's label files leave open: the names of the classes, and the images of each split.
+
+They are in a `data.yaml` (Ultralytics, Roboflow), in `obj.data` and `obj.names` (Darknet, CVAT), in `classes.txt`
+(LabelImg) or in `notes.json` (Label Studio).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_prep.detection.formats.labelled_images import clean_name
+from data_prep.detection.formats.source_files import (
+    Catalog,
+    is_image,
+    parent,
+    read_text,
+    split_of_path,
+    suffix,
+)
+from data_prep.detection.formats.yolo_labels import Keypoints
+from data_prep.files.tree import join
+from data_prep.split_names import split_of
+from mnasnet_cli.errors import DataError
+
+_USUAL_YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_NAME_FILES = ("classes.txt", "obj.names", "names.txt", "_darknet.labels", "predefined_classes.txt", "notes.json")
+_MAX_YAML_BYTES = 1 << 20
+
+
+@dataclass
+class YoloConfig:
+    """The classes and splits of a source.
+
+    file: the file that says it, "" if there is none. names: class number → name. splits: split → folders and lists of
+    images, as the file has them. path: the folder in which they are, as the file has it.
+    """
+
+    file: str = ""
+    names: dict[int, str] = field(default_factory=dict)
+    splits: dict[str, list[str]] = field(default_factory=dict)
+    path: str = ""
+    keypoints: Keypoints | None = None
+    class_count: int | None = None
+
+
+def find_config(catalog: Catalog) -> YoloConfig:
+    """Return what a source says about its classes and splits. Raises DataError if it contradicts itself."""
+    yamls = catalog.files(lambda name: suffix(name) in (".yaml", ".yml"))
+    usual = [name for name in yamls if name.rpartition("/")[2].lower() in _USUAL_YAML]
+    for file in [*usual, *(name for name in yamls if name not in usual)]:
+        config = _read_yaml(catalog, file)
+        if config is not None:
+            return config
+    config = YoloConfig()
+    for file in catalog.files(lambda name: suffix(name) == ".data"):
+        config = _read_darknet(catalog, file)
+    if not config.splits:
+        config.splits = _lists_of_images(catalog)
+    if not config.names:
+        config.file, config.names = _find_names(catalog)
+    return config
+
+
+def _read_yaml(catalog: Catalog, file: str) -> YoloConfig | None:
+    """Return what a YAML file says, None if it is about something else."""
+    import yaml
+
+    shown = catalog.tree.show(file)
+    text = read_text(catalog.tree, file)
+    try:
+        content = yaml.load(text[:_MAX_YAML_BYTES], yaml.BaseLoader)  # all values are text: a class may be called "no"
+    except yaml.YAMLError as error:
+        if file.rpartition("/")[2].lower() not in _USUAL_YAML:
+            return None
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise DataError(f"{shown}{where}: not YAML ({getattr(error, 'problem', None) or 'damaged'})") from None
+    if not isinstance(content, dict) or not ("names" in content or "nc" in content):
+        return None
+    splits: dict[str, list[str]] = {}
+    for key, value in content.items():
+        if (split := split_of(key)) and (places := [one for one in _as_list(value) if isinstance(one, str) and one]):
+            splits.setdefault(split, []).extend(one for one in places if one not in ("null", "~"))
+    count = content.get("nc")
+    config = YoloConfig(file, {}, {split: places for split, places in splits.items() if places})
+    config.path = content["path"] if isinstance(content.get("path"), str) else ""
+    config.class_count = int(count) if isinstance(count, str) and count.isdecimal() else None
+    config.keypoints = _keypoints(content.get("kpt_shape"))
+    config.names = _names_of_yaml(catalog, file, content.get("names"))
+    if not config.names and config.class_count:
+        config.names = {number: str(number) for number in range(min(config.class_count, 100_000))}
+    return config
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) and value else [value]
+
+
+def _keypoints(shape: Any) -> Keypoints | None:
+    if isinstance(shape, list) and len(shape) == 2 and all(isinstance(one, str) and one.isdecimal() for one in shape):
+        return Keypoints(int(shape[0]), int(shape[1]))
+    return None
+
+
+def _names_of_yaml(catalog: Catalog, file: str, names: Any) -> dict[int, str]:
+    """Return the names of a YAML file: a list, a mapping from numbers, or the path of a file with a name a line."""
+    shown = catalog.tree.show(file)
+    if isinstance(names, str) and names:
+        return dict(enumerate(_lines_of_file(catalog, file, names)))
+    listed = list(enumerate(names)) if isinstance(names, list) else []
+    if isinstance(names, dict):
+        if not all(isinstance(key, str) and key.isdecimal() for key in names):
+            raise DataError(f"{shown}: the keys of 'names' must be class numbers from 0")
+        listed = sorted((int(key), name) for key, name in names.items())
+    if not all(isinstance(name, str) for _, name in listed):
+        raise DataError(f"{shown}: 'names' must hold one name for each class")
+    return {number: clean_name(name) for number, name in listed}
+
+
+def _read_darknet(catalog: Catalog, file: str) -> YoloConfig:
+    """Return what a `.data` file of Darknet says: lines such as "train = data/train.txt"."""
+    config = YoloConfig(file)
+    for line in read_text(catalog.tree, file).splitlines():
+        key, _, value = (part.strip() for part in line.partition("="))
+        if (split := split_of(key)) and value:
+            config.splits[split] = [value]
+        if key == "names" and value:
+            config.names = dict(enumerate(_lines_of_file(catalog, file, value)))
+    return config
+
+
+def _lists_of_images(catalog: Catalog) -> dict[str, list[str]]:
+    """Return the lists of images that stand beside each other: train.txt, val.txt, …"""
+    for folder, names in catalog.names.items():
+        lists = {split: name for name in names if suffix(name) == ".txt" and (split := split_of(name[:-4]))}
+        if lists and all(_lists_images(catalog, join(folder, name)) for name in lists.values()):
+            return {split: [join(folder, name)] for split, name in lists.items()}
+    return {}
+
+
+def _lists_images(catalog: Catalog, file: str) -> bool:
+    first = next(iter(read_text(catalog.tree, file).split("\n", 1)), "").strip()
+    return is_image(first) and len(first.split("\t")) == 1
+
+
+def _find_names(catalog: Catalog) -> tuple[str, dict[int, str]]:
+    """Return the file with the names of the classes, and the names; "" and nothing if there is none.
+
+    Raises DataError if two such files contradict each other. One may hold the first names of another.
+    """
+    best = "", list[str]()
+    for file in catalog.files(lambda name: name.lower() in _NAME_FILES or suffix(name) == ".names"):
+        names = _names_of_notes(catalog, file) if suffix(file) == ".json" else _lines(catalog, file)
+        shorter, longer = sorted((names, best[1]), key=len)
+        if longer[: len(shorter)] != shorter:
+            raise DataError(
+                f"{catalog.tree.show(best[0])} and {catalog.tree.show(file)} name the classes differently;"
+                " prepare their folders one by one, or write a data.yaml with the names that hold for both"
+            )
+        if longer is names and names:
+            best = (file, names) if len(names) > len(best[1]) else best
+    return best[0], dict(enumerate(best[1]))
+
+
+def _lines_of_file(catalog: Catalog, file: str, path: str) -> list[str]:
+    """Return the lines of the file with the names that another file gives by its path on some machine."""
+    last = path.replace("\\", "/").rpartition("/")[2]
+    found = catalog.files(last.__eq__)
+    if not found:
+        raise DataError(
+            f"{catalog.tree.show(file)}: 'names' is '{path}', but there is no file {last} in {catalog.tree.path}"
+        )
+    return _lines(catalog, found[0])
+
+
+def _lines(catalog: Catalog, file: str) -> list[str]:
+    return [clean_name(line) for line in read_text(catalog.tree, file).rstrip().splitlines()]
+
+
+def _names_of_notes(catalog: Catalog, file: str) -> list[str]:
+    try:
+        content = json.loads(read_text(catalog.tree, file))
+        return [clean_name(one["name"]) for one in sorted(content["categories"], key=lambda one: int(one["id"]))]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []  # notes about something else
+
+
+def resolve(catalog: Catalog, config: YoloConfig, place: str) -> str | None:
+    """Return the folder or file of the source that `place` means, None if there is none.
+
+    The place is relative to the folder of the configuration file or to its `path`, or is a path on another machine,
+    whose first folders are dropped. It stays within its split.
+    """
+    own = parent(config.file)
+    split = split_of_path(_normal(place))
+    for wanted in _endings(place):
+        for base in (f"{own}/{config.path}", own, ""):
+            path = _normal(f"{base}/{wanted}")
+            if catalog.has(path) and (wanted == place or split in (None, split_of_path(path))):
+                return path
+    return None
+
+
+def _endings(place: str) -> Iterator[str]:
+    """Yield a path, and what is left of it without its first folders."""
+    parts = _normal(place).split("/")
+    yield place
+    yield from ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def _normal(path: str) -> str:
+    """Return a path without "." and ".."; what leads out of the source is dropped."""
+    parts: list[str] = []
+    for part in re.sub(r"^[A-Za-z]:", "", path.replace("\\", "/")).split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
