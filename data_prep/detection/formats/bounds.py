@@ -20,6 +20,11 @@ def number(value: Any) -> float:
         return math.nan
 
 
+def degrees(radians: float) -> float:
+    """Return an angle in degrees. NaN stays NaN."""
+    return math.degrees(radians)
+
+
 def from_edges(x1: float, y1: float, x2: float, y2: float) -> Box:
     """Return the box between two corners."""
     return min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)

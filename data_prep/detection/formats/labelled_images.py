@@ -32,6 +32,7 @@ class LabelledImage:
     """An image with its objects.
 
     file_name: relative to the folder of the split, or as the annotations have it. width, height: px, None if unknown.
+    is_listed: False if nothing is known of the image, so that it is left out.
     """
 
     file_name: str
@@ -39,6 +40,7 @@ class LabelledImage:
     height: int | None = None
     objects: list[LabelledObject] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    is_listed: bool = True
 
     def add(self, category: str | int, box: Box | None, place: str) -> None:
         """Add an object, or a fault if its box or class cannot be used. A box of None is not four finite numbers."""
@@ -103,7 +105,8 @@ def to_entries(
         entry: dict[str, Any] = {"id": image_id, "file_name": image.file_name}
         if image.width and image.height:
             entry |= {"width": image.width, "height": image.height}
-        yield "images", number, entry
+        if image.is_listed:
+            yield "images", number, entry
         for one in image.objects:
             yield "annotations", boxes, {
                 "id": boxes + 1, "image_id": image_id, "category_id": ids[one.category], "bbox": list(one.box),

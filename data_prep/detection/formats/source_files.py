@@ -18,6 +18,8 @@ IMAGE_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
 )  # fmt: skip
 
+_USUAL_FOLDERS = frozenset(["images", "jpegimages", "image", "img", "labels"])
+
 
 def is_image(name: str) -> bool:
     """Tell from its name whether a file is an image."""
@@ -89,14 +91,15 @@ class Catalog:
             is_own: tells from a name whether a file is of the same kind as those in `folder`. A folder with such files
                 belongs to others.
         """
-        best, most = None, 0
+        best, most = None, (0, False)
         for candidate in self._relatives(folder):
             names = self.names[candidate]
             if candidate != folder and any(map(is_own, names)):
                 continue
             count = sum(is_partner(name) and stem(name) in stems for name in names)
-            if count > most:
-                best, most = candidate, count
+            grade = count, candidate == folder or bool(_USUAL_FOLDERS.intersection(candidate.lower().split("/")))
+            if count and grade > most:
+                best, most = candidate, grade
         return best
 
     def _relatives(self, folder: str) -> Iterator[str]:

@@ -132,8 +132,6 @@ def _splits_by_folder(catalog: Catalog, config: YoloConfig, labels: _LabelFiles)
         if any(map(labels.find, images)):
             split = split_of_path(folder) or _split_of_darknet(folder) or "train"
             splits.setdefault(split, []).extend(images)
-    if len(splits) == 1:  # a folder of one split alone is all that there is
-        splits = {"train": next(iter(splits.values()))}
     return {split: sorted(images) for split, images in splits.items()}
 
 

@@ -1,0 +1,231 @@
+"""Pascal VOC: an XML file for each image, as the VOC challenge, LabelImg, Roboflow, CVAT and Label Studio write them.
+
+The files of the challenge count pixels from 1 and name the first and the last pixel of a box: xmin 1 and xmax W for a
+box as wide as the image (VOC2012 development kit, section 7.1). Its box is xmin - 1, with the width xmax - xmin + 1, as
+Detectron2 reads it. Other programs write the edges of a box from 0.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from data_prep.detection.formats import bounds
+from data_prep.detection.formats.labelled_images import LabelledImage, LabelledSplit, NamedSplits, clean_name
+from data_prep.detection.formats.source_files import (
+    Catalog,
+    common_folder,
+    in_order,
+    is_image,
+    parent,
+    read_bytes,
+    read_text,
+    split_of_path,
+    stem,
+    suffix,
+)
+from data_prep.detection.formats.xml_elements import Element, XmlError, children_of_root, root_tag
+from data_prep.detection.layout import Layout
+from data_prep.files.tree import Tree, join
+from data_prep.split_names import split_of
+from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.records.findings import Findings
+
+NO_BOX = "it has neither a box nor a polygon"
+NOT_XML = "its file is not XML"
+
+_ROOT = "annotation"
+_SNIFFED_FILES, _SNIFFED_BYTES = 5, 4096
+_LIST_FOLDERS = ("imagesets/main", "imagesets", "")  # below the folder that holds the annotations' folder
+_TRAIN_AND_VALIDATION = "trainval"
+_OFFICIAL_FOLDER = re.compile(r"VOC20\d\d")
+
+
+def recognise(tree: Tree) -> Layout | None:
+    """Return the layout of a source with Pascal VOC files, None if it has none."""
+    catalog = Catalog(tree)
+    folders = {folder: files for folder in catalog.names if (files := _annotation_files(catalog, folder))}
+    if not folders:
+        return None
+    splits: dict[str, list[str]] = {}
+    images: dict[str, str] = {}  # folder of annotations → folder of their images
+    left_out = 0
+    for folder, files in folders.items():
+        images[folder] = catalog.partner(folder, set(map(stem, files)), is_image, _is_xml) or folder
+        sorted_in, unlisted = _sort_into_splits(catalog, folder, files)
+        left_out += unlisted
+        for split, names in sorted_in.items():
+            splits.setdefault(split, []).extend(join(folder, name) for name in names)
+    readers = {}
+    for number, (split, files) in enumerate(in_order(splits).items()):
+        folder = common_folder([images[parent(file)] for file in files])
+        reader = _Reader(catalog, files, folder, images, left_out if number == 0 else 0)
+        readers[split] = LabelledSplit(folder, tree.show(common_folder([parent(file) for file in files])), reader.read)
+    marks = {_counts_from_one(tree, join(folder, files[0])) for folder, files in folders.items()}
+    counting = "coordinates from 0 or 1, as each file says"
+    if len(marks) == 1:
+        counting = "coordinates from 1, as in the VOC challenge" if marks.pop() else "coordinates from 0"
+    return NamedSplits(tree, readers).layout(f"Pascal VOC ({counting})")
+
+
+def _is_xml(name: str) -> bool:
+    return suffix(name) == ".xml"
+
+
+def _annotation_files(catalog: Catalog, folder: str) -> list[str]:
+    """Return the names of the XML files in a folder if they are Pascal VOC's."""
+    names = [name for name in catalog.names[folder] if _is_xml(name)]
+    tags = (root_tag(read_bytes(catalog.tree, join(folder, name), _SNIFFED_BYTES)) for name in names[:_SNIFFED_FILES])
+    return names if any(tag == _ROOT for tag in tags) else []
+
+
+def _sort_into_splits(catalog: Catalog, folder: str, files: list[str]) -> tuple[dict[str, list[str]], int]:
+    """Return the files of each split, by lists or else by the folder's name, and how many are in no list."""
+    lists = _lists(catalog, parent(folder)) or _lists(catalog, parent(parent(folder)))
+    names = {stem(file) for file in files}
+    if not any(names & listed for listed in lists.values()):
+        return {split_of_path(folder) or "train": files}, 0
+    if "train" not in lists and "validation" not in lists and _TRAIN_AND_VALIDATION in lists:
+        lists["train"] = lists[_TRAIN_AND_VALIDATION]
+    lists.pop(_TRAIN_AND_VALIDATION, None)
+    splits = {split: [file for file in files if stem(file) in listed] for split, listed in lists.items()}
+    return splits, len(names.difference(*lists.values()))
+
+
+def _lists(catalog: Catalog, base: str) -> dict[str, set[str]]:
+    """Return the names of the images in each split, and in "trainval"."""
+    for wanted in _LIST_FOLDERS:
+        for folder in catalog.below(base):
+            if folder.lower() != join(base, wanted).lower():
+                continue
+            lists = {}
+            for name in catalog.names[folder]:
+                split = name[:-4] if name.lower() == f"{_TRAIN_AND_VALIDATION}.txt" else split_of(name[:-4])
+                if split and suffix(name) == ".txt":
+                    lists[split.lower()] = _listed(catalog, join(folder, name))
+            if lists:
+                return lists
+    return {}
+
+
+def _listed(catalog: Catalog, file: str) -> set[str]:
+    """Return the names in a list: the first column, without folders and suffix. Names may hold blanks."""
+    names = set()
+    for line in read_text(catalog.tree, file).splitlines():
+        name = line.strip().rpartition("/")[2]
+        if name:
+            names |= {stem(one) if is_image(one) or _is_xml(one) else one for one in (name, name.split()[0])}
+    return names
+
+
+def _read_file(tree: Tree, name: str) -> list[Element]:
+    """Return the children of a file's root. Raises XmlError, and DataError if the file cannot be read."""
+    try:
+        with tree.open(name) as file:
+            return list(children_of_root(file))
+    except OSError as error:
+        raise DataError(f"cannot read {tree.show(name)}: {os_error_reason(error)}") from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"cannot read {tree.show(name)}: the zip is damaged") from error
+
+
+def _counts_from_one(tree: Tree, name: str) -> bool:
+    try:
+        return _is_official(Element(_ROOT, {}, 1, children=_read_file(tree, name)))
+    except XmlError:
+        return False
+
+
+def _is_official(annotation: Element) -> bool:
+    """Tell whether a file is one of the challenge: it names its data base or, without one, its folder."""
+    database = annotation.value("source", "database")
+    return "VOC" in database if database else bool(_OFFICIAL_FOLDER.fullmatch(annotation.value("folder")))
+
+
+class _Reader:
+    """Reads the files of one split.
+
+    files: their paths. folder: of the split. images: folder of annotations → folder of their images. left_out: the
+    number of files that are in no list.
+    """
+
+    def __init__(
+        self, catalog: Catalog, files: Sequence[str], folder: str, images: dict[str, str], left_out: int
+    ) -> None:
+        self._catalog, self._tree, self._files, self._folder = catalog, catalog.tree, sorted(files), folder
+        self._images, self._left_out = images, left_out
+        self._names: dict[str, dict[str, str]] = {}  # folder of images → stem → name
+
+    def read(self, findings: Findings) -> Iterator[LabelledImage]:
+        """Yield the images."""
+        findings.suspect(
+            "not-in-a-list", "annotation files are in none of the lists in ImageSets and were left out",
+            count=self._left_out,
+        )  # fmt: skip
+        yield from map(partial(self._read, findings), self._files)
+
+    def _read(self, findings: Findings, file: str) -> LabelledImage:
+        try:
+            annotation = Element(_ROOT, {}, 1, children=_read_file(self._tree, file))
+        except XmlError as error:
+            image = LabelledImage(self._image_name(file, ""), is_listed=False)
+            image.fault(f"{NOT_XML}: {error}", f"{self._tree.show(file)}, line {error.line}")
+            return image
+        image = LabelledImage(self._image_name(file, annotation.value("filename")), *_size(annotation))
+        first = 1 if _is_official(annotation) else 0
+        for one in annotation.all("object"):
+            place = f"{self._tree.show(file)}, line {one.line}"
+            if one.value("difficult") == "1":
+                findings.suspect("difficult-objects", "objects are marked difficult: they count as ordinary objects",
+                                 example=place)  # fmt: skip
+            _add_object(image, one, first, place, findings)
+        return image
+
+    def _image_name(self, file: str, filename: str) -> str:
+        """Return the name of the image of a file: the one that is named like it, else the one that it names."""
+        folder = self._images[parent(file)]
+        if folder not in self._names:
+            self._names[folder] = {stem(name): name for name in reversed(self._catalog.images(folder))}
+        name = self._names[folder].get(stem(file)) or filename or f"{stem(file)}.jpg"
+        return join(folder, name).removeprefix(f"{self._folder}/" if self._folder else "")
+
+
+def _size(annotation: Element) -> tuple[int | None, int | None]:
+    """Return (width, height), None for what is not said. Some programs write 0 where they do not know."""
+    for size in annotation.all("size"):
+        width, height = (bounds.number(size.value(key)) for key in ("width", "height"))
+        if 0 < width < 1e9 and 0 < height < 1e9:
+            return int(width), int(height)
+    return None, None
+
+
+def _add_object(image: LabelledImage, found: Element, first: int, place: str, findings: Findings) -> None:
+    name = clean_name(found.value("name"))
+    boxes, rotated, polygons = found.all("bndbox"), found.all("robndbox"), found.all("polygon")
+    if boxes:
+        x1, y1, x2, y2 = (bounds.number(boxes[0].value(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
+        if x1 > x2 or y1 > y2:
+            findings.mended("swapped-corners", "boxes had their corners in another order", example=place)
+        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+        image.add(name, (x1 - first, y1 - first, x2 - x1 + first, y2 - y1 + first), place)
+    elif rotated:
+        x, y, width, height, radians = (bounds.number(rotated[0].value(key)) for key in ("cx", "cy", "w", "h", "angle"))
+        box = (x - width / 2, y - height / 2, width, height)
+        image.add(name, bounds.of_rotated_box(box, bounds.degrees(radians), (x, y)), place)
+    elif polygons:
+        findings.mended("box-of-polygon", "objects had no box: it was taken from their polygon", example=place)
+        image.add(name, bounds.of_points(_polygon(polygons[0])), place)
+    else:
+        image.fault(NO_BOX, place)
+
+
+def _polygon(polygon: Element) -> list[tuple[float, float]]:
+    """Return the points of a polygon: of <pt><x/><y/></pt> (LabelMe), or of <x1/><y1/><x2/><y2/> (Roboflow)."""
+    points = [(point.value("x"), point.value("y")) for point in polygon.all("pt")]
+    if not points:
+        count = sum(child.tag.startswith("x") for child in polygon.children)
+        points = [(polygon.value(f"x{place}"), polygon.value(f"y{place}")) for place in range(1, count + 1)]
+    return [(bounds.number(x), bounds.number(y)) for x, y in points]
