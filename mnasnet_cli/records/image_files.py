@@ -1,0 +1,198 @@
+"""Opens an image file with Pillow. The content decides what a file is, not its name.
+
+The reason of a bad image is the same in every run, and no library prints anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from mnasnet_cli.records.file_kinds import HEIC, FileKind, describe_file
+from mnasnet_cli.records.orientation import image_orientation, turn_upright
+from mnasnet_cli.system.native_output import STDERR, redirect
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif",
+)  # fmt: skip
+"""The ends of the names of image files, in lower case: what a folder is searched for."""
+
+MAX_PIXELS = 2**29 // 3
+"""TensorFlow's JPEG decoder refuses images of more than 2^29 values."""
+
+SIGNIFICANT_BITS = "significant_bits"
+"""A key of `Image.info`: the bits of a gray value if the file says that they are fewer than those that store it."""
+
+_BITS_PER_SAMPLE, _DNG_VERSION = 0x0102, 0xC612  # TIFF tags
+_INVERSE = {6: 8, 8: 6}  # the orientation that undoes another; all others undo themselves
+_DRAWINGS = {"EPS", "WMF"}  # Pillow would run Ghostscript, or draw them at any size
+
+
+class BadImage(Exception):
+    """An image that cannot be read; the message is the reason, in one line."""
+
+
+class StoredImage(NamedTuple):
+    """A decoded image as it is stored: its first frame, not turned, and the orientation 1..8 of this frame.
+
+    height, width: of the whole frame in px; `image` is smaller if it was decoded at a fraction of its size.
+    """
+
+    image: Image
+    orientation: int
+    height: int
+    width: int
+
+
+def load_image(data: bytes, *, max_side: int | None = None) -> StoredImage:
+    """Decode an image file in any format of Pillow.
+
+    max_side: decode a JPEG with longer sides at 1/2, 1/4 or 1/8, if it is then still at least as large as this.
+
+    Raises BadImage.
+    """
+    kind = describe_file(data)
+    if kind.problem:
+        raise BadImage(kind.problem)
+    if kind.format == HEIC:
+        _register_heif()
+    with _silent(native=kind.format in ("TIFF", "")), _pillow_without_limit():
+        return _load(data, kind, max_side)
+
+
+def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats(kind))
+    except Exception as error:  # decoders raise all kinds of errors for a damaged header
+        raise BadImage(_reason(kind, error, "its header is damaged")) from None
+    with image:
+        if _DNG_VERSION in getattr(image, "tag_v2", ()):
+            raise BadImage("this is a raw photograph (DNG); convert it to JPEG or PNG")
+        orientation = image_orientation(image)
+        turned_size = image.size
+        bits = _significant_bits(data, image)
+        try:
+            if max_side and max(image.size) > max_side:
+                image.draft("", (max_side, max_side))
+            if image.width * image.height > MAX_PIXELS:
+                raise BadImage(too_large(*turned_size))
+            image.load()
+        except BadImage:
+            raise
+        except Exception as error:
+            raise BadImage(_reason(kind, error, "its data is damaged")) from None
+    frame: Image.Image = image
+    if kind.format == "TIFF" and orientation != image_orientation(image):  # Pillow turns a TIFF upright
+        frame = turn_upright(image, _INVERSE.get(orientation, orientation))
+        turned_size = frame.size
+    if bits:
+        frame.info[SIGNIFICANT_BITS] = bits
+    return StoredImage(frame, orientation, turned_size[1], turned_size[0])
+
+
+def too_large(width: int, height: int) -> str:
+    """Return the reason why an image of this size in px cannot be used."""
+    return f"it has {width:,}×{height:,} px, but TensorFlow decodes at most {MAX_PIXELS:,} pixels; scale it down"
+
+
+def _formats(kind: FileKind) -> list[str]:
+    """Return Pillow's formats that a file of this kind can have."""
+    from PIL import Image
+
+    if kind.format == "JPEG":
+        return ["JPEG", "MPO"]
+    if kind.format:
+        return [kind.format]
+    Image.init()
+    return [name for name in Image.ID if name not in _DRAWINGS]
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise BadImage('this is a HEIC image; to read it, run: pip install "mnasnet[heif]"') from None
+    pillow_heif.register_heif_opener()
+
+
+@contextlib.contextmanager
+def _silent(native: bool) -> Iterator[None]:
+    """Suppress warnings and log messages, and if `native` also what libraries print, such as libtiff."""
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        if native:
+            stack.enter_context(redirect(stack.enter_context(open(os.devnull, "wb")), STDERR))
+        logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _pillow_without_limit() -> Iterator[None]:
+    """Let Pillow open images of all sizes. Only the pixels that are decoded count; see MAX_PIXELS."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _reason(kind: FileKind, error: Exception, otherwise: str) -> str:
+    """Return why an image cannot be decoded, without addresses and Python values."""
+    from PIL import Image, features
+
+    if kind.format == "AVIF" and not features.check("avif"):
+        return "this is an AVIF image, which the installed Pillow cannot read; run: pip install --upgrade pillow"
+    if not kind.format and isinstance(error, Image.UnidentifiedImageError):
+        return "this is not an image of a known format"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory to decode the {kind.name}"
+    text = str(error)
+    if re.search(r"truncated|Truncated|unexpected end|EOF", text) or isinstance(error, EOFError):
+        return f"the {kind.name} is cut off"
+    if isinstance(error, OSError | SyntaxError | ValueError) and re.fullmatch(r"[\w ,.;:'-]+", text) and "object" not in text:
+        return f"the {kind.name} is damaged: {text[0].lower()}{text[1:].rstrip('.')}"
+    return f"the {kind.name} cannot be decoded; {otherwise}"
+
+
+def _significant_bits(data: bytes, image: Image) -> int | None:
+    """Return the bits of a gray value that a PNG (sBIT) or a TIFF (BitsPerSample) tells, if these are 9..15."""
+    bits: int | None = None
+    if image.format == "PNG" and image.mode.startswith("I"):
+        bits = _png_significant_bits(data)
+    elif tags := getattr(image, "tag_v2", None):
+        bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+    return bits if bits in range(9, 16) else None
+
+
+def _png_significant_bits(data: bytes) -> int | None:
+    position = 8  # behind the signature
+    while position + 9 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        if name == b"sBIT":
+            return data[position + 8]
+        if name == b"IDAT":
+            return None
+        position += length + 12
+    return None
