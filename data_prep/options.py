@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.records.orientation import Exif
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Options:
     on_bad_image: str = "fail"
     seed: int = 0
     verify: bool = False
-    exif: str = "upright"
+    exif: Exif = "upright"
     strict: bool = False
 
     def __post_init__(self) -> None:

@@ -74,7 +74,12 @@ def write_records(
 def _plan(job: Job) -> dict[str, Any]:
     """Return everything that the records depend on. A run that continues another must have the same plan."""
     plan: dict[str, Any] = {f"{split}_shards": count for split, count in job.shard_counts.items()}
-    plan |= {"seed": job.options.seed, "max_side": job.options.max_side, "parts": job.options.part[1]}
+    plan |= {
+        "seed": job.options.seed,
+        "max_side": job.options.max_side,
+        "exif": job.options.exif,
+        "parts": job.options.part[1],
+    }
     return plan | job.source.plan()
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mnasnet_cli.prediction.images import EXIF_ORIENTATION, InputImage, UnreadableInput, read_image
+from mnasnet_cli.prediction.images import InputImage, UnreadableInput, read_image
+from mnasnet_cli.records.orientation import ORIENTATION_TAG
 
 
 def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
@@ -20,7 +21,7 @@ def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
 
 def with_orientation(value: int) -> Image.Exif:
     exif = Image.Exif()
-    exif[EXIF_ORIENTATION] = value
+    exif[ORIENTATION_TAG] = value
     return exif
 
 

@@ -18,9 +18,9 @@ from data_prep.validation_share import with_validation
 from data_prep.writing.shard_job import Record
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
 from mnasnet_cli.records.imagenet_example import encode_imagenet_example
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".gif", ".bmp", ".webp")
 TARS = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar"}
 FOLDERS = {"train": ("train",), "validation": ("val", "validation")}
 LABEL_FILES = ("LOC_val_solution.csv", "imagenet_2012_validation_synset_labels.txt")  # beside val
@@ -140,7 +140,7 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _is_class_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir() and not entry.name.lower().endswith(SUFFIXES)
+    return entry.is_dir() and not entry.name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _list_val(lister: _Lister, root: Path, val: Path, labels: Path | None) -> None:
@@ -209,7 +209,7 @@ class _Lister:
 
     def _images(self, files: list[FileEntry]) -> list[FileEntry]:
         """Return the images among files, sorted by name, and count the others as ignored."""
-        images = sorted(file for file in files if file.name.lower().endswith(SUFFIXES))
+        images = sorted(file for file in files if file.name.lower().endswith(IMAGE_SUFFIXES))
         self.ignored += len(files) - len(images)
         return images
 

@@ -9,22 +9,20 @@ scaled down has new pixels anyway; it is stored as a JPEG.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
-from mnasnet_cli.records.colour_profiles import is_foreign
-from mnasnet_cli.records.image_files import BadImage
-from mnasnet_cli.records.jpeg_header import JPEG_SIGNATURE, JpegHeader, read_jpeg_header
+from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.orientation import UPRIGHT, Exif
-from mnasnet_cli.records.plain_image import read_picture
-from mnasnet_cli.records.png_header import PNG_SIGNATURE, PngHeader, read_png_header
+from mnasnet_cli.records.plain_image import read_header, read_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SCALED_QUALITY = 95
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")  # before the end of the image
+_MAX_LEFT_OVER = 64  # some cameras write a few; more are a sign of damage
 PNG_COMPRESSION = 1  # more takes three times as long and saves 2 %
-
-Format = Literal["JPEG", "PNG"]
 
 
 class PreparedImage(NamedTuple):
@@ -35,7 +33,7 @@ class PreparedImage(NamedTuple):
         height, width: of the picture in px.
         channels: 1 or 3.
         reencoded: whether `data` is not the file itself.
-        format: of `data`.
+        format: JPEG or PNG.
         orientation: 1..8 of the stored frame, from EXIF, which was turned upright; 1 if nothing was turned.
         stored_height, stored_width: of the frame that the file stores, in px, neither turned nor scaled.
         converted: whether the colours were converted from another ICC profile to sRGB.
@@ -46,7 +44,7 @@ class PreparedImage(NamedTuple):
     width: int
     channels: int
     reencoded: bool
-    format: Format
+    format: str
     orientation: int
     stored_height: int
     stored_width: int
@@ -66,27 +64,13 @@ def prepare_image(
 
     Raises BadImage.
     """
-    file_format: Format | None = None
-    header: JpegHeader | PngHeader | None = None
-    if data.startswith(JPEG_SIGNATURE):
-        file_format, header = "JPEG", read_jpeg_header(data)
-        if verify:
-            _verify_jpeg(data)
-    elif data.startswith(PNG_SIGNATURE):
-        file_format, header = "PNG", read_png_header(data)
-    if file_format and header and _can_be_copied(header, max_side, exif):
-        height, width, channels = header[:3]
+    header = read_header(data)
+    if header and verify and header.format == "JPEG":
+        _verify_jpeg(data)
+    if header and header.shows_picture(exif) and not (max_side and max(header.height, header.width) > max_side):
+        file_format, height, width, channels = header[:4]
         return PreparedImage(data, height, width, channels, False, file_format, UPRIGHT, height, width, False)
     return _reencode(data, max_side, exif)
-
-
-def _can_be_copied(header: JpegHeader | PngHeader, max_side: int | None, exif: Exif) -> bool:
-    return (
-        header.ordinary
-        and (max_side is None or max(header.height, header.width) <= max_side)
-        and (exif == "ignore" or header.orientation == UPRIGHT)
-        and not (header.profile and is_foreign(header.profile, "L" if header.channels == 1 else "RGB"))
-    )
 
 
 def _verify_jpeg(data: bytes) -> None:
@@ -97,21 +81,23 @@ def _verify_jpeg(data: bytes) -> None:
         # At an eighth of the size all of the data is read, and most of the time saved.
         simplejpeg.decode_jpeg(data, min_height=1, min_width=1, min_factor=1, strict=True)
     except ValueError as error:
-        raise BadImage(f"the JPEG is damaged: {error}") from None
+        left_over = _LEFT_OVER.search(str(error))
+        if not left_over or int(left_over[1]) > _MAX_LEFT_OVER:
+            raise BadImage(f"the JPEG is damaged: {str(error).removeprefix('Corrupt JPEG data: ')}") from None
 
 
 def _reencode(data: bytes, max_side: int | None, exif: Exif) -> PreparedImage:
     picture = read_picture(data, exif=exif, max_side=max_side)
     image = picture.image
     is_scaled = max_side is not None and max(picture.height, picture.width) > max_side
-    file_format: Format = "JPEG" if is_scaled else "PNG"
+    file_format = "JPEG" if is_scaled else "PNG"
     return PreparedImage(
         _encode(image, file_format), image.height, image.width, 1 if image.mode == "L" else 3, True, file_format,
         picture.orientation, picture.height, picture.width, picture.converted,
     )  # fmt: skip
 
 
-def _encode(image: Image, file_format: Format) -> bytes:
+def _encode(image: Image, file_format: str) -> bytes:
     image.info.clear()  # otherwise Pillow would write an ICC profile, a comment or a transparent colour of the source
     out = io.BytesIO()
     if file_format == "JPEG":

@@ -24,6 +24,7 @@ PLAN_FLAGS = {
     "test_shards": "--val-shards",
     "seed": "--seed",
     "max_side": "--max-side",
+    "exif": "--exif",
 }
 
 

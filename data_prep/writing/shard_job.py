@@ -17,6 +17,7 @@ from data_prep.writing.shards import ShardWriter, shard_range
 from data_prep.writing.workers import Report
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.records.orientation import UPRIGHT
 from mnasnet_cli.records.shards import shard_name
 
 SIDES = ("width", "height")
@@ -131,7 +132,7 @@ class ShardStatistics:
         self.labels: Counter[int] = Counter()
         self.channels: Counter[int] = Counter()
         self.sides = {side: [1 << 30, 0, 0] for side in SIDES}  # minimum, maximum and sum in px
-        self.reencoded = self.image_bytes = 0
+        self.reencoded = self.turned = self.converted = self.image_bytes = 0
         self.counts: Counter[str] | None = None
         self.boxes: Counter[int] = Counter()  # number of boxes → number of images
         self.bad: list[dict[str, str]] = []
@@ -145,6 +146,8 @@ class ShardStatistics:
             self.boxes[record.counts["boxes"]] += 1
         self.channels[image.channels] += 1
         self.reencoded += image.reencoded
+        self.turned += image.orientation != UPRIGHT
+        self.converted += image.converted
         self.image_bytes += len(image.data)
         for value, side in ((image.width, self.sides["width"]), (image.height, self.sides["height"])):
             if value < side[0]:
@@ -158,7 +161,8 @@ class ShardStatistics:
         objects = {} if self.counts is None else {"counts": dict(self.counts), "boxes": dict(self.boxes)}
         return {
             "labels": dict(self.labels), "channels": dict(self.channels), "sides": self.sides,
-            "reencoded": self.reencoded, "image_bytes": self.image_bytes, "bad": self.bad, **objects,
+            "reencoded": self.reencoded, "turned": self.turned, "converted": self.converted,
+            "image_bytes": self.image_bytes, "bad": self.bad, **objects,
         }  # fmt: skip
 
 
@@ -169,7 +173,9 @@ def write_shard(job: Job, shard: ShardId, report: Report) -> dict[str, Any]:
     with ShardWriter(job.out / job.shard_name(shard)) as writer:
         for done, number in enumerate(job.image_numbers(shard), 1):
             try:
-                image = prepare_image(table.read(number), max_side=options.max_side, verify=options.verify)
+                image = prepare_image(
+                    table.read(number), max_side=options.max_side, verify=options.verify, exif=options.exif
+                )
                 record = table.record(number, image)
             except BadImage as error:
                 path = table.path(number)

@@ -14,6 +14,7 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.shards import SPLITS
 
 VERSION = 1
+CHANGES = ("reencoded", "turned", "converted")  # numbers of images; older journals have the first only
 
 
 def summarize(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def summarize(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[st
         "image_sizes": _image_sizes(entries),
         "fingerprint": hashlib.sha256(hashed.encode()).hexdigest(),
         "bad_files": [bad for entry in entries for bad in entry["bad"]],
-        "reencoded": sum(entry["reencoded"] for entry in entries),
+        **{name: sum(entry.get(name, 0) for entry in entries) for name in CHANGES},
         "plan": dict(plan),
         "layout": source.layout,
         "findings": source.findings.to_list(),
@@ -54,6 +55,7 @@ def _split(rows: list[dict[str, Any]], class_keys: list[str]) -> dict[str, Any]:
         "shards": len(rows),
         "bytes": sum(row["bytes"] for row in rows),
         "bad": sum(len(row["bad"]) for row in rows),
+        "turned": sum(row.get("turned", 0) for row in rows),
         "shard_examples": [row["examples"] for row in rows],
         "shard_digests": [row["digest"] for row in rows],
         "per_class": per_class,

@@ -100,7 +100,12 @@ def _print(out: Path, result: dict[str, Any], seconds: float) -> None:
         for side in ("width", "height")
         if side in sizes
     ]
-    caption = [*sides, f"{result['reencoded']:,} re-encoded", console.duration(seconds)]
+    changes = [
+        f"{result[key]:,} {text}"
+        for key, text in (("reencoded", "re-encoded"), ("turned", "turned upright"), ("converted", "converted to sRGB"))
+        if result.get(key) or key == "reencoded"
+    ]
+    caption = [*sides, *changes, console.duration(seconds)]
     columns = ("split", "images", "shards", "classes", "bad images", "size")
     console.print_table(f"Records in {out}", columns, rows, caption=" · ".join(caption))
     print_objects({name: split["objects"] for name, split in splits.items() if split.get("objects")})
@@ -196,7 +201,8 @@ def prepare_imagenet(
 ) -> None:
     """Write TFRecord shards, labels.txt and dataset.json from ImageNet or any folder of classes.
 
-    JPEG files are copied unchanged; other images are encoded as JPEG. Records are shuffled across the shards.
+    Upright JPEG and PNG files are copied unchanged; other images are stored as PNG. Records are shuffled across
+    the shards.
     """
     from data_prep.imagenet import prepare_imagenet as write
     from data_prep.options import Options

@@ -7,23 +7,16 @@ import io
 import os
 import re
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.prediction.video_frames import VIDEO_SUFFIXES, read_video_frames
-
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-
+from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES, UNKNOWN_FORMAT
 
 STANDARD_INPUT = "-"
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})  # lower case
-EXIF_ORIENTATION = 0x0112  # the tag; 1 is upright
-NOT_AN_IMAGE = "not an image"
 # An encoded image has some of these, or is not UTF-8. A list of paths has none: NUL separates paths.
 _CONTROL_CHARACTERS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -77,7 +70,7 @@ def _from_standard_input(stream: IO[bytes], frame_step: int) -> Iterator[InputIm
     text = _as_text(data)
     if text is None:
         image = read_image("standard input", PurePath("stdin"), data)
-        if isinstance(image, UnreadableInput) and image.reason == NOT_AN_IMAGE:
+        if isinstance(image, UnreadableInput) and image.reason == UNKNOWN_FORMAT:
             image = UnreadableInput(image.name, "neither an image nor a list of paths in UTF-8")
         yield image
         return
@@ -100,7 +93,7 @@ def _as_text(data: bytes) -> str | None:
 def _from_path(given: str, frame_step: int) -> Iterator[InputImage | UnreadableInput]:
     path = Path(given)
     if path.is_dir():
-        found = [file for file in _files_below(path) if file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
+        found = [file for file in _files_below(path) if file.name.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
         if not found:
             yield UnreadableInput(given, "a folder without images")
         for file in found:
@@ -145,39 +138,21 @@ def _frames(path: Path, output_path: PurePath, frame_step: int) -> Iterator[Inpu
 
 
 def read_image(name: str, output_path: PurePath, data: bytes) -> InputImage | UnreadableInput:
-    """Decodes an image in any format of Pillow and applies its EXIF orientation.
+    """Returns the picture of an image file; `records.plain_image` says what this is.
 
-    An upright 8-bit JPEG or PNG without transparency keeps its bytes, so that TensorFlow decodes it as in an
-    evaluation. Other images are converted to PNG, by the rules of the record files. Of an animation, the first frame is
-    used.
+    A JPEG or PNG that TensorFlow decodes to its picture keeps its bytes, as in records. Other images become a PNG.
     """
-    from PIL import Image, ImageOps
+    from mnasnet_cli.records.image_files.header import BadImage
+    from mnasnet_cli.records.plain_image import read_header, read_picture
 
-    from mnasnet_cli.records.plain_image import to_plain
-
-    if not data:
-        return UnreadableInput(name, "empty file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about malformed EXIF and large images
-            with Image.open(io.BytesIO(data)) as image:
-                image.load()  # raises for a truncated file
-                upright = image.getexif().get(EXIF_ORIENTATION, 1) in (0, 1)
-                if upright and _decodes_alike(image):
-                    return InputImage(name, output_path, data, image.width, image.height)
-                ImageOps.exif_transpose(image, in_place=True)  # a copy would lose the bit depth of a TIFF
-                plain = to_plain(image)
-                buffer = io.BytesIO()
-                plain.save(buffer, "PNG", compress_level=1)
-                return InputImage(name, output_path, buffer.getvalue(), plain.width, plain.height)
-    except Image.UnidentifiedImageError:
-        return UnreadableInput(name, NOT_AN_IMAGE)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        return UnreadableInput(name, " ".join(str(error).split()) or "damaged")
-
-
-def _decodes_alike(image: ImageFile) -> bool:
-    """Whether TensorFlow decodes the file to the pixels of a record. It ignores transparency and rejects CMYK."""
-    if image.format in ("JPEG", "MPO"):
-        return image.mode in ("L", "RGB")
-    return image.format == "PNG" and image.mode in ("L", "RGB", "P") and "transparency" not in image.info
+        header = read_header(data)
+        if header and header.shows_picture("upright"):
+            return InputImage(name, output_path, data, header.width, header.height)
+        image = read_picture(data).image
+    except BadImage as error:
+        return UnreadableInput(name, str(error))
+    image.info.clear()  # otherwise Pillow would write the profile and the transparent colour of the file
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return InputImage(name, output_path, buffer.getvalue(), image.width, image.height)

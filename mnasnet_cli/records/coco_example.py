@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mnasnet_cli.records.image_files.kinds import PNG_SIGNATURE
 from mnasnet_cli.records.keys import (
     AREA,
     BOX_SIDES,
@@ -47,7 +48,7 @@ def encode_coco_example(
     """Return a serialized tf.train.Example of an image with n boxes; n may be 0.
 
     Args:
-        encoded: bytes of a JPEG file.
+        encoded: bytes of a JPEG or PNG file.
         image_id: the data set's id of the image.
         filename: name in the annotation file.
         height, width: pixels.
@@ -58,7 +59,7 @@ def encode_coco_example(
     entries: dict[str, Value] = {
         ENCODED: encoded,
         FILENAME: filename.encode("utf-8", "surrogateescape"),
-        FORMAT: b"jpeg",
+        FORMAT: b"png" if encoded.startswith(PNG_SIGNATURE) else b"jpeg",
         HEIGHT: height,
         WIDTH: width,
         SOURCE_ID: str(image_id).encode(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from mnasnet_cli.records.image_files.kinds import PNG_SIGNATURE
 from mnasnet_cli.records.keys import CHANNELS, COLORSPACE, ENCODED, FILENAME, FORMAT, HEIGHT, LABEL, SYNSET, TEXT, WIDTH
 from mnasnet_cli.records.tfrecord import encode_entry, join_entries
 
@@ -22,7 +23,7 @@ def encode_imagenet_example(
     """Return a serialized tf.train.Example.
 
     Args:
-        encoded: bytes of a JPEG file.
+        encoded: bytes of a JPEG or PNG file.
         label: 1..N; 0 is background.
         synset: WordNet id of the class, such as n01440764.
         text: name of the class.
@@ -34,7 +35,7 @@ def encode_imagenet_example(
             _class_entries(label, synset, text, channels),
             encode_entry(ENCODED, encoded),
             encode_entry(FILENAME, filename.encode("utf-8", "surrogateescape")),
-            _size_entries(height, width),
+            _size_entries(height, width, b"PNG" if encoded.startswith(PNG_SIGNATURE) else b"JPEG"),
         )
     )
 
@@ -55,8 +56,8 @@ def _class_entries(label: int, synset: str, text: str, channels: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _size_entries(height: int, width: int) -> bytes:
-    return encode_entry(FORMAT, b"JPEG") + encode_entry(HEIGHT, height) + encode_entry(WIDTH, width)
+def _size_entries(height: int, width: int, file_format: bytes) -> bytes:
+    return encode_entry(FORMAT, file_format) + encode_entry(HEIGHT, height) + encode_entry(WIDTH, width)
 
 
 def parse_imagenet_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ENCODED = "image/encoded"
-FORMAT = "image/format"
+FORMAT = "image/format"  # "JPEG" or "PNG" for ImageNet, "jpeg" or "png" for COCO
 HEIGHT = "image/height"
 WIDTH = "image/width"
 FILENAME = "image/filename"

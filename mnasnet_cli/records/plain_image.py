@@ -9,7 +9,7 @@ Records, `mnasnet predict` and exported models show a net this picture, by these
    becomes 255. Of colours and transparent gray with 16 bits, the upper 8 count. Of floats, white is the smallest of 1,
    255 and 65535 that no pixel exceeds, or else the largest value.
 3. Palettes, YCbCr and CMYK become RGB; black and white becomes gray.
-4. Colours are converted from the ICC profile to sRGB; see `colour_profiles`.
+4. Colours are converted from the ICC profile to sRGB; see `image_files.profiles`.
 5. Transparent pixels are blended with white.
 6. The EXIF orientation is applied; see `orientation`.
 
@@ -22,8 +22,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mnasnet_cli.records.colour_profiles import has_foreign_profile, to_srgb
-from mnasnet_cli.records.image_files import SIGNIFICANT_BITS, BadImage, load_image
+from mnasnet_cli.records.image_files.header import BadImage, ImageHeader
+from mnasnet_cli.records.image_files.jpeg import read_jpeg_header
+from mnasnet_cli.records.image_files.kinds import JPEG_SIGNATURE, PNG_SIGNATURE
+from mnasnet_cli.records.image_files.opening import SIGNIFICANT_BITS, load_image
+from mnasnet_cli.records.image_files.png import read_png_header
+from mnasnet_cli.records.image_files.profiles import has_foreign_profile, to_srgb
 from mnasnet_cli.records.orientation import UPRIGHT, Exif, turn_upright
 
 if TYPE_CHECKING:
@@ -44,6 +48,13 @@ class Picture(NamedTuple):
     height: int
     width: int
     converted: bool
+
+
+def read_header(data: bytes) -> ImageHeader | None:
+    """Return the header of a JPEG or PNG, None for another file. Raises BadImage if the file is damaged."""
+    if data.startswith(JPEG_SIGNATURE):
+        return read_jpeg_header(data)
+    return read_png_header(data) if data.startswith(PNG_SIGNATURE) else None
 
 
 def read_picture(data: bytes, *, exif: Exif = "upright", max_side: int | None = None) -> Picture:

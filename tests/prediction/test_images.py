@@ -12,6 +12,7 @@ from PIL import Image, features
 
 from data_prep.images.jpeg import prepare_image
 from mnasnet_cli.prediction.images import InputImage, UnreadableInput, read_image, read_images
+from mnasnet_cli.records.image_files import opening, png
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_inputs_that_cannot_be_read_have_a_reason(folder: Path) -> None:
     assert [one.name for one in found] == list(map(str, inputs))
     reasons = [one.reason for one in found if isinstance(one, UnreadableInput)]
     assert len(set(reasons)) == len(reasons)
-    for reason, word in zip(reasons, ("image", "empty", "truncated", "folder", "pattern", "no such"), strict=True):
+    for reason, word in zip(reasons, ("text", "empty", "cut off", "folder", "pattern", "no such"), strict=True):
         assert word in reason
 
 
@@ -98,7 +99,7 @@ def test_standard_input_with_neither(data: bytes, word: str) -> None:
 
 def test_standard_input_with_a_truncated_image(folder: Path) -> None:
     [reason] = names("-", stdin=(folder / "a.jpg").read_bytes()[:900])
-    assert "truncated" in reason
+    assert "cut off" in reason
 
 
 @pytest.mark.parametrize("file_format", ["AVIF", "GIF", "BMP", "WEBP", "PCX", "TIFF"])
@@ -181,5 +182,8 @@ def test_upright_jpeg_and_png_keep_their_bytes(file_format: str, mode: str) -> N
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(noise(), "PNG")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert isinstance(read_image("x", PurePath("x"), data), UnreadableInput)
+    monkeypatch.setattr(opening, "MAX_PIXELS", 100)
+    monkeypatch.setattr(png, "MAX_PIXELS", 100)
+    found = read_image("x", PurePath("x"), data)
+    assert isinstance(found, UnreadableInput)
+    assert found.reason.startswith("it has 90×60 px, but TensorFlow decodes at most")

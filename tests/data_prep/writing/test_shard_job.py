@@ -66,7 +66,7 @@ def test_a_bad_image_is_refused_or_skipped(imagenet_source: Path, tmp_path: Path
 
 def test_statistics_of_boxes() -> None:
     statistics = ShardStatistics()
-    image = PreparedImage(b"data", height=4, width=6, channels=1, reencoded=True)
+    image = PreparedImage(b"data", 4, 6, 1, True, "PNG", 6, 6, 4, False)
     assert "boxes" not in statistics.as_dict()
     statistics.add(Record(b"", [1, 1, 2], {"boxes": 3, "crowds": 1}), image)
     statistics.add(Record(b"", [], {"boxes": 0, "crowds": 0}), image._replace(width=8, channels=3, reencoded=False))

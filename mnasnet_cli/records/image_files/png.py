@@ -7,33 +7,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
 
-from mnasnet_cli.records.image_files import MAX_PIXELS, BadImage
+from mnasnet_cli.records.image_files.header import MAX_PIXELS, BadImage, ImageHeader
+from mnasnet_cli.records.image_files.kinds import PNG_SIGNATURE
 from mnasnet_cli.records.orientation import UPRIGHT, exif_orientation
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_CHUNK = 1 << 20  # libpng refuses chunks of 8 MB, except for pixels
 _COPIED_COLOURS = {0: 1, 2: 3, 3: 1}  # gray, RGB and palette → samples per pixel
 _PALETTE = 3
 
 
-class PngHeader(NamedTuple):
-    """The header of a PNG.
-
-    height, width: of the stored frame in px. channels: 1 or 3. orientation: 1..8, from EXIF. profile: the ICC profile.
-    ordinary: whether TensorFlow is sure to decode the file to the colours that it stores.
-    """
-
-    height: int
-    width: int
-    channels: int
-    orientation: int
-    profile: bytes | None
-    ordinary: bool
-
-
-def read_png_header(data: bytes) -> PngHeader:
+def read_png_header(data: bytes) -> ImageHeader:
     """Return the header of a PNG. If it is ordinary, all checksums are right and the pixels are complete.
 
     Raises BadImage if the file is cut off or damaged.
@@ -90,7 +74,7 @@ class _Chunks:
         self._ordinary &= intact and name.isalpha() and (len(body) <= _MAX_CHUNK or name == b"IDAT")
         self._previous = name
 
-    def header(self) -> PngHeader:
+    def header(self) -> ImageHeader:
         """Return the header. Raises BadImage if there is none, or if the pixels are damaged."""
         if len(self._first) < 13 or not self._pixels:
             raise BadImage("the PNG contains no image")
@@ -109,7 +93,7 @@ class _Chunks:
         if ordinary:
             ordinary = self._check_pixels(height, 1 + width * _COPIED_COLOURS[colour])
         orientation = exif_orientation(self._exif) if self._exif else UPRIGHT
-        return PngHeader(height, width, 1 if colour == 0 else 3, orientation, self._profile, ordinary)
+        return ImageHeader("PNG", height, width, 1 if colour == 0 else 3, orientation, self._profile, ordinary)
 
     def _check_pixels(self, height: int, row_bytes: int) -> bool:
         """Raise BadImage if the pixels are not complete, and tell whether nothing follows them.

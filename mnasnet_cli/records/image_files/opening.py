@@ -15,7 +15,8 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from mnasnet_cli.records.file_kinds import HEIC, FileKind, describe_file
+from mnasnet_cli.records.image_files.header import MAX_PIXELS, BadImage
+from mnasnet_cli.records.image_files.kinds import HEIC, UNKNOWN_FORMAT, FileKind, describe_file
 from mnasnet_cli.records.orientation import image_orientation, turn_upright
 from mnasnet_cli.system.native_output import STDERR, redirect
 
@@ -23,24 +24,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif",
-)  # fmt: skip
-"""The ends of the names of image files, in lower case: what a folder is searched for."""
-
-MAX_PIXELS = 2**29 // 3
-"""TensorFlow's JPEG decoder refuses images of more than 2^29 values."""
-
 SIGNIFICANT_BITS = "significant_bits"
 """A key of `Image.info`: the bits of a gray value if the file says that they are fewer than those that store it."""
 
 _BITS_PER_SAMPLE, _DNG_VERSION = 0x0102, 0xC612  # TIFF tags
 _INVERSE = {6: 8, 8: 6}  # the orientation that undoes another; all others undo themselves
 _DRAWINGS = {"EPS", "WMF"}  # Pillow would run Ghostscript, or draw them at any size
-
-
-class BadImage(Exception):
-    """An image that cannot be read; the message is the reason, in one line."""
 
 
 class StoredImage(NamedTuple):
@@ -165,13 +154,17 @@ def _reason(kind: FileKind, error: Exception, otherwise: str) -> str:
     if kind.format == "AVIF" and not features.check("avif"):
         return "this is an AVIF image, which the installed Pillow cannot read; run: pip install --upgrade pillow"
     if not kind.format and isinstance(error, Image.UnidentifiedImageError):
-        return "this is not an image of a known format"
+        return UNKNOWN_FORMAT
     if isinstance(error, MemoryError):
         return f"there is not enough memory to decode the {kind.name}"
     text = str(error)
     if re.search(r"truncated|Truncated|unexpected end|EOF", text) or isinstance(error, EOFError):
         return f"the {kind.name} is cut off"
-    if isinstance(error, OSError | SyntaxError | ValueError) and re.fullmatch(r"[\w ,.;:'-]+", text) and "object" not in text:
+    if (
+        isinstance(error, OSError | SyntaxError | ValueError)
+        and re.fullmatch(r"[\w ,.;:'-]+", text)
+        and "object" not in text
+    ):
         return f"the {kind.name} is damaged: {text[0].lower()}{text[1:].rstrip('.')}"
     return f"the {kind.name} cannot be decoded; {otherwise}"
 

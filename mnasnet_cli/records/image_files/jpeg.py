@@ -10,10 +10,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from mnasnet_cli.records.image_files import MAX_PIXELS, BadImage
+from mnasnet_cli.records.image_files.header import MAX_PIXELS, BadImage, ImageHeader
 from mnasnet_cli.records.orientation import EXIF_HEADER, UPRIGHT, exif_orientation
-
-JPEG_SIGNATURE = b"\xff\xd8\xff"
 
 _MARKER = re.compile(rb"\xff+[^\x00\xff]")
 _MARKER_IN_DATA = re.compile(rb"\xff[^\x00]")  # a pattern without restart markers would take six times as long
@@ -29,23 +27,8 @@ _MAX_BLOCKS = 10  # in an MCU
 _LAYOUTS_KEPT = 512  # most files have the tables of the same encoder
 
 
-class JpegHeader(NamedTuple):
-    """The header of a JPEG.
-
-    height, width: of the stored frame in px. channels: 1, 3 or 4. orientation: 1..8, from EXIF. profile: the ICC
-    profile, if it is complete. ordinary: whether TensorFlow is sure to decode the file.
-    """
-
-    height: int
-    width: int
-    channels: int
-    orientation: int
-    profile: bytes | None
-    ordinary: bool
-
-
-def read_jpeg_header(data: bytes) -> JpegHeader:
-    """Return the header of a JPEG.
+def read_jpeg_header(data: bytes) -> ImageHeader:
+    """Return the header of a JPEG. It has a profile if this is complete.
 
     The compressed data is searched for its end, but not decoded. Raises BadImage if the file is cut off or damaged, or
     is of a kind that no decoder supports.
@@ -72,7 +55,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
                 profiles.append(data[position + 14 : end])
         elif marker in _FRAMES:
             sides = data[position + 3 : position + 7]
-            segments.append(data[position - 1 : position] + data[position + 2 : position + 3] + data[position + 7 : end])
+            segments.append(
+                data[position - 1 : position] + data[position + 2 : position + 3] + data[position + 7 : end]
+            )
         else:
             segments.append(data[position - 1 : position] + data[position + 2 : end])
         position = end
@@ -89,8 +74,8 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
             f"decoders do not support this kind of JPEG ({frame.bits} bits, {frame.components} components,"
             f" frame 0x{frame.marker:02x})"
         )
-    return JpegHeader(
-        height, width, frame.components,
+    return ImageHeader(
+        "JPEG", height, width, frame.components,
         orientation=exif_orientation(exif) if exif else UPRIGHT,
         profile=_join_profile(profiles) if profiles else None,
         ordinary=in_order and max(height, width) <= _MAX_SIDE and height * width <= MAX_PIXELS,
@@ -182,7 +167,7 @@ class _Structure:
             self._in_order = False
             return
         tables = {frame.tables[component] for component in scan.components}
-        # Each component appears first in a scan of its DC coefficients. If that is not a refinement, it is the only one.
+        # Each component appears first in a scan of its DC coefficients. Unless refined, that is the only one.
         shown = self._shown.issuperset(scan.components)
         fits = self._shown.isdisjoint(scan.components) if scan.first else shown
         self._in_order &= tables <= self._quantization and scan.huffman <= self._huffman and fits

@@ -5,6 +5,14 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif",
+)  # fmt: skip
+"""The ends of the names of image files, in lower case: what a folder is searched for."""
+
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+UNKNOWN_FORMAT = "this is not an image of a known format"  # the reason if Pillow knows the file neither
 HEIC = "HEIF"  # Pillow's name of the format that pillow-heif reads
 
 
@@ -32,8 +40,8 @@ _UNKNOWN = FileKind("", "image")  # Pillow may know it
 
 # Offset, bytes, kind. The first that fits counts.
 _SIGNATURES: tuple[tuple[int, bytes, FileKind], ...] = (
-    (0, b"\xff\xd8\xff", FileKind("JPEG", "JPEG")),
-    (0, b"\x89PNG\r\n\x1a\n", FileKind("PNG", "PNG")),
+    (0, JPEG_SIGNATURE, FileKind("JPEG", "JPEG")),
+    (0, PNG_SIGNATURE, FileKind("PNG", "PNG")),
     (0, b"GIF87a", FileKind("GIF", "GIF")),
     (0, b"GIF89a", FileKind("GIF", "GIF")),
     (8, b"WEBP", FileKind("WEBP", "WebP")),
@@ -82,7 +90,7 @@ _BRANDS = (
 )
 _VIDEO = _refused("a video (MP4 or QuickTime)")
 _TEXTS = (
-    (re.compile(r"\s*version https://git-lfs", re.I), _refused("a pointer of Git LFS", "fetch the file with git lfs pull")),
+    (re.compile(r"\s*version https://git-lfs", re.I), _refused("a pointer of Git LFS", "run git lfs pull")),
     (re.compile(r".*?<svg\b", re.I | re.S), _refused("an SVG drawing", _CONVERT)),
     (re.compile(r"\s*(<!doctype html|.*?<(html|head|body)\b)", re.I | re.S), _refused("an HTML page")),
     (re.compile(r"\s*<\?xml", re.I), _refused("an XML document")),
@@ -124,6 +132,10 @@ def _as_text(data: bytes) -> str | None:
     """Return the beginning of a file as text, or None if it is not text."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace")
-    text = data.decode("utf-8", "replace").lstrip("\ufeff")
-    cut = text.rstrip("\ufffd")  # a character that the beginning cuts off
-    return None if "\ufffd" in cut or _CONTROL_CHARACTERS.search(cut) else text
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(data) < _BEGINNING or error.start < len(data) - 3:
+            return None
+        text = data[: error.start].decode("utf-8-sig")  # the beginning ends within a character
+    return None if _CONTROL_CHARACTERS.search(text) else text
