@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnasnet_cli.errors import ConfigError
-from mnasnet_cli.records.orientation import Exif
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Options:
     on_bad_image: str = "fail"
     seed: int = 0
     verify: bool = False
-    exif: Exif = "upright"
+    exif: str = "upright"
     strict: bool = False
 
     def __post_init__(self) -> None:

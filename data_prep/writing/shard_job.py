@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from data_prep.images.jpeg import BadImage, PreparedImage, prepare_image
 from data_prep.options import Options
@@ -17,7 +17,7 @@ from data_prep.writing.shards import ShardWriter, shard_range
 from data_prep.writing.workers import Report
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
-from mnasnet_cli.records.orientation import UPRIGHT
+from mnasnet_cli.records.orientation import UPRIGHT, Exif
 from mnasnet_cli.records.shards import shard_name
 
 SIDES = ("width", "height")
@@ -174,7 +174,7 @@ def write_shard(job: Job, shard: ShardId, report: Report) -> dict[str, Any]:
         for done, number in enumerate(job.image_numbers(shard), 1):
             try:
                 image = prepare_image(
-                    table.read(number), max_side=options.max_side, verify=options.verify, exif=options.exif
+                    table.read(number), max_side=options.max_side, verify=options.verify, exif=cast(Exif, options.exif)
                 )
                 record = table.record(number, image)
             except BadImage as error:

@@ -75,7 +75,7 @@ def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
         bits = _significant_bits(data, image)
         try:
             if max_side and max(image.size) > max_side:
-                image.draft("", (max_side, max_side))
+                image.draft(None, _least_size(image.size, max_side))  # type: ignore[arg-type]  # None keeps the mode
             if image.width * image.height > MAX_PIXELS:
                 raise BadImage(too_large(*turned_size))
             image.load()
@@ -90,6 +90,17 @@ def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
     if bits:
         frame.info[SIGNIFICANT_BITS] = bits
     return StoredImage(frame, orientation, turned_size[1], turned_size[0])
+
+
+def _least_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """Return the (width, height) that a JPEG may not be smaller than when it is decoded.
+
+    An image that TensorFlow could decode keeps `max_side` on both sides, for quality.
+    """
+    if size[0] * size[1] <= MAX_PIXELS:
+        return max_side, max_side
+    scale = max_side / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def too_large(width: int, height: int) -> str:
