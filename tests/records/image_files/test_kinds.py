@@ -52,7 +52,8 @@ def test_images_are_recognized(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("brands", "name"), [(b"heic\0\0\0\0mif1heic", "HEIC"), (b"mif1\0\0\0\0heic", "HEIC"), (b"avif\0\0\0\0mif1", "AVIF")]
+    ("brands", "name"),
+    [(b"heic\0\0\0\0mif1heic", "HEIC"), (b"mif1\0\0\0\0heic", "HEIC"), (b"avif\0\0\0\0mif1", "AVIF")],
 )
 def test_heic_and_avif_differ_by_their_brands(brands: bytes, name: str) -> None:
     data = (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands

@@ -54,7 +54,9 @@ def test_files_that_are_cut_off_have_a_plain_reason(
     data = encode(Image.fromarray(PIXELS), kind, **options)
     with pytest.raises(BadImage) as caught:
         load_image(data[: int(len(data) * share)])
-    assert re.fullmatch(r"the [\w 0]+ (is cut off|is damaged: [\w ,.;:'-]+|cannot be decoded; [\w ]+)", str(caught.value))
+    assert re.fullmatch(
+        r"the [\w 0]+ (is cut off|is damaged: [\w ,.;:'-]+|cannot be decoded; [\w ]+)", str(caught.value)
+    )
     assert capfd.readouterr() == ("", "")
     assert not recwarn.list
 
