@@ -31,6 +31,9 @@ class ModelConfig(Section):
     """Dropout probability before the classifier; null: the variant's own (0.2; 0 for `small`)."""
     batch_norm_decay: Fraction | None = None
     """Decay per step of batch norm's moving mean and variance; null: the variant's own (0.99)."""
+    batch_norm_ramp_up: bool = False
+    """Raise that decay from 0.1 at the first step to its value, as (1 + step) / (10 + step). Short trainings need it:
+    otherwise the mean and variance are still close to their initial values at the end."""
     zero_init_residual: bool = False
     """Start the last batch norm of each residual block with scale 0, so that the block starts as the identity."""
 
@@ -47,6 +50,12 @@ class ModelConfig(Section):
     def spec(self) -> NetSpec:
         """The architecture at its width."""
         return get_spec(self.variant, self.width, self.net.overrides)
+
+    @property
+    def norm_decay(self) -> float:
+        """Decay per step of batch norm's moving statistics, after the ramp-up."""
+        own = self.spec.dialect.batch_norm_decay
+        return own if self.batch_norm_decay is None else self.batch_norm_decay
 
 
 class AugmentConfig(Section):

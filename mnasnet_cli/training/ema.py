@@ -31,3 +31,9 @@ class MovingAverage(tf.Module):
 def decay_at(limit: float, step: int) -> float:
     """Return the decay at `step` (0-based): min(limit, (1 + step) / (10 + step)), TensorFlow's usual ramp."""
     return min(limit, (1.0 + step) / (10.0 + step))
+
+
+def ramp_up(limit: float, step: tf.Tensor) -> tf.Tensor:
+    """Return what `decay_at` returns, [] float32, for a step [] int64 in a graph."""
+    done = tf.cast(step, tf.float32)
+    return tf.minimum(limit, (1.0 + done) / (10.0 + done))

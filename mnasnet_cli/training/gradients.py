@@ -11,6 +11,7 @@ import tensorflow as tf
 from mnasnet_cli.models.slim_module import MOVING_STATISTICS, SlimModule
 from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.training.batch_parts import mean_loss
+from mnasnet_cli.training.ema import ramp_up
 
 
 class BatchGradients:
@@ -23,7 +24,7 @@ class BatchGradients:
     def __init__(self, task: Task, model: SlimModule, weights: Mapping[str, tf.Variable], frozen_until: str | None):
         """Prepares the gradients by `weights`; batch norm keeps its statistics up to the layer `frozen_until`."""
         self._task, self._model, self._weights = task, model, weights
-        self._net = functools.partial(model, frozen_until=frozen_until)
+        self._frozen_until, self._options = frozen_until, task.config.model
         self._training = task.config.training
         self._clip_norm = task.config.optimizer.gradient_clip
         self._strategy = tf.distribute.get_strategy()
@@ -33,7 +34,7 @@ class BatchGradients:
 
         Args:
           iterator: yields the `accumulate_steps` parts of the batch.
-          step: [] int64, seeds dropout.
+          step: [] int64, seeds dropout and sets the decay of batch norm's statistics.
         """
         if self._training.accumulate_steps > 1:
             loss, gradients = self._accumulate(iterator, step)
@@ -68,12 +69,15 @@ class BatchGradients:
         replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
         seed = tf.stack([tf.cast(self._training.seed, tf.int32), tf.cast(step, tf.int32)])
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(index, tf.int32) * 65_536 + replica)
+        net = functools.partial(self._model, frozen_until=self._frozen_until)
+        if self._options.batch_norm_ramp_up:
+            net = functools.partial(net, batch_norm_decay=ramp_up(self._options.norm_decay, step))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for weight in self._weights.values():  # only these: frozen weights need no backward pass
                 tape.watch(weight)
             weights = self._compute_weights()
             loss = mean_loss(
-                lambda part, part_seed: self._task.train_loss(self._net, part, part_seed, weights),
+                lambda part, part_seed: self._task.train_loss(net, part, part_seed, weights),
                 batch,
                 seed,
                 self._training.batch_parts,

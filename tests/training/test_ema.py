@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.training.ema import MovingAverage, decay_at
+from mnasnet_cli.training.ema import MovingAverage, decay_at, ramp_up
 
 
 def test_starts_at_the_weights_and_follows_the_formula() -> None:
@@ -32,3 +32,8 @@ def test_the_decay_ramps_up() -> None:
     assert [decay_at(0.9, step) for step in (0, 8, 79, 80, 81, 10**6)] == pytest.approx(
         [1 / 10, 9 / 18, 80 / 89, 0.9, 0.9, 0.9]
     )
+
+
+def test_the_ramp_in_a_graph_is_the_same() -> None:
+    for step in (0, 8, 79, 80, 10**6):
+        assert float(ramp_up(0.9, tf.constant(step, tf.int64))) == pytest.approx(decay_at(0.9, step))

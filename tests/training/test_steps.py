@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -41,17 +41,28 @@ def linear(x: tf.Tensor, frozen_until: str | None = None) -> tf.Tensor:
     return tf.cast(tf.matmul(tf.cast(x, kernel.dtype), kernel), tf.float32)
 
 
+def tracking(x: tf.Tensor, frozen_until: str | None = None, batch_norm_decay: tf.Tensor | None = None) -> tf.Tensor:
+    """A linear net with a moving mean of its inputs, as batch norm has one."""
+    zeros = tf.compat.v1.zeros_initializer()
+    mean = tf.compat.v1.get_variable("moving_mean", [3], initializer=zeros, trainable=False)
+    if batch_norm_decay is not None:
+        mean.assign(batch_norm_decay * mean + (1.0 - batch_norm_decay) * tf.reduce_mean(x, 0))
+    return linear(x)
+
+
 def examples() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(STEPS * BATCH, 3)).astype(np.float32)
     return x, (x @ np.array([[0.5], [-1.0], [2.0]])).astype(np.float32)
 
 
-def run(*assignments: str, calls: tuple[int, ...] = (STEPS,), poison: int | None = None) -> SimpleNamespace:
+def run(
+    *assignments: str, calls: tuple[int, ...] = (STEPS,), poison: int | None = None, net: Any = linear
+) -> SimpleNamespace:
     """Takes the steps in calls of these lengths; `poison` is an example that becomes infinite."""
     settings = ["optimizer.name=sgd", f"training.batch_size={BATCH}", "training.ema_decay=0.5", *assignments]
     config = load_config(assignments=settings)
-    model = SlimModule(linear)
+    model = SlimModule(net)
     model.build(tf.TensorSpec([1, 3], tf.float32))
     optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)
     average = MovingAverage(model.weights)
@@ -74,6 +85,7 @@ def run(*assignments: str, calls: tuple[int, ...] = (STEPS,), poison: int | None
         losses=losses,
         done=done,
         result=result,
+        moving_mean=model.weights["moving_mean"].numpy() if "moving_mean" in model.weights else None,
     )
 
 
@@ -143,3 +155,16 @@ def test_bfloat16_computes_on_copies_of_float32_weights() -> None:
     assert found.weights.dtype == np.float32
     assert found.weights == pytest.approx(by_hand().weights, rel=0.05)
     assert (found.weights != run().weights).any()
+
+
+@pytest.mark.parametrize("calls", [(STEPS,), (1, 2, 3)])
+def test_the_decay_of_batch_norm_ramps_up_with_the_step(calls: tuple[int, ...]) -> None:
+    settings = ("model.batch_norm_ramp_up=true", "model.batch_norm_decay=0.3")
+    x, _ = examples()
+    mean = np.zeros(3)
+    for step, batch in enumerate(x.reshape(STEPS, BATCH, 3)):
+        decay = min(0.3, (1 + step) / (10 + step))
+        mean = decay * mean + (1 - decay) * batch.mean(0)
+    found = run(*settings, calls=calls, net=tracking)
+    assert found.moving_mean == pytest.approx(mean, abs=1e-6)
+    assert run(calls=calls, net=tracking).moving_mean == pytest.approx(np.zeros(3))  # the net's own decay
