@@ -55,17 +55,19 @@ class Options:
 class CocoOptions(Options):
     """Options for COCO sources.
 
-    train_images, val_images: folders or zips. train_annotations, val_annotations: JSON files, absolute or within the
-    source, its folder `annotations` or its annotation zip. None stands for COCO's own names. crowd_as_objects: take
-    crowds for single objects.
+    train_images, val_images, test_images: folders or zips. train_annotations, val_annotations, test_annotations: JSON
+    files within the source, its folder `annotations` or its annotation zip. Both may also be paths from the working
+    directory. None: they are found by their names. crowd_as_objects: take crowds for single objects.
     """
 
     train_shards: int | None = 100
     val_shards: int | None = 10
     train_images: Path | None = None
     val_images: Path | None = None
+    test_images: Path | None = None
     train_annotations: Path | None = None
     val_annotations: Path | None = None
+    test_annotations: Path | None = None
     on_bad_annotation: str = "fail"
     crowd_as_objects: bool = False
 

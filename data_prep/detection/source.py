@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from array import array
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
-from data_prep.detection.annotations import AnnotationFile, Boxes, Fault, check_boxes, json_entries, read_annotations
-from data_prep.files.archives import FileEntry, list_zip, open_zip_member
-from data_prep.files.file_list import NO_FILE, NOT_REGULAR, FileList, list_folder, take
+from data_prep.detection.annotations import AnnotationFile, Boxes, Fault, check_boxes, read_annotations
+from data_prep.detection.coco_layouts import other_split_folders
+from data_prep.detection.layout import AnnotatedImages, Layout
+from data_prep.detection.recognition import find_layout
+from data_prep.files.archives import FileEntry
+from data_prep.files.file_list import NO_FILE, FileList, take
+from data_prep.files.file_names import MESSAGES, FileFinder
 from data_prep.images.jpeg import BadImage, PreparedImage
 from data_prep.options import CocoOptions
 from data_prep.validation_share import with_validation
@@ -26,18 +27,13 @@ from mnasnet_cli.records.coco_example import encode_coco_example
 from mnasnet_cli.records.findings import Findings
 from mnasnet_cli.records.keys import AREA_LIMITS
 
-FOLDERS = {
-    "train": ("train2017", "train2014", "train"),
-    "validation": ("val2017", "val2014", "val", "validation", "valid"),
-}
-FLAG_PREFIXES = {"train": "train", "validation": "val"}  # of --train-images, --val-annotations, …
-
 
 class CocoTable(FileList):
     """The images of one split with their boxes, sorted by image id. names: of the classes; class i is at i - 1."""
 
-    def __init__(self, base: Path, names: list[str]) -> None:
-        super().__init__(base, "" if base.is_dir() else "zip")
+    def __init__(self, images: AnnotatedImages, names: list[str]) -> None:
+        place = images.tree.place(images.folder)
+        super().__init__(Path(place.file or place.path), place.archive)
         self.names = names
         self.image_ids, self.heights, self.widths = array("q"), array("i"), array("i")
         self.boxes: Boxes
@@ -141,122 +137,71 @@ def find_source(root: Path, options: CocoOptions) -> CocoSource:
 
 
 def _find_source(root: Path, options: CocoOptions) -> CocoSource:
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder" if root.exists() else f"no folder {root}")
-    found = {split: _find_images(root, split, options) for split in FOLDERS}
-    places = {split: place for split, place in found.items() if place is not None}
-    if not places:
-        raise DataError(
-            f"no images in {root}: expected train2017/ and val2017/, or train2017.zip and val2017.zip;"
-            " use --train-images and --val-images for other names"
-        )
-    names, files = {}, {}
-    for split, place in places.items():
-        names[split], open_file = _find_annotations(root, split, place, options)
-        files[split] = read_annotations(json_entries(open_file), names[split])
-    categories = _merge_categories(files, names)
+    layout = find_layout(root, options)
+    findings = Findings()
+    files = {}
+    for split, images in layout.splits.items():
+        files[split] = read_annotations(images.read(), images.name)
+    categories = _merge_categories(files, layout)
     labels = {category_id: label for label, category_id in enumerate(categories, 1)}
     tables, faults = {}, {}
-    unnamed: dict[Path, set[str]] = {}  # folder or zip → files that no split names
+    unnamed: dict[str, set[str]] = {}  # folder or zip → files that no split names
     for split, file in files.items():
-        place = places[split]
+        images = layout.splits[split]
         order = np.argsort(np.asarray(file.image_ids, np.int64), kind="stable")
-        tables[split], others = _make_table(place, file, order, list(categories.values()))
-        tables[split].boxes, faults[split] = check_boxes(file, order, labels)
+        table = tables[split] = CocoTable(images, list(categories.values()))
+        others = _fill(table, images, file, order, _skipped_folders(layout, split), split, findings)
+        table.boxes, faults[split] = check_boxes(file, order, labels)
+        place = images.tree.show(images.folder)
         unnamed[place] = unnamed.get(place, others) & others  # two splits may share a folder
-        _check_faults(names[split], len(tables[split].boxes.labels), faults[split], options)
-    findings = Findings()
+        _check_faults(images.name, len(table.boxes.labels), faults[split], options)
     tables = with_validation(tables, options, findings)
-    return CocoSource(root, tables, categories, faults, sum(map(len, unnamed.values())), findings=findings)
+    return CocoSource(root, tables, categories, faults, sum(map(len, unnamed.values())), layout.description, findings)
 
 
-def _find_images(root: Path, split: str, options: CocoOptions) -> Path | None:
-    """Return the folder or zip with the images of a split, None if there is none."""
-    flag = FLAG_PREFIXES[split]
-    requested: Path | None = getattr(options, f"{flag}_images")
-    if requested is not None:
-        for path in (requested, root / requested):
-            if path.exists():
-                return path
-        raise DataError(f"no folder or zip {requested} (--{flag}-images), neither here nor in {root}")
-    for name in FOLDERS[split]:
-        for path in (root / name, root / f"{name}.zip"):
-            if path.exists():
-                return path
-    if getattr(options, f"{flag}_annotations") is not None:
-        raise DataError(f"no images for --{flag}-annotations in {root}; name them with --{flag}-images")
-    return None
+def _skipped_folders(layout: Layout, split: str) -> set[str]:
+    """Return the folders that are not searched for the images of a split: those that are named after another one."""
+    images = layout.splits[split]
+    return other_split_folders(images.tree, images.folder, split) if len(layout.splits) > 1 else set()
 
 
-def _find_annotations(
-    root: Path, split: str, images: Path, options: CocoOptions
-) -> tuple[str, Callable[[], IO[bytes]]]:
-    """Return the name of a split's annotation file, for messages, and a function that opens the file."""
-    flag = FLAG_PREFIXES[split]
-    requested: Path | None = getattr(options, f"{flag}_annotations")
-    name = requested or Path(f"instances_{images.stem}.json")
-    first = requested or images / "_annotations.coco.json"  # the layout of some labelling services
-    for path in (first, root / "annotations" / name, root / name):
-        if path.is_file():
-            return str(path), partial(io.FileIO, path)
-    for archive in sorted(root.glob("annotations*.zip")):
-        for member in list_zip(archive):
-            if PurePosixPath(member.name).name == name.name:
-                return f"{archive}/{member.name}", partial(open_zip_member, archive, member.name)
-    raise DataError(
-        f"no {name} in {root}, {root}/annotations or a zip annotations*.zip;"
-        f" name the annotation file of {images.name} with --{flag}-annotations"
-    )
-
-
-def _merge_categories(files: dict[str, AnnotationFile], names: dict[str, str]) -> dict[int, str]:
+def _merge_categories(files: dict[str, AnnotationFile], layout: Layout) -> dict[int, str]:
     """Return the categories of all files, sorted by id. Raises DataError if two files contradict each other."""
     merged: dict[int, str] = {}
+    first = next(iter(files))
     for split, file in files.items():
         for category_id, name in file.categories.items():
             if merged.setdefault(category_id, name) != name:
                 raise DataError(
-                    f"category {category_id} is '{name}' in {names[split]}, but '{merged[category_id]}' in"
-                    f" {names['train']}"
+                    f"category {category_id} is '{name}' in {layout.splits[split].name}, but"
+                    f" '{merged[category_id]}' in {layout.splits[first].name}"
                 )
     return dict(sorted(merged.items()))
 
 
-def _make_table(
-    place: Path, file: AnnotationFile, order: np.ndarray, class_names: list[str]
-) -> tuple[CocoTable, set[str]]:
-    """Return the images that an annotation file names, and the names of all other files in `place`."""
-    table = CocoTable(place, class_names)
-    is_zip = table.archive == "zip"
-    found = _images_in_zip(place) if is_zip else {entry.name: entry for entry in list_folder(place)}
+def _fill(
+    table: CocoTable,
+    images: AnnotatedImages,
+    file: AnnotationFile,
+    order: np.ndarray,
+    skipped: set[str],
+    split: str,
+    findings: Findings,
+) -> set[str]:
+    """Add the images that an annotation file names to a table. Return the names of all other files in their folder."""
+    finder = FileFinder(images.tree, images.folder, skipped)
+    found = finder.find_all(file.image_names)
+    for number, one in enumerate(found):
+        for change in one.changes:
+            findings.mended(f"file-name-{change}", MESSAGES[change], example=file.image_names[number], split=split)
+    place = images.tree.place(images.folder)
     for number in order.tolist():
-        name, image_id = file.image_names[number], file.image_ids[number]
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"the file name '{name}' of image {image_id} leads out of {place}")
-        entry = found.get(name)
-        if entry is None:
-            entry = FileEntry(name, NO_FILE) if is_zip else _look_up(place, name)
-        table.append(entry)
-        table.image_ids.append(image_id)
+        table.append(found[number].entry or FileEntry(file.image_names[number], NO_FILE), place)
+        table.image_ids.append(file.image_ids[number])
         table.heights.append(file.heights[number])
         table.widths.append(file.widths[number])
-    return table, set(found) - set(file.image_names)
-
-
-def _images_in_zip(path: Path) -> dict[str, FileEntry]:
-    """Return the files of a zip by their names in annotation files: without the one folder that holds them all."""
-    files = [file for file in list_zip(path) if not PurePosixPath(file.name).name.startswith(".")]
-    folders = {file.name.partition("/")[0] if "/" in file.name else "" for file in files}
-    prefix = f"{folders.pop()}/" if len(folders) == 1 and folders != {""} else ""
-    return {name: file._replace(name=name) for file in files for name in [file.name.removeprefix(prefix)]}
-
-
-def _look_up(folder: Path, name: str) -> FileEntry:
-    """Return a file whose name may include subfolders."""
-    path = folder / name
-    size = NO_FILE if not path.exists() else path.stat().st_size if path.is_file() else NOT_REGULAR
-    return FileEntry(name, size)
+    named = {one.entry.name for one in found if one.entry}
+    return {name for name in images.tree.file_names(images.folder) if name not in named and not name.endswith(".json")}
 
 
 def _check_faults(name: str, usable_boxes: int, faults: list[Fault], options: CocoOptions) -> None:

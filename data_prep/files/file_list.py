@@ -160,9 +160,9 @@ class FileList:
         """Raise BadImage if there is no file to read."""
         if self.sizes[index] == NOT_REGULAR:
             raise BadImage("this is not a file")
-        archive = self._place(index).archive
-        if self.sizes[index] == NO_FILE and archive:
-            raise BadImage(f"it is not in the {archive}")
+        if self.sizes[index] == NO_FILE:  # its name may lead anywhere, so it is not looked for again
+            archive = self._place(index).archive
+            raise BadImage(f"it is not in the {archive}" if archive else "cannot be read: no such file or directory")
 
     def open_archives(self) -> None:
         """Open the archives, if files are in any. Reading opens them too; threads need them to be open before."""

@@ -230,18 +230,22 @@ def prepare_coco(
     part: Part = "1/1",
     resume: Resume = False,
     train_images: Annotated[
-        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of the training images, if not train2017.")
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of the training images, if it is not found.")
     ] = None,
     val_images: Annotated[
-        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of the validation images, if not val2017.")
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of the validation images, if it is not found.")
+    ] = None,
+    test_images: Annotated[
+        Path | None, typer.Option(metavar="DIR|ZIP", help="Folder or zip of the test images, if it is not found.")
     ] = None,
     train_annotations: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Training annotations, if not annotations/instances_train2017.json."),
+        Path | None, typer.Option(metavar="FILE", help="COCO file of the training annotations, if it is not found.")
     ] = None,
     val_annotations: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Validation annotations, if not annotations/instances_val2017.json."),
+        Path | None, typer.Option(metavar="FILE", help="COCO file of the validation annotations, if it is not found.")
+    ] = None,
+    test_annotations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="COCO file of the test annotations, if it is not found.")
     ] = None,
     on_bad_image: OnBadImage = "fail",
     on_bad_annotation: Annotated[
@@ -268,6 +272,7 @@ def prepare_coco(
         train_shards=train_shards, val_shards=val_shards, workers=workers, part=parse_part(part),
         resume=resume, val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif,
         strict=strict, crowd_as_objects=crowd_as_objects, train_images=train_images, val_images=val_images,
-        train_annotations=train_annotations, val_annotations=val_annotations, on_bad_annotation=on_bad_annotation,
+        test_images=test_images, train_annotations=train_annotations, val_annotations=val_annotations,
+        test_annotations=test_annotations, on_bad_annotation=on_bad_annotation,
     )  # fmt: skip
     run(partial(write, source, out, options), out, options, json_output)

@@ -174,7 +174,8 @@ def test_the_advice_in_messages_works(mnasnet: Any, pristine_coco: Path, tmp_pat
     before = contents(tmp_path / "out")
     for more in ([], flags, ["--part", "1/4"]):
         refused = mnasnet(*command, *more, "--resume")
-        assert (refused.code, len(refused.err.splitlines())) == (2, 1), refused.err
+        errors = [line for line in refused.err.splitlines() if not line.startswith("COCO annotations")]
+        assert (refused.code, len(errors)) == (2, 1), refused.err
     assert contents(tmp_path / "out") == before
     for part in (1, 2, 3, 4):
         assert mnasnet(*command, *flags, "--part", f"{part}/4", "--resume").code == 0
