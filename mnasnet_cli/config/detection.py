@@ -19,6 +19,7 @@ _CLASSIFIER_KEYS = (
     "data.augment.cutmix",
     "data.crop_fraction",
     "data.stretch",
+    "data.class_weights",
     "training.label_smoothing",
 )
 

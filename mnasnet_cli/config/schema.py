@@ -116,6 +116,9 @@ class DataConfig(Section):
     """Divides R, G and B after the subtraction. The default is ImageNet's standard deviation."""
     shuffle_buffer: Annotated[int, Field(ge=1)] = 8192
     """Number of encoded records in the shuffle buffer; a record of ImageNet has about 110 kB."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weight of each class in the loss. `balanced`: inversely proportional to its number of training images, so that
+    each class counts as much as any other."""
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ from mnasnet_cli.models.info import model_info
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
-from mnasnet_cli.tasks.losses import smoothed_cross_entropy
+from mnasnet_cli.tasks.losses import balanced_weights, smoothed_cross_entropy
 
 
 class ClassificationTask(RecordTask):
@@ -42,6 +42,23 @@ class ClassificationTask(RecordTask):
     def names(self) -> list[str]:
         """The classes in words; the labels if the data set has no words."""
         return list(self.records.info.texts) or self.labels
+
+    @cached_property
+    def class_weights(self) -> np.ndarray | None:
+        """The weight of each class in the loss, [C] float32; None if all weigh the same.
+
+        Raises:
+          DataError: the records do not say how many images each class has.
+        """
+        if self.config.data.class_weights == "none":
+            return None
+        counts = self.records.info.splits["train"].per_class
+        if not counts:
+            raise DataError(
+                f"data.class_weights=balanced needs the number of images of each class, but {self.records.directory} "
+                "has no dataset.json; write the records with `mnasnet prepare-imagenet`"
+            )
+        return balanced_weights([counts.get(label, 0) for label in self.labels])
 
     def make_model(self) -> SlimModule:
         return make_classifier(self.config, len(self.labels))
@@ -69,10 +86,14 @@ class ClassificationTask(RecordTask):
     def train_loss(self, net: Net, batch: ClassificationBatch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
         smoothing = self.config.training.label_smoothing
         logits = self.forward(net, batch, weights, is_training=True, seed=seed)
-        loss = smoothed_cross_entropy(logits, batch.labels, smoothing)
+
+        def loss_for(labels: tf.Tensor) -> tf.Tensor:
+            loss = smoothed_cross_entropy(logits, labels, smoothing)
+            return loss if self.class_weights is None else loss * tf.gather(self.class_weights, labels)
+
+        loss = loss_for(batch.labels)
         if self.config.data.augment.mixup or self.config.data.augment.cutmix:
-            mixed = smoothed_cross_entropy(logits, batch.mixed_labels, smoothing)
-            loss += batch.mixed_weights * (mixed - loss)
+            loss += batch.mixed_weights * (loss_for(batch.mixed_labels) - loss)
         return tf.reduce_mean(loss)
 
     def sample_images(self, count: int) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.geometry import boxes as geometry
@@ -23,6 +24,16 @@ def smoothed_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: floa
     log_probabilities = tf.nn.log_softmax(logits)
     picked = tf.gather(log_probabilities, labels, batch_dims=1)
     return -(1.0 - smoothing) * picked - smoothing * tf.reduce_mean(log_probabilities, axis=-1)
+
+
+def balanced_weights(counts: Sequence[int]) -> np.ndarray:
+    """Return the weight of each class: [C] float32, n / (k · count) for n images in the k classes that have any.
+
+    The mean over all images is 1. A class without images has weight 0.
+    """
+    images = np.asarray(counts, np.float64)
+    present = images > 0
+    return np.where(present, images.sum() / (present.sum() * np.maximum(images, 1)), 0.0).astype(np.float32)
 
 
 def sigmoid_focal_loss(logits: tf.Tensor, targets: tf.Tensor, alpha: float = 0.25, gamma: float = 2.0) -> tf.Tensor:

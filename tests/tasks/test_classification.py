@@ -48,6 +48,26 @@ def test_the_loss_of_a_blend_is_the_blend_of_the_losses(shape_records: Path) -> 
     assert float(found) == pytest.approx((0.75 * own + 0.25 * others).mean())
 
 
+def test_a_rare_class_weighs_more(shape_records: Path) -> None:
+    task = task_of(shape_records, "data.class_weights=balanced", "training.label_smoothing=0")
+    info = task.records.info
+    counts = dict(zip(task.labels, [60, 20, 20, 0], strict=True))
+    train = dataclasses.replace(info.splits["train"], per_class=counts)
+    task.records.__dict__["info"] = dataclasses.replace(info, splits={**info.splits, "train": train})
+    found = task.train_loss(fixed(LOGITS), batch([0, 1, 2]), tf.constant([0, 0]), None)
+    losses = smoothed_cross_entropy(LOGITS, tf.constant([0, 1, 2]), 0.0).numpy()
+    assert float(found) == pytest.approx((losses * [100 / 180, 100 / 60, 100 / 60]).mean())
+
+
+def test_class_weights_need_the_number_of_images(shape_records: Path) -> None:
+    task = task_of(shape_records, "data.class_weights=balanced")
+    info = task.records.info
+    train = dataclasses.replace(info.splits["train"], per_class={})
+    task.records.__dict__["info"] = dataclasses.replace(info, splits={**info.splits, "train": train})
+    with pytest.raises(DataError, match=r"needs the number of images of each class.*prepare-imagenet"):
+        _ = task.class_weights
+
+
 def test_images_are_normalised_by_the_data_sets_statistics(shape_records: Path) -> None:
     seen = []
     task = task_of(shape_records)
