@@ -9,6 +9,8 @@ from typing import Any
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
+_MAX_SIDE = 1 << 31  # px
+
 
 def number(value: Any) -> float:
     """Return a number, also from text. NaN: it is none."""
@@ -18,6 +20,12 @@ def number(value: Any) -> float:
         return float(value)
     except (ValueError, OverflowError):
         return math.nan
+
+
+def image_size(width: Any, height: Any) -> tuple[int, int] | tuple[None, None]:
+    """Return the width and height of an image in px, None for both if one is no positive number."""
+    size = number(width), number(height)
+    return (int(size[0]), int(size[1])) if all(1 <= side < _MAX_SIDE for side in size) else (None, None)
 
 
 def degrees(radians: float) -> float:

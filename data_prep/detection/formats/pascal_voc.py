@@ -193,13 +193,10 @@ class _Reader:
         return join(folder, name).removeprefix(f"{self._folder}/" if self._folder else "")
 
 
-def _size(annotation: Element) -> tuple[int | None, int | None]:
-    """Return (width, height), None for what is not said. Some programs write 0 where they do not know."""
-    for size in annotation.all("size"):
-        width, height = (bounds.number(size.value(key)) for key in ("width", "height"))
-        if 0 < width < 1e9 and 0 < height < 1e9:
-            return int(width), int(height)
-    return None, None
+def _size(annotation: Element) -> tuple[int, int] | tuple[None, None]:
+    """Return (width, height), None if it is not said. Some programs write 0 where they do not know."""
+    sizes = [bounds.image_size(size.value("width"), size.value("height")) for size in annotation.all("size")]
+    return next((size for size in sizes if size[0]), (None, None))
 
 
 def _add_object(image: LabelledImage, found: Element, first: int, place: str, findings: Findings) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
+from typing import Any
 
 from data_prep.files.tree import Tree, join, walk
 from data_prep.split_names import SPLITS, split_of
@@ -18,6 +20,9 @@ IMAGE_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
 )  # fmt: skip
 
+_START_BYTES = 1 << 16
+_FEW = 50  # annotation files in a folder
+_SAMPLE = 100  # names of images that are looked for
 _USUAL_FOLDERS = frozenset(["images", "jpegimages", "image", "img", "labels"])
 
 
@@ -70,6 +75,15 @@ class Catalog:
         """Return the paths of all files whose names are wanted: the higher ones first."""
         return [join(folder, name) for folder, names in self.names.items() for name in names if wanted(name)]
 
+    def few_files(self, wanted: Callable[[str], bool]) -> list[str]:
+        """Return the same for files that hold many images: folders with a file for each image are left out."""
+        return [
+            join(folder, name)
+            for folder, names in self.names.items()
+            if len(found := list(filter(wanted, names))) <= _FEW
+            for name in found
+        ]
+
     def below(self, folder: str) -> list[str]:
         """Return a folder and all folders below it: the higher ones first."""
         start = f"{folder}/" if folder else ""
@@ -100,6 +114,19 @@ class Catalog:
             grade = count, candidate == folder or bool(_USUAL_FOLDERS.intersection(candidate.lower().split("/")))
             if count and grade > most:
                 best, most = candidate, grade
+        return best
+
+    def image_folder(self, names: Sequence[str], near: str) -> str:
+        """Return the folder to which the names of images in an annotation file are relative.
+
+        near: the folder of the annotation file; it wins over others. The source itself if no folder holds them.
+        """
+        sample = names[:: max(1, len(names) // _SAMPLE)]
+        best, most = "", 0
+        for folder in [*self.below(near), *self.below(parent(near)), *self.names]:
+            count = sum(self.has(join(folder, name.replace("\\", "/").removeprefix("./"))) for name in sample)
+            if count > most:
+                best, most = folder, count
         return best
 
     def _relatives(self, folder: str) -> Iterator[str]:
@@ -138,6 +165,22 @@ def read_text(tree: Tree, name: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     return data.decode("utf-8-sig", "surrogateescape")
+
+
+def read_json(tree: Tree, name: str) -> Any:
+    """Return the content of a JSON file. Raises DataError with the line that is damaged."""
+    try:
+        return json.loads(read_text(tree, name))
+    except json.JSONDecodeError as error:
+        reason = error.msg[:1].lower() + error.msg[1:]
+        raise DataError(f"{tree.show(name)}, line {error.lineno}: not JSON ({reason})") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{tree.show(name)}: not JSON ({str(error).lower()})") from None
+
+
+def start_of(tree: Tree, name: str) -> str:
+    """Return the first part of a text file. Raises DataError."""
+    return read_bytes(tree, name, _START_BYTES).decode("utf-8-sig", "replace")
 
 
 def image_size(tree: Tree, name: str) -> tuple[int, int] | None:
