@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from data_prep.classification.source import SUFFIXES
 from data_prep.detection.coco_layouts import (
     FLAGS,
     AnnotationJson,
@@ -18,17 +17,25 @@ from data_prep.detection.coco_layouts import (
     places_within,
     survey,
 )
-from data_prep.detection.formats import pascal_voc, yolo
+from data_prep.detection.formats import cvat_xml, label_studio, pascal_voc, supervisely, via, yolo
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import FolderTree, Tree, open_tree
 from data_prep.options import CocoOptions
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
 
-RECOGNISERS: tuple[Callable[[Tree], Layout | None], ...] = (yolo.recognise, pascal_voc.recognise)
+RECOGNISERS: tuple[Callable[[Tree], Layout | None], ...] = (
+    yolo.recognise,
+    pascal_voc.recognise,
+    cvat_xml.recognise,
+    supervisely.recognise,
+    via.recognise,
+    label_studio.recognise,
+)
 """For the formats other than COCO, in the order in which they are asked."""
 
-FORMATS = "COCO, YOLO or Pascal VOC"
+FORMATS = "COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA or Label Studio"
 LISTED = 5  # files in a message
 
 
@@ -150,7 +157,7 @@ def _holds_images(place: Place) -> bool:
     """Tell whether there are images in a folder, or directly below it."""
     below = [f"{place.folder}/{name}" if place.folder else name for name in place.tree.folders(place.folder)]
     names = (name for folder in (place.folder, *below) for name in place.tree.file_names(folder))
-    return any(name.lower().endswith(SUFFIXES) for name in names)
+    return any(name.lower().endswith(IMAGE_SUFFIXES) for name in names)
 
 
 def _why_nothing(root: Path, found: Survey) -> str:
@@ -179,7 +186,7 @@ def _has_class_folders(found: Survey) -> bool:
     for place in found.places:
         if place.names and not split_of(place.names[-1]):
             names = place.tree.file_names(place.folder)
-            folders += any(name.lower().endswith(SUFFIXES) for name in names)
+            folders += any(name.lower().endswith(IMAGE_SUFFIXES) for name in names)
             if folders == 2:
                 return True
     return False

@@ -3,7 +3,7 @@
     32 bits: number of values · 5: bits of a value - 1 · 4 × 4: bits of a length - 1, for each of the four kinds
     then: 1 bit: a run? · 2: kind of the length · the length - 1 · the value of a run, or as many values
 
-The values are the RGBA bytes of the image. Source: the documentation of Label Studio and of its format, @thi.ng/rle-pack.
+The values are the RGBA bytes of the image. Source: Label Studio, and its packer @thi.ng/rle-pack.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHANNELS, _ALPHA = 4, 3
 
 
 def brush_extent(encoded: Any, width: int, height: int) -> Box | None:
-    """Return the box around the pixels that a brush mask sets. None: it is damaged. The box of an empty mask is empty."""
+    """Return the box around the pixels that a brush mask sets, an empty one if there are none. None: it is damaged."""
     if not isinstance(encoded, list) or not all(isinstance(one, int) and 0 <= one < 256 for one in encoded):
         return None
     values = _decode(bytes(encoded), width * height * _CHANNELS)

@@ -51,7 +51,7 @@ class _Task(NamedTuple):
 
 
 def recognise(tree: Tree) -> Layout | None:
-    """Return the layout of a source with Label Studio's JSON, None if it has none. Raises DataError if it is damaged."""
+    """Return the layout of a source with Label Studio's JSON, None if it has none. Raises DataError."""
     catalog = Catalog(tree)
     files = [path for path in catalog.few_files(lambda name: suffix(name) == ".json") if _is_export(tree, path)]
     if not files:

@@ -14,11 +14,10 @@ from typing import Any
 from data_prep.files.tree import Tree, join, walk
 from data_prep.split_names import SPLITS, split_of
 from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.records.image_files.header import BadImage
+from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
+from mnasnet_cli.records.image_files.opening import load_image
 from mnasnet_cli.records.orientation import image_orientation, upright_size
-
-IMAGE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
-)  # fmt: skip
 
 _START_BYTES = 1 << 16
 _FEW = 50  # annotation files in a folder
@@ -28,7 +27,7 @@ _USUAL_FOLDERS = frozenset(["images", "jpegimages", "image", "img", "labels"])
 
 def is_image(name: str) -> bool:
     """Tell from its name whether a file is an image."""
-    return suffix(name) in IMAGE_SUFFIXES
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def suffix(name: str) -> str:
@@ -189,10 +188,17 @@ def image_size(tree: Tree, name: str) -> tuple[int, int] | None:
 
     try:
         with tree.open(name) as file, Image.open(file) as image:
-            height, width = upright_size(image.height, image.width, image_orientation(image))
-            return width, height
-    except (OSError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error, Image.DecompressionBombError):
-        return None  # what is wrong with it is said when it is read
+            if image.format != "TIFF":  # Pillow turns it while it decodes it
+                height, width = upright_size(image.height, image.width, image_orientation(image))
+                return width, height
+    except Exception:  # Pillow raises all kinds of errors for a damaged header; HEIC is not one of its formats
+        pass
+    try:
+        stored = load_image(read_bytes(tree, name))
+    except (BadImage, DataError):
+        return None  # what is wrong with it is said when it is read again
+    height, width = upright_size(stored.height, stored.width, stored.orientation)
+    return width, height
 
 
 def split_of_path(path: str) -> str | None:

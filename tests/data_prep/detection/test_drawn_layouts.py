@@ -8,11 +8,18 @@ from pathlib import Path
 import pytest
 from drawn_layouts import DATA_SET, WITH_SPLITS, WITHOUT, WITHOUT_SPLITS, DataSet, Write, content
 
-from data_prep.detection.formats import cvat_xml, pascal_voc, supervisely, via, yolo
+from data_prep.detection.formats import cvat_xml, label_studio, pascal_voc, supervisely, via, yolo
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 
-RECOGNISERS = {"yolo": yolo, "pascal_voc": pascal_voc, "via": via, "supervisely": supervisely, "cvat_xml": cvat_xml}
+RECOGNISERS = {
+    "yolo": yolo,
+    "pascal_voc": pascal_voc,
+    "via": via,
+    "supervisely": supervisely,
+    "cvat_xml": cvat_xml,
+    "label_studio": label_studio,
+}
 
 
 def recognise(source: Path) -> tuple[str, Layout]:
