@@ -75,7 +75,7 @@ def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
         bits = _significant_bits(data, image)
         try:
             if max_side and max(image.size) > max_side:
-                image.draft(None, _least_size(image.size, max_side))  # type: ignore[arg-type]  # None keeps the mode
+                image.draft(None, _least_size(image.size, max_side))
             if image.width * image.height > MAX_PIXELS:
                 raise BadImage(too_large(*turned_size))
             image.load()

@@ -15,6 +15,7 @@ from mnasnet_cli.records.orientation import UPRIGHT, exif_orientation
 _MAX_CHUNK = 1 << 20  # libpng refuses chunks of 8 MB, except for pixels
 _COPIED_COLOURS = {0: 1, 2: 3, 3: 1}  # gray, RGB and palette → samples per pixel
 _PALETTE = 3
+_ANIMATION = (b"acTL", b"fcTL")
 
 
 def read_png_header(data: bytes) -> ImageHeader:
@@ -70,7 +71,7 @@ class _Chunks:
         elif name == b"iCCP":
             self._profile = _inflate_profile(body)
         else:
-            self._ordinary &= name == b"IEND" or bool(name[0] & 0x20)
+            self._ordinary &= name == b"IEND" or (bool(name[0] & 0x20) and name not in _ANIMATION)
         self._ordinary &= intact and name.isalpha() and (len(body) <= _MAX_CHUNK or name == b"IDAT")
         self._previous = name
 
