@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
+from colour_profiles import swapped_profile
 from image_files import encode, noise, pixels_of, with_orientation
 from PIL import Image, features
 
@@ -187,3 +189,37 @@ def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     found = read_image("x", PurePath("x"), data)
     assert isinstance(found, UnreadableInput)
     assert found.reason.startswith("it has 90×60 px, but TensorFlow decodes at most")
+
+
+def odd_files() -> dict[str, bytes]:
+    photograph, gray = noise(), Image.fromarray(GRAY)
+    files = {f"EXIF {value}": encode(photograph, "JPEG", exif=with_orientation(value)) for value in range(1, 9)}
+    files |= {f"{kind}": encode(photograph, kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")}
+    files |= {
+        "palette": encode(photograph.quantize(16), "PNG"),
+        "two colours": encode(gray.convert("1"), "PNG"),
+        "transparent": encode(Image.merge("RGBA", (*photograph.split(), photograph.getchannel(0))), "PNG"),
+        "transparent gray": encode(Image.merge("LA", (gray, gray)), "PNG"),
+        "transparent colour": encode(photograph, "PNG", transparency=photograph.getpixel((0, 0))),
+        "CMYK": encode(photograph.convert("CMYK"), "JPEG"),
+        "16 bits": encode(Image.fromarray(GRAY_16_BIT), "PNG"),
+        "12 bits": encode(Image.fromarray(GRAY_16_BIT >> 4), "PNG"),
+        "profile": encode(photograph, "JPEG", icc_profile=swapped_profile()),
+        "progressive": encode(photograph, "JPEG", progressive=True),
+    }
+    return files
+
+
+@pytest.mark.parametrize(("data"), odd_files().values(), ids=odd_files())
+def test_records_hold_the_pixels_that_are_predicted(data: bytes) -> None:
+    found = read_image("x", PurePath("x"), data)
+    record = prepare_image(data)
+    assert isinstance(found, InputImage)
+    assert (found.width, found.height) == (record.width, record.height)
+    assert np.array_equal(pixels_of(found), pixels_of(replace(found, encoded=record.data)))
+
+
+@pytest.mark.parametrize("suffix", [".JFIF", ".jpe", ".tif", ".tiff", ".avif", ".heic", ".HEIF"])
+def test_a_folder_is_searched_for_all_kinds_of_images(tmp_path: Path, suffix: str) -> None:
+    noise().save(tmp_path / f"a{suffix}", "JPEG")  # the content decides
+    assert names(tmp_path) == [str(tmp_path / f"a{suffix}")]
