@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.export.graph import constant_node, constant_value
+from mnasnet_cli.export.graph import build_graph, constant_node, constant_value
+from mnasnet_cli.latency.variants import untrained_model
+
+
+@functools.cache
+def untrained_graph(variant: str, width: float, size: int) -> Any:
+    """The graph of a classifier that no one trained, with random biases; never change it."""
+    return with_random_biases(build_graph(untrained_model(variant, width, size), None).definition)
 
 
 def with_random_biases(definition: Any) -> Any:

@@ -24,6 +24,18 @@ def made_classifier(shared_folder: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def made_b1(shared_folder: Callable[..., Path]) -> Path:
+    """A run directory with a classifier of 2 classes that no one trained: b1 at width 0.5, which timm has, 32 px."""
+    from made_models import make_checkpoint
+
+    from mnasnet_cli.config.loading import load_config
+
+    settings = ["model.variant=b1", "model.width=0.5", "data.image_size=32", "data.crop_fraction=0.75"]
+    config = load_config("quick", assignments=settings)
+    return shared_folder("made_b1", lambda run: make_checkpoint(run, config, ["a", "b"]))
+
+
+@pytest.fixture(scope="session")
 def made_detector(shared_folder: Callable[..., Path]) -> Path:
     """A run directory with a detector of 3 categories that no one trained, 64 px; it finds boxes all the same."""
     from made_models import CATEGORIES, detector_config, make_checkpoint

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from made_models import classifier_config, detector_config, make_checkpoint
 
-from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.errors import CheckFailed
 from mnasnet_cli.export.exporter import WRITERS
 from mnasnet_cli.export.parity import TOLERANCES, Tolerance
@@ -16,9 +17,15 @@ pytestmark = pytest.mark.usefixtures("tiny_net")
 
 
 @pytest.fixture
-def run(tmp_path, tiny_net):
-    make_checkpoint(tmp_path / "run", classifier_config(), ["a", "b", "c"])
-    return tmp_path / "run"
+def run(made_classifier, tmp_path):
+    """A copy of `made_classifier`: exports go into it."""
+    return Path(shutil.copytree(made_classifier, tmp_path / "run"))
+
+
+@pytest.fixture
+def b1(made_b1, tmp_path):
+    """A copy of `made_b1`."""
+    return Path(shutil.copytree(made_b1, tmp_path / "b1"))
 
 
 def test_formats_go_beside_the_run_and_the_table_says_how_they_compare(mnasnet, run):
@@ -86,20 +93,18 @@ def test_faults_are_one_line_and_leave_nothing(mnasnet, run, monkeypatch, argume
     assert sorted(run.iterdir()) == before
 
 
-def test_a_state_dict_that_cannot_be_had_is_refused_before_anything_is_written(mnasnet, tmp_path):
+def test_a_state_dict_that_cannot_be_had_is_refused_before_anything_is_written(mnasnet, b1):
     pytest.importorskip("safetensors")
-    config = load_config("quick", assignments=["model.variant=b1", "model.width=0.5", "data.image_size=32"])
-    make_checkpoint(tmp_path / "b1", config, ["a", "b"])
     asked = ["--format", "timm", "--format", "torchvision", "--format", "frozen", "--parity-images", 1]
-    outcome = mnasnet("export", tmp_path / "b1", *asked)
+    outcome = mnasnet("export", b1, *asked)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
     assert "torchvision has no such net" in outcome.err
     assert "--format torchvision" in outcome.err
-    assert not (tmp_path / "b1" / "export").exists()
-    refused = mnasnet("export", tmp_path / "b1", "--format", "timm", "--format", "tflite-int8")
+    assert not (b1 / "export").exists()
+    refused = mnasnet("export", b1, "--format", "timm", "--format", "tflite-int8")
     assert (refused.code, "--data" in refused.err) == (2, True), refused.err
-    assert not (tmp_path / "b1" / "export").exists()
-    both = mnasnet("export", tmp_path / "b1", "--format", "timm", "--format", "frozen", "--parity-images", 1, "--json")
+    assert not (b1 / "export").exists()
+    both = mnasnet("export", b1, "--format", "timm", "--format", "frozen", "--parity-images", 1, "--json")
     assert both.code == 0, both.err
     assert [(one["format"], one["ok"]) for one in both.json["artifacts"]] == [("frozen", True), ("timm", True)]
 
@@ -138,12 +143,10 @@ def test_without_a_run_it_says_how_to_make_one(mnasnet, tmp_path, monkeypatch):
     assert "there is no trained run in runs/" in outcome.err
 
 
-def test_state_dicts_have_a_table_of_their_own(mnasnet, tmp_path):
+def test_state_dicts_have_a_table_of_their_own(mnasnet, b1):
     pytest.importorskip("safetensors")
-    config = load_config("quick", assignments=["model.variant=b1", "model.width=0.5", "data.image_size=32"])
-    make_checkpoint(tmp_path / "b1", config, ["a", "b"])
-    outcome = mnasnet("export", tmp_path / "b1", "--format", "timm", "--data", "nowhere")  # needs no images
+    outcome = mnasnet("export", b1, "--format", "timm", "--data", "nowhere")  # needs no images
     assert outcome.code == 0, outcome.err
     assert "State dicts of" in outcome.out
     assert "Compared with the checkpoint" not in outcome.out
-    assert (tmp_path / "b1" / "export" / "timm" / "model.safetensors").is_file()
+    assert (b1 / "export" / "timm" / "model.safetensors").is_file()

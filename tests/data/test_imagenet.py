@@ -16,6 +16,10 @@ from mnasnet_cli.errors import DataError
 
 SIZE, BATCH, TRAIN, VALIDATION = 32, 20, 96, 20
 INPUT = dataclasses.replace(load_config("quick").preprocessing, image_size=SIZE)
+EVERYTHING = (
+    "data.augment.mixup=0.5", "data.augment.cutmix=1.0", "data.augment.erasing=0.5", "data.augment.color_jitter=0.3",
+    "data.augment.rand_augment_layers=2",
+)  # fmt: skip
 
 
 def records_of(directory: Path, *assignments: str) -> ImagenetRecords:
@@ -34,69 +38,74 @@ def same(one: ClassificationBatch, two: ClassificationBatch) -> bool:
     return all((a == b).all() for a, b in zip(one, two, strict=True))
 
 
-@pytest.fixture
-def everything() -> tuple[str, ...]:
-    """Every augmentation at once."""
-    augment = {"mixup": 0.5, "cutmix": 1.0, "erasing": 0.5, "color_jitter": 0.3, "rand_augment_layers": 2}
-    return tuple(f"data.augment.{key}={value}" for key, value in augment.items())
+@pytest.fixture(scope="module")
+def plain(shape_records: Path) -> list[ClassificationBatch]:
+    """The batches of epoch 0 with the augmentation of the recipe."""
+    return train(shape_records)
 
 
-def test_batches_are_whole_and_have_the_promised_shapes(shape_records: Path) -> None:
-    batches = train(shape_records)
-    assert len(batches) == TRAIN // BATCH
-    for batch in batches:
+@pytest.fixture(scope="module")
+def augmented(shape_records: Path) -> list[ClassificationBatch]:
+    """The batches of epoch 3 with every augmentation."""
+    return train(shape_records, *EVERYTHING, epoch=3)
+
+
+def test_batches_are_whole_and_have_the_promised_shapes(plain: list[ClassificationBatch]) -> None:
+    assert len(plain) == TRAIN // BATCH
+    for batch in plain:
         assert batch.images.shape == (BATCH, SIZE, SIZE, 3)
         assert batch.images.dtype == np.float32
         assert 0 <= batch.images.min() <= batch.images.max() <= 255.001
         assert (batch.labels.dtype, batch.labels.shape) == (np.int32, (BATCH,))
         assert set(batch.labels.tolist()) <= set(range(4))
         assert not batch.mixed_weights.any()
-    assert np.concatenate([batch.positions for batch in batches]).tolist() == list(range(80))
+    assert np.concatenate([batch.positions for batch in plain]).tolist() == list(range(80))
 
 
-def test_an_epoch_is_the_same_again_and_another_one_is_not(shape_records: Path, everything: tuple[str, ...]) -> None:
-    first, again, other = (train(shape_records, *everything, epoch=epoch) for epoch in (3, 3, 4))
-    assert all(same(a, b) for a, b in zip(first, again, strict=True))
-    assert any((a.labels != b.labels).any() for a, b in zip(first, other, strict=True))
-    seeded = train(shape_records, *everything, "training.seed=7", epoch=3)
-    assert any((a.labels != b.labels).any() for a, b in zip(first, seeded, strict=True))
+def test_an_epoch_is_the_same_again_and_another_one_is_not(
+    shape_records: Path, augmented: list[ClassificationBatch]
+) -> None:
+    again, other = (train(shape_records, *EVERYTHING, epoch=epoch) for epoch in (3, 4))
+    assert all(same(a, b) for a, b in zip(augmented, again, strict=True))
+    assert any((a.labels != b.labels).any() for a, b in zip(augmented, other, strict=True))
+    seeded = train(shape_records, *EVERYTHING, "training.seed=7", epoch=3)
+    assert any((a.labels != b.labels).any() for a, b in zip(augmented, seeded, strict=True))
 
 
-def test_what_is_skipped_changes_nothing_of_the_rest(shape_records: Path, everything: tuple[str, ...]) -> None:
-    whole, rest = train(shape_records, *everything), train(shape_records, *everything, skip=2 * BATCH)
-    assert len(rest) == len(whole) - 2
-    assert all(same(a, b) for a, b in zip(whole[2:], rest, strict=True))
+def test_what_is_skipped_changes_nothing_of_the_rest(shape_records: Path, augmented: list[ClassificationBatch]) -> None:
+    rest = train(shape_records, *EVERYTHING, epoch=3, skip=2 * BATCH)
+    assert len(rest) == len(augmented) - 2
+    assert all(same(a, b) for a, b in zip(augmented[2:], rest, strict=True))
 
 
-def test_two_processes_share_out_the_epoch(shape_records: Path) -> None:
-    whole = train(shape_records)
+def test_two_processes_share_out_the_epoch(shape_records: Path, plain: list[ClassificationBatch]) -> None:
     halves = [train(shape_records, share=Share(BATCH // 2, index, 2)) for index in range(2)]
-    for batch, *parts in zip(whole, *halves, strict=True):
+    for batch, *parts in zip(plain, *halves, strict=True):
         positions = np.concatenate([part.positions for part in parts])
         order = np.argsort(positions)
         assert (positions[order] == batch.positions).all()
         assert (np.concatenate([part.images for part in parts])[order] == batch.images).all()
 
 
-def test_classes_are_mixed_within_the_epoch(shape_records: Path) -> None:
-    assert all(len(set(batch.labels.tolist())) > 1 for batch in train(shape_records))
+def test_classes_are_mixed_within_the_epoch(plain: list[ClassificationBatch]) -> None:
+    assert all(len(set(batch.labels.tolist())) > 1 for batch in plain)
 
 
-def test_names_are_those_of_the_positions(shape_records: Path) -> None:
+def test_names_are_those_of_the_positions(shape_records: Path, plain: list[ClassificationBatch]) -> None:
     records = records_of(shape_records)
     names = records.train_filenames(0, range(BATCH))
     # n90000003_00012.JPEG is of class 3, the third.
-    assert [int(name[1:9]) - 90_000_001 for name in names] == train(shape_records)[0].labels.tolist()
+    assert [int(name[1:9]) - 90_000_001 for name in names] == plain[0].labels.tolist()
 
 
-def test_mixing_says_whose_label_and_how_much(shape_records: Path) -> None:
+def test_mixing_says_whose_label_and_how_much(shape_records: Path, plain: list[ClassificationBatch]) -> None:
     for option in ("mixup", "cutmix"):
-        plain, mixed = train(shape_records)[0], train(shape_records, f"data.augment.{option}=1.0")[0]
+        mixed = train(shape_records, f"data.augment.{option}=1.0")[0]
         assert (mixed.mixed_labels == mixed.labels[::-1]).all()
         weight = mixed.mixed_weights[0]
         assert (mixed.mixed_weights == weight).all()
         if option == "mixup":
-            expected = (1 - weight) * plain.images + weight * plain.images[::-1]
+            expected = (1 - weight) * plain[0].images + weight * plain[0].images[::-1]
             np.testing.assert_allclose(mixed.images, expected, atol=0.01)
 
 

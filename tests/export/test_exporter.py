@@ -7,7 +7,6 @@ import json
 import pytest
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.errors import CheckFailed, DataError, EnvironmentProblem
 from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Format
 from mnasnet_cli.export.exporter import WRITERS, export_model, raise_for_faults
@@ -133,13 +132,9 @@ def test_a_full_disk_leaves_nothing(made_classifier, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_state_dict_is_a_format_like_the_others(tmp_path):
+def test_a_state_dict_is_a_format_like_the_others(made_b1, tmp_path):
     pytest.importorskip("safetensors")
-    from made_models import make_checkpoint
-
-    config = load_config("quick", assignments=["model.variant=b1", "model.width=0.5", "data.image_size=32"])
-    make_checkpoint(tmp_path / "run", config, ["a", "b"])
-    results = _export(tmp_path / "run", tmp_path / "out", "timm", "slim-checkpoint")
+    results = _export(made_b1, tmp_path / "out", "timm", "slim-checkpoint")
     assert [result.format for result in results] == ["slim-checkpoint", "timm"]  # state dicts come last
     entry = results[1].as_dict()
     path = tmp_path / "out" / "timm" / "model.safetensors"

@@ -8,12 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from made_models import make_checkpoint
 from weight_files import format_named, random_tensors, state_dict, write_safetensors
 
+from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.checkpoints.reader import read_checkpoint
 from mnasnet_cli.commands.import_ import exported_settings
-from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
 from mnasnet_cli.export import state_dict as state_dicts
 from mnasnet_cli.export.state_dict import check_state_dict, to_state_dict, write_state_dict
@@ -25,11 +24,9 @@ pytest.importorskip("safetensors")
 
 
 @pytest.fixture(scope="module")
-def trained_here(tmp_path_factory):
+def trained_here(made_b1):
     """The contents of a checkpoint of our own b1 at width 0.5: TensorFlow's padding and epsilon."""
-    settings = ["model.variant=b1", "model.width=0.5", "data.image_size=32", "data.crop_fraction=0.75"]
-    config = load_config("quick", assignments=settings)
-    return read_checkpoint(make_checkpoint(tmp_path_factory.mktemp("run"), config, ["a", "b"]))
+    return read_checkpoint(find_checkpoint(str(made_b1)))
 
 
 def _imported(folder, tensors, variant, width=0.5):

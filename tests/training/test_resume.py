@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_net import FLAGS
+from tiny_net import FLAGS, train_tiny
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
@@ -126,23 +126,39 @@ def test_steps_and_logs_do_not_depend_on_how_calls_are_grouped(
     assert_same(tmp_path / "one at a time", tmp_path / "many at a time")
 
 
+@pytest.fixture(scope="module")
+def short_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over one epoch of six calls, with one line of metrics at its end; never change it."""
+    run = tmp_path_factory.mktemp("runs") / "short"
+    with pytest.MonkeyPatch.context() as patch:
+        one_step_at_a_time(patch)
+        train_tiny("train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}", "--epochs=1")
+    return run
+
+
+def one_step_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    """Lets a training make one step per call, and write one line of metrics per epoch."""
+    from mnasnet_cli.training import loop
+
+    patch.setattr(loop, "LOGS_PER_EPOCH", 1)
+    patch.setattr(loop, "CALL_SECONDS", 0.0)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_the_run_goes_on(
     mnasnet: Callable[..., Any],
     shape_records: Path,
+    short_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
     code: int,
 ) -> None:
-    from mnasnet_cli.training import loop
     from mnasnet_cli.training.steps import TrainSteps
 
-    monkeypatch.setattr(loop, "LOGS_PER_EPOCH", 1)  # the stop is between two lines of metrics
-    monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    one_step_at_a_time(monkeypatch)  # the stop is between two lines of metrics
+    stopped = tmp_path / "stopped"
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", "--epochs=1"]
-    assert mnasnet(*command, f"--run-dir={whole}").code == 0
     original, calls = TrainSteps.__call__, [0]
 
     def call(self: Any, *args: Any) -> Any:
@@ -163,7 +179,7 @@ def test_a_signal_saves_and_the_run_goes_on(
     assert outcome.code == code, outcome.err
     assert "step 3" in outcome.err.splitlines()[-1]
     assert mnasnet(*command, f"--run-dir={stopped}").code == 0
-    assert_same(stopped, whole)
+    assert_same(stopped, short_run)
 
 
 def start(run: Path, records: Path, *more: str) -> subprocess.Popen[str]:

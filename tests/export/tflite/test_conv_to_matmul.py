@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from graph_cases import assert_same_outputs, with_random_biases
+from graph_cases import assert_same_outputs, untrained_graph, with_random_biases
 from made_models import detector_config, make_checkpoint
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
@@ -14,18 +14,17 @@ from mnasnet_cli.export.tflite.conv_to_matmul import convolutions_to_matmuls
 from mnasnet_cli.export.tflite.split_layers import split_bottlenecks
 from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
-from mnasnet_cli.latency.variants import untrained_model
 
 
 @pytest.mark.parametrize("size", [28, 32])  # by rows of 7 pixels, and all pixels as one matrix
 @pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019"])
 def test_a_net_with_matrix_products_has_the_same_outputs(variant, size):
-    definition = with_random_biases(build_graph(untrained_model(variant, 1.0, size), None).definition)
+    definition = untrained_graph(variant, 1.0, size)
     _assert_changed_and_same(definition, (2, size, size, 3), ["logits"])
 
 
 def test_a_split_net_has_the_same_outputs_too():
-    definition = with_random_biases(build_graph(untrained_model("b1", 1.0, 32), None).definition)
+    definition = untrained_graph("b1", 1.0, 32)
     split = split_bottlenecks(definition, 1024)  # so small that the projections of 24 outputs are in parts
     changed = _assert_changed_and_same(split, (2, 32, 32, 3), ["logits"])
     assert any(node.op == "BatchMatMulV2" and "/part_1" in node.name for node in changed.node)

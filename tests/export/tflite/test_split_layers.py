@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from graph_cases import assert_same_outputs, with_random_biases
+from graph_cases import assert_same_outputs, untrained_graph, with_random_biases
 from made_models import detector_config, make_checkpoint
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
@@ -11,7 +11,6 @@ from mnasnet_cli.export.graph import build_graph, constant_value
 from mnasnet_cli.export.tflite.split_layers import pad_classes, split_bottlenecks, split_channels, split_outputs
 from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
-from mnasnet_cli.latency.variants import untrained_model
 
 
 def test_parts_are_multiples_of_the_lanes_and_cover_all_channels():
@@ -31,7 +30,7 @@ def test_a_small_rest_of_the_outputs_becomes_a_part():
 
 @pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019", "small"])
 def test_a_split_net_has_the_same_outputs(variant):
-    definition = with_random_biases(build_graph(untrained_model(variant, 0.5, 32), None).definition)
+    definition = untrained_graph(variant, 0.5, 32)
     changed = split_bottlenecks(definition, 6 * 1024)
     nodes = {node.name: node for node in changed.node}
     parts = [node for node in changed.node if node.op == "DepthwiseConv2dNative" and "/part_" in node.name]
@@ -50,7 +49,7 @@ def test_a_split_detector_has_the_same_outputs(tmp_path):
 
 
 def test_projections_in_two_parts_have_the_same_outputs():
-    definition = with_random_biases(build_graph(untrained_model("b1", 1.0, 32), None).definition)
+    definition = untrained_graph("b1", 1.0, 32)
     changed = split_bottlenecks(definition)
     joined = [node for node in changed.node if node.op == "ConcatV2"]
     assert len(joined) == 3  # the blocks that end in 80 channels
@@ -59,7 +58,7 @@ def test_projections_in_two_parts_have_the_same_outputs():
 
 @pytest.mark.parametrize("variant", ["b1", "a1"])
 def test_classes_are_padded_and_the_padding_is_removed(variant):
-    definition = with_random_biases(build_graph(untrained_model(variant, 0.35, 32), None).definition)
+    definition = untrained_graph(variant, 0.35, 32)
     changed = pad_classes(definition)
     nodes = {node.name: node for node in changed.node}
     (product,) = (node for node in changed.node if node.op == "Conv2D" and node.name.endswith("/filled"))
