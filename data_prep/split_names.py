@@ -7,7 +7,8 @@ import re
 SPLITS = ("train", "validation", "test")
 _NAMES = {
     "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "val": "validation", "valid": "validation", "validation": "validation",
+    "dev": "validation", "eval": "validation", "evaluation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
 _PATTERN = re.compile(rf"({'|'.join(_NAMES)})([ _-]?(set|data|images|\d{{4}}))?", re.IGNORECASE)

@@ -6,9 +6,9 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from data_prep.files.archives import FileEntry, list_zip
 from data_prep.files.file_list import NO_FILE, NOT_REGULAR, Place
@@ -17,6 +17,7 @@ from mnasnet_cli.errors import DataError
 if TYPE_CHECKING:
     import zipfile
 
+T = TypeVar("T")
 SYSTEM_FOLDERS = ("__MACOSX", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
 DEEPEST = 12  # folders within folders that `walk` follows; a link may lead back up
 
@@ -39,6 +40,9 @@ class Tree(Protocol):
 
     def listing(self, folder: str = "") -> Listing:
         """Return what is directly in `folder`."""
+
+    def names(self, folder: str = "") -> tuple[list[str], list[str]]:
+        """Return the names of the folders and files directly in `folder`, in any order. It is faster than `listing`."""
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders directly in `folder`, sorted."""
@@ -79,7 +83,10 @@ def join(folder: str, name: str) -> str:
 
 
 def walk(tree: Tree, folder: str = "") -> Iterator[tuple[str, Listing]]:
-    """Yield the name and the content of `folder` and of every folder below it, in the order of the names."""
+    """Yield the name and the content of `folder` and of every folder below it, in the order of the names.
+
+    A folder that the caller takes out of the list of folders is left out, as in `os.walk`.
+    """
     pending = [(folder, 0)]
     while pending:
         name, depth = pending.pop()
@@ -99,23 +106,28 @@ class FolderTree:
 
     def listing(self, folder: str = "") -> Listing:
         """See `Tree`. A dangling link is a file, too: reading it reports what is wrong."""
+        folders, files = self._scan(folder, lambda entry: FileEntry(entry.name, _size(entry)))
+        return Listing(sorted(folders), sorted(files))
+
+    def names(self, folder: str = "") -> tuple[list[str], list[str]]:
+        """See `Tree`."""
+        return self._scan(folder, lambda entry: entry.name)
+
+    def _scan(self, folder: str, describe: Callable[[os.DirEntry[str]], T]) -> tuple[list[str], list[T]]:
         folders, files = [], []
         with os.scandir(self.path / folder) as entries:
             for entry in entries:
                 if entry.name[0] == "." or entry.name in SYSTEM_FOLDERS:
                     continue
-                if entry.is_dir():
-                    if not (entry.is_symlink() and _leads_up(entry.path)):
-                        folders.append(entry.name)
-                else:
-                    files.append(FileEntry(entry.name, _size(entry)))
-        return Listing(sorted(folders), sorted(files))
+                if not entry.is_dir():
+                    files.append(describe(entry))
+                elif not (entry.is_symlink() and _leads_up(entry.path)):
+                    folders.append(entry.name)
+        return folders, files
 
     def folders(self, folder: str = "") -> list[str]:
         """See `Tree`."""
-        with os.scandir(self.path / folder) as entries:
-            found = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
-        return sorted(name for name in found if name not in SYSTEM_FOLDERS)
+        return sorted(self.names(folder)[0])
 
     def files(self, folder: str = "") -> list[FileEntry]:
         """See `Tree`."""
@@ -123,8 +135,7 @@ class FolderTree:
 
     def file_names(self, folder: str = "") -> list[str]:
         """See `Tree`."""
-        with os.scandir(self.path / folder) as entries:
-            return sorted(entry.name for entry in entries if entry.name[0] != "." and not entry.is_dir())
+        return sorted(self.names(folder)[1])
 
     def find(self, name: str) -> FileEntry | None:
         """See `Tree`."""
@@ -193,6 +204,10 @@ class ZipTree:
     def listing(self, folder: str = "") -> Listing:
         """See `Tree`."""
         return Listing(self.folders(folder), self.files(folder))
+
+    def names(self, folder: str = "") -> tuple[list[str], list[str]]:
+        """See `Tree`."""
+        return list(self._folders.get(folder, ())), list(self._files.get(folder, {}))
 
     def folders(self, folder: str = "") -> list[str]:
         """See `Tree`."""

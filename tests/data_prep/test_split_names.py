@@ -11,7 +11,7 @@ from data_prep.split_names import split_of
     ("split", "names"),
     [
         ("train", "train Train TRAINING train2017 train_2014 training_set trainset train_images"),
-        ("validation", "val valid Validation VAL val2017 validation_set"),
+        ("validation", "val valid Validation VAL val2017 validation_set dev Eval evaluation"),
         ("test", "test Testing TEST test2017 test-set"),
         (None, "trainer values tests best train1 images 2017 trainval"),
     ],

@@ -1,0 +1,242 @@
+"""Lists flat folders of images, whose classes are in a label file or in the images' names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data_prep.classification.image_names import labels_from_names
+from data_prep.classification.label_matching import (
+    FlatImage,
+    ImageIndex,
+    Matched,
+    match_by_name,
+    match_by_order,
+    sort_classes,
+)
+from data_prep.classification.label_search import find_labels
+from data_prep.classification.label_table import LabelRow, LabelTable, read_label_table
+from data_prep.classification.split_images import Counts, LabelledImage, SplitImages
+from data_prep.files.archives import FileEntry, list_tar
+from data_prep.files.file_list import Place
+from data_prep.files.tree import Tree, join, walk
+from data_prep.options import Options
+from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.records.findings import Findings
+
+
+class NoLabels(DataError):
+    """Nothing says which classes the images of a flat folder have."""
+
+
+@dataclass
+class FlatFolder:
+    """A folder or tar of images without class folders. split: "" if nothing says which split it is.
+
+    images: their names relative to the source, for label files. files: in the same order. deep: whether folders below
+    it belong to it.
+    """
+
+    split: str
+    folder: str
+    place: Place
+    images: list[FlatImage] = field(default_factory=list)
+    files: list[tuple[FileEntry, Place]] = field(default_factory=list)
+
+    @classmethod
+    def of_tree(cls, tree: Tree, split: str, folder: str, counts: Counts, *, deep: bool) -> FlatFolder:
+        """List a folder; `deep`: and all folders below it."""
+        flat = cls(split, folder, tree.place(folder))
+        for name, (folders, files) in walk(tree, folder):
+            if not deep:
+                folders.clear()
+            place = tree.place(name)
+            for file in sorted(counts.images(files)):
+                flat.images.append(FlatImage(join(name, file.name), split))
+                flat.files.append((file, place))
+        return flat
+
+    @classmethod
+    def of_tar(cls, split: str, path: Path, counts: Counts) -> FlatFolder:
+        """List a tar."""
+        flat = cls(split, "", Place(str(path), "tar", str(path)))
+        for file in sorted(counts.images(list_tar(path))):
+            flat.images.append(FlatImage(file.name, split))
+            flat.files.append((file, flat.place))
+        return flat
+
+
+@dataclass
+class FlatResult:
+    """splits: those with labels. text: where the labels are from, for the layout line. unlabelled: folders left out."""
+
+    splits: list[SplitImages] = field(default_factory=list)
+    text: str = ""
+    unlabelled: list[FlatFolder] = field(default_factory=list)
+
+
+def label_flat_folders(
+    tree: Tree, flats: Sequence[FlatFolder], above: Sequence[str], options: Options, findings: Findings,
+    classes: Sequence[str],
+) -> FlatResult:  # fmt: skip
+    """Return the images of flat folders, split by split, with the classes that a label file or their names give them.
+
+    Args:
+        tree: the source.
+        flats: the folders.
+        above: folders in which label files may lie, besides the flat ones.
+        options: --labels and --label-columns.
+        findings: gets what is odd.
+        classes: the classes of the training images if these have class folders, else empty.
+
+    Raises DataError if images of the training or validation split have no label.
+    """
+    images = [image for flat in flats for image in flat.images]
+    files = [file for flat in flats for file in flat.files]
+    known = frozenset(classes)
+    if options.labels:
+        tables = [(*_read_labels(options, flats, images, known), "")]
+        problems: list[DataError] = []
+    else:
+        found = find_labels(tree, [*(flat.folder for flat in flats), *above], images, known)
+        tables, problems = found.tables, found.problems
+    assigned: dict[int, tuple[str, str, str]] = {}  # image → split, label, place of the row
+    for table, matched, split in reversed(tables):  # the first counts
+        _assign(assigned, table, matched, split, images)
+    by_name = [] if options.labels else _labels_from_names(assigned, flats, known)
+    for table, matched, _ in tables:
+        table.report(findings)
+        matched.report(table, findings)
+    result = FlatResult(text=_describe(tables, by_name))
+    start = 0
+    for flat in flats:
+        numbers = range(start, start + len(flat.images))
+        start = numbers.stop
+        if not _check_complete(flat, numbers, assigned, tables, problems, findings):
+            result.unlabelled.append(flat)
+    result.splits = _by_split(flats, assigned, files)
+    return result
+
+
+def _read_labels(
+    options: Options, flats: Sequence[FlatFolder], images: Sequence[FlatImage], known: Collection[str]
+) -> tuple[LabelTable, Matched]:
+    """Read the file of --labels. A file by order is of the validation images, if there are several splits."""
+    path = options.labels
+    assert path is not None
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read --labels {path}: {os_error_reason(error)}") from error
+    index = ImageIndex(images)
+    table = read_label_table(str(path), data, index.__contains__, asked=options.label_columns, classes=known)
+    if not table.by_order:
+        return table, match_by_name(table, index)
+    splits = [flat.split for flat in flats]
+    split = "validation" if "validation" in splits else splits[0]
+    numbers = [number for number, image in enumerate(images) if image.split == split]
+    matched = match_by_order(table, [images[number] for number in numbers], split or "flat")
+    return table, Matched({numbers[number]: row for number, row in matched.rows.items()})
+
+
+def _assign(
+    assigned: dict[int, tuple[str, str, str]], table: LabelTable, matched: Matched, split: str,
+    images: Sequence[FlatImage],
+) -> None:  # fmt: skip
+    for number, row in matched.rows.items():
+        if row.label:
+            where = images[number].split or row.split or split or "train"
+            assigned[number] = where, row.label, _where(table, row)
+
+
+def _where(table: LabelTable, row: LabelRow) -> str:
+    return f"{table.name}, line {row.line}"
+
+
+def _labels_from_names(
+    assigned: dict[int, tuple[str, str, str]], flats: Sequence[FlatFolder], known: frozenset[str]
+) -> list[FlatFolder]:
+    """Give the images of folders without any label the classes in their names. Return these folders."""
+    labelled = []
+    start = 0
+    for flat in sorted(flats, key=lambda flat: flat.split != "train"):
+        start = sum(len(other.images) for other in flats[: flats.index(flat)])
+        numbers = range(start, start + len(flat.images))
+        if not flat.images or any(number in assigned for number in numbers):
+            continue
+        labels = labels_from_names([image.path for image in flat.images], known)
+        if labels is None:
+            continue
+        labelled.append(flat)
+        known = known or frozenset(labels)
+        for number, label in zip(numbers, labels, strict=True):
+            assigned[number] = flat.split or "train", label, f"the name of {flat.images[number - start].path}"
+    return labelled
+
+
+def _check_complete(
+    flat: FlatFolder, numbers: range, assigned: Mapping[int, object],
+    tables: Sequence[tuple[LabelTable, Matched, str]], problems: Sequence[DataError], findings: Findings,
+) -> bool:  # fmt: skip
+    """Tell whether a folder has labels. Report the images that have none; raise DataError if most have none."""
+    without = [number for number in numbers if number not in assigned]
+    total = len(numbers)
+    example = flat.images[without[0] - numbers.start].path if without else ""
+    names = " and ".join(table.name for table, _, _ in tables)
+    if len(without) == total and flat.split == "test":
+        return False
+    if len(without) == total and problems:
+        raise problems[0]
+    if len(without) == total and not tables:
+        what = "no class folders" if flat.split else f"{total:,} images, but no class folders and no file with labels"
+        raise NoLabels(f"{flat.place.path} has {what}; name the file with the labels: --labels FILE")
+    if 2 * len(without) > total:
+        last = example.rpartition("/")[2]
+        raise DataError(
+            f"{names} has no label for {last} and {len(without) - 1:,} more of {total:,} images in {flat.place.path};"
+            " is it the right file? --labels FILE"
+        )
+    if without:
+        findings.suspect(
+            "unlabelled-image", f"of {total:,} images have no label in {names} and were left out", split=flat.split,
+            count=len(without), example=example,
+        )  # fmt: skip
+    return True
+
+
+def _by_split(
+    flats: Sequence[FlatFolder], assigned: Mapping[int, tuple[str, str, str]], files: Sequence[tuple[FileEntry, Place]]
+) -> list[SplitImages]:
+    """Return the labelled images of each split."""
+    numbers: dict[str, list[int]] = {}
+    for number in sorted(assigned):
+        numbers.setdefault(assigned[number][0], []).append(number)
+    return [_split_images(split, flats, chosen, assigned, files) for split, chosen in numbers.items()]
+
+
+def _split_images(
+    split: str, flats: Sequence[FlatFolder], numbers: Sequence[int], assigned: Mapping[int, tuple[str, str, str]],
+    files: Sequence[tuple[FileEntry, Place]],
+) -> SplitImages:  # fmt: skip
+    def images() -> Iterator[LabelledImage]:
+        for number in numbers:
+            yield LabelledImage(assigned[number][1], *files[number])
+
+    def where(label: str) -> str:
+        return next(assigned[number][2] for number in numbers if assigned[number][1] == label)
+
+    place = next((flat.place for flat in flats if flat.split == split), flats[0].place)
+    classes = sort_classes(assigned[number][1] for number in numbers)
+    return SplitImages(split, place, classes, images, where)
+
+
+def _describe(tables: Sequence[tuple[LabelTable, Matched, str]], by_name: Sequence[FlatFolder]) -> str:
+    """Return where the labels are from."""
+    texts = []
+    for table, _, _ in tables:
+        columns = f" (columns {table.columns})" if table.columns else ""
+        texts.append(f"{Path(table.name).name}{columns}")
+    if by_name:
+        texts.append("their file names")
+    return " and ".join(texts)

@@ -1,0 +1,93 @@
+"""The images of one split with their classes: what every layout comes down to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from data_prep.classification.image_names import SYSTEM_FILES, is_image
+from data_prep.files.archives import FileEntry
+from data_prep.files.file_list import NOT_REGULAR, Place
+from data_prep.files.tree import Tree, join, walk
+
+
+class LabelledImage(NamedTuple):
+    """An image, its class, and where it lies."""
+
+    label: str
+    file: FileEntry
+    place: Place
+
+
+@dataclass
+class SplitImages:
+    """The images of one split.
+
+    split: "train", "validation" or "test". place: the folder or archive, for messages. classes: in order.
+    images: yields all images, in the order of the records' list; it may be called once. where: returns for a class what
+    names it, for messages.
+    """
+
+    split: str
+    place: Place
+    classes: list[str]
+    images: Callable[[], Iterator[LabelledImage]]
+    where: Callable[[str], str]
+
+
+@dataclass
+class Counts:
+    """What was passed over or put together while images were listed.
+
+    ignored: files without the name of an image. in_subfolders: images that lie deeper than their class folder.
+    empty: class folders without images, for messages.
+    """
+
+    ignored: int = 0
+    in_subfolders: int = 0
+
+    def images(self, files: list[FileEntry]) -> list[FileEntry]:
+        """Return the images among files, and count the others."""
+        found = [file for file in files if is_image(file.name)]
+        self.ignored += sum(not is_image(file.name) and file.name.lower() not in SYSTEM_FILES for file in files)
+        return found
+
+
+def has_images(tree: Tree, folder: str) -> bool:
+    """Tell whether an image lies in a folder or below it."""
+    pending = [folder]
+    while pending:
+        name = pending.pop()
+        folders, files = tree.names(name)
+        if any(map(is_image, files)):
+            return True
+        pending += [join(name, inner) for inner in folders]
+    return False
+
+
+def has_direct_images(tree: Tree, folder: str) -> bool:
+    """Tell whether an image lies directly in a folder."""
+    return any(map(is_image, tree.names(folder)[1]))
+
+
+def class_like_folders(tree: Tree, folder: str) -> list[str]:
+    """Return the folders that may be classes. A folder with the name of an image is a mistake."""
+    return [name for name in tree.folders(folder) if not is_image(name)]
+
+
+def list_images(tree: Tree, folder: str, counts: Counts) -> list[FileEntry]:
+    """Return the images in a folder and below it, sorted by name. Their names are relative to it."""
+    images: list[FileEntry] = []
+    start = len(folder) + 1 if folder else 0
+    for name, (folders, files) in walk(tree, folder):
+        below = name[start:]
+        found = counts.images(files)
+        for odd in filter(is_image, list(folders)):
+            folders.remove(odd)
+            found.append(FileEntry(odd, NOT_REGULAR))  # reading it reports what is wrong
+        if below:
+            counts.in_subfolders += len(found)
+            found = [file._replace(name=f"{below}/{file.name}") for file in found]
+        images += found
+    return sorted(images)
