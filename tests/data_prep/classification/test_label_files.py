@@ -111,8 +111,9 @@ def test_a_column_may_name_the_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["", "images/", "train/"])
-@pytest.mark.parametrize("name", ["labels.csv", "train.csv", "annotations.csv", "metadata.csv", "trainLabels.csv", "my.csv"])
-def test_label_files_are_found(tmp_path: Path, place: str, name: str) -> None:
+@pytest.mark.parametrize("stem", ["labels", "train", "annotations", "metadata", "trainLabels", "my"])
+def test_label_files_are_found(tmp_path: Path, place: str, stem: str) -> None:
+    name = f"{stem}.csv"
     files = images(*(f"{place}{name}" for name in NAMES))
     files[name] = quoted([("file_name", "label"), *ROWS])
     files["sample_submission.csv"] = quoted([("file_name", "label"), *((a, "x") for a in NAMES)])
