@@ -21,5 +21,9 @@ def prepare_coco(
     """Write the records of `source` into the folder `out` and return the summary; see `write_records`."""
     options = options or CocoOptions()
     return write_records(
-        lambda: find_source(Path(source), options), Path(out), options, on_layout=on_layout, on_progress=on_progress
+        lambda options: find_source(Path(source), options),
+        Path(out),
+        options,
+        on_layout=on_layout,
+        on_progress=on_progress,
     )

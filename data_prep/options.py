@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from mnasnet_cli.errors import ConfigError
+
+SHARD_OPTIONS = {"train": "train_shards", "validation": "val_shards", "test": "test_shards"}
 
 
 @dataclass(frozen=True)
 class Options:
     """Options for all kinds of sources; the defaults are those of ImageNet.
 
-    train_shards, val_shards: None if they follow from the size. val_fraction: the share of the images that becomes the
+    train_shards, val_shards, test_shards: None if they follow from the size; then most_shards is the largest number by
+    split. val_fraction: the share of the images that becomes the
     validation split where the source has none; None: a tenth. part: (number of this part from 1, number of parts).
     workers: number of processes, 0 for one per core. max_side: longest side in px; larger images are scaled down.
     labels: file with the labels of images that are not in class folders. label_columns: its columns (file, label), by
@@ -20,8 +25,11 @@ class Options:
     be mended.
     """
 
-    train_shards: int | None = 1024
-    val_shards: int | None = 128
+    most_shards: ClassVar[Mapping[str, int]] = {"train": 1024, "validation": 128, "test": 128}
+
+    train_shards: int | None = None
+    val_shards: int | None = None
+    test_shards: int | None = None
     val_fraction: float | None = None
     workers: int = 0
     part: tuple[int, int] = (1, 1)
@@ -36,7 +44,8 @@ class Options:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        for name, limit in (("train_shards", 99_999), ("val_shards", 99_999), ("max_side", 65_500)):
+        limits = dict.fromkeys(SHARD_OPTIONS.values(), 99_999) | {"max_side": 65_500}
+        for name, limit in limits.items():
             value = getattr(self, name)
             if value is not None and not 1 <= value <= limit:
                 raise ConfigError(f"--{name.replace('_', '-')} must be 1..{limit}, not {value}")
@@ -60,8 +69,8 @@ class CocoOptions(Options):
     directory. None: they are found by their names. crowd_as_objects: take crowds for single objects.
     """
 
-    train_shards: int | None = 100
-    val_shards: int | None = 10
+    most_shards: ClassVar[Mapping[str, int]] = {"train": 100, "validation": 10, "test": 10}
+
     train_images: Path | None = None
     val_images: Path | None = None
     test_images: Path | None = None

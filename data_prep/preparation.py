@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from data_prep.options import Options
+from data_prep.options import SHARD_OPTIONS, Options
 from data_prep.writing import summary
 from data_prep.writing.output_folder import (
     Journal,
@@ -16,9 +17,10 @@ from data_prep.writing.output_folder import (
     check_output_folder,
     check_plan,
     journal_path,
+    stored_plan,
 )
-from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, write_shard
-from data_prep.writing.shards import is_complete, remove_partial, shuffled
+from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, Table, write_shard
+from data_prep.writing.shards import is_complete, remove_partial, shard_count, shuffled
 from data_prep.writing.workers import run_tasks, stop_on_sigterm
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
@@ -29,12 +31,13 @@ RESUME = "run the command again with --resume"
 STOPPED = f"stopped by SIGTERM; complete shards are kept: {RESUME}"
 Progress = Callable[[int, int], None]
 Announce = Callable[[str], None]
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def write_records(
-    find: Callable[[], Source],
+    find: Callable[[OptionsT], Source],
     out: Path,
-    options: Options,
+    options: OptionsT,
     *,
     on_layout: Announce = lambda layout: None,
     on_progress: Progress = lambda done, total: None,
@@ -51,14 +54,14 @@ def write_records(
     inside the source. If SIGTERM or Ctrl-C stops the run, complete shards are kept for --resume.
     """
     check_output_folder(out, options)
-    source = find()
+    options = _continued(options, stored_plan(out))
+    source = find(options)
     if options.strict:
         source.findings.refuse_mended()
     if source.layout:
         on_layout(source.layout)
     check_apart_from_source(out, source)
-    requested = {"train": options.train_shards, "validation": options.val_shards, "test": options.val_shards}
-    shard_counts = {split: min(requested[split] or 1, len(table)) for split, table in source.tables.items()}
+    shard_counts = {split: _shard_count(split, table, options) for split, table in source.tables.items()}
     orders = {split: shuffled(len(source.tables[split]), f"{options.seed} {split}") for split in shard_counts}
     job = Job(source, out, options, shard_counts, orders)
     plan = _plan(job)
@@ -69,6 +72,27 @@ def write_records(
         if finished:
             return _rewrite_missing_shards(job, plan, on_progress)
         return _write_part(job, plan, folder, on_progress)
+
+
+def _continued(options: OptionsT, plan: Mapping[str, Any]) -> OptionsT:
+    """Return the options with the numbers of shards of an earlier run, `plan`, where no flag gives others.
+
+    Records of earlier versions have other numbers, and no validation split where the source has none.
+    """
+    if not plan:
+        return options
+    stored = {name: plan.get(f"{split}_shards") for split, name in SHARD_OPTIONS.items()}
+    changed: dict[str, Any] = {name: count for name, count in stored.items() if getattr(options, name) is None}
+    if options.val_fraction is None and stored["val_shards"] is None:
+        changed["val_fraction"] = 0.0
+    return replace(options, **changed)
+
+
+def _shard_count(split: str, table: Table, options: Options) -> int:
+    requested = getattr(options, SHARD_OPTIONS[split])
+    if requested is not None:
+        return min(requested, len(table))
+    return shard_count(split, table.sizes, options.most_shards[split], options.part[1])
 
 
 def _plan(job: Job) -> dict[str, Any]:

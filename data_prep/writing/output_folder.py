@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PLAN_FLAGS = {
     "train_shards": "--train-shards",
     "validation_shards": "--val-shards",
-    "test_shards": "--val-shards",
+    "test_shards": "--test-shards",
     "seed": "--seed",
     "max_side": "--max-side",
     "exif": "--exif",
@@ -138,6 +138,16 @@ class Journal:
         self.entries[entry["shard"]] = entry
         with open(self.path, "a") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def stored_plan(out: Path) -> dict[str, Any]:
+    """Return the plan of the records that an earlier run finished or started in `out`, {} if there is none."""
+    for path in (out / DATASET_FILE, *sorted(out.glob(JOURNAL_PATTERN))):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            text = path.read_text(encoding="utf-8")
+            plan = json.loads(text)["plan"] if path.name == DATASET_FILE else json.loads(text.partition("\n")[0])
+            return dict(plan)
+    return {}
 
 
 def check_journals(directory: Path, plan: Mapping[str, Any]) -> None:

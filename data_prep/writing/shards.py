@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +14,8 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.tfrecord import count_records, frame_record
 
 BUFFER_BYTES = 1 << 20
+SHARD_BYTES = {"train": 100_000_000, "validation": 50_000_000, "test": 50_000_000}  # of the image files of a shard
+FEWEST, LEAST_BYTES = 8, 16_000_000  # so many shards, if each has at least these bytes
 TEMPORARY = ".partial"  # in temporary file names, between the shard's name and the writer's process id
 
 
@@ -73,6 +76,18 @@ def is_complete(path: Path, examples: int, size: int | None = None) -> bool:
         return count_records(path) == examples
     except (OSError, DataError):
         return False
+
+
+def shard_count(split: str, sizes: Iterable[int], most: int, parts: int = 1) -> int:
+    """Return the number of shards of a split whose image files have these sizes in bytes.
+
+    A shard gets SHARD_BYTES of them, or less if there would be fewer shards than FEWEST: then several processes can
+    write a small set at once. There are at least as many shards as `parts`, at most `most`, and never more than images.
+    """
+    sizes = [max(size, 0) for size in sizes]
+    total = sum(sizes)
+    by_size = max(-(-total // SHARD_BYTES.get(split, SHARD_BYTES["validation"])), min(FEWEST, total // LEAST_BYTES))
+    return max(1, min(max(by_size, parts), most, len(sizes)))
 
 
 def shuffled(count: int, seed: str) -> array[int]:

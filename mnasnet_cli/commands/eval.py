@@ -11,6 +11,7 @@ from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
 from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import CheckFailed, ConfigError, nearest
+from mnasnet_cli.records.shards import SPLITS
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
 MAX_CLASS_ROWS = 20  # of a data set with more classes, the table shows those with the lowest accuracy
@@ -26,6 +27,9 @@ def eval(
     imagenet_val: Annotated[bool, typer.Option("--imagenet-val", help="Evaluate a classifier.")] = False,
     coco_val: Annotated[bool, typer.Option("--coco-val", help="Evaluate a detector.")] = False,
     data: DataOption = None,
+    split: Annotated[
+        str, typer.Option(metavar="SPLIT", help="Images to evaluate on: validation, test or train.")
+    ] = "validation",
     image_size: OwnImageSizeOption = None,
     batch_size: Annotated[
         int | None,
@@ -51,11 +55,13 @@ def eval(
     ] = None,
     json_output: JsonFlag = False,
 ) -> None:
-    """Evaluate a model on the validation records: accuracy of a classifier, the 12 COCO metrics of a detector."""
+    """Evaluate a model on records: accuracy of a classifier, the 12 COCO metrics of a detector."""
     if imagenet_val == coco_val:
         raise ConfigError(
             "say what to evaluate on: `mnasnet eval --imagenet-val [MODEL]` or `mnasnet eval --coco-val [MODEL]`"
         )
+    if split not in SPLITS:
+        raise ConfigError(f"--split {split}: there are {', '.join(SPLITS)}{nearest(split, SPLITS)}")
     if imagenet_val and detections is not None:
         raise ConfigError("--detections is for detectors, with --coco-val")
     check_writable("--plots", plots, folder=True)
@@ -67,8 +73,8 @@ def eval(
 
         model = str(newest_run(task))
     options: dict[str, Any] = {
-        "image_size": image_size, "batch_size": batch_size, "ema": ema, "best": best, "threads": threads,
-        "plots": plots,
+        "split": split, "image_size": image_size, "batch_size": batch_size, "ema": ema, "best": best,
+        "threads": threads, "plots": plots,
     }  # fmt: skip
     data = data or Path("data") / DATASETS[task]
     if coco_val:
@@ -114,7 +120,8 @@ def _number(value: float | None) -> str:
 
 def _show(report: dict[str, Any], coco_val: bool) -> None:
     weights = "averaged weights" if report["averaged"] else "last weights"
-    title = f"{report['model']} on {report['data']}, {report['image_size']} px, {weights}"
+    images = "" if report["split"] == "validation" else f", {report['split']} images"
+    title = f"{report['model']} on {report['data']}{images}, {report['image_size']} px, {weights}"
     if coco_val:
         print_coco_numbers(title, report)
     else:

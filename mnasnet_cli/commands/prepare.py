@@ -19,6 +19,17 @@ from mnasnet_cli.records.findings import Findings
 
 SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
 
+NO_VALIDATION = ", so training will measure no score (see --val-fraction)"
+
+TrainShards = Annotated[
+    int | None, typer.Option(metavar="N", help="Number of training shards.", show_default="some 100 MB each")
+]
+ValShards = Annotated[
+    int | None, typer.Option(metavar="N", help="Number of validation shards.", show_default="some 50 MB each")
+]
+TestShards = Annotated[
+    int | None, typer.Option(metavar="N", help="Number of test shards.", show_default="some 50 MB each")
+]
 Workers = Annotated[int, typer.Option(metavar="N", help="Worker processes; 0: one per core.")]
 Part = Annotated[str, typer.Option(metavar="I/N", help="Write only part I of N of the shards.")]
 Resume = Annotated[
@@ -127,13 +138,19 @@ def print_objects(splits: dict[str, dict[str, Any]]) -> None:
 
 def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
     splits = result["splits"]
-    for name, asked in (("train", options.train_shards), ("validation", options.val_shards)):
+    for name, asked in (
+        ("train", options.train_shards),
+        ("validation", options.val_shards),
+        ("test", options.test_shards),
+    ):
         # Not `name in splits`: a part may have no shard of a split.
         if f"{name}_shards" not in result["plan"]:
-            console.warn(f"the source has no {name} images")
+            if name == "test":
+                continue
+            console.warn(f"the source has no {name} images{NO_VALIDATION if name == 'validation' else ''}")
         elif result["missing_parts"]:
             continue  # a part says little about the whole
-        elif splits[name]["shards"] < asked:
+        elif asked and splits[name]["shards"] < asked:
             console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}, one for each image")
         if splits.get(name, {}).get("objects", {}).get("boxes") == 0:
             console.warn(f"no {name} image has a box")
@@ -173,8 +190,9 @@ def prepare_imagenet(
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
-    train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 1024,
-    val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 128,
+    train_shards: TrainShards = None,
+    val_shards: ValShards = None,
+    test_shards: TestShards = None,
     val_fraction: ValFraction = None,
     workers: Workers = 0,
     part: Part = "1/1",
@@ -208,7 +226,8 @@ def prepare_imagenet(
     from data_prep.options import Options
 
     options = Options(
-        train_shards=train_shards, val_shards=val_shards, workers=workers, part=parse_part(part),
+        train_shards=train_shards, val_shards=val_shards, test_shards=test_shards, workers=workers,
+        part=parse_part(part),
         resume=resume, max_side=max_side, labels=labels, label_columns=parse_columns(label_columns),
         val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif, strict=strict,
     )  # fmt: skip
@@ -223,8 +242,9 @@ def prepare_coco(
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
-    train_shards: Annotated[int, typer.Option(metavar="N", help="Number of training shards.")] = 100,
-    val_shards: Annotated[int, typer.Option(metavar="N", help="Number of validation shards.")] = 10,
+    train_shards: TrainShards = None,
+    val_shards: ValShards = None,
+    test_shards: TestShards = None,
     val_fraction: ValFraction = None,
     workers: Workers = 0,
     part: Part = "1/1",
@@ -269,7 +289,8 @@ def prepare_coco(
     from data_prep.options import CocoOptions
 
     options = CocoOptions(
-        train_shards=train_shards, val_shards=val_shards, workers=workers, part=parse_part(part),
+        train_shards=train_shards, val_shards=val_shards, test_shards=test_shards, workers=workers,
+        part=parse_part(part),
         resume=resume, val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif,
         strict=strict, crowd_as_objects=crowd_as_objects, train_images=train_images, val_images=val_images,
         test_images=test_images, train_annotations=train_annotations, val_annotations=val_annotations,

@@ -99,7 +99,7 @@ class CocoRecords(RecordFolder):
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """See `RecordFolder`."""
-        records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
+        records = tf.data.TFRecordDataset(self.paths(self.eval_split)).enumerate()
         examples = records.shard(share.count, share.index).map(
             plain(lambda position, record: self._eval_example(record, position, preprocessing)),
             num_parallel_calls=PARALLEL_CALLS,
@@ -117,12 +117,12 @@ class CocoRecords(RecordFolder):
         return deterministic(self.padded(examples, blank, share).prefetch(2))
 
     def eval_truth(self) -> Iterator[dict[str, Any]]:
-        """Yield the annotations of each validation image as NumPy values; see `parse_coco_example`."""
+        """Yield the annotations of each image of `eval_split` as NumPy values; see `parse_coco_example`."""
 
         def facts(record: tf.Tensor) -> dict[str, tf.Tensor]:
             return {key: value for key, value in self.parse(record).items() if key != "image_bytes"}
 
-        records = tf.data.TFRecordDataset(self.paths("validation"))
+        records = tf.data.TFRecordDataset(self.paths(self.eval_split))
         yield from records.map(plain(facts), num_parallel_calls=PARALLEL_CALLS).as_numpy_iterator()
 
     def _train_example(

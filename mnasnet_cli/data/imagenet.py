@@ -56,7 +56,7 @@ class ImagenetRecords(RecordFolder):
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """See `RecordFolder`; blank images have the label -1."""
-        records = tf.data.TFRecordDataset(self.paths("validation")).enumerate()
+        records = tf.data.TFRecordDataset(self.paths(self.eval_split)).enumerate()
         examples = records.shard(share.count, share.index).map(
             plain(lambda position, record: self._eval_example(record, position, preprocessing)),
             num_parallel_calls=PARALLEL_CALLS,

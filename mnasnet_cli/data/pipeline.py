@@ -55,6 +55,8 @@ class RecordFolder:
 
     directory: Path
     config: Config
+    eval_split: str = "validation"
+    """The split that evaluations read; training reads "train"."""
 
     kind: ClassVar[str]
     """"imagenet" or "coco"."""
@@ -73,13 +75,30 @@ class RecordFolder:
         return digest.hexdigest()
 
     @property
+    def has_eval_examples(self) -> bool:
+        return self.eval_split in self._counts()
+
+    @property
     def eval_examples(self) -> int:
-        return self._examples("validation")
+        """Images of `eval_split`. Raises DataError with the splits that there are instead."""
+        counts = self._counts()
+        if self.eval_split not in counts:
+            flags = " or ".join(f"--split {split} ({count:,} images)" for split, count in counts.items())
+            raise DataError(
+                f"{self.directory} has no {self.eval_split} images; evaluate on others with {flags}, or write records "
+                f"with a {self.eval_split} split: `mnasnet {COMMANDS[self.kind]} SOURCE OUT`"
+            )
+        return counts[self.eval_split]
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in an epoch. Each epoch leaves out other images."""
-        examples, batch_size = self._examples("train"), self.config.training.batch_size
+        examples, batch_size = self._counts().get("train", 0), self.config.training.batch_size
+        if not examples:
+            raise DataError(
+                f"{self.directory} has no train images; write them with `mnasnet {COMMANDS[self.kind]} SOURCE "
+                f"{self.directory}`"
+            )
         if examples < batch_size:
             raise DataError(
                 f"{self.directory} has {examples} training images, fewer than the batch size {batch_size}; "
@@ -87,14 +106,9 @@ class RecordFolder:
             )
         return examples // batch_size
 
-    def _examples(self, split: str) -> int:
-        about = self.info.splits.get(split)
-        if about is None or not about.examples:
-            raise DataError(
-                f"{self.directory} has no {split} images; write both splits with `mnasnet {COMMANDS[self.kind]} SOURCE "
-                f"{self.directory}`"
-            )
-        return about.examples
+    def _counts(self) -> dict[str, int]:
+        """Return the number of images of each split that has any."""
+        return {split: about.examples for split, about in self.info.splits.items() if about.examples}
 
     def verify(self, *, images: bool = False) -> None:
         """Raise DataError if a shard or record can't be read; see `verify_records`."""
@@ -109,7 +123,7 @@ class RecordFolder:
         raise NotImplementedError
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
-        """Return every validation image once; blank images at position -1 fill up the last batches of all processes."""
+        """Return every image of `eval_split` once; blank images at position -1 fill up the last batches."""
         raise NotImplementedError
 
     def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
@@ -122,10 +136,10 @@ class RecordFolder:
         ]
 
     def eval_records(self, positions: Iterable[int]) -> dict[int, tuple[str, bytes]]:
-        """Return the file name and the encoded image of the validation examples at these positions."""
+        """Return the file name and the encoded image of the examples of `eval_split` at these positions."""
         wanted = set(positions)
         found: dict[int, tuple[str, bytes]] = {}
-        for position, record in enumerate(tf.data.TFRecordDataset(self.paths("validation"))):
+        for position, record in enumerate(tf.data.TFRecordDataset(self.paths(self.eval_split))):
             if position in wanted:
                 example = self.parse(record)
                 found[position] = (text_of(example["filename"]), example["image_bytes"].numpy())
@@ -151,7 +165,7 @@ class RecordFolder:
         return records.take(self.steps_per_epoch * self.config.training.batch_size)
 
     def padded(self, examples: tf.data.Dataset, blank: Any, share: Share) -> tf.data.Dataset:
-        """Return validation examples in batches; copies of `blank` fill up the last batches of all processes."""
+        """Return examples of `eval_split` in batches; copies of `blank` fill up the last batches of all processes."""
         at_once = share.count * share.replicas * share.batch_size
         count = -(-self.eval_examples // at_once) * share.replicas
         padding = tf.data.Dataset.from_tensors(blank).repeat()

@@ -1,1 +1,1 @@
-"""Scores a model of any format on a validation split."""
+"""Scores a model of any format on a split of records."""

@@ -1,4 +1,4 @@
-"""Evaluates a classifier of any format on validation records."""
+"""Evaluates a classifier of any format on records."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def evaluate_classifier(model: str, data_dir: Path, **options: Any) -> dict[str,
 
 
 class ClassifierEvaluation(ModelEvaluation):
-    """A classifier on ImageNet-style validation records."""
+    """A classifier on ImageNet-style records."""
 
     task_name = "classification"
     batch_size = 64
 
-    def __init__(self, runner: Runner, data_dir: Path):
-        super().__init__(runner, data_dir)
-        self.task: ClassificationTask = ClassificationTask(Config(), data_dir, runner.manifest.preprocessing)
+    def __init__(self, runner: Runner, data_dir: Path, split: str):
+        super().__init__(runner, data_dir, split)
+        self.task: ClassificationTask = ClassificationTask(
+            Config(), data_dir, runner.manifest.preprocessing, eval_split=split
+        )
         _check_classes(self.task, list(runner.manifest.labels))
 
     def outputs(self, batch: ClassificationBatch) -> Mapping[str, Any]:

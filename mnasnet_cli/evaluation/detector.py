@@ -1,4 +1,4 @@
-"""Evaluates a detector of any format on validation records."""
+"""Evaluates a detector of any format on records."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def evaluate_detector(
 
 
 class DetectorEvaluation(ModelEvaluation):
-    """A detector on COCO-style validation records."""
+    """A detector on COCO-style records."""
 
     task_name = "detection"
     batch_size = 16
 
-    def __init__(self, runner: Runner, data_dir: Path):
-        super().__init__(runner, data_dir)
+    def __init__(self, runner: Runner, data_dir: Path, split: str):
+        super().__init__(runner, data_dir, split)
         config = Config(task="detection", detection=runner.detection or DetectionConfig())
-        self.task: DetectionTask = DetectionTask(config, data_dir, runner.manifest.preprocessing)
+        self.task: DetectionTask = DetectionTask(config, data_dir, runner.manifest.preprocessing, eval_split=split)
         _check_categories(self.task, runner)
 
     def outputs(self, batch: DetectionBatch) -> Mapping[str, Any]:

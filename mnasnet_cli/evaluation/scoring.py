@@ -1,4 +1,4 @@
-"""Scores a model of any format on a whole validation split, every example once."""
+"""Scores a model of any format on a whole split, every example once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mnasnet_cli.tasks.failures import clear_errors
 
 
 class ModelEvaluation:
-    """The evaluation of one model on the validation records of a folder; each task has a subclass."""
+    """The evaluation of one model on one split of a folder of records; each task has a subclass."""
 
     task_name: ClassVar[TaskName]
     batch_size: ClassVar[int]
@@ -26,7 +26,7 @@ class ModelEvaluation:
 
     task: Task
 
-    def __init__(self, runner: Runner, data_dir: Path):
+    def __init__(self, runner: Runner, data_dir: Path, split: str):
         """Open the records.
 
         Raises:
@@ -57,6 +57,7 @@ def evaluate_model(
     model: str,
     data_dir: Path,
     *,
+    split: str = "validation",
     image_size: int | None = None,
     batch_size: int | None = None,
     ema: bool = True,
@@ -64,12 +65,13 @@ def evaluate_model(
     threads: int | None = None,
     plots: Path | None = None,
 ) -> tuple[dict[str, Any], ModelEvaluation, Evaluation]:
-    """Score a model on the validation records of `data_dir`.
+    """Score a model on the records of `data_dir`.
 
     Args:
       kind: the task's subclass of `ModelEvaluation`.
       model: a MODEL argument of the command line, see `open_model`; image_size, ema, best and threads go there, too.
       data_dir: folder of records with the classes that the net was trained on.
+      split: the images to score: "validation", "test" or "train".
       batch_size: images a step.
       plots: folder for plots.
 
@@ -77,7 +79,7 @@ def evaluate_model(
       the report (the metrics, and which model was scored on which records), and the evaluation with its outputs.
 
     Raises:
-      DataError: no records, or records of other classes.
+      DataError: no records, no images of the split, or records of other classes.
       CheckpointError: no model of this task.
     """
     runner = open_model(model, image_size=image_size, ema=ema, best=best, threads=threads)
@@ -85,7 +87,7 @@ def evaluate_model(
         raise CheckpointError(
             f"{model} holds a {MODEL_KINDS[runner.task]}; score it with `mnasnet eval --{DATASETS[runner.task]}-val`"
         )
-    scored = kind(runner, data_dir)
+    scored = kind(runner, data_dir, split)
     evaluation = scored.score(batch_size or kind.batch_size)
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
@@ -99,5 +101,6 @@ def evaluate_model(
         "averaged": manifest.averaged,
         "image_size": runner.image_size,
         "data": str(data_dir),
+        "split": split,
     }
     return report, scored, evaluation

@@ -42,17 +42,17 @@ class SampleImages:
             load_dataset_info(self.data, DATASETS[self.loaded.task])
 
     def parity_images(self, count: int) -> list[bytes]:
-        """Return encoded images from all shards of the validation split, or of the training split if that is empty."""
+        """Return encoded images from all shards of the validation split, or of another split if that is empty."""
         if self.data is None:
             return [generated_image(number, self.loaded.image_size) for number in range(count)]
-        return [image for image, _ in self._read(self._split("validation", "train"), count)]
+        return [image for image, _ in self._read(self._split("validation", "test", "train"), count)]
 
     def describe_parity_images(self, count: int) -> str:
         """Return what `parity_images` are, for the manifest."""
         return f"{count} generated images" if self.data is None else f"{count} images of {self.data}"
 
     def calibration_images(self, count: int) -> list[bytes]:
-        """Return encoded images of the training split, or of the validation split if that is empty.
+        """Return encoded images of the training split, or of another split if that is empty.
 
         For classifiers, the images are spread evenly over the classes, as far as the first records allow.
 
@@ -64,7 +64,7 @@ class SampleImages:
                 "tflite-int8 is calibrated on real images, but there are no records; name a folder of records with "
                 f"--data (`mnasnet prepare-{DATASETS[self.loaded.task]}` makes them), or leave this format out"
             )
-        split = self._split("train", "validation")
+        split = self._split("train", "validation", "test")
         if self.loaded.task == "detection":
             return [image for image, _ in self._read(split, count)]
         per_class = -(-count // len(self.loaded.labels))
@@ -90,10 +90,11 @@ class SampleImages:
     def _preprocess(self) -> tf.types.experimental.PolymorphicFunction:
         return compiled_preprocess(self.loaded.preprocessing)
 
-    def _split(self, preferred: str, other: str) -> str:
+    def _split(self, *preferred: str) -> str:
+        """Return the first of these splits that has images."""
         assert self.data is not None
-        info = load_dataset_info(self.data).splits.get(preferred)
-        return preferred if info and info.examples else other
+        splits = load_dataset_info(self.data).splits
+        return next((split for split in preferred if split in splits and splits[split].examples), preferred[0])
 
     def _read(self, split: str, count: int) -> Iterator[tuple[bytes, int]]:
         """Read encoded images with their labels (0 for detectors) from all shards in turn."""

@@ -14,16 +14,21 @@ MAX_TICKS = 40  # with more classes than this, a confusion matrix has no class n
 
 
 def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> None:
-    """Plots loss, learning rate and the validation metric over epochs, from the lines of metrics.jsonl."""
+    """Plots loss, learning rate and the validation metric over epochs, from the lines of metrics.jsonl.
+
+    Without a validation split, loss and learning rate only.
+    """
     train = [line for line in lines if line["split"] == "train"]
     validation = [line for line in lines if line["split"] == "validation"]
-    figure, (losses, scores, rates) = new_figure(1, 3, width=15, height=4)
+    count = 3 if validation else 2
+    figure, (losses, *scores, rates) = new_figure(1, count, width=5.0 * count, height=4)
     losses.plot([line["epoch"] for line in train], [line["loss"] for line in train], label="train", linewidth=1)
-    losses.plot(*_curve(validation, "loss"), label="validation", marker=".")
+    if validation:
+        losses.plot(*_curve(validation, "loss"), label="validation", marker=".")
+        scores[0].plot(*_curve(validation, metric), marker=".", color="tab:green")
+        scores[0].set(xlabel="epoch", title=f"validation {metric}")
     losses.set(xlabel="epoch", title="loss")
     losses.legend()
-    scores.plot(*_curve(validation, metric), marker=".", color="tab:green")
-    scores.set(xlabel="epoch", title=f"validation {metric}")
     rates.plot(*_curve(train, "learning_rate"), color="tab:gray")
     rates.set(xlabel="epoch", title="learning rate")
     save_figure(figure, path)

@@ -48,7 +48,10 @@ class Task(Protocol):
 
     @property
     def eval_examples(self) -> int:
-        """Examples of the validation split; DataError if there are none."""
+        """Examples of the split that is evaluated; DataError if there are none."""
+
+    @property
+    def has_eval_examples(self) -> bool: ...
 
     def make_model(self) -> SlimModule:
         """Build the net; called in the scope of the distribution strategy."""
@@ -115,6 +118,10 @@ class RecordTask:
     def eval_examples(self) -> int:
         return self.records.eval_examples
 
+    @property
+    def has_eval_examples(self) -> bool:
+        return self.records.has_eval_examples
+
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         return self.records.train_batches(epoch, image_size, skip_examples, share)
 
@@ -143,8 +150,8 @@ class RecordTask:
         """Return the outputs without padding (`real` [N] bool); DataError if their number is wrong."""
         if real.sum() != self.eval_examples:
             self.verify_records()
+            expected = f"{self.eval_examples} {self.records.eval_split} images"
             raise DataError(
-                f"{self.records.directory} gave {real.sum()} of its {self.eval_examples} validation images; the "
-                "records changed during reading"
+                f"{self.records.directory} gave {real.sum()} of its {expected}; the records changed during reading"
             )
         return {name: values[real] for name, values in outputs.items()}

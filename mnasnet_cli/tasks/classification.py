@@ -31,8 +31,15 @@ class ClassificationTask(RecordTask):
 
     records: ImagenetRecords
 
-    def __init__(self, config: Config, data_dir: Path, preprocessing: Preprocessing | None = None):
-        super().__init__(config, ImagenetRecords(data_dir, config), preprocessing)
+    def __init__(
+        self,
+        config: Config,
+        data_dir: Path,
+        preprocessing: Preprocessing | None = None,
+        *,
+        eval_split: str = "validation",
+    ):
+        super().__init__(config, ImagenetRecords(data_dir, config, eval_split), preprocessing)
 
     @cached_property
     def labels(self) -> list[str]:

@@ -39,10 +39,17 @@ class DetectionTask(RecordTask):
 
     records: CocoRecords
 
-    def __init__(self, config: Config, data_dir: Path, preprocessing: Preprocessing | None = None):
+    def __init__(
+        self,
+        config: Config,
+        data_dir: Path,
+        preprocessing: Preprocessing | None = None,
+        *,
+        eval_split: str = "validation",
+    ):
         assert config.detection is not None
         self.options = config.detection
-        super().__init__(config, CocoRecords(data_dir, config), preprocessing)
+        super().__init__(config, CocoRecords(data_dir, config, eval_split), preprocessing)
 
     @cached_property
     def labels(self) -> list[str]:
@@ -55,7 +62,7 @@ class DetectionTask(RecordTask):
 
     @cached_property
     def truth(self) -> GroundTruth:
-        """The annotations of the validation records."""
+        """The annotations of the records that are evaluated."""
         info = self.records.info
         categories = dict(zip(info.category_ids, self.names, strict=True))
         return make_truth(self.records.eval_truth(), categories, str(self.records.directory))
@@ -115,7 +122,7 @@ class DetectionTask(RecordTask):
         shown = self.detections(detected_truth(self.truth, outputs))
         coco_map.self_check(self.truth, shown)
         evaluation = coco_map.evaluate_detections(self.truth, self.detections(outputs))
-        known = self.records.info.images_in_both_splits
+        known = self.records.info.images_in_both_splits if self.records.eval_split == "validation" else 0
         also = {"images_trained_on": known} if known else {}  # a score on training images measures memorization
         return Evaluation({**evaluation.summary(), "loss": loss, **also}, outputs)
 

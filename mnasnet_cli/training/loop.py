@@ -64,6 +64,7 @@ class Trainer:
         )
         self._call_steps = 1
         self._losses: list[float] = []  # of the steps since the last line of metrics
+        self._last_loss = math.nan  # in the last line of metrics
         self.evaluation: Evaluation | None = None
 
     def train(self) -> dict[str, Any]:
@@ -156,7 +157,7 @@ class Trainer:
         return divergence_error(self.task, step, what, kept_step=self.checkpoints.kept_step, run_dir=self.run.path)
 
     def _log_training(self, step: int) -> None:
-        loss = math.fsum(self._losses) / len(self._losses)
+        loss = self._last_loss = math.fsum(self._losses) / len(self._losses)
         self._losses = []
         rate = self._learning_rate(step - 1)
         self._record("train", step, loss=loss, learning_rate=rate, images_per_second=self.timer.images_per_second())
@@ -172,11 +173,14 @@ class Trainer:
     def _end_epoch(self, step: int) -> None:
         """Evaluate if it is due, then save: a checkpoint never lacks the metrics of its step."""
         epoch, every = step // self.steps_per_epoch, self.config.training.eval_every_epochs
-        if step == self.total_steps or (every and epoch % every == 0):
+        if step == self.total_steps or (every and epoch % every == 0 and self.task.has_eval_examples):
             if self.config.finetune.recalibrate_batches:
                 with self.timer.measure():  # on the first batches of the epoch, even if it was resumed in the middle
                     self.precise_batch_norm(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
-            self._evaluate(step)
+            if self.task.has_eval_examples:
+                self._evaluate(step)
+        if not self.task.has_eval_examples:
+            self._report_epoch(step, {"training loss": self._last_loss})
         self._save(step)
 
     def _evaluate(self, step: int) -> None:
@@ -190,14 +194,18 @@ class Trainer:
         if step not in self._evaluated_steps:
             rate = self._learning_rate(step - 1)  # lines of both splits have the same keys, except for the metrics
             self._record("validation", step, **numbers, learning_rate=rate, images_per_second=images_per_second)
+        self._report_epoch(step, numbers)
+        if numbers.get(self.task.metric, -math.inf) > self.best:
+            self.best = numbers[self.task.metric]
+            self.checkpoints.save_best(step)  # the weights are finite, because the loss is
+
+    def _report_epoch(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Log the numbers of an epoch, and draw the curves."""
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
         shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
         self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.timer.seconds)})")
         if self.processes.chief:
             plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / CURVES_FILE)
-        if numbers.get(self.task.metric, -math.inf) > self.best:
-            self.best = numbers[self.task.metric]
-            self.checkpoints.save_best(step)  # the weights are finite, because the loss is
 
     def _record(self, split: str, step: int, **values: float) -> None:
         self.events.scalars(split, values, step)
@@ -206,9 +214,9 @@ class Trainer:
 
     def _finish(self, step: int) -> dict[str, Any]:
         """Write and return the results. A run that was already complete is evaluated again."""
-        if self.evaluation is None:
+        if self.evaluation is None and self.task.has_eval_examples:
             self._evaluate(step)
-        assert self.evaluation is not None
+        summary = self.evaluation.summary if self.evaluation else {self.task.metric: None}
         results = {
             "task": self.config.dataset,
             "variant": self.config.model.variant,
@@ -219,7 +227,7 @@ class Trainer:
             "seconds": self.timer.seconds,
             "cpu_seconds": self.timer.cpu_seconds,
             f"best_{self.task.metric}": self.best if math.isfinite(self.best) else None,
-            **self.evaluation.summary,
+            **summary,
         }
         if self.processes.several:
             digest = self.processes.check_identical("ended", self.steps.variables)

@@ -14,10 +14,12 @@ from mnasnet_cli import __version__
 from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, find_checkpoint, list_checkpoints
 from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
 from mnasnet_cli.config.schema import Config
+from mnasnet_cli.console import warn
 from mnasnet_cli.distributed.cluster import PeerLost, read_cluster, restart
 from mnasnet_cli.distributed.rendezvous import meet
 from mnasnet_cli.distributed.strategy import Processes, check_batch_size, make_strategy
 from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
+from mnasnet_cli.records.shards import COMMANDS
 from mnasnet_cli.runs.directory import RunDirectory, recorded_init
 from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.tasks.classification import ClassificationTask
@@ -58,7 +60,7 @@ def train(
     task = make_task(config, data_dir)
     # Read before the run directory is created: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
-    _ = task.steps_per_epoch, task.eval_examples, task.model_info()
+    _ = task.steps_per_epoch, task.has_eval_examples, task.model_info()
     _check_frozen_weights(config, run_dir, init, fresh=fresh)
     initial = _initial_weights(task, init) if init else {}
     if cluster.several:
@@ -71,6 +73,14 @@ def train(
         run = RunDirectory(run_dir, config, data, fresh=fresh, writer=processes.chief, init=init)
     if task.scratch_note and not initial and not list_checkpoints(run_dir / CHECKPOINT_FOLDER):
         run.log(task.scratch_note)
+    if not task.has_eval_examples:
+        note = (
+            f"{data_dir} has no validation images: training measures no {task.metric}, and the best checkpoint is the "
+            f"newest; a share becomes the validation split with `mnasnet {COMMANDS[config.dataset]} SOURCE OUT "
+            "--val-fraction 0.1`"
+        )
+        warn(note)
+        run.note(note)
     keep = False
     try:
         with StopRequest() as stop, strategy.scope(), clear_errors(task):
