@@ -100,6 +100,20 @@ def test_records_that_lost_some_are_named(
     assert "validation-00001-of-00002 holds 0 records" in outcome.err.splitlines()[-1]
 
 
+def test_another_split(evaluate: Callable[..., Any], trained_run: Path, split_records: Path) -> None:
+    data = f"--data={split_records}"
+    usual, test, train = (
+        evaluate(trained_run, data, "--json", *flags).json for flags in ((), ("--split=test",), ("--split=train",))
+    )
+    assert [report["split"] for report in (usual, test, train)] == ["validation", "test", "train"]
+    assert [report["examples"] for report in (usual, test, train)] == [20, 10, 96]
+    assert "test images, 32 px" in evaluate(trained_run, data, "--split=test").out
+    assert "there are train, validation, test; did you mean 'test'?" in error_of(evaluate(trained_run, "--split=tset"))
+    message = error_of(evaluate(trained_run, "--split=test"))
+    assert "has no test images" in message
+    assert "--split train (96 images) or --split validation (20 images)" in message
+
+
 def test_a_missed_accuracy_is_exit_code_3(evaluate: Callable[..., Any], trained_run: Path) -> None:
     met = evaluate(trained_run, "--require=top1=0", "--require=top5=1", "--json")  # of 4 classes the right one is in 5
     assert met.code == 0, met.err

@@ -29,5 +29,5 @@ def test_invalid_options(options: dict[str, Any], message: str) -> None:
 
 
 def test_defaults_are_those_of_the_data_sets() -> None:
-    assert (Options().train_shards, Options().val_shards) == (1024, 128)
-    assert (CocoOptions().train_shards, CocoOptions().val_shards) == (100, 10)
+    assert (Options().most_shards["train"], Options().most_shards["validation"]) == (1024, 128)
+    assert (CocoOptions().most_shards["train"], CocoOptions().most_shards["validation"]) == (100, 10)
