@@ -43,7 +43,8 @@ ValFraction = Annotated[
     float | None,
     typer.Option(
         metavar="F",
-        help="Share of the images for validation, where SOURCE has no validation split; 0: none. Default: 0.1.",
+        help="Share of the images for validation, where SOURCE has no validation split; 0: none.",
+        show_default="0.1",
     ),
 ]
 Exif = Annotated[
