@@ -201,7 +201,11 @@ def _fill(
         table.heights.append(file.heights[number])
         table.widths.append(file.widths[number])
     named = {one.entry.name for one in found if one.entry}
-    return {name for name in images.tree.file_names(images.folder) if name not in named and not name.endswith(".json")}
+    return {
+        name
+        for name in images.tree.file_names(images.folder)
+        if name not in named and not name.endswith(images.suffixes)
+    }
 
 
 def _check_faults(name: str, usable_boxes: int, faults: list[Fault], options: CocoOptions) -> None:

@@ -6,7 +6,7 @@ The percentages are of the image as it is, also where the labeller turned the vi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from data_prep.detection.formats import bounds
@@ -114,9 +114,14 @@ class _Reader:
             "not-labelled", "tasks have no annotation and were left out", count=self._unlabelled,
             advice="label them, or leave them out for good",
         )  # fmt: skip
-        files = FileFinder(self._tree, "").find_all([task.address for task in self._tasks])
-        for task, file in zip(self._tasks, files, strict=True):
-            yield self._image(task, file.entry.name if file.entry else None, findings)
+        for task, path in zip(self._tasks, self._paths, strict=True):
+            yield self._image(task, path, findings)
+
+    @cached_property
+    def _paths(self) -> list[str | None]:
+        """The file of each task, None if there is none. Its address in Label Studio is never its path."""
+        found = FileFinder(self._tree, "").find_all([task.address for task in self._tasks])
+        return [one.entry.name if one.entry else None for one in found]
 
     def _image(self, task: _Task, path: str | None, findings: Findings) -> LabelledImage:
         if task.annotations > 1:
@@ -125,14 +130,15 @@ class _Reader:
         results = [one for one in task.results if isinstance(one, dict) and isinstance(one.get("value"), dict)]
         sizes = (bounds.image_size(one.get("original_width"), one.get("original_height")) for one in results)
         size = next((size for size in sizes if size[0]), None) or (image_size(self._tree, path) if path else None)
-        image = LabelledImage(task.address, *(size or (None, None)))
+        image = LabelledImage(path or task.address, *(size or (None, None)))
         classes: dict[Any, set[str]] = {}  # id of a region → classes: shapes and labels may be results of their own
         for number, one in enumerate(results):
             classes.setdefault(one.get("id", number), set()).update(_classes(one["value"]))
         for number, one in enumerate(results):
-            if (shape := _shape(one["value"])) is not None and image.width and image.height:
-                names = classes[one.get("id", number)]
-                _add(image, shape, one["value"], sorted(names), f"{task.place}, result {number + 1}")
+            shape, region = _shape(one["value"]), one.get("id", number)
+            if shape is not None and region in classes and image.width and image.height:
+                names = sorted(classes.pop(region))  # the labels of a shape repeat it
+                _add(image, shape, one["value"], names, f"{task.place}, result {number + 1}")
         return image
 
 
@@ -181,5 +187,9 @@ def _box(shape: str, value: Mapping[str, Any], width: int, height: int) -> Box |
 
 def _point(width: int, height: int, point: Any) -> bounds.Point:
     """Return a point of a polygon, which is a list or, in vector shapes, an object, in px."""
-    x, y = (point.get("x"), point.get("y")) if isinstance(point, dict) else (*point, None, None)[:2]
+    x, y = None, None
+    if isinstance(point, dict):
+        x, y = point.get("x"), point.get("y")
+    elif isinstance(point, list) and len(point) == 2:
+        x, y = point
     return bounds.number(x) * width / 100, bounds.number(y) * height / 100

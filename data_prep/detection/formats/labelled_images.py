@@ -13,8 +13,10 @@ from data_prep.detection.formats.bounds import Box
 from data_prep.detection.json_stream import START
 from data_prep.detection.layout import AnnotatedImages, Entries, Layout
 from data_prep.files.tree import Tree
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
 
+_SUFFIXES = (".json", ".xml", ".csv", ".txt")  # .txt: lists of the images in each split
 NO_CLASS = "it has no class"
 SEVERAL_CLASSES = "it has several classes"
 
@@ -134,7 +136,7 @@ class NamedSplits:
     def layout(self, description: str) -> Layout:
         """Return the layout."""
         splits = {
-            split: AnnotatedImages(self._tree, one.folder, one.name, partial(self._entries, split))
+            split: AnnotatedImages(self._tree, one.folder, one.name, partial(self._entries, split), _SUFFIXES)
             for split, one in self._splits.items()
         }
         return Layout(description, splits)
@@ -151,12 +153,16 @@ class NamedSplits:
         """The names of the classes, and the ids of the images of each split in the order in which they are read."""
         classes = set(self._declared())
         image_ids = {}
+        faults: list[Fault] = []
         for split, one in self._splits.items():
             names = []
             for image in one.read(Findings()):
                 names.append(image.file_name)
                 classes.update(str(found.category) for found in image.objects)
+                faults += image.faults[: 1 - len(faults)]
             image_ids[split] = ranks(names)
+        if faults and not classes:
+            raise DataError(f"no object can be used: {faults[0]}: {faults[0]['reason']}")
         return sorted(classes), image_ids
 
 

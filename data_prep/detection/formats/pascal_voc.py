@@ -204,9 +204,9 @@ def _add_object(image: LabelledImage, found: Element, first: int, place: str, fi
     boxes, rotated, polygons = found.all("bndbox"), found.all("robndbox"), found.all("polygon")
     if boxes:
         x1, y1, x2, y2 = (bounds.number(boxes[0].value(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
-        if x1 > x2 or y1 > y2:
+        if x2 - x1 + first < 0 or y2 - y1 + first < 0:
             findings.mended("swapped-corners", "boxes had their corners in another order", example=place)
-        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+            x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
         image.add(name, (x1 - first, y1 - first, x2 - x1 + first, y2 - y1 + first), place)
     elif rotated:
         x, y, width, height, radians = (bounds.number(rotated[0].value(key)) for key in ("cx", "cy", "w", "h", "angle"))

@@ -22,12 +22,14 @@ from data_prep.detection.formats.source_files import (
 from data_prep.detection.formats.yolo_config import YoloConfig, find_config, resolve
 from data_prep.detection.formats.yolo_labels import LabelLineError, parse_line, split_lines
 from data_prep.detection.layout import AnnotatedImages, Entries, Layout
+from data_prep.files.file_names import FileFinder
 from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
 
 _IMAGE_FOLDER, _LABEL_FOLDER = "images", "labels"
+_SUFFIXES = (".txt", ".yaml", ".yml", ".names", ".data", ".labels", ".json")
 _SNIFFED = 20  # label files that are looked at
 
 
@@ -118,10 +120,17 @@ def _configured_splits(catalog: Catalog, config: YoloConfig) -> dict[str, list[s
 
 def _listed_images(catalog: Catalog, config: YoloConfig, file: str) -> Iterator[str]:
     """Yield the images that a list names. Those that are not there are yielded as they stand in it."""
+    unknown = []
     for line in read_text(catalog.tree, file).splitlines():
         if name := line.strip():
             near = join(parent(file), name.removeprefix("./"))
-            yield near if catalog.has(near) else resolve(catalog, config, name) or name
+            path = near if catalog.has(near) else resolve(catalog, config, name)
+            if path is None:
+                unknown.append(name)
+            else:
+                yield path
+    for name, found in zip(unknown, FileFinder(catalog.tree, "").find_all(unknown), strict=True):
+        yield found.entry.name if found.entry else name
 
 
 def _splits_by_folder(catalog: Catalog, config: YoloConfig, labels: _LabelFiles) -> dict[str, list[str]]:
@@ -174,7 +183,7 @@ class _YoloSource:
             folder = common_folder([parent(image) for image in images])
             read = partial(self._entries, images, folder, same_images and split == "train")
             name = self.catalog.tree.show(self.labels.find(images[0]) or "").rpartition("/")[0]
-            splits[split] = AnnotatedImages(self.catalog.tree, folder, name or "the YOLO labels", read)
+            splits[split] = AnnotatedImages(self.catalog.tree, folder, name or "the YOLO labels", read, _SUFFIXES)
         file = self.config.file if self.config.names else "no names of classes: they are named by their numbers"
         return Layout(f"YOLO labels ({file})", splits)
 
