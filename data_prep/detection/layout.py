@@ -21,8 +21,8 @@ class AnnotatedImages:
     """The images of one split and their annotations.
 
     tree, folder: the `file_name` of an image is relative to this folder of the tree. name: of the annotations, for
-    messages. read: yields the annotations as COCO's entries, each time from the start. suffixes: of annotation files and
-    what belongs to them, which are no surprise beside the images.
+    messages. read: yields the annotations as COCO's entries, each time from the start. suffixes: of the annotations
+    and of what belongs to them: beside the images, they are no surprise.
     """
 
     tree: Tree
