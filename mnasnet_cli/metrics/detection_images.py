@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics import plots
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth, iou_xywh
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"
 SHOWN = 8  # images in each figure
@@ -147,6 +151,15 @@ def _group_pairs(images: np.ndarray, categories: np.ndarray) -> dict[tuple[int, 
     return {(int(images[rows[0]]), int(categories[rows[0]])): rows for rows in groups}
 
 
+def in_frame_of(entry: Mapping[str, Any], image: Image) -> Image:
+    """Return an image upright by its EXIF orientation, or as stored if only so it has the size that the file tells."""
+    from PIL import ImageOps
+
+    told = entry.get("width"), entry.get("height")
+    upright = ImageOps.exif_transpose(image)
+    return image if image.size == told != upright.size else upright
+
+
 def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder: Path) -> np.ndarray:
     """Return the image [H, W, 3] uint8 with its boxes: annotations green, correct detections blue, wrong ones red."""
     from PIL import Image, ImageDraw, ImageFont
@@ -155,7 +168,7 @@ def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder:
     assert path is not None
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+            picture = in_frame_of(truth.images[score.image_id], opened).convert("RGB")
     except OSError as error:
         raise DataError(f"{path} can't be read: {error}") from None
     scale = min(1.0, MAX_SIDE / max(picture.size))

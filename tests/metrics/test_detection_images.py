@@ -10,7 +10,13 @@ from PIL import Image
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics.coco_files import parse_detections, parse_ground_truth
-from mnasnet_cli.metrics.detection_images import check_image_folder, draw_best_and_worst, image_file, score_images
+from mnasnet_cli.metrics.detection_images import (
+    check_image_folder,
+    draw_best_and_worst,
+    image_file,
+    in_frame_of,
+    score_images,
+)
 
 
 def test_images_are_scored_at_the_threshold_with_the_best_f1():
@@ -72,3 +78,11 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         draw_best_and_worst(truth, parse_detections(found, ""), tmp_path, tmp_path / "new")
     Image.new("RGB", (400, 300)).save(tmp_path / "0.jpg")
     assert check_image_folder(truth, tmp_path) is None
+
+
+@pytest.mark.parametrize(("size", "shown"), [((6, 8), (6, 8)), ((8, 6), (8, 6)), (None, (6, 8))])
+def test_images_are_drawn_in_the_frame_of_the_annotations(size: tuple[int, int] | None, shown: tuple[int, int]) -> None:
+    image = Image.new("RGB", (8, 6))
+    image.getexif()[0x0112] = 6  # the picture is 6 × 8 px
+    entry = {"width": size[0], "height": size[1]} if size else {}
+    assert in_frame_of(entry, image).size == shown
