@@ -124,7 +124,7 @@ def _register_heif() -> None:
     try:
         import pillow_heif
     except ImportError:
-        raise BadImage('this is a HEIC image; to read it, run: pip install "mnasnet[heif]"') from None
+        raise BadImage("this is a HEIC image; to read it, run: pip install pillow-heif") from None
     pillow_heif.register_heif_opener()
 
 

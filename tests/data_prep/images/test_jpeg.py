@@ -199,7 +199,7 @@ def test_heic() -> None:
 
 def test_heic_without_pillow_heif(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(BadImage, match=r'HEIC image; to read it, run: pip install "mnasnet\[heif\]"'):
+    with pytest.raises(BadImage, match="this is a HEIC image; to read it, run: pip install pillow-heif"):
         prepare_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
 
 
