@@ -13,7 +13,6 @@ from data_prep.classification.layouts import Layout, View, open_source, recognis
 from data_prep.classification.split_images import Counts
 from data_prep.options import Options
 from data_prep.split_names import SPLITS
-from data_prep.validation_share import with_validation
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.findings import Findings
 
@@ -71,7 +70,10 @@ def _find_source(root: Path, options: Options) -> ImagenetSource:
     names = read_class_names(view.tree, view.path, classes)
     texts += [names.get(name, name) for name in classes]
     report_similar_classes(classes, view.findings)
-    tables = with_validation(tables, options, view.findings)
+    if "validation" not in tables or options.val_fraction is not None:
+        from data_prep.validation_share import with_validation  # it loads NumPy
+
+        tables = with_validation(tables, options, view.findings)
     line = _layout_line(layout, classes, view.counts)
     return ImagenetSource(root, classes, texts, tables, view.counts.ignored, line, view.findings)
 

@@ -11,13 +11,14 @@ import stat
 import zlib
 from array import array
 from pathlib import Path
-from typing import Any, NamedTuple, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from data_prep.files.archives import FileEntry, zip_data_offset
 from data_prep.images.jpeg import BadImage
 from mnasnet_cli.errors import os_error_reason
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NO_FILE, NOT_REGULAR = -1, -2  # in place of the size: the file is missing, or is a folder or a device
 
@@ -107,6 +108,8 @@ class FileList:
 
         A subclass with columns of its own takes the same rows of them.
         """
+        import numpy as np  # not earlier: it takes longer to load than to list thousands of files
+
         chosen = copy.copy(self)
         chosen._descriptors = {}
         names = [bytes(self._names[self._name_start(row) : self._name_ends[row]]) for row in rows.tolist()]
@@ -200,6 +203,8 @@ class FileList:
 
 def take(column: array[int], rows: np.ndarray) -> array[int]:
     """Return some elements of a column, in the order of `rows`. An empty column stays empty."""
+    import numpy as np
+
     if not column:
         return column
     return array(column.typecode, np.asarray(column)[rows].tobytes())

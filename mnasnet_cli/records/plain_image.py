@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from mnasnet_cli.records.image_files.header import BadImage, ImageHeader
 from mnasnet_cli.records.image_files.jpeg import read_jpeg_header
 from mnasnet_cli.records.image_files.kinds import JPEG_SIGNATURE, PNG_SIGNATURE
@@ -108,6 +106,7 @@ def _in_8_bits(image: Image) -> Image:
 
 def _gray(image: Image) -> Image:
     """Return gray with more than 8 bits, or floats, in mode L, or LA if the file has a transparent colour."""
+    import numpy as np
     from PIL import Image
 
     values = np.nan_to_num(np.asarray(image))
