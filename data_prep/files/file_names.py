@@ -113,7 +113,7 @@ class FileFinder:
         if prefix is not None and (match := prefix.match(last)):
             found = self._find_below(unquote(last[match.end() :]))
         else:
-            found = self._only(self._uploads.get(_fold(last), []))
+            found = self._only(self._uploads.get(fold(last), []))
         return Found(found.entry, (*changes, UPLOAD) if found.entry is not None else ()), plain
 
     def _find_below(self, plain: str) -> Found:
@@ -121,7 +121,7 @@ class FileFinder:
         self._list()
         parts = plain.split("/")
         best: list[tuple[tuple[int, int, int], str]] = []
-        for candidate in self._below.get(_fold(parts[-1]), ()):
+        for candidate in self._below.get(fold(parts[-1]), ()):
             grade = _grade(parts, candidate.split("/"))
             if not best or grade >= best[0][0]:
                 best = [one for one in best if one[0] == grade] + [(grade, candidate)]
@@ -149,7 +149,7 @@ class FileFinder:
             folder = folders.pop()
             start = f"{folder}/" if folder else ""
             for name in self.tree.file_names(self._path(folder) if folder else self.folder):
-                self._below.setdefault(_fold(name), []).append(start + name)
+                self._below.setdefault(fold(name), []).append(start + name)
                 names.append(start + name)
             below = self.tree.folders(self._path(folder) if folder else self.folder)
             folders += [start + name for name in below if name not in self.skipped]
@@ -157,7 +157,7 @@ class FileFinder:
         uploads = [(name, match.end()) for name in last if (match := _UPLOAD_PREFIX.match(name))]
         if 2 * len(uploads) > len(names) and _are_uploads(name for name, _ in uploads):
             for name, path in zip(last, names, strict=True):
-                self._uploads.setdefault(_fold(_UPLOAD_PREFIX.sub("", name, count=1)), []).append(path)
+                self._uploads.setdefault(fold(_UPLOAD_PREFIX.sub("", name, count=1)), []).append(path)
 
 
 _EXACT, _SAME_CASE = 2, 1
@@ -169,7 +169,7 @@ def _grade(wanted: list[str], candidate: list[str]) -> tuple[int, int, int]:
     same, spelling = 0, _EXACT
     for one, other in zip(reversed(wanted), reversed(candidate), strict=False):
         if one != other:
-            if _fold(one) != _fold(other):
+            if fold(one) != fold(other):
                 break
             normal = unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
             spelling = min(spelling, _SAME_CASE if normal else 0)
@@ -177,7 +177,7 @@ def _grade(wanted: list[str], candidate: list[str]) -> tuple[int, int, int]:
     return same, int(same == len(candidate)), spelling
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
     """Return a name in a form that is the same for all cases and normal forms."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 

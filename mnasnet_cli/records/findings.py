@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from mnasnet_cli.errors import DataError
@@ -60,6 +60,10 @@ class Findings:
     def note(self, code: str, message: str, *, example: str = "", split: str = "", count: int = 1) -> None:
         """Count what is worth knowing. The message and the example of the first call are kept."""
         self._add(Finding("note", code, message, split, 0, example), count)
+
+    def add(self, finding: Finding) -> None:
+        """Add a finding, or its count to one of the same kind and split."""
+        self._add(replace(finding, count=0), finding.count)
 
     def _add(self, finding: Finding, count: int) -> None:
         if count:

@@ -17,7 +17,7 @@ from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
 from mnasnet_cli.records.image_files.opening import load_image
-from mnasnet_cli.records.orientation import image_orientation, upright_size
+from mnasnet_cli.records.orientation import UPRIGHT, image_orientation, upright_size
 
 _START_BYTES = 1 << 16
 _FEW = 50  # annotation files in a folder
@@ -182,14 +182,18 @@ def start_of(tree: Tree, name: str) -> str:
     return read_bytes(tree, name, _START_BYTES).decode("utf-8-sig", "replace")
 
 
-def image_size(tree: Tree, name: str) -> tuple[int, int] | None:
-    """Return (width, height) of an image as a person sees it: turned by its EXIF data. None if it cannot be read."""
+def image_size(tree: Tree, name: str, exif: str = "upright") -> tuple[int, int] | None:
+    """Return (width, height) of an image, None if it cannot be read.
+
+    exif: "upright" gives the size that a person sees: turned by the EXIF data. "ignore" gives that of the stored frame.
+    """
     from PIL import Image
 
     try:
         with tree.open(name) as file, Image.open(file) as image:
             if image.format != "TIFF":  # Pillow turns it while it decodes it
-                height, width = upright_size(image.height, image.width, image_orientation(image))
+                orientation = image_orientation(image) if exif == "upright" else UPRIGHT
+                height, width = upright_size(image.height, image.width, orientation)
                 return width, height
     except Exception:  # Pillow raises all kinds of errors for a damaged header; HEIC is not one of its formats
         pass
@@ -197,7 +201,7 @@ def image_size(tree: Tree, name: str) -> tuple[int, int] | None:
         stored = load_image(read_bytes(tree, name))
     except (BadImage, DataError):
         return None  # what is wrong with it is said when it is read again
-    height, width = upright_size(stored.height, stored.width, stored.orientation)
+    height, width = upright_size(stored.height, stored.width, stored.orientation if exif == "upright" else UPRIGHT)
     return width, height
 
 

@@ -20,7 +20,6 @@ FAULTS = {
     "left of it": (lambda one: one.update(bbox=[-10, 10, 10, 5]), coco_annotations.BOX_OUTSIDE),
     "category": (lambda one: one.update(category_id=2), coco_annotations.UNKNOWN_CATEGORY),
     "image": (lambda one: one.update(image_id=999), coco_annotations.UNKNOWN_IMAGE),
-    "duplicate": (lambda one: one.update(id=1), coco_annotations.DUPLICATE_ANNOTATION),
     "not finite": (lambda one: one["bbox"].__setitem__(0, float("nan")), coco_annotations.INVALID_BOX),
     "no box": (lambda one: one.pop("bbox"), coco_annotations.INVALID_BOX),
     "no id": (lambda one: one.pop("image_id"), coco_annotations.MISSING_IDS),
@@ -45,13 +44,18 @@ def test_invalid_annotations_are_refused_or_skipped(coco_source: Path, tmp_path:
     assert json.loads((tmp_path / "out" / "dataset.json").read_text())["bad_annotations"] == [bad]
 
 
-def test_duplicate_images(coco_source: Path, tmp_path: Path) -> None:
+def test_two_images_with_one_id(coco_source: Path, tmp_path: Path) -> None:
+    """Nobody can tell on which image their boxes are, so both images are left out."""
     change(coco_source, lambda content: content["images"].append(content["images"][3] | {"file_name": "x.jpg"}))
-    with pytest.raises(DataError, match=r"\(1: its image id occurs twice\).* image 4;"):
+    boxes = len(json.loads(annotations(coco_source).read_text())["annotations"])
+    with pytest.raises(DataError, match=r"another image has the same id.* image 4 \(000000000004\.jpg\);"):
         prepare(coco_source, tmp_path / "out")
     result = prepare(coco_source, tmp_path / "out", on_bad_annotation="skip")
-    assert result["bad_annotations"] == [{"split": "train", "image": 4, "reason": "its image id occurs twice"}]
-    assert result["splits"]["train"]["examples"] == 20
+    reasons = [bad["reason"] for bad in result["bad_annotations"]]
+    assert reasons.count(coco_annotations.DUPLICATE_IMAGE) == 2
+    assert result["splits"]["train"]["examples"] == 19
+    left_out = reasons.count(coco_annotations.SHARED_IMAGE)
+    assert result["splits"]["train"]["objects"]["boxes"] == boxes - left_out < boxes
 
 
 def test_only_invalid_annotations(coco_source: Path, tmp_path: Path) -> None:
@@ -74,8 +78,8 @@ def test_only_invalid_annotations(coco_source: Path, tmp_path: Path) -> None:
         ('{"images": [], "annotations": []}', "it has no 'categories'"),
         ('{"images": {}, "annotations": [], "categories": []}', "'images' is not a list"),
         ('{"images": [], "annotations": [], "categories": []}', "contains no images"),
-        ('{"images": [{"id": "a", "file_name": "a.jpg"}]}', "entry 0 of 'images' has no integer 'id'"),
-        ('{"images": [{"id": 1, "file_name": "a.jpg"}]}', r"image 1 \(a\.jpg\) has no integer 'width' or 'height'"),
+        ('{"images": [{"id": null, "file_name": "a.jpg"}]}', "entry 0 of 'images' has no 'id' or no 'file_name'"),
+        ('{"images": [{"id": 1}]}', "entry 0 of 'images' has no 'id' or no 'file_name'"),
         ('{"categories": [{"id": 1}]}', "entry 0 of 'categories' has no"),
         ('{"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}', "two categories have the id 1"),
         ('{"categories": [{"id": 1, "name": "a\\udcff"}]}', "category 1 contains half a surrogate pair"),
