@@ -175,9 +175,9 @@ class _Reader:
             image.fault(f"{NOT_XML}: {error}", f"{self._tree.show(file)}, line {error.line}")
             return image
         image = LabelledImage(self._image_name(file, annotation.value("filename")), *_size(annotation))
-        first = 1 if _is_official(annotation) else 0
+        first, shown = int(_is_official(annotation)), self._tree.show(file)
         for one in annotation.all("object"):
-            place = f"{self._tree.show(file)}, line {one.line}"
+            place = f"{shown}, line {one.line}"
             if one.value("difficult") == "1":
                 findings.suspect("difficult-objects", "objects are marked difficult: they count as ordinary objects",
                                  example=place)  # fmt: skip

@@ -228,9 +228,10 @@ class _YoloSource:
             findings.suspect("no-label-file", "images have no label file: they count as images without boxes",
                              example=path)  # fmt: skip
             return image
+        shown = tree.show(label)
         seen: set[str] = set()
         for number, line in split_lines(read_text(tree, label)):
-            place = f"{tree.show(label)}, line {number}"
+            place = f"{shown}, line {number}"
             if line.strip() in seen:
                 findings.mended("repeated-label-line", "label lines stood twice in their file and were left out once",
                                 example=place)  # fmt: skip
