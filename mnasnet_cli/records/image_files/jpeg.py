@@ -34,7 +34,8 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
     is of a kind that no decoder supports.
     """
     position, size = 2, len(data)
-    exif, profiles, sides = b"", [], b""
+    exif: bytes | None = None
+    profiles, sides = [], b""
     segments = []  # each begins with its marker
     while True:
         match = _MARKER.match(data, position)
@@ -49,7 +50,7 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
         if end < position + 2 or end > size:
             raise BadImage("the JPEG is cut off")
         if marker in _IGNORED:
-            if marker == _APP1 and not exif and data.startswith(EXIF_HEADER, position + 2):
+            if marker == _APP1 and exif is None and data.startswith(EXIF_HEADER, position + 2):
                 exif = data[position + 2 : end]
             elif marker == _APP2 and data.startswith(_ICC_HEADER, position + 2):
                 profiles.append(data[position + 14 : end])
@@ -62,6 +63,7 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
             segments.append(data[position - 1 : position] + data[position + 2 : end])
         position = end
         if marker == _SOS:  # the compressed data follows
+            exif = exif or b""
             position = _end_of_data(data, position)
     frame, in_order = _check_segments(tuple(segments))
     if frame is None or len(sides) < 4:

@@ -94,7 +94,10 @@ _TEXTS = (
     (re.compile(r".*?<svg\b", re.I | re.S), _refused("an SVG drawing", _CONVERT)),
     (re.compile(r"\s*(<!doctype html|.*?<(html|head|body)\b)", re.I | re.S), _refused("an HTML page")),
     (re.compile(r"\s*<\?xml", re.I), _refused("an XML document")),
-    (re.compile(r"\s*P[1-6]\s"), FileKind("PPM", "PPM")),
+    (re.compile(r"P[1-6fF]\s"), FileKind("PPM", "PPM")),
+    (re.compile(r"(\s|/\*.*?\*/)*#define\s+\S*_width\s", re.S), FileKind("XBM", "XBM")),
+    (re.compile(r"\s*/\* XPM \*/"), FileKind("XPM", "XPM")),
+    (re.compile(r"SIMPLE  ="), FileKind("FITS", "FITS")),
 )  # fmt: skip
 _BEGINNING = 2048  # characters of a text that are looked at
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")

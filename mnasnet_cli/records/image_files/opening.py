@@ -84,7 +84,9 @@ def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
         except Exception as error:
             raise BadImage(_reason(kind, error, "its data is damaged")) from None
     frame: Image.Image = image
-    if kind.format == "TIFF" and orientation != image_orientation(image):  # Pillow turns a TIFF upright
+    if kind.format != "TIFF":
+        orientation = image_orientation(image)  # a PNG may tell it behind its pixels
+    elif orientation != image_orientation(image):  # Pillow turns a TIFF upright
         frame = turn_upright(image, _INVERSE.get(orientation, orientation))
         turned_size = frame.size
     if bits:

@@ -155,6 +155,21 @@ def strip(data: bytes) -> bytes:
         return encode(image, "PNG")
 
 
+def test_exif_data_behind_the_pixels_of_a_png_counts() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 6
+    data = encode(RGB, "PNG")
+    data = data[:-12] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + data[-12:]
+    assert (prepare_image(data).height, prepare_image(data).orientation) == (60, 6)
+
+
+def test_exif_data_behind_the_pixels_of_a_jpeg_does_not_count() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 6
+    data = JPEG[:-2] + segment(0xE1, exif.tobytes()) + JPEG[-2:]
+    assert prepare_image(data).data is data
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_exif_ignore_keeps_pictures_as_stored(kind: str) -> None:
     exif = Image.Exif()

@@ -62,3 +62,13 @@ def test_heic_and_avif_differ_by_their_brands(brands: bytes, name: str) -> None:
 
 def test_a_long_text_may_be_cut_within_a_character() -> None:
     assert "text" in describe_file(("a" * 2047 + "ä").encode()).problem
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"P2\n2 1\n255\n0 255\n", b"#define a_width 8\n#define a_height 1\nstatic char a_bits[] = {\n0x0f };\n",
+     b'/* XPM */\nstatic char *a[] = {\n"2 1 2 1",\n"a c #ffffff",\n"b c #000000",\n"ab"\n};\n'],
+    ids=["PGM", "XBM", "XPM"],
+)  # fmt: skip
+def test_images_in_text_form_are_read(data: bytes) -> None:
+    assert load_image(data).image.height == 1
