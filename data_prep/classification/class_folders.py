@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from data_prep.classification.split_images import Counts, LabelledImage, SplitImages, list_images
+from data_prep.classification.split_images import Batch, Counts, SplitImages, list_images
 from data_prep.files.tree import Tree
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
@@ -31,14 +31,13 @@ def list_class_folders(
     for name in names:
         check_class_name(name, place.path)
 
-    def images() -> Iterator[LabelledImage]:
+    def images() -> Iterator[Batch]:
         for name in names:
             is_empty = True
             for inner in classes[name]:
-                inner_place = tree.place(inner)
-                for file in list_images(tree, inner, counts):
+                if files := list_images(tree, inner, counts):
                     is_empty = False
-                    yield LabelledImage(name, file, inner_place)
+                    yield Batch(name, tree.place(inner), files)
             if is_empty and not may_be_empty:
                 raise DataError(
                     f"class {name} has no images in {tree.show(classes[name][0])}; add some, or remove the folder"

@@ -17,7 +17,7 @@ from data_prep.classification.label_matching import (
 )
 from data_prep.classification.label_search import find_labels
 from data_prep.classification.label_table import LabelRow, LabelTable, read_label_table
-from data_prep.classification.split_images import Counts, LabelledImage, SplitImages
+from data_prep.classification.split_images import Batch, Counts, SplitImages
 from data_prep.files.archives import FileEntry, list_tar
 from data_prep.files.file_list import Place
 from data_prep.files.tree import Tree, join, walk
@@ -219,9 +219,10 @@ def _split_images(
     split: str, flats: Sequence[FlatFolder], numbers: Sequence[int], assigned: Mapping[int, tuple[str, str, str]],
     files: Sequence[tuple[FileEntry, Place]],
 ) -> SplitImages:  # fmt: skip
-    def images() -> Iterator[LabelledImage]:
+    def images() -> Iterator[Batch]:
         for number in numbers:
-            yield LabelledImage(assigned[number][1], *files[number])
+            file, place = files[number]
+            yield Batch(assigned[number][1], place, [file])
 
     def where(label: str) -> str:
         return next(assigned[number][2] for number in numbers if assigned[number][1] == label)

@@ -6,7 +6,7 @@ import hashlib
 from array import array
 from pathlib import Path
 
-from data_prep.classification.split_images import LabelledImage
+from data_prep.classification.split_images import Batch
 from data_prep.files.file_list import FileList, Place
 from data_prep.images.jpeg import PreparedImage
 from data_prep.writing.shard_job import Record
@@ -26,10 +26,10 @@ class ImagenetTable(FileList):
         self.synsets, self.texts = synsets, texts
         self.labels = array("H")
 
-    def add(self, image: LabelledImage, label: int) -> None:
-        """Append one image."""
-        self.append(image.file, image.place)
-        self.labels.append(label)
+    def add(self, batch: Batch, label: int) -> None:
+        """Append images."""
+        self.extend(batch.files, batch.place)
+        self.labels.extend([label] * len(batch.files))
 
     def record(self, index: int, image: PreparedImage) -> Record:
         """Return an image's record."""

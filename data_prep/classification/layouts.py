@@ -20,8 +20,8 @@ from data_prep.classification.split_folders import (
     only_folder_with_images,
 )
 from data_prep.classification.split_images import (
+    Batch,
     Counts,
-    LabelledImage,
     SplitImages,
     class_like_folders,
     has_direct_images,
@@ -137,13 +137,11 @@ def _class_tars(split: str, path: Path) -> SplitImages:
     for name, _ in groups:
         check_class_name(name, str(path))
 
-    def images() -> Iterator[LabelledImage]:
+    def images() -> Iterator[Batch]:
         for name, files in groups:
             if not files:
                 raise DataError(f"class {name} has no images in {path / name}; add some, or remove it")
-            place = Place(str(path / name), "tar", str(path))
-            for file in sorted(files):
-                yield LabelledImage(name, file, place)
+            yield Batch(name, Place(str(path / name), "tar", str(path)), sorted(files))
 
     place = Place(str(path), "tar", str(path))
     return SplitImages(split, place, [name for name, _ in groups], images, lambda name: f"class {name} is in {path}")

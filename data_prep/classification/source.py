@@ -86,8 +86,8 @@ def _list_images(layout: Layout, classes: list[str], texts: list[str], findings:
         found = layout.splits.pop(0)  # its images may take much memory
         same = match_classes(found, classes, findings)
         table = ImagenetTable(found.place, synsets=classes, texts=texts)
-        for image in found.images():
-            table.add(image, numbers[same[image.label]])
+        for batch in found.images():
+            table.add(batch, numbers[same[batch.label]])
         if not len(table):
             raise DataError(
                 f"no class folders in {found.place.path}: expected {Path(found.place.path).name}/<class>/*.jpg"

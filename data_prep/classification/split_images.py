@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,12 +12,12 @@ from data_prep.files.file_list import NOT_REGULAR, Place
 from data_prep.files.tree import Tree, join, walk
 
 
-class LabelledImage(NamedTuple):
-    """An image, its class, and where it lies."""
+class Batch(NamedTuple):
+    """Images of one class in one place."""
 
     label: str
-    file: FileEntry
     place: Place
+    files: Sequence[FileEntry]
 
 
 @dataclass
@@ -32,7 +32,7 @@ class SplitImages:
     split: str
     place: Place
     classes: list[str]
-    images: Callable[[], Iterator[LabelledImage]]
+    images: Callable[[], Iterator[Batch]]
     where: Callable[[str], str]
 
 
@@ -41,7 +41,6 @@ class Counts:
     """What was passed over or put together while images were listed.
 
     ignored: files without the name of an image. in_subfolders: images that lie deeper than their class folder.
-    empty: class folders without images, for messages.
     """
 
     ignored: int = 0
@@ -50,7 +49,9 @@ class Counts:
     def images(self, files: list[FileEntry]) -> list[FileEntry]:
         """Return the images among files, and count the others."""
         found = [file for file in files if is_image(file.name)]
-        self.ignored += sum(not is_image(file.name) and file.name.lower() not in SYSTEM_FILES for file in files)
+        if len(found) < len(files):
+            names = {file.name.lower() for file in files if not is_image(file.name)}
+            self.ignored += len(files) - len(found) - len(names.intersection(SYSTEM_FILES))
         return found
 
 
@@ -83,7 +84,7 @@ def list_images(tree: Tree, folder: str, counts: Counts) -> list[FileEntry]:
     for name, (folders, files) in walk(tree, folder):
         below = name[start:]
         found = counts.images(files)
-        for odd in filter(is_image, list(folders)):
+        for odd in [name for name in folders if is_image(name)]:
             folders.remove(odd)
             found.append(FileEntry(odd, NOT_REGULAR))  # reading it reports what is wrong
         if below:

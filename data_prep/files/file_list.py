@@ -6,10 +6,12 @@ The names are in one byte string and the numbers in arrays: about 50 bytes per f
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import stat
 import zlib
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -64,19 +66,25 @@ class FileList:
         return len(self.sizes)
 
     def append(self, entry: FileEntry, place: Place | None = None) -> None:
-        """Append one file. It is in `place`, or else in `base`. Append the files of a place one after the other."""
+        """Append one file; see `extend`."""
+        self.extend((entry,), place)
+
+    def extend(self, entries: Sequence[FileEntry], place: Place | None = None) -> None:
+        """Append files. They are in `place`, or else in `base`. Append the files of a place one after the other."""
         if place is not None and place != self._places[-1]:
             self._add_place(place)
-        self._names += os.fsencode(entry.name)
-        self._name_ends.append(len(self._names))
-        self.sizes.append(entry.size)
-        self._place_numbers.append(len(self._places) - 1 if place else 0)
+        names = [os.fsencode(entry.name) for entry in entries]
+        ends = itertools.accumulate(map(len, names), initial=len(self._names))
+        self._name_ends.extend(itertools.islice(ends, 1, None))  # without the initial value
+        self._names += b"".join(names)
+        self.sizes.extend([entry.size for entry in entries])
+        self._place_numbers.extend([len(self._places) - 1 if place else 0] * len(entries))
         if self.archive:
-            self._offsets.append(entry.offset)
+            self._offsets.extend([entry.offset for entry in entries])
         if self.archive == "zip":
-            self._compressed_sizes.append(entry.compressed_size)
-            self._deflated.append(entry.deflated)
-            self._crcs.append(entry.crc32)
+            self._compressed_sizes.extend([entry.compressed_size for entry in entries])
+            self._deflated.extend([entry.deflated for entry in entries])
+            self._crcs.extend([entry.crc32 for entry in entries])
 
     def _add_place(self, place: Place) -> None:
         self._places.append(place)
