@@ -19,16 +19,18 @@ from data_prep.writing.output_folder import (
     journal_path,
     stored_plan,
 )
+from data_prep.writing.records_health import examine_entries
 from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, Table, write_shard
 from data_prep.writing.shards import is_complete, remove_partial, shard_count, shuffled
-from data_prep.writing.workers import run_tasks, stop_on_sigterm
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
 from mnasnet_cli.system.files import write_atomically, write_error
 from mnasnet_cli.system.machine import core_count
+from mnasnet_cli.system.workers import run_tasks, stop_on_sigterm
 
 RESUME = "run the command again with --resume"
 STOPPED = f"stopped by SIGTERM; complete shards are kept: {RESUME}"
+WORKER_DIED = f"use fewer --workers if memory is short; complete shards are kept: {RESUME}"
 Progress = Callable[[int, int], None]
 Announce = Callable[[str], None]
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -161,7 +163,7 @@ def _write_shards(
     total = sum(len(job.image_numbers(shard)) for shard in shards)
     run_tasks(
         write_shard, job, shards, processes=job.options.workers or core_count(), on_result=on_result,
-        on_progress=lambda done: on_progress(done, total),
+        on_progress=lambda done: on_progress(done, total), on_death=WORKER_DIED,
     )  # fmt: skip
 
 
@@ -197,6 +199,7 @@ def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str
     entries = {name: entry for each in journals for name, entry in each.entries.items()}
     result = summary.summarize(plan, job.source, entries.values())
     if not missing:
+        result |= examine_entries(job.out, job.source, entries.values())
         write_atomically(job.out / DATASET_FILE, summary.to_json(result))
         for each in journals:
             each.path.unlink(missing_ok=True)

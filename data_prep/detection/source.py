@@ -69,15 +69,8 @@ class CocoSource:
         categories = enumerate(self.categories.items(), 1)
         return {
             "categories": [{"label": label, "id": key, "name": name} for label, (key, name) in categories],
-            "images_in_both_splits": self._images_in_both_splits(),
             "bad_annotations": [{"split": split, **fault} for split, faults in self.faults.items() for fault in faults],
         }
-
-    def _images_in_both_splits(self) -> int:
-        """Count the images with the same id and file name in two splits. Scores on these are too high."""
-        images = [set(zip(table.image_ids, map(table.name, range(len(table))), strict=True))
-                  for table in self.tables.values()]  # fmt: skip
-        return sum(map(len, images)) - len(set().union(*images))
 
 
 def find_source(root: Path, options: CocoOptions) -> CocoSource:

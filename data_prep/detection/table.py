@@ -16,6 +16,7 @@ from data_prep.files.archives import FileEntry
 from data_prep.files.file_list import FileList, take
 from data_prep.images.jpeg import BadImage, PreparedImage
 from data_prep.writing.shard_job import Record
+from mnasnet_cli.health.facts import ImageBoxes
 from mnasnet_cli.records.coco_example import encode_coco_example
 from mnasnet_cli.records.keys import AREA_LIMITS
 from mnasnet_cli.records.orientation import upright_boxes, upright_size
@@ -70,7 +71,7 @@ class CocoTable(FileList):
         below_32, below_96 = (sum(area < limit for area in areas) for limit in AREA_LIMITS)
         counts = {"boxes": len(labels), "crowds": sum(crowds), "clipped": int(boxes.clipped[rows].sum())}
         sizes = {"small": below_32, "medium": below_96 - below_32, "large": len(areas) - below_96}
-        return Record(example, labels, counts | sizes)
+        return Record(example, labels, counts | sizes, ImageBoxes(yxyx, labels, crowds, areas))
 
     def _is_of_stored_frame(self, index: int, image: PreparedImage) -> bool:
         """Tell whether the boxes are in the frame that the file stores, and not in the upright picture.

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple, Protocol, cast
 from data_prep.images.jpeg import BadImage, PreparedImage, prepare_image
 from data_prep.options import Options
 from data_prep.writing.shards import ShardWriter, shard_range
-from data_prep.writing.workers import Report
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.health.facts import NO_LABEL, Facts, ImageBoxes
 from mnasnet_cli.records.findings import Findings
 from mnasnet_cli.records.orientation import UPRIGHT, Exif
 from mnasnet_cli.records.shards import shard_name
+from mnasnet_cli.system.workers import Report
 
 SIDES = ("width", "height")
 
@@ -32,11 +33,13 @@ class Record(NamedTuple):
 
     example: a serialized tf.train.Example. labels: 1..N, of the image or of each of its boxes.
     counts: numbers by name, to be summed over the images; "boxes" is also counted per image.
+    boxes: of the image, None if the source has no boxes.
     """
 
     example: bytes
     labels: Sequence[int]
     counts: Mapping[str, int] | None = None
+    boxes: ImageBoxes | None = None
 
 
 class Table(Protocol):
@@ -126,13 +129,12 @@ class Job:
 
 
 class ShardStatistics:
-    """Counts over the images of one shard."""
+    """Counts over the images of one shard, and the facts of each image."""
 
     def __init__(self) -> None:
+        self.facts = Facts()
         self.labels: Counter[int] = Counter()
-        self.channels: Counter[int] = Counter()
-        self.sides = {side: [1 << 30, 0, 0] for side in SIDES}  # minimum, maximum and sum in px
-        self.reencoded = self.turned = self.converted = self.image_bytes = 0
+        self.reencoded = self.turned = self.converted = 0
         self.counts: Counter[str] | None = None
         self.boxes: Counter[int] = Counter()  # number of boxes → number of images
         self.bad: list[dict[str, str]] = []
@@ -144,25 +146,22 @@ class ShardStatistics:
             self.counts = self.counts or Counter()
             self.counts.update(record.counts)
             self.boxes[record.counts["boxes"]] += 1
-        self.channels[image.channels] += 1
         self.reencoded += image.reencoded
         self.turned += image.orientation != UPRIGHT
         self.converted += image.converted
-        self.image_bytes += len(image.data)
-        for value, side in ((image.width, self.sides["width"]), (image.height, self.sides["height"])):
-            if value < side[0]:
-                side[0] = value
-            if value > side[1]:
-                side[1] = value
-            side[2] += value
+        label = record.labels[0] if record.boxes is None and record.labels else NO_LABEL
+        self.facts.add(image.data, image.width, image.height, image.channels, label, record.boxes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as they are stored in the journal."""
         objects = {} if self.counts is None else {"counts": dict(self.counts), "boxes": dict(self.boxes)}
+        columns = self.facts.columns
+        sides = {side: [min(columns[side], default=1 << 30), max(columns[side], default=0), sum(columns[side])]
+                 for side in SIDES}  # fmt: skip
         return {
-            "labels": dict(self.labels), "channels": dict(self.channels), "sides": self.sides,
+            "labels": dict(self.labels), "channels": dict(Counter(columns["channels"])), "sides": sides,
             "reencoded": self.reencoded, "turned": self.turned, "converted": self.converted,
-            "image_bytes": self.image_bytes, "bad": self.bad, **objects,
+            "image_bytes": sum(columns["size"]), "bad": self.bad, "facts": self.facts.to_json(), **objects,
         }  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -23,6 +23,8 @@ class Inspector(NamedTuple):
 
     fits: whether the path is of this kind. describe: returns its contents, as for JSON. show: prints them as tables.
     draw: draws examples, (path, number, file to write) → number; None if there is nothing to draw.
+    examine: returns the health, as for JSON, and writes it to an HTML file if there is one to write; None if the path
+    holds no images.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Inspector(NamedTuple):
     describe: Callable[[Path], dict[str, Any]]
     show: Callable[[dict[str, Any]], None]
     draw: Callable[[Path, int, Path], int] | None = None
+    examine: Callable[[Path, Path | None], dict[str, Any]] | None = None
 
 
 def inspect(
@@ -39,24 +42,42 @@ def inspect(
     ],
     images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N records with their labels or boxes.")] = 0,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="File that --images writes.")] = Path("inspect.png"),
+    health: Annotated[
+        bool, typer.Option("--health", help="Show what is odd in all images and boxes, and what to do about it.")
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write the health as a page, with the oddest images. Implies --health."),
+    ] = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Show the contents of records, a run, a checkpoint or an exported artifact.
 
-    --images N draws N records with their labels or boxes into a PNG file.
+    --images N draws N records with their labels or boxes into a PNG file. --health reads all records, also those of
+    other programs: classes, sizes, tiny boxes, duplicates, and what looks wrong.
     """
+    health = health or html is not None
     inspector = find_inspector(path)
     if images and inspector.draw is None:
         raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
+    if health and inspector.examine is None:
+        raise ConfigError(f"--health examines records, but {path} is a {inspector.name}; give a record file or folder")
     found = inspector.describe(path)
+    if health and inspector.examine:
+        found |= {"health": inspector.examine(path, html)}
     if images and inspector.draw:
         found |= {"drawn": inspector.draw(path, images, out), "drawing": str(out)}
     if json_output:
         console.emit_json(found)
         return
-    inspector.show(found)
+    if health:
+        _show_health(path, found["health"])
+    else:
+        inspector.show(found)
     if images:
         console.say(f"{found['drawn']} examples are drawn in {out}")
+    if html:
+        console.say(f"the health of {path} is written to {html}")
 
 
 def find_inspector(path: Path) -> Inspector:
@@ -84,15 +105,38 @@ def _fits_records(path: Path) -> bool:
 def _describe_records(path: Path) -> dict[str, Any]:
     from mnasnet_cli.records import describe as record_description
 
+    with _record_progress("reading records") as on_progress:
+        return record_description.describe(path, on_progress=on_progress)
+
+
+@contextmanager
+def _record_progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function (done, total) that shows progress from its first call on: no thread is started before that."""
     with ExitStack() as stack:
         bar: list[console.ProgressReport] = []
 
         def on_progress(done: int, total: int) -> None:
             if not bar:
-                bar.append(stack.enter_context(console.progress("reading records", total, unit="records")))
+                bar.append(stack.enter_context(console.progress(description, total, unit="records")))
             bar[0].update(done)
 
-        return record_description.describe(path, on_progress=on_progress)
+        yield on_progress
+
+
+def _examine_records(path: Path, html: Path | None) -> dict[str, Any]:
+    from mnasnet_cli.health import examination, page
+
+    with _record_progress("examining records") as on_progress:
+        health = examination.examine_records(path, on_progress=on_progress)
+    if html:
+        page.write_page(health, str(path), html)
+    return health.to_json()
+
+
+def _show_health(path: Path, found: dict[str, Any]) -> None:
+    from mnasnet_cli.health.report import print_health
+
+    print_health(str(path), found)
 
 
 def _draw_records(path: Path, count: int, out: Path) -> int:
@@ -246,5 +290,7 @@ INSPECTORS: tuple[Inspector, ...] = (
     Inspector("run", _fits_run, _describe_run, _show_run),
     Inspector("exported artifact", _fits_artifact, _describe_artifact, _show_artifact),
     Inspector("checkpoint", _fits_checkpoint, _describe_checkpoint, _show_checkpoint),
-    Inspector("record file or folder", _fits_records, _describe_records, _show_records, _draw_records),
+    Inspector(
+        "record file or folder", _fits_records, _describe_records, _show_records, _draw_records, _examine_records
+    ),
 )

@@ -15,6 +15,7 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.health import report
 from mnasnet_cli.records.findings import Findings
 
 SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
@@ -153,14 +154,6 @@ def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
             continue  # a part says little about the whole
         elif asked and splits[name]["shards"] < asked:
             console.say(f"{name}: {splits[name]['shards']} shards instead of {asked}, one for each image")
-        if splits.get(name, {}).get("objects", {}).get("boxes") == 0:
-            console.warn(f"no {name} image has a box")
-    if result.get("images_in_both_splits"):
-        console.warn(
-            f"{result['images_in_both_splits']:,} images are in both splits; their scores will measure memorization"
-        )
-    for finding in Findings.parse(result["findings"]):
-        (console.warn if finding.severity == "suspicious" else console.say)(str(finding))
     if result["ignored_files"]:
         why = "the annotation file does not list" if result["kind"] == "coco" else "do not have the name of an image"
         console.say(f"{result['ignored_files']:,} files that {why} were skipped")
@@ -174,6 +167,11 @@ def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
                    + f": {bad['reason']}" for bad in left_out])  # fmt: skip
     if result["missing_parts"]:
         console.say(f"missing: --part {', '.join(result['missing_parts'])}; the last one writes dataset.json")
+    findings = list(Findings.parse(result.get("findings", ())))
+    if "health" in result:
+        report.print_short(str(out), result["health"], findings)
+    else:  # a part, or records of an older version
+        report.print_findings(str(out), findings)
 
 
 def _warn_about(out: Path, left_out: list[str]) -> None:

@@ -38,7 +38,8 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
     if not rows:
         raise DataError(f"{path} contains no examples to draw")
     size = BOX_TILE_SIZE if any(BOX_SIDES[0] in features for features in rows) else LABEL_TILE_SIZE
-    sheet = _sheet([_tile(features, texts or synsets, size) for features in rows], size)
+    tiles = [draw_tile(features, texts or synsets, size) for features in rows]
+    sheet = draw_sheet(tiles, size, math.ceil(math.sqrt(len(tiles))))
     try:
         sheet.save(out)
     except (OSError, ValueError) as error:
@@ -46,10 +47,11 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
     return len(rows)
 
 
-def _sheet(tiles: Sequence[Image], size: int) -> Image:
+def draw_sheet(tiles: Sequence[Image], size: int, columns: int) -> Image:
+    """Return the tiles of `draw_tile` as one image, row by row."""
     from PIL import Image
 
-    columns = math.ceil(math.sqrt(len(tiles)))
+    columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
     step = size + GAP
     sheet = Image.new("RGB", (columns * step + GAP, rows * (step + CAPTION_HEIGHT) + GAP), "white")
@@ -58,8 +60,11 @@ def _sheet(tiles: Sequence[Image], size: int) -> Image:
     return sheet
 
 
-def _tile(features: Features, names: tuple[str, ...], size: int) -> Image:
-    """Return one example as an image of size × size px with a caption below."""
+def draw_tile(features: Features, names: Sequence[str], size: int, *, caption: str = "") -> Image:
+    """Return one example as an image of size × size px with a caption below: by default its file or its class.
+
+    names: of the classes; class i is at i - 1.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     tile = Image.new("RGB", (size, size + CAPTION_HEIGHT), "white")
@@ -67,6 +72,7 @@ def _tile(features: Features, names: tuple[str, ...], size: int) -> Image:
     font = ImageFont.load_default(FONT_SIZE)
     try:
         with Image.open(io.BytesIO(features[keys.ENCODED][0])) as encoded:
+            encoded.draft("RGB", (size, size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 if that is large enough
             image = encoded.convert("RGB")
         image.thumbnail((size, size))
         scale = size / max(image.size)
@@ -74,15 +80,15 @@ def _tile(features: Features, names: tuple[str, ...], size: int) -> Image:
             image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
         tile.paste(image, (0, 0))
         image_size = image.size
-    except (KeyError, IndexError, OSError, ValueError) as error:
+    except (KeyError, IndexError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         image_size = (size, size)
         draw.text((4, 4), f"no image: {error}"[:30], "red", font)
-    draw.text((2, size + 2), _caption(features, names), "black", font)
+    draw.text((2, size + 2), caption or _caption(features, names), "black", font)
     _draw_boxes(draw, features, names, image_size, font)
     return tile
 
 
-def _draw_boxes(draw: Any, features: Features, names: tuple[str, ...], size: tuple[int, int], font: Any) -> None:
+def _draw_boxes(draw: Any, features: Features, names: Sequence[str], size: tuple[int, int], font: Any) -> None:
     """Draw the boxes of an example into its image with the given (width, height) in px."""
     boxes = list(zip(*(features.get(side, []) for side in BOX_SIDES), strict=False))
     labels = features.get(OBJECT_LABEL) or []
@@ -99,7 +105,7 @@ def _draw_boxes(draw: Any, features: Features, names: tuple[str, ...], size: tup
         _draw_box(draw, corners, f"{name} (crowd)" if is_crowd else name, colour, is_crowd, font)
 
 
-def _caption(features: Features, names: tuple[str, ...]) -> str:
+def _caption(features: Features, names: Sequence[str]) -> str:
     if BOX_SIDES[0] in features:
         count = len(features[BOX_SIDES[0]])
         return f"{text_of(features, keys.FILENAME)}: {count or 'no'} box{'es' * (count != 1)}"
@@ -139,5 +145,5 @@ def _colour(label: int) -> str:
     return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"
 
 
-def _class_name(label: int, names: tuple[str, ...]) -> str:
+def _class_name(label: int, names: Sequence[str]) -> str:
     return names[label - 1] if 0 < label <= len(names) else str(label)

@@ -36,18 +36,20 @@ def frame_record(data: bytes) -> tuple[bytes, bytes]:
     return length + _CRC.pack(masked_crc(length)), _CRC.pack(masked_crc(data))
 
 
-def read_records(path: Path, *, check: bool = True) -> Iterator[bytes]:
+def read_records(path: Path, *, check: bool = True, first: int = 0, offset: int = 0) -> Iterator[bytes]:
     """Yield the data of each record; with `check`, verify the CRC of the data.
+
+    first, offset: the number of the record to begin with and its byte offset; see `record_offsets`.
 
     If the file is cut off or damaged, raises DataError with the file, the record and its byte offset.
     """
     with _open(path) as file:
-        for index, offset, length in _scan(path, file):
+        for index, start, length in _scan(path, file, first, offset):
             data = file.read(length)
             if check:
                 footer = file.read(FOOTER_BYTES)
                 if masked_crc(data) != _CRC.unpack(footer)[0]:
-                    raise _corrupt(path, index, offset, "its checksum does not match its data")
+                    raise _corrupt(path, index, start, "its checksum does not match its data")
             yield data
 
 
@@ -57,6 +59,12 @@ def count_records(path: Path) -> int:
         return sum(1 for _ in _scan(path, file))
 
 
+def record_offsets(path: Path) -> array[int]:
+    """Return the byte offset of each record. Only the headers are read. Raises DataError like `read_records`."""
+    with _open(path) as file:
+        return array("Q", (offset for _, offset, _ in _scan(path, file)))
+
+
 def _open(path: Path) -> BinaryIO:
     try:
         return open(path, "rb")
@@ -64,10 +72,12 @@ def _open(path: Path) -> BinaryIO:
         raise DataError(f"cannot read {path}: {os_error_reason(error)}") from error
 
 
-def _scan(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """Yield (number, byte offset, data length) of each record. The file's position is then at the record's data."""
+def _scan(path: Path, file: BinaryIO, index: int = 0, offset: int = 0) -> Iterator[tuple[int, int, int]]:
+    """Yield (number, byte offset, data length) of each record from the one with this number and offset.
+
+    The file's position is then at the record's data.
+    """
     size = os.fstat(file.fileno()).st_size
-    index = offset = 0
     while offset < size:
         file.seek(offset)
         header = file.read(HEADER_BYTES)

@@ -38,6 +38,7 @@ def run_tasks(
     processes: int,
     on_result: Callable[[Any], None],
     on_progress: Report = lambda done: None,
+    on_death: str = "run the command again",
 ) -> None:
     """Call `function(shared, task, report)` for each task on worker processes. Results arrive in any order.
 
@@ -46,6 +47,7 @@ def run_tasks(
         shared: sent to each worker once.
         on_result: called in this process with each result.
         on_progress: called in this process with the sum of what is done of all tasks.
+        on_death: what to do if a worker dies, for the message.
 
     Raises the first error of a task, after stopping the other workers. Raises EnvironmentProblem if a worker dies.
     """
@@ -55,7 +57,7 @@ def run_tasks(
         # A forked worker has the parent's signal handlers until it sets its own.
         with _signals_blocked():
             for _ in range(min(processes, len(tasks))):
-                workers.append(_Worker(method, function, shared, workers))
+                workers.append(_Worker(method, function, shared, workers, on_death))
         _distribute(workers, tasks, on_result, on_progress)
         for worker in workers:
             worker.finish()
@@ -97,7 +99,8 @@ class _Message(NamedTuple):
 class _Worker:
     """The parent's side of a worker process. queued: tasks without a result. done: progress of the current task."""
 
-    def __init__(self, method: str, function: Function, shared: Any, others: Sequence[_Worker]) -> None:
+    def __init__(self, method: str, function: Function, shared: Any, others: Sequence[_Worker], on_death: str) -> None:
+        self._on_death = on_death
         context: Any = multiprocessing.get_context(method)
         self.connection, child_end = context.Pipe()
         self.queued = self.done = 0
@@ -132,10 +135,8 @@ class _Worker:
         code = self._process.exitcode
         reason = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         if code == -signal.SIGKILL:
-            reason += ", perhaps out of memory: use fewer --workers"
-        return EnvironmentProblem(
-            f"a worker process died ({reason}); complete shards are kept: run the command again with --resume"
-        )
+            reason += ", perhaps out of memory"
+        return EnvironmentProblem(f"a worker process died ({reason}); {self._on_death}")
 
     def finish(self) -> None:
         """Let the worker end, and wait for it."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from data_prep.writing.workers import Report, run_tasks, stop_on_sigterm
 from mnasnet_cli.errors import DataError, EnvironmentProblem, Stopped
+from mnasnet_cli.system.workers import Report, run_tasks, stop_on_sigterm
 
 
 def square(shared: int, task: tuple[int], report: Report) -> int:
@@ -48,7 +48,7 @@ def test_every_task_runs_once() -> None:
     ("task", "kind", "message"),
     [
         (13, DataError, "^thirteen$"),
-        (66, EnvironmentProblem, r"signal 9\b.*--workers.*--resume"),
+        (66, EnvironmentProblem, r"signal 9\b.*memory; run the command again"),
         (99, RuntimeError, "KeyError: 'a bug'"),
     ],
 )

@@ -1,0 +1,108 @@
+"""The numbers of a data set's health: images and boxes by class and split, and sizes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Any
+
+from mnasnet_cli.health.collection import Collection
+from mnasnet_cli.health.facts import Facts
+from mnasnet_cli.records.keys import AREA_LIMITS
+
+# The sizes that the shipped recipes train at, in px: `retinanet` and `lite`; `paper`.
+DETECTION_SIZES = (640, 320)
+CLASSIFICATION_SIZE = 224
+TINY = 8  # px; the side of one cell of the finest level of a detector
+QUANTILES = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
+
+
+def summarize(collection: Collection) -> dict[str, Any]:
+    """Return the numbers of each split, without those of single classes, as dataset.json holds them."""
+    return {split: _summarize_split(collection, split) for split in collection.splits}
+
+
+def class_table(collection: Collection) -> list[dict[str, Any]]:
+    """Return each class with its key, its name, and its numbers of images and boxes in each split."""
+    images = {split: collection.images_by_class(split) for split in collection.splits}
+    boxes = {split: Counter(part.facts.columns["box_label"]) for split, part in collection.splits.items()}
+    rows = []
+    for label, (key, name) in enumerate(zip(collection.keys, collection.texts, strict=True), 1):
+        counts = {
+            split: {"images": images[split][label]}
+            | ({"boxes": boxes[split][label]} if collection.has_boxes else {})
+            for split in collection.splits
+        }  # fmt: skip
+        rows.append({"class": key, "name": name, "splits": counts})
+    return rows
+
+
+def _summarize_split(collection: Collection, split: str) -> dict[str, Any]:
+    facts = collection.splits[split].facts
+    per_class = [count for label, count in collection.images_by_class(split).items() if label > 0 and count]
+    columns = facts.columns
+    numbers: dict[str, Any] = {
+        "images": len(facts),
+        "classes": len(per_class),
+        "images_per_class": {"min": min(per_class, default=0), "max": max(per_class, default=0)},
+        "width": quantiles(columns["width"]),
+        "height": quantiles(columns["height"]),
+        "aspect_ratio": quantiles(aspect_ratios(facts)),
+        "bytes_per_pixel": quantiles(bytes_per_pixel(facts)),
+        "channels": {str(channels): count for channels, count in sorted(Counter(columns["channels"]).items())},
+    }
+    return numbers | ({"boxes": _summarize_boxes(facts)} if collection.has_boxes else {})
+
+
+def _summarize_boxes(facts: Facts) -> dict[str, Any]:
+    columns = facts.columns
+    areas, counts = columns["box_area"], Counter(max(count, 0) for count in columns["boxes"])
+    below_32, below_96 = (sum(area < limit for area in areas) for limit in AREA_LIMITS)
+    tiny = {size: count_tiny(facts, size) for size in DETECTION_SIZES}
+    total = len(areas)
+    return {
+        "boxes": total,
+        "crowds": sum(columns["box_crowd"]),
+        "small": below_32,
+        "medium": below_96 - below_32,
+        "large": total - below_96,
+        "images_without_boxes": counts[0],
+        "boxes_per_image": quantiles(counts.elements()),
+        "under_8_px": {
+            str(size): {"boxes": count, "share": round(count / total, 4) if total else 0.0}
+            for size, count in tiny.items()
+        },
+    }
+
+
+def count_tiny(facts: Facts, size: int) -> int:
+    """Return the number of boxes whose shorter side is under TINY px in an image that is resized to size × size px."""
+    limit = TINY / size
+    columns = facts.columns
+    return sum(
+        width < limit or height < limit
+        for width, height in zip(columns["box_width"], columns["box_height"], strict=True)
+    )  # fmt: skip
+
+
+def aspect_ratios(facts: Facts) -> Iterator[float]:
+    """Yield the longer side of each image divided by the shorter one, 0 where the size is unknown."""
+    sides = zip(facts.columns["width"], facts.columns["height"], strict=True)
+    return (round(max(side) / min(side), 3) if all(side) else 0.0 for side in sides)
+
+
+def bytes_per_pixel(facts: Facts) -> Iterator[float]:
+    """Yield the bytes of each encoded image divided by its pixels, 0 where the size is unknown."""
+    columns = facts.columns
+    rows = zip(columns["size"], columns["width"], columns["height"], strict=True)
+    return (round(size / (width * height), 4) if width and height else 0.0 for size, width, height in rows)
+
+
+def quantiles(values: Iterable[float]) -> dict[str, float]:
+    """Return minimum, 5 %, median, 95 % and maximum, {} if there are no values."""
+    counts = sorted(Counter(values).items())  # far fewer values than images
+    ends = list(accumulate(count for _, count in counts))
+    last = ends[-1] - 1 if ends else -1
+    return {name: counts[bisect_right(ends, round(share * last))][0] for name, share in QUANTILES.items() if ends}

@@ -1,0 +1,242 @@
+"""What looks wrong in the facts of a data set's images and classes. A healthy set has few findings or none."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from mnasnet_cli.errors import DataError
+from mnasnet_cli.health.box_suspicions import suspect_boxes
+from mnasnet_cli.health.collection import Collection
+from mnasnet_cli.health.duplicates import Duplicates, Member
+from mnasnet_cli.health.facts import NO_LABEL, Facts
+from mnasnet_cli.health.summary import CLASSIFICATION_SIZE, DETECTION_SIZES, aspect_ratios
+from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.records.keys import ENCODED
+
+FEW_IMAGES = 10  # a class with fewer training images is hardly learned
+UNEVEN = {"imagenet": 100, "coco": 1_000}  # largest class / smallest class, in images; COCO itself has about 340
+LONG = 5.0  # longer side / shorter side
+LONG_SHARE = 0.01  # of the images
+GRAY_SHARE = 0.1  # of the images, if not all are gray; ImageNet has 2 %
+SMALL_SHARE = 0.5  # of the images, with sides under half of the training size
+BLANK_BYTES = 0.03  # per pixel, without BLANK_HEADER; a photograph of a blue sky is as small
+BLANK_HEADER = 700  # bytes
+BLANK_RANGE = 8  # of 255; a blank image has no larger difference between two pixels of a channel
+MOST_BLANK = 1_000  # images of a split that are looked at
+LISTED = 3  # names in one example
+SINGULARS = {
+    "images": "image", "pictures": "picture", "classes": "class", "boxes": "box", "are": "is", "have": "has",
+    "lie": "lies", "reach": "reaches",
+}  # fmt: skip
+
+# What is wrong with single records of other programs: code → (message, advice).
+PROBLEMS = {
+    "no-image": ("images cannot be read", "write the records again"),
+    "undecodable-image": (
+        "images have a format that TensorFlow does not decode, such as CMYK or WebP",
+        "write the records again with `mnasnet prepare-…`, which converts them",
+    ),
+    "turned-image": (
+        "images lie on the side or are mirrored: the EXIF orientation is not 1, and training ignores it",
+        "write the records again with `mnasnet prepare-…`, which turns images upright; boxes must be in the frame of"
+        " the image as it is stored",
+    ),
+    "size-differs": (
+        "images have another width and height than the record says", "write the records again; the boxes may not fit",
+    ),
+    "uneven-lists": ("images have lists of box sides and labels of different lengths", "write the records again"),
+    "box-without-area": ("boxes have no area within the image, so training stops", "write the records again"),
+    "box-beyond-image": (
+        "boxes reach beyond the image by more than 1 %",
+        "check whether sizes were taken for corners, or px for fractions",
+    ),
+}  # fmt: skip
+
+
+def find_suspicions(collection: Collection, duplicates: Duplicates) -> Findings:
+    """Return what looks wrong in a data set."""
+    findings = Findings()
+    for split, part in collection.splits.items():
+        _suspect_records(findings, collection, split, part.facts)
+    _suspect_duplicates(findings, collection, duplicates)
+    _suspect_classes(findings, collection)
+    for split, part in collection.splits.items():
+        if not len(part.facts):
+            continue
+        if collection.has_boxes:
+            suspect_boxes(findings, collection, split, part.facts)
+        _suspect_sizes(findings, collection, split, part.facts)
+        _suspect_gray(findings, split, part.facts)
+        _suspect_blank(findings, collection, split, part.facts)
+    for finding in findings:
+        finding.message = _agreeing(finding.message, finding.count)
+    return findings
+
+
+def _agreeing(message: str, count: int) -> str:
+    """Return a message that begins with a plural, such as "images are", so that it follows the count."""
+    noun, verb, *rest = message.split(" ")
+    if count != 1 or noun not in SINGULARS:
+        return message
+    return " ".join([SINGULARS[noun], SINGULARS.get(verb, verb), *rest])
+
+
+def _suspect_records(findings: Findings, collection: Collection, split: str, facts: Facts) -> None:
+    for code, (message, advice) in PROBLEMS.items():
+        if code in facts.problems:
+            count, first = facts.problems[code]
+            findings.suspect(
+                code, message, example=collection.name(split, first), split=split, count=count, advice=advice
+            )
+    labels = [label for label in facts.columns["label"] if label != NO_LABEL]
+    unknown = [label for label in labels if not 0 < label <= len(collection.keys)]
+    if unknown:
+        findings.suspect(
+            "unknown-label", f"images have a label that is not in 1..{len(collection.keys)} (0 is the background)",
+            example=str(unknown[0]), split=split, count=len(unknown), advice="write the records again",
+        )  # fmt: skip
+
+
+def _suspect_duplicates(findings: Findings, collection: Collection, duplicates: Duplicates) -> None:
+    splits = list(collection.splits)
+    for place, second in enumerate(splits):
+        for first in splits[:place]:
+            if shared := duplicates.across_splits(first, second):
+                findings.suspect(
+                    "picture-in-two-splits",
+                    f"images are in the {first} split as well; scores on them measure memorization",
+                    example=_name(collection, shared[0]), split=second, count=len(shared),
+                    advice="remove them from one of the splits",
+                )  # fmt: skip
+    if across := duplicates.across_classes():
+        shown = " and ".join(
+            f"{_name(collection, member)} ({collection.class_name(member.label)})"
+            for member in _one_of_each_class(across[0])
+        )
+        findings.suspect(
+            "picture-in-two-classes", "pictures are in more than one class, so some labels are wrong",
+            example=shown, count=len(across), advice="keep each picture in one class",
+        )  # fmt: skip
+    for split in splits:
+        if pairs := duplicates.within(split):
+            first, second = (_name(collection, member) for member in pairs[0])
+            findings.suspect(
+                "repeated-picture", "images are copies of another image of the same split", split=split,
+                example=f"{second}, a copy of {first}", count=len(pairs), advice="remove the copies",
+            )  # fmt: skip
+
+
+def _one_of_each_class(group: list[Member]) -> list[Member]:
+    return list({member.label: member for member in reversed(group)}.values())[::-1]
+
+
+def _name(collection: Collection, member: Member) -> str:
+    return collection.name(member.split, member.number)
+
+
+def _suspect_classes(findings: Findings, collection: Collection) -> None:
+    train = collection.images_by_class("train") if "train" in collection.splits else None
+    labels = range(1, len(collection.keys) + 1)
+    counted = "images with a box" if collection.has_boxes else "images"
+    if len(collection.keys) == 1:
+        findings.suspect(
+            "one-class", "class only", example=collection.class_name(1),
+            advice="a classifier needs two" if not collection.has_boxes else "check that no class was lost",
+        )  # fmt: skip
+    if train is None:
+        return
+    without = [label for label in labels if not train[label]]
+    _suspect_listed(
+        findings, collection, "class-without-training-images", f"classes have no training {counted}", without,
+        "add images, or remove the classes",
+    )  # fmt: skip
+    few = sorted((label for label in labels if 0 < train[label] < FEW_IMAGES), key=lambda label: train[label])
+    _suspect_listed(
+        findings, collection, "class-with-few-images", f"classes have under {FEW_IMAGES} training {counted}", few,
+        "add images of them", train,
+    )  # fmt: skip
+    if "validation" in collection.splits:
+        validation = collection.images_by_class("validation")
+        unseen = [label for label in labels if train[label] and not validation[label]]
+        _suspect_listed(
+            findings, collection, "class-without-validation-images", f"classes have no validation {counted}", unseen,
+            "their accuracy stays unknown",
+        )  # fmt: skip
+    largest, limit = max(train.values(), default=0), UNEVEN.get(collection.kind, 100)
+    rare = sorted((label for label in labels if 0 < train[label] * limit < largest), key=lambda label: train[label])
+    _suspect_listed(
+        findings, collection, "uneven-classes", f"classes have under 1/{limit} of the {counted} of the largest class",
+        rare, "add images of them, or leave them out", train,
+    )  # fmt: skip
+
+
+def _suspect_listed(
+    findings: Findings, collection: Collection, code: str, message: str, labels: list[int], advice: str,
+    counts: dict[int, int] | None = None,
+) -> None:  # fmt: skip
+    names = [collection.class_name(label) + (f" ({counts[label]:,})" if counts else "") for label in labels]
+    findings.suspect(code, message, example=", ".join(names[:LISTED]), count=len(labels), advice=advice)
+
+
+def _suspect_sizes(findings: Findings, collection: Collection, split: str, facts: Facts) -> None:
+    long = [index for index, ratio in enumerate(aspect_ratios(facts)) if ratio > LONG]
+    if len(long) > LONG_SHARE * len(facts):
+        findings.suspect(
+            "long-image", f"images are more than {LONG:g} times as long as wide; {_resized(collection)}",
+            example=collection.name(split, long[0]), split=split, count=len(long), advice="cut them into parts",
+        )  # fmt: skip
+    size = DETECTION_SIZES[0] if collection.has_boxes else CLASSIFICATION_SIZE
+    side = max if collection.has_boxes else min
+    sizes = zip(facts.columns["width"], facts.columns["height"], strict=True)
+    small = [index for index, sides in enumerate(sizes) if 0 < side(sides) < size / 2]
+    if len(small) > SMALL_SHARE * len(facts):
+        findings.suspect(
+            "small-image", f"images have less than half of the {size} px that training uses by default",
+            example=collection.name(split, small[0]), split=split, count=len(small),
+            advice="train with a smaller --image-size",
+        )  # fmt: skip
+
+
+def _resized(collection: Collection) -> str:
+    return "training makes them square" if collection.has_boxes else "training crops them"
+
+
+def _suspect_gray(findings: Findings, split: str, facts: Facts) -> None:
+    gray = sum(channels in (1, 2) for channels in facts.columns["channels"])
+    if GRAY_SHARE * len(facts) < gray < len(facts):
+        findings.suspect(
+            "gray-images", f"images ({gray / len(facts):.0%}) are gray, the others are coloured",
+            split=split, count=gray,
+            advice="check that colour does not tell the classes apart",
+        )  # fmt: skip
+
+
+def _suspect_blank(findings: Findings, collection: Collection, split: str, facts: Facts) -> None:
+    columns = facts.columns
+    rows = enumerate(zip(columns["size"], columns["width"], columns["height"], strict=True))
+    candidates = [
+        index for index, (size, width, height) in rows
+        if size and size - BLANK_HEADER < BLANK_BYTES * width * height
+    ]  # fmt: skip
+    blank = [index for index in candidates[:MOST_BLANK] if _is_blank(collection, split, index)]
+    if blank:
+        findings.suspect(
+            "blank-image", "images are blank", example=collection.name(split, blank[0]), split=split, count=len(blank),
+            advice="remove them",
+        )  # fmt: skip
+
+
+def _is_blank(collection: Collection, split: str, index: int) -> bool:
+    """Decode an image, a JPEG at an eighth of its size, and tell whether it has one colour."""
+    from PIL import Image
+
+    try:
+        encoded: Any = collection.read(split, index)[ENCODED][0]
+        with Image.open(io.BytesIO(encoded)) as image:
+            image.draft(None, (1, 1))
+            bands: Iterator[Any] = (band.getextrema() for band in image.split())
+            return all(highest - lowest <= BLANK_RANGE for lowest, highest in bands)
+    except (DataError, KeyError, IndexError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
