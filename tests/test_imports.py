@@ -20,7 +20,14 @@ MODULES = (
     "mnasnet_cli.metrics.detection_plots",
     "mnasnet_cli.nets.spec",
 )
-PACKAGES = ("data_prep", "mnasnet_cli.commands", "mnasnet_cli.config", "mnasnet_cli.records", "mnasnet_cli.system")
+PACKAGES = (
+    "data_prep",
+    "mnasnet_cli.commands",
+    "mnasnet_cli.config",
+    "mnasnet_cli.health",
+    "mnasnet_cli.records",
+    "mnasnet_cli.system",
+)
 
 RUN_COMMAND = """
 from mnasnet_cli.app import app

@@ -22,6 +22,7 @@ from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.workers import Report, run_tasks
 
 CHUNK = 1_000  # records that a worker reads for one task
+FEW = 2_000  # records that are read without workers
 OVERSHOOT = 0.01  # a box whose side is further outside than this share of the image's side reaches beyond the image
 LARGEST_LABEL = 2**31 - 1
 
@@ -76,7 +77,7 @@ def _number_texts(splits: Iterable[SplitFacts], names: Mapping[int, str], texts:
 def scan_files(
     files: Mapping[str, Sequence[Path]], *, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, SplitFacts]:
-    """Return split → facts of record files, which are read on all cores."""
+    """Return split → facts of record files. Many records are read on all cores."""
     chunks: list[tuple[str, Chunk]] = []
     for split, paths in files.items():
         for file in paths:
@@ -87,11 +88,13 @@ def scan_files(
             ]
     total = sum(chunk.records for _, chunk in chunks)
     found: dict[Chunk, Facts] = {}
-    run_tasks(
-        scan_chunk, None, [chunk for _, chunk in chunks], processes=core_count(),
-        on_result=lambda result: found.__setitem__(*result),
-        on_progress=lambda done: on_progress(done, total),
-    )  # fmt: skip
+    if total <= FEW:
+        found = dict(scan_chunk(None, chunk, lambda done: None) for _, chunk in chunks)
+    else:
+        run_tasks(
+            scan_chunk, None, [chunk for _, chunk in chunks], processes=core_count(),
+            on_result=lambda result: found.__setitem__(*result), on_progress=lambda done: on_progress(done, total),
+        )  # fmt: skip
     splits = {split: SplitFacts() for split in files}
     for split, chunk in chunks:
         splits[split].extend(chunk.file, found.pop(chunk))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mnasnet_cli.errors import DataError
@@ -63,13 +63,11 @@ def find_suspicions(collection: Collection, duplicates: Duplicates) -> Findings:
     _suspect_duplicates(findings, collection, duplicates)
     _suspect_classes(findings, collection)
     for split, part in collection.splits.items():
-        if not len(part.facts):
-            continue
-        if collection.has_boxes:
+        if collection.has_boxes and len(part.facts):
             suspect_boxes(findings, collection, split, part.facts)
-        _suspect_sizes(findings, collection, split, part.facts)
-        _suspect_gray(findings, split, part.facts)
         _suspect_blank(findings, collection, split, part.facts)
+    _suspect_sizes(findings, collection)
+    _suspect_gray(findings, collection)
     for finding in findings:
         finding.message = _agreeing(finding.message, finding.count)
     return findings
@@ -180,35 +178,47 @@ def _suspect_listed(
     findings.suspect(code, message, example=", ".join(names[:LISTED]), count=len(labels), advice=advice)
 
 
-def _suspect_sizes(findings: Findings, collection: Collection, split: str, facts: Facts) -> None:
-    long = [index for index, ratio in enumerate(aspect_ratios(facts)) if ratio > LONG]
-    if len(long) > LONG_SHARE * len(facts):
+def _suspect_sizes(findings: Findings, collection: Collection) -> None:
+    total = sum(len(part.facts) for part in collection.splits.values())
+    long = _select(collection, aspect_ratios, lambda ratio: ratio > LONG)
+    if len(long) > LONG_SHARE * total:
+        reason = "training makes them square" if collection.has_boxes else "training crops them"
         findings.suspect(
-            "long-image", f"images are more than {LONG:g} times as long as wide; {_resized(collection)}",
-            example=collection.name(split, long[0]), split=split, count=len(long), advice="cut them into parts",
+            "long-image", f"images have one side over {LONG:g} times as long as the other, and {reason}",
+            example=collection.name(*long[0]), count=len(long), advice="cut them into parts",
         )  # fmt: skip
     size = DETECTION_SIZES[0] if collection.has_boxes else CLASSIFICATION_SIZE
-    side = max if collection.has_boxes else min
-    sizes = zip(facts.columns["width"], facts.columns["height"], strict=True)
-    small = [index for index, sides in enumerate(sizes) if 0 < side(sides) < size / 2]
-    if len(small) > SMALL_SHARE * len(facts):
+    side: Callable[..., int] = max if collection.has_boxes else min
+    small = _select(collection, _sides, lambda sides: 0 < side(sides) < size / 2)
+    if len(small) > SMALL_SHARE * total:
         findings.suspect(
             "small-image", f"images have less than half of the {size} px that training uses by default",
-            example=collection.name(split, small[0]), split=split, count=len(small),
-            advice="train with a smaller --image-size",
+            example=collection.name(*small[0]), count=len(small), advice="train with a smaller --image-size",
         )  # fmt: skip
 
 
-def _resized(collection: Collection) -> str:
-    return "training makes them square" if collection.has_boxes else "training crops them"
+def _select(
+    collection: Collection, values: Callable[[Facts], Iterable[Any]], fits: Callable[[Any], bool]
+) -> list[tuple[str, int]]:  # fmt: skip
+    """Return the split and the number of each image whose value fits."""
+    return [
+        (split, index)
+        for split, part in collection.splits.items()
+        for index, value in enumerate(values(part.facts))
+        if fits(value)
+    ]
 
 
-def _suspect_gray(findings: Findings, split: str, facts: Facts) -> None:
-    gray = sum(channels in (1, 2) for channels in facts.columns["channels"])
-    if GRAY_SHARE * len(facts) < gray < len(facts):
+def _sides(facts: Facts) -> Iterable[tuple[int, int]]:
+    return zip(facts.columns["width"], facts.columns["height"], strict=True)
+
+
+def _suspect_gray(findings: Findings, collection: Collection) -> None:
+    gray = len(_select(collection, lambda facts: facts.columns["channels"], lambda channels: channels in (1, 2)))
+    total = sum(len(part.facts) for part in collection.splits.values())
+    if GRAY_SHARE * total < gray < total:
         findings.suspect(
-            "gray-images", f"images ({gray / len(facts):.0%}) are gray, the others are coloured",
-            split=split, count=gray,
+            "gray-images", f"images ({gray / total:.0%}) are gray, the others are coloured", count=gray,
             advice="check that colour does not tell the classes apart",
         )  # fmt: skip
 

@@ -199,4 +199,6 @@ def test_a_part_does_not_warn_of_boxes_that_others_have(mnasnet: Any, coco_sourc
     command = ["prepare-coco", coco_source, tmp_path / "out", "--train-shards", 2, "--val-shards", 2]
     for part in ("1/2", "2/2"):
         result = mnasnet(*command, "--part", part)
-        assert ("warning: validation: 4 images, and none of them has a box" in result.err) == (part == "2/2"), result.err
+        assert ("warning: validation: 4 images, and none of them has a box" in result.err) == (part == "2/2"), (
+            result.err
+        )

@@ -48,7 +48,7 @@ def test_every_task_runs_once() -> None:
     ("task", "kind", "message"),
     [
         (13, DataError, "^thirteen$"),
-        (66, EnvironmentProblem, r"signal 9\b.*memory; run the command again"),
+        (66, EnvironmentProblem, r"signal 9\b.*memory\); run the command again"),
         (99, RuntimeError, "KeyError: 'a bug'"),
     ],
 )
