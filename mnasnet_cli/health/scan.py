@@ -15,7 +15,7 @@ from mnasnet_cli.health.facts import NO_BOXES, NO_LABEL, Facts, ImageBoxes
 from mnasnet_cli.records import keys
 from mnasnet_cli.records.dataset_info import load_dataset_info, read_labels
 from mnasnet_cli.records.describe import record_files
-from mnasnet_cli.records.image_header import ImageHeader, read_header
+from mnasnet_cli.records.image_header import StoredHeader, read_stored_header
 from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
 from mnasnet_cli.records.tfrecord import decode_example, read_records, record_offsets
 from mnasnet_cli.system.machine import core_count
@@ -117,7 +117,7 @@ def scan_chunk(shared: None, chunk: Chunk, report: Report) -> tuple[Chunk, Facts
 
 def _add_example(facts: Facts, number: int, example: Mapping[str, Any]) -> None:
     encoded = next(iter(example.get(keys.ENCODED, ())), b"")
-    header = read_header(encoded) if encoded else None
+    header = read_stored_header(encoded) if encoded else None
     width, height = _size(facts, number, example, header)
     if header is None:
         facts.add_problem("no-image", number)
@@ -131,7 +131,7 @@ def _add_example(facts: Facts, number: int, example: Mapping[str, Any]) -> None:
     facts.add(encoded, width, height, header.channels if header else 0, label, boxes)
 
 
-def _size(facts: Facts, number: int, example: Mapping[str, Any], header: ImageHeader | None) -> tuple[int, int]:
+def _size(facts: Facts, number: int, example: Mapping[str, Any], header: StoredHeader | None) -> tuple[int, int]:
     """Return (width, height) of the encoded image in px, or those of the record if it cannot be read."""
     stored = [next(iter(example.get(key, ())), 0) for key in (keys.WIDTH, keys.HEIGHT)]
     if header is None:

@@ -33,9 +33,9 @@ SINGULARS = {
 
 # What is wrong with single records of other programs: code → (message, advice).
 PROBLEMS = {
-    "no-image": ("images cannot be read", "write the records again"),
+    "no-image": ("images are damaged, or are no images", "write the records again"),
     "undecodable-image": (
-        "images have a format that TensorFlow does not decode, such as CMYK or WebP",
+        "images have a format that TensorFlow may not decode, such as CMYK or WebP",
         "write the records again with `mnasnet prepare-…`, which converts them",
     ),
     "turned-image": (
