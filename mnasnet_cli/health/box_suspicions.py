@@ -56,7 +56,7 @@ def _suspect_sizes(findings: Findings, collection: Collection, split: str, facts
                 whole.add(index)
     if points == total:
         findings.suspect(
-            "boxes-under-1-px", "boxes, and every one is at most 1 px wide and high", split=split, count=total,
+            "boxes-of-one-px", "boxes, and every one is at most 1 px wide and high", split=split, count=total,
             advice="perhaps they are fractions of the image; give them in px",
         )  # fmt: skip
     with_boxes = sum(count > 0 for count in columns["boxes"])

@@ -182,7 +182,7 @@ def _usable(facts: Facts, number: int, box: Sequence[float]) -> Sequence[float]:
         facts.add_problem("box-without-area", number)
         return (0.0, 0.0, 0.0, 0.0)
     if min(box) < -OVERSHOOT or max(box) > 1 + OVERSHOOT:
-        facts.add_problem("box-beyond-image", number)
+        facts.add_problem("boxes-overshoot", number)
     top, left, bottom, right = (min(max(side, 0.0), 1.0) for side in box)
     if bottom <= top or right <= left:
         facts.add_problem("box-without-area", number)

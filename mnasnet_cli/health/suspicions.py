@@ -48,7 +48,7 @@ PROBLEMS = {
     ),
     "uneven-lists": ("images have lists of box sides and labels of different lengths", "write the records again"),
     "box-without-area": ("boxes have no area within the image, so training stops", "write the records again"),
-    "box-beyond-image": (
+    "boxes-overshoot": (
         "boxes reach beyond the image by more than 1 %",
         "check whether sizes were taken for corners, or px for fractions",
     ),

@@ -66,7 +66,7 @@ def test_a_single_file(tmp_path: Path) -> None:
         (labelled(picture(1), 1, **{keys.WIDTH: 230, keys.HEIGHT: 240}), "size-differs"),
         (boxed(picture(1), [(0.5, 0.0, 0.5, 1.0)], [1]), "box-without-area"),
         (boxed(picture(1), [(0.0, 0.0, float("nan"), 1.0)], [1]), "box-without-area"),
-        (boxed(picture(1), [(0.0, 0.0, 1.5, 1.0)], [1]), "box-beyond-image"),
+        (boxed(picture(1), [(0.0, 0.0, 1.5, 1.0)], [1]), "boxes-overshoot"),
         (boxed(picture(1), [WHOLE, WHOLE], [1]), "uneven-lists"),
     ],
 )
