@@ -18,6 +18,7 @@ from data_prep.detection.coco_layouts import (
     survey,
 )
 from data_prep.detection.formats import cvat_xml, label_studio, pascal_voc, supervisely, via, yolo
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import FolderTree, Tree, open_tree
 from data_prep.options import CocoOptions
@@ -25,7 +26,7 @@ from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
 
-RECOGNISERS: tuple[Callable[[Tree], Layout | None], ...] = (
+RECOGNISERS: tuple[Callable[[Catalog, str], Layout | None], ...] = (
     yolo.recognise,
     pascal_voc.recognise,
     cvat_xml.recognise,
@@ -33,7 +34,7 @@ RECOGNISERS: tuple[Callable[[Tree], Layout | None], ...] = (
     via.recognise,
     label_studio.recognise,
 )
-"""For the formats other than COCO, in the order in which they are asked."""
+"""For the formats other than COCO, in the order in which they are asked: of the files and of `Options.exif`."""
 
 FORMATS = "COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA or Label Studio"
 LISTED = 5  # files in a message
@@ -51,8 +52,9 @@ def find_layout(root: Path, options: CocoOptions) -> Layout:
         if not fixed:
             _check_all_splits_have_annotations(root, found, layout, options)
         return layout
+    catalog = Catalog(tree)
     for recognise in RECOGNISERS:
-        if layout := recognise(tree):
+        if layout := recognise(catalog, options.exif):
             return layout
     raise DataError(_why_nothing(root, found))
 

@@ -41,9 +41,12 @@ class _Part(NamedTuple):
     folder: str
 
 
-def recognise(tree: Tree) -> Layout | None:
-    """Return the layout of a source with CVAT's XML, None if it has none. Raises DataError if it is damaged."""
-    catalog = Catalog(tree)
+def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
+    """Return the layout of a source with CVAT's XML, None if it has none. Raises DataError if it is damaged.
+
+    exif: not needed, because the files say the sizes of the images.
+    """
+    tree = catalog.tree
     splits: dict[str, list[_Part]] = {}
     classes: set[str] = set()
     for file in catalog.few_files(lambda name: suffix(name) == ".xml"):

@@ -50,9 +50,12 @@ class _Task(NamedTuple):
     place: str
 
 
-def recognise(tree: Tree) -> Layout | None:
-    """Return the layout of a source with Label Studio's JSON, None if it has none. Raises DataError."""
-    catalog = Catalog(tree)
+def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
+    """Return the layout of a source with Label Studio's JSON, None if it has none. Raises DataError.
+
+    exif: how the sizes of the images are read; see `image_size`.
+    """
+    tree = catalog.tree
     files = [path for path in catalog.few_files(lambda name: suffix(name) == ".json") if _is_export(tree, path)]
     if not files:
         return None
@@ -67,7 +70,7 @@ def recognise(tree: Tree) -> Layout | None:
                 splits.setdefault(split or split_of_file(file) or "train", []).append(found)
     readers = {}
     for number, split in enumerate(in_order({split: [task.place for task in own] for split, own in splits.items()})):
-        reader = _Reader(tree, splits[split], unlabelled if number == 0 else 0)
+        reader = _Reader(tree, splits[split], unlabelled if number == 0 else 0, exif)
         readers[split] = LabelledSplit("", tree.show(files[0]), reader.read)
     if not readers:
         raise DataError(f"{tree.show(files[0])}: no task has an annotation; label some images and export them again")
@@ -105,8 +108,8 @@ def _read_task(task: Any, place: str) -> tuple[_Task | None, str | None]:
 class _Reader:
     """Reads the tasks of one split. unlabelled: how many tasks nobody has labelled."""
 
-    def __init__(self, tree: Tree, tasks: Sequence[_Task], unlabelled: int) -> None:
-        self._tree, self._tasks, self._unlabelled = tree, tasks, unlabelled
+    def __init__(self, tree: Tree, tasks: Sequence[_Task], unlabelled: int, exif: str) -> None:
+        self._tree, self._tasks, self._unlabelled, self._exif = tree, tasks, unlabelled, exif
 
     def read(self, findings: Findings) -> Iterator[LabelledImage]:
         """Yield the images."""
@@ -129,7 +132,9 @@ class _Reader:
                              example=task.place)  # fmt: skip
         results = [one for one in task.results if isinstance(one, dict) and isinstance(one.get("value"), dict)]
         sizes = (bounds.image_size(one.get("original_width"), one.get("original_height")) for one in results)
-        size = next((size for size in sizes if size[0]), None) or (image_size(self._tree, path) if path else None)
+        size = next((size for size in sizes if size[0]), None) or (
+            image_size(self._tree, path, self._exif) if path else None
+        )
         image = LabelledImage(path or task.address, *(size or (None, None)))
         classes: dict[Any, set[str]] = {}  # id of a region → classes: shapes and labels may be results of their own
         for number, one in enumerate(results):

@@ -44,9 +44,12 @@ _TRAIN_AND_VALIDATION = "trainval"
 _OFFICIAL_FOLDER = re.compile(r"VOC20\d\d")
 
 
-def recognise(tree: Tree) -> Layout | None:
-    """Return the layout of a source with Pascal VOC files, None if it has none."""
-    catalog = Catalog(tree)
+def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
+    """Return the layout of a source with Pascal VOC files, None if it has none.
+
+    exif: not needed, because the files say the sizes of the images.
+    """
+    tree = catalog.tree
     folders = {folder: files for folder in catalog.names if (files := _annotation_files(catalog, folder))}
     if not folders:
         return None

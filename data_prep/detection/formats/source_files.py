@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from data_prep.files.tree import Tree, join, walk
+from data_prep.files.tree import DEEPEST, Tree, join
 from data_prep.split_names import SPLITS, split_of
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.image_files.header import BadImage
@@ -46,13 +46,22 @@ def parent(name: str) -> str:
 
 
 class Catalog:
-    """The folders and file names of a tree, listed once. names: folder → the names of the files in it, sorted."""
+    """The folders and file names of a tree, listed once.
 
-    def __init__(self, tree: Tree) -> None:
+    names: folder → the names of the files in it, sorted. depth: of the folders that are listed; 0 is the top alone.
+    """
+
+    def __init__(self, tree: Tree, depth: int = DEEPEST) -> None:
         self.tree = tree
-        listings = sorted(walk(tree), key=lambda one: (one[0].count("/") + bool(one[0]), one[0]))
-        self.names = {folder: [file.name for file in listing.files] for folder, listing in listings}
-        self._folders = {folder: [join(folder, name) for name in listing.folders] for folder, listing in listings}
+        self.names: dict[str, list[str]] = {}
+        self._folders: dict[str, list[str]] = {}
+        level = [""]
+        for _ in range(depth + 1):  # the higher folders first
+            for folder in level:
+                folders, files = tree.names(folder)
+                self.names[folder] = sorted(files)
+                self._folders[folder] = [join(folder, name) for name in sorted(folders)]
+            level = [below for folder in level for below in self._folders[folder]]
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the paths of the folders directly in a folder."""

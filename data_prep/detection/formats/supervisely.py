@@ -37,9 +37,12 @@ _SPLIT_TAGS = ("split", "subset", "set")  # tags whose value is the split
 _MAX_BITMAP_BYTES = 1 << 26  # a PNG with one bit for each pixel is much smaller
 
 
-def recognise(tree: Tree) -> Layout | None:
-    """Return the layout of a project of Supervisely, None if the source is none. Raises DataError if it is damaged."""
-    catalog = Catalog(tree)
+def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
+    """Return the layout of a project of Supervisely, None if the source is none. Raises DataError if it is damaged.
+
+    exif: not needed, because the files say the sizes of the images.
+    """
+    tree = catalog.tree
     files = [join(folder, name) for folder in _annotation_folders(catalog) for name in _json_names(catalog, folder)]
     metas = [file for file in catalog.files(_META.__eq__) if isinstance(read_json(tree, file), dict)]
     if not files or not (metas or '"objects"' in start_of(tree, files[0])):

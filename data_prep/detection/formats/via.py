@@ -61,9 +61,12 @@ class _File:
     options: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def recognise(tree: Tree) -> Layout | None:
-    """Return the layout of a source with files of VIA, None if it has none. Raises DataError if one is damaged."""
-    catalog = Catalog(tree)
+def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
+    """Return the layout of a source with files of VIA, None if it has none. Raises DataError if one is damaged.
+
+    exif: how the sizes of the images are read; see `image_size`.
+    """
+    tree = catalog.tree
     wanted = catalog.few_files(lambda name: suffix(name) in (".json", ".csv"))
     paths = [path for path in wanted if _is_via(tree, path)]
     if not paths:
@@ -76,7 +79,7 @@ def recognise(tree: Tree) -> Layout | None:
     by_path = {file.path: file for file in files}
     readers = {}
     for split, own in in_order(splits).items():
-        reader = _Reader(catalog, [by_path[path] for path in own], attribute)
+        reader = _Reader(catalog, [by_path[path] for path in own], attribute, exif)
         name = tree.show(own[0] if len(own) == 1 else common_folder(list(map(parent, own))))
         readers[split] = LabelledSplit(reader.folder, name, reader.read)
     classes = f"classes from the attribute '{attribute}'" if attribute else f"one class, '{ONLY_CLASS}'"
@@ -183,8 +186,8 @@ class _Reader:
     folder: their folder. attribute: names the class of a region, None if there is one class only.
     """
 
-    def __init__(self, catalog: Catalog, files: Sequence[_File], attribute: str | None) -> None:
-        self._catalog, self._files, self._attribute = catalog, files, attribute
+    def __init__(self, catalog: Catalog, files: Sequence[_File], attribute: str | None, exif: str) -> None:
+        self._catalog, self._files, self._attribute, self._exif = catalog, files, attribute, exif
         self._folders = [catalog.image_folder(list(file.images), parent(file.path)) for file in files]
         self.folder = common_folder(self._folders)
 
@@ -202,7 +205,7 @@ class _Reader:
                 yield self._image(path, regions, file)
 
     def _image(self, path: str, regions: Sequence[_Region], file: _File) -> LabelledImage:
-        size = image_size(self._catalog.tree, path) if self._catalog.has(path) else None
+        size = image_size(self._catalog.tree, path, self._exif) if self._catalog.has(path) else None
         image = LabelledImage(path.removeprefix(f"{self.folder}/" if self.folder else ""), *(size or (None, None)))
         for region in regions:
             names = [ONLY_CLASS]

@@ -33,9 +33,12 @@ _SUFFIXES = (".txt", ".yaml", ".yml", ".names", ".data", ".labels", ".json")
 _SNIFFED = 20  # label files that are looked at
 
 
-def recognise(tree: Tree) -> Layout | None:
-    """Return the layout of a source with YOLO labels, None if it has none. Raises DataError if it is damaged."""
-    catalog = Catalog(tree)
+def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
+    """Return the layout of a source with YOLO labels, None if it has none. Raises DataError if it is damaged.
+
+    exif: how the sizes of the images are read; see `image_size`.
+    """
+    tree = catalog.tree
     if not catalog.files(_is_label):
         return None
     config = find_config(catalog)
@@ -50,7 +53,7 @@ def recognise(tree: Tree) -> Layout | None:
                 f" expected {labels.expected(next(iter(splits.values()))[0])}"
             )
         return None
-    return _YoloSource(catalog, config, labels, splits).layout()
+    return _YoloSource(catalog, config, labels, splits, exif).layout()
 
 
 def _is_label(name: str) -> bool:
@@ -166,12 +169,13 @@ def _are_labels(tree: Tree, files: list[str]) -> bool:
 
 @dataclass
 class _YoloSource:
-    """A source with YOLO labels. splits: split → the paths of its images, sorted."""
+    """A source with YOLO labels. splits: split → the paths of its images, sorted. exif: see `image_size`."""
 
     catalog: Catalog
     config: YoloConfig
     labels: _LabelFiles
     splits: dict[str, list[str]]
+    exif: str
 
     def layout(self) -> Layout:
         """Return the layout."""
@@ -222,7 +226,7 @@ class _YoloSource:
     def _read(self, path: str, folder: str, findings: Findings) -> LabelledImage:
         """Return an image with its objects. An image that cannot be read has none: its boxes have no size."""
         tree = self.catalog.tree
-        image = LabelledImage(path.removeprefix(f"{folder}/"), *(image_size(tree, path) or (None, None)))
+        image = LabelledImage(path.removeprefix(f"{folder}/"), *(image_size(tree, path, self.exif) or (None, None)))
         label = self.labels.find(path)
         if label is None:
             findings.suspect("no-label-file", "images have no label file: they count as images without boxes",

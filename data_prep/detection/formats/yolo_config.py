@@ -7,9 +7,11 @@ They are in a `data.yaml` (Ultralytics, Roboflow), in `obj.data` and `obj.names`
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from data_prep.detection.formats.labelled_images import clean_name
@@ -22,7 +24,7 @@ from data_prep.detection.formats.source_files import (
     suffix,
 )
 from data_prep.detection.formats.yolo_labels import Keypoints
-from data_prep.files.tree import join
+from data_prep.files.tree import FolderTree, join
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
 
@@ -62,7 +64,19 @@ def find_config(catalog: Catalog) -> YoloConfig:
         config.splits = _lists_of_images(catalog)
     if not config.names:
         config.file, config.names = _find_names(catalog)
-    return config
+    return config if config.names else _config_above(catalog) or config
+
+
+def _config_above(catalog: Catalog) -> YoloConfig | None:
+    """Return the names of the classes for a source that is a split of a larger one: in the data.yaml beside it."""
+    path = Path(os.path.abspath(catalog.tree.path))
+    if catalog.tree.archive or split_of(path.name) is None:
+        return None
+    beside = Catalog(FolderTree(path.parent), depth=0)
+    for file in beside.files(lambda name: name.lower() in _USUAL_YAML):
+        if config := _read_yaml(beside, file):
+            return YoloConfig(f"../{file}", config.names, keypoints=config.keypoints)
+    return None
 
 
 def _read_yaml(catalog: Catalog, file: str) -> YoloConfig | None:

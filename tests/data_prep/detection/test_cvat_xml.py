@@ -10,6 +10,7 @@ from drawn_layouts import DrawnImage, save, save_images
 
 from data_prep.detection.annotations import AnnotationFile, read_annotations
 from data_prep.detection.formats import cvat_xml
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 from mnasnet_cli.errors import DataError
@@ -19,7 +20,7 @@ RECTANGLE = '<box label="a" xtl="1.00" ytl="2" xbr="31" ybr="42"/>'
 
 
 def recognised(root: Path) -> Layout:
-    layout = cvat_xml.recognise(open_tree(root))
+    layout = cvat_xml.recognise(Catalog(open_tree(root)))
     assert layout is not None
     return layout
 

@@ -9,6 +9,7 @@ import pytest
 from drawn_layouts import DATA_SET, WITH_SPLITS, WITHOUT, WITHOUT_SPLITS, DataSet, Write, content
 
 from data_prep.detection.formats import cvat_xml, label_studio, pascal_voc, supervisely, via, yolo
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 
@@ -24,7 +25,7 @@ RECOGNISERS = {
 
 def recognise(source: Path) -> tuple[str, Layout]:
     """Return the one format that takes a source for its own, and the layout."""
-    found = {name: layout for name, one in RECOGNISERS.items() if (layout := one.recognise(open_tree(source)))}
+    found = {name: layout for name, one in RECOGNISERS.items() if (layout := one.recognise(Catalog(open_tree(source))))}
     assert len(found) == 1
     return found.popitem()
 

@@ -11,6 +11,7 @@ from drawn_layouts import DATA_SET, DrawnImage, label_studio_task, save, save_im
 
 from data_prep.detection.annotations import AnnotationFile, read_annotations
 from data_prep.detection.formats import label_studio
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 from mnasnet_cli.errors import DataError
@@ -25,7 +26,7 @@ BRUSH = "".join(
 
 
 def recognised(root: Path) -> Layout:
-    layout = label_studio.recognise(open_tree(root))
+    layout = label_studio.recognise(Catalog(open_tree(root)))
     assert layout is not None
     return layout
 
@@ -158,4 +159,4 @@ def test_json_min_has_the_same_boxes(tmp_path: Path) -> None:
 def test_a_damaged_export_is_named(tmp_path: Path, text: str, message: str) -> None:
     save(tmp_path / "export.json", text)
     with pytest.raises(DataError, match=message):
-        label_studio.recognise(open_tree(tmp_path))
+        label_studio.recognise(Catalog(open_tree(tmp_path)))

@@ -10,6 +10,7 @@ from drawn_layouts import DrawnImage, save, save_images
 
 from data_prep.detection.annotations import AnnotationFile, read_annotations
 from data_prep.detection.formats import pascal_voc
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 
@@ -18,7 +19,7 @@ ONE = DrawnImage("one", 100, 50, ())
 
 
 def recognised(root: Path) -> Layout:
-    layout = pascal_voc.recognise(open_tree(root))
+    layout = pascal_voc.recognise(Catalog(open_tree(root)))
     assert layout is not None
     return layout
 
@@ -175,4 +176,4 @@ def test_masks_named_like_the_images_are_not_the_images(tmp_path: Path) -> None:
 def test_other_xml_is_something_else(tmp_path: Path) -> None:
     save(tmp_path / "a.xml", "<?xml version='1.0'?><!-- <annotation> --><project/>")
     save(tmp_path / "b.xml", "annotation")
-    assert pascal_voc.recognise(open_tree(tmp_path)) is None
+    assert pascal_voc.recognise(Catalog(open_tree(tmp_path))) is None

@@ -11,6 +11,7 @@ from drawn_layouts import CLASSES, DrawnImage, save, save_images, supervisely_bi
 
 from data_prep.detection.annotations import AnnotationFile, read_annotations
 from data_prep.detection.formats import supervisely
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 from mnasnet_cli.errors import DataError
@@ -20,7 +21,7 @@ BOX = (1, 2, 30, 40)
 
 
 def recognised(root: Path) -> Layout:
-    layout = supervisely.recognise(open_tree(root))
+    layout = supervisely.recognise(Catalog(open_tree(root)))
     assert layout is not None
     return layout
 
@@ -110,4 +111,4 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str, message: str) -> Non
 def test_other_folders_are_something_else(tmp_path: Path) -> None:
     save(tmp_path / "meta.json", {})
     save_images(tmp_path / "img", [DrawnImage("one", 9, 9, ())])
-    assert supervisely.recognise(open_tree(tmp_path)) is None
+    assert supervisely.recognise(Catalog(open_tree(tmp_path))) is None

@@ -12,6 +12,7 @@ from drawn_layouts import CLASSES, DrawnImage, save, save_images
 
 from data_prep.detection.annotations import AnnotationFile, read_annotations
 from data_prep.detection.formats import via
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 from mnasnet_cli.errors import DataError
@@ -21,7 +22,7 @@ BOX = (1, 2, 30, 40)
 
 
 def recognised(root: Path) -> Layout:
-    layout = via.recognise(open_tree(root))
+    layout = via.recognise(Catalog(open_tree(root)))
     assert layout is not None
     return layout
 
@@ -134,10 +135,10 @@ def test_a_project_and_its_export_are_one_data_set(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
     save(tmp_path / name, text)
     with pytest.raises(DataError, match=message):
-        via.recognise(open_tree(tmp_path))
+        via.recognise(Catalog(open_tree(tmp_path)))
 
 
 def test_other_files_are_something_else(tmp_path: Path) -> None:
     save(tmp_path / "a.json", {"images": [], "annotations": []})
     save(tmp_path / "a.csv", "file,label\n")
-    assert via.recognise(open_tree(tmp_path)) is None
+    assert via.recognise(Catalog(open_tree(tmp_path))) is None

@@ -12,6 +12,7 @@ from PIL import Image
 
 from data_prep.detection.annotations import AnnotationFile, read_annotations
 from data_prep.detection.formats import yolo
+from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import open_tree
 from mnasnet_cli.errors import DataError
@@ -20,7 +21,7 @@ ONE = DrawnImage("one", 100, 50, ())
 
 
 def recognised(root: Path) -> Layout:
-    layout = yolo.recognise(open_tree(root))
+    layout = yolo.recognise(Catalog(open_tree(root)))
     assert layout is not None
     return layout
 
@@ -209,11 +210,27 @@ def test_one_split_alone_is_for_training(tmp_path: Path) -> None:
     assert list(recognised(tmp_path / "valid").splits) == ["train"]
 
 
+def test_names_of_classes_may_be_beside_a_single_split(tmp_path: Path) -> None:
+    drawn_layouts.write_yolo_of_roboflow(tmp_path)
+    assert recognised(tmp_path / "valid").description == "YOLO labels (../data.yaml)"
+    assert list(read(tmp_path / "valid").categories.values()) == list(CLASSES)
+
+
+def test_exif_data_may_be_ignored(tmp_path: Path) -> None:
+    root = one_image(tmp_path, "0 0.5 0.5 0.2 0.4")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (100, 50)).save(root / "images" / "one.png", exif=exif)
+    layout = yolo.recognise(Catalog(open_tree(root)), "ignore")
+    assert layout is not None
+    assert list(read_annotations(layout.splits["train"].read(), "labels").boxes) == pytest.approx((40, 15, 20, 20))
+
+
 def test_texts_that_are_no_labels_are_something_else(tmp_path: Path) -> None:
     save_images(tmp_path / "images", [ONE])
     save(tmp_path / "images" / "one.txt", "a photograph of a cat, 2024")
     save(tmp_path / "README.txt", "0 1 2 3 4")
-    assert yolo.recognise(open_tree(tmp_path)) is None
+    assert yolo.recognise(Catalog(open_tree(tmp_path))) is None
 
 
 def test_configured_images_without_any_label_file_are_an_error(tmp_path: Path) -> None:
