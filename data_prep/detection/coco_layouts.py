@@ -13,6 +13,7 @@ from typing import NamedTuple
 from data_prep.detection.annotations import json_entries
 from data_prep.detection.coco_files import KEYPOINTS, Look, OtherJsonError, look_into
 from data_prep.detection.layout import AnnotatedImages, Layout
+from data_prep.detection.split_folders import split_by_folders
 from data_prep.files.file_names import FileFinder
 from data_prep.files.tree import FolderTree, Tree, ZipTree
 from data_prep.split_names import SPLITS, split_of
@@ -253,14 +254,20 @@ def layout_of(found: Survey, fixed: Mapping[str, tuple[AnnotationJson, Place]] |
     if not places:
         return None
     splits = {split: files[split].images(place) for split, place in places.items()}
-    listed = [f"{split}: {files[split].show()} with images in {place.show()}" for split, place in places.items()]
+    listed = [f"{split} in {files[split].show()}, images in {place.show()}" for split, place in places.items()]
+    [first, *others] = places
+    if not others and not fixed and files[first].split is None and (look := files[first].look):
+        place = places[first]
+        if by_folder := split_by_folders(splits[first], place.names, look.file_names):
+            splits = by_folder
+            listed = [f"{files[first].show()}, images in {place.show()}, {', '.join(splits)} by their folders"]
     unused = sorted(
         file.show()
         for file in found.files
         if file.look and not file.is_of_other_task() and not any(file is files[split] for split in places)
     )
     also = f"; not read: {', '.join(unused[:3])}{', …' if len(unused) > 3 else ''}" if unused else ""
-    return Layout(f"{_kind(files.values())}, {', '.join(listed)}{also}", splits)
+    return Layout(f"{_kind(files.values())}: {'; '.join(listed)}{also}", splits)
 
 
 def _choose_files(found: Survey, fixed: Mapping[str, object]) -> dict[str, AnnotationJson]:

@@ -172,7 +172,7 @@ def roboflow_split(root: Path, data_set: DataSet) -> Path:
 
 SPLIT: tuple[Writer, ...] = (
     coco_2017, coco_2014_zips, roboflow, roboflow_zip, wrapped_zip, image_folders_of_splits,
-    image_folders_one_level_deeper, json_beside_folders, one_image_folder, cvat_subsets,
+    image_folders_one_level_deeper, json_beside_folders, one_image_folder, cvat_subsets, one_json_for_folders,
 )  # fmt: skip
 UNSPLIT: tuple[Writer, ...] = (
     cvat, cvat_flat, label_studio, json_beside_images, json_above_images, roboflow_split,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from coco_cases import prepare
 from drawn_coco_layouts import SPLIT, UNSPLIT, Writer, coco_2017
-from drawn_layouts import CLASSES, DATA_SET, WITHOUT_SPLITS, DataSet
+from drawn_layouts import CLASSES, DATA_SET, WITH_SPLITS, WITHOUT, WITHOUT_SPLITS, DataSet, Write
 
 from mnasnet_cli.records import shards, tfrecord
 
@@ -60,4 +60,27 @@ def test_layouts_with_splits(write: Writer, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", UNSPLIT, ids=lambda write: write.__name__)
 def test_layouts_without_splits(write: Writer, tmp_path: Path) -> None:
+    check(write, WITHOUT_SPLITS, tmp_path)
+
+
+def other_formats(writers: dict[str, Write]) -> list[Any]:
+    """Return the writers of other formats than COCO as writers that return SOURCE."""
+
+    def with_source(write: Write) -> Writer:
+        def run(root: Path, data_set: DataSet) -> Path:
+            write(root)
+            return root
+
+        return run
+
+    return [pytest.param(with_source(write), id=name) for name, write in writers.items()]
+
+
+@pytest.mark.parametrize("write", other_formats(WITH_SPLITS))
+def test_other_formats_with_splits(write: Writer, tmp_path: Path) -> None:
+    check(write, DATA_SET, tmp_path)
+
+
+@pytest.mark.parametrize("write", other_formats(WITHOUT))
+def test_other_formats_without_splits(write: Writer, tmp_path: Path) -> None:
     check(write, WITHOUT_SPLITS, tmp_path)
