@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -193,8 +193,7 @@ def _best(places: list[Place], names: list[str], split: str | None) -> tuple[Pla
             best, found, exact = place, fit, fit
     if found < len(names):
         for place in places[:MAX_SEARCHED]:
-            skipped = other_split_folders(place.tree, place.folder, split)
-            finder = FileFinder(place.tree, place.folder, skipped)
+            finder = FileFinder(place.tree, place.folder, names_other_split(split))
             if (fit := sum(one.entry is not None for one in finder.find_all(names))) > found:
                 best, found = place, fit
     return best, found
@@ -224,9 +223,9 @@ def _distance(file: AnnotationJson, place: Place) -> tuple[bool, ...] | tuple[ob
     return not has_same_name, place != file.place, last not in _IMAGE_FOLDERS, steps, len(stems), stems
 
 
-def other_split_folders(tree: Tree, folder: str, split: str | None) -> set[str]:
-    """Return the names of the folders directly in a folder that are named after another split."""
-    return {name for name in tree.folders(folder) if split and split_of(name) not in (None, split)}
+def names_other_split(split: str | None) -> Callable[[str], bool]:
+    """Return a function that tells whether a folder is named after another split than this one, if this is one."""
+    return lambda name: split is not None and split_of(name) not in (None, split)
 
 
 def recognise(tree: Tree) -> Layout | None:

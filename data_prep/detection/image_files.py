@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,8 +30,7 @@ def find_images(
     split: str,
     options: CocoOptions,
     findings: Findings,
-    *,
-    skipped: set[str],
+    is_skipped: Callable[[str], bool],
 ) -> list[FileEntry]:
     """Return the files of the images of an annotation file, in its order, and mend what the files tell about it.
 
@@ -38,11 +38,11 @@ def find_images(
 
     Args:
         file: is changed.
-        skipped: folders that are not searched.
+        is_skipped: tells for the name of a folder whether it is not searched.
 
     Raises BadImageError if images are missing, unless --on-bad-image is skip.
     """  # fmt: skip
-    found = FileFinder(images.tree, images.folder, skipped).find_all(file.image_names)
+    found = FileFinder(images.tree, images.folder, is_skipped).find_all(file.image_names)
     for name, one in zip(file.image_names, found, strict=True):
         for change in one.changes:
             findings.mended(f"file-name-{change}", MESSAGES[change], example=name, split=split)

@@ -14,9 +14,9 @@ import numpy as np
 from data_prep.detection.annotations import Fault, read_annotations
 from data_prep.detection.boxes import check_boxes
 from data_prep.detection.categories import merge_categories
-from data_prep.detection.coco_layouts import other_split_folders
+from data_prep.detection.coco_layouts import names_other_split
 from data_prep.detection.image_files import find_images
-from data_prep.detection.layout import AnnotatedImages, Layout
+from data_prep.detection.layout import AnnotatedImages
 from data_prep.detection.recognition import find_layout
 from data_prep.detection.suspicions import suspect_annotations
 from data_prep.detection.table import CocoTable
@@ -93,7 +93,8 @@ def _find_source(root: Path, options: CocoOptions) -> CocoSource:
         images = layout.splits[split]
         if options.crowd_as_objects:
             file.crowds = array("b", bytes(len(file.crowds)))
-        entries = find_images(file, images, split, options, findings, skipped=_skipped_folders(layout, split))
+        is_skipped = names_other_split(split if len(layout.splits) > 1 else None)
+        entries = find_images(file, images, split, options, findings, is_skipped)
         for finding in file.findings:
             findings.add(replace(finding, split=split))
         suspect_annotations(file, split, findings)
@@ -107,12 +108,6 @@ def _find_source(root: Path, options: CocoOptions) -> CocoSource:
         _check_faults(images.name, len(tables[split].boxes.labels), faults[split], options)
     tables = with_validation(tables, options, findings)
     return CocoSource(root, tables, categories, faults, sum(map(len, unnamed.values())), layout.description, findings)
-
-
-def _skipped_folders(layout: Layout, split: str) -> set[str]:
-    """Return the folders that are not searched for the images of a split: those that are named after another one."""
-    images = layout.splits[split]
-    return other_split_folders(images.tree, images.folder, split) if len(layout.splits) > 1 else set()
 
 
 def _other_files(images: AnnotatedImages, entries: list[FileEntry]) -> set[str]:

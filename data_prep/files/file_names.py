@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -57,11 +57,12 @@ class Found(NamedTuple):
 class FileFinder:
     """The files in a folder of a tree and below it. The entries that are found have names relative to this folder.
 
-    skipped: names of folders below it that are not searched. A name that fits as it is may lie there nevertheless.
+    is_skipped: tells for the name of a folder below it whether this is not searched. A name that fits as it is may lead
+    there nevertheless.
     """
 
-    def __init__(self, tree: Tree, folder: str, skipped: Collection[str] = ()) -> None:
-        self.tree, self.folder, self.skipped = tree, folder, skipped
+    def __init__(self, tree: Tree, folder: str, is_skipped: Callable[[str], bool] = lambda name: False) -> None:
+        self.tree, self.folder, self.is_skipped = tree, folder, is_skipped
         self._below: dict[str, list[str]] = {}  # folded name without folders → names relative to the folder
         self._uploads: dict[str, list[str]] = {}  # the same for the names without the prefix of an upload
         self._is_listed = False
@@ -152,7 +153,7 @@ class FileFinder:
                 self._below.setdefault(fold(name), []).append(start + name)
                 names.append(start + name)
             below = self.tree.folders(self._path(folder) if folder else self.folder)
-            folders += [start + name for name in below if name not in self.skipped]
+            folders += [start + name for name in below if not self.is_skipped(name)]
         last = [name.rpartition("/")[2] for name in names]
         uploads = [(name, match.end()) for name in last if (match := _UPLOAD_PREFIX.match(name))]
         if 2 * len(uploads) > len(names) and _are_uploads(name for name, _ in uploads):
