@@ -8,7 +8,7 @@ from mnasnet_cli.health.summary import DETECTION_SIZES, TINY, count_tiny
 from mnasnet_cli.records.findings import Findings
 
 MOST = 0.5  # of the boxes or images
-EMPTY_SHARE = 0.2  # of the images
+EMPTY_SHARE = 0.3  # of the images
 TINY_SHARE = 0.3  # of the boxes; COCO has about 6 % at 640 px
 WHOLE = 0.99  # a box with larger shares of both sides covers the image
 
