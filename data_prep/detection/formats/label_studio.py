@@ -124,6 +124,11 @@ class _Reader:
     def _paths(self) -> list[str | None]:
         """The file of each task, None if there is none. Its address in Label Studio is never its path."""
         found = FileFinder(self._tree, "").find_all([task.address for task in self._tasks])
+        if not any(one.entry for one in found):
+            raise DataError(
+                f"none of the {len(found):,} images is in {self._tree.path}, such as {self._tasks[0].address}:"
+                " Label Studio exports JSON without images; put them beside the file, or export as COCO or YOLO"
+            )
         return [one.entry.name if one.entry else None for one in found]
 
     def _image(self, task: _Task, path: str | None, findings: Findings) -> LabelledImage:

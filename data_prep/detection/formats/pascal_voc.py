@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
 
 from data_prep.detection.formats import bounds
 from data_prep.detection.formats.labelled_images import LabelledImage, LabelledSplit, NamedSplits, clean_name
@@ -53,20 +54,19 @@ def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
     folders = {folder: files for folder in catalog.names if (files := _annotation_files(catalog, folder))}
     if not folders:
         return None
+    images = _Images(catalog, folders)
     splits: dict[str, list[str]] = {}
-    images: dict[str, str] = {}  # folder of annotations → folder of their images
     left_out = 0
     for folder, files in folders.items():
-        images[folder] = catalog.partner(folder, set(map(stem, files)), is_image, _is_xml) or folder
-        sorted_in, unlisted = _sort_into_splits(catalog, folder, files)
+        sorted_in, unlisted = _sort_into_splits(catalog, folder, files, images)
         left_out += unlisted
         for split, names in sorted_in.items():
             splits.setdefault(split, []).extend(join(folder, name) for name in names)
     readers = {}
     for number, (split, files) in enumerate(in_order(splits).items()):
-        folder = common_folder([images[parent(file)] for file in files])
-        reader = _Reader(catalog, files, folder, images, left_out if number == 0 else 0)
-        readers[split] = LabelledSplit(folder, tree.show(common_folder([parent(file) for file in files])), reader.read)
+        reader = _Reader(tree, files, images, left_out if number == 0 else 0)
+        name = tree.show(common_folder([parent(file) for file in files]))
+        readers[split] = LabelledSplit(reader.folder, name, reader.read)
     marks = {_counts_from_one(tree, join(folder, files[0])) for folder, files in folders.items()}
     counting = "coordinates from 0 or 1, as each file says"
     if len(marks) == 1:
@@ -85,12 +85,56 @@ def _annotation_files(catalog: Catalog, folder: str) -> list[str]:
     return names if any(tag == _ROOT for tag in tags) else []
 
 
-def _sort_into_splits(catalog: Catalog, folder: str, files: list[str]) -> tuple[dict[str, list[str]], int]:
-    """Return the files of each split, by lists or else by the folder's name, and how many are in no list."""
+class _Images:
+    """Finds the images of annotation files: those that are named like them.
+
+    folders: folder of annotations → the names of its files. Their images are in a folder that belongs to it or, if
+    there is none, anywhere in the source.
+    """
+
+    def __init__(self, catalog: Catalog, folders: Mapping[str, list[str]]) -> None:
+        self._catalog = catalog
+        self._folders = {
+            folder: catalog.partner(folder, set(map(stem, files)), is_image, _is_xml)
+            for folder, files in folders.items()
+        }
+        self._paths: dict[str, dict[str, str]] = {}  # folder of images → stem → path
+
+    def folder(self, file: str) -> str:
+        """Return the folder of the image of an annotation file; the source itself if it is unknown."""
+        known = self._folders[parent(file)]
+        return known if known is not None else parent(self.find(file) or "")
+
+    def find(self, file: str) -> str | None:
+        """Return the path of the image of an annotation file, None if there is none."""
+        folder = self._folders[parent(file)]
+        if folder is None:
+            return self._anywhere.get(stem(file))
+        if folder not in self._paths:
+            images = reversed(self._catalog.images(folder))
+            self._paths[folder] = {stem(name): join(folder, name) for name in images}
+        return self._paths[folder].get(stem(file))
+
+    @cached_property
+    def _anywhere(self) -> dict[str, str]:
+        """The paths of those images of the source whose stem no other one has."""
+        paths = self._catalog.files(is_image)
+        counts = Counter(map(stem, paths))
+        return {stem(path): path for path in paths if counts[stem(path)] == 1}
+
+
+def _sort_into_splits(
+    catalog: Catalog, folder: str, files: list[str], images: _Images
+) -> tuple[dict[str, list[str]], int]:
+    """Return the files of each split, by lists or else by the names of folders, and how many are in no list."""
     lists = _lists(catalog, parent(folder)) or _lists(catalog, parent(parent(folder)))
     names = {stem(file) for file in files}
     if not any(names & listed for listed in lists.values()):
-        return {split_of_path(folder) or "train": files}, 0
+        by_folder: dict[str, list[str]] = {}
+        for file in files:
+            split = split_of_path(folder) or split_of_path(images.folder(join(folder, file))) or "train"
+            by_folder.setdefault(split, []).append(file)
+        return by_folder, 0
     if "train" not in lists and "validation" not in lists and _TRAIN_AND_VALIDATION in lists:
         lists["train"] = lists[_TRAIN_AND_VALIDATION]
     lists.pop(_TRAIN_AND_VALIDATION, None)
@@ -151,16 +195,12 @@ def _is_official(annotation: Element) -> bool:
 class _Reader:
     """Reads the files of one split.
 
-    files: their paths. folder: of the split. images: folder of annotations → folder of their images. left_out: the
-    number of files that are in no list.
+    files: their paths. left_out: the number of files that are in no list. folder: of the images.
     """
 
-    def __init__(
-        self, catalog: Catalog, files: Sequence[str], folder: str, images: dict[str, str], left_out: int
-    ) -> None:
-        self._catalog, self._tree, self._files, self._folder = catalog, catalog.tree, sorted(files), folder
-        self._images, self._left_out = images, left_out
-        self._names: dict[str, dict[str, str]] = {}  # folder of images → stem → name
+    def __init__(self, tree: Tree, files: Sequence[str], images: _Images, left_out: int) -> None:
+        self._tree, self._files, self._images, self._left_out = tree, sorted(files), images, left_out
+        self.folder = common_folder([images.folder(file) for file in files])
 
     def read(self, findings: Findings) -> Iterator[LabelledImage]:
         """Yield the images."""
@@ -189,11 +229,8 @@ class _Reader:
 
     def _image_name(self, file: str, filename: str) -> str:
         """Return the name of the image of a file: the one that is named like it, else the one that it names."""
-        folder = self._images[parent(file)]
-        if folder not in self._names:
-            self._names[folder] = {stem(name): name for name in reversed(self._catalog.images(folder))}
-        name = self._names[folder].get(stem(file)) or filename or f"{stem(file)}.jpg"
-        return join(folder, name).removeprefix(f"{self._folder}/" if self._folder else "")
+        path = self._images.find(file) or join(self._images.folder(file), filename or f"{stem(file)}.jpg")
+        return path.removeprefix(f"{self.folder}/" if self.folder else "")
 
 
 def _size(annotation: Element) -> tuple[int, int] | tuple[None, None]:

@@ -7,7 +7,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -55,6 +54,7 @@ class Catalog:
         self.tree = tree
         self.names: dict[str, list[str]] = {}
         self._folders: dict[str, list[str]] = {}
+        self._name_sets: dict[str, frozenset[str]] = {}
         level = [""]
         for _ in range(depth + 1):  # the higher folders first
             for folder in level:
@@ -69,11 +69,17 @@ class Catalog:
 
     def has(self, path: str) -> bool:
         """Tell whether there is a folder or file with this path."""
-        return path in self.names or path.rpartition("/")[2] in self._sets(parent(path))
+        folder, _, name = path.rpartition("/")
+        if folder not in self._name_sets:
+            self._name_sets[folder] = frozenset(self.names.get(folder, ()))
+        return path in self.names or name in self._name_sets[folder]
 
-    @lru_cache(maxsize=4)  # noqa: B019
-    def _sets(self, folder: str) -> frozenset[str]:
-        return frozenset(self.names.get(folder, ()))
+    def folder(self, path: str) -> str | None:
+        """Return the folder with this path, also in another case if only one fits; None if there is none."""
+        if path in self.names:
+            return path
+        similar = [folder for folder in self.names if folder.casefold() == path.casefold()]
+        return similar[0] if len(similar) == 1 else None
 
     def images(self, folder: str) -> list[str]:
         """Return the names of the images directly in a folder, sorted."""

@@ -31,6 +31,7 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
 
 NO_BOX = "its shape has no box"
+DAMAGED = "its file is damaged"
 
 _IMAGES, _ANNOTATIONS, _META = "img", "ann", "meta.json"
 _SPLIT_TAGS = ("split", "subset", "set")  # tags whose value is the split
@@ -116,7 +117,12 @@ class _Reader:
         yield from map(partial(self._read, findings), self._files)
 
     def _read(self, findings: Findings, file: str) -> LabelledImage:
-        content = _read_file(self._catalog.tree, file)
+        try:
+            content = _read_file(self._catalog.tree, file)
+        except DataError as error:
+            image = LabelledImage(self._image_name(file), is_listed=False)
+            image.fault(DAMAGED, str(error))
+            return image
         size = content.get("size")
         known = bounds.image_size(size.get("width"), size.get("height")) if isinstance(size, dict) else (None, None)
         image = LabelledImage(self._image_name(file), *known)

@@ -214,8 +214,9 @@ def resolve(catalog: Catalog, config: YoloConfig, place: str) -> str | None:
     for wanted in _endings(place):
         for base in (f"{own}/{config.path}", own, ""):
             path = _normal(f"{base}/{wanted}")
-            if catalog.has(path) and (wanted == place or split in (None, split_of_path(path))):
-                return path
+            found = path if catalog.has(path) else catalog.folder(path)
+            if found is not None and (wanted == place or split in (None, split_of_path(found))):
+                return found
     return None
 
 

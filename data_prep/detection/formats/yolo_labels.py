@@ -22,6 +22,7 @@ NOT_FRACTIONS = "its coordinates are not fractions of the image's size"
 
 _MAX_FRACTION = 2.0  # boxes may overshoot the image, but pixels are larger
 _BOX_COLUMNS = 4
+_MAX_CLASSES = 1_000_000
 
 
 class Keypoints(NamedTuple):
@@ -66,7 +67,7 @@ def parse_line(line: str, names: Mapping[int, str], keypoints: Keypoints | None 
 
 def _class_number(text: str, names: Mapping[int, str]) -> int:
     value = number(text)
-    if math.isfinite(value) and value.is_integer() and value >= 0:
+    if value.is_integer() and 0 <= value < _MAX_CLASSES:
         if names and int(value) not in names:
             raise LabelLineError(UNKNOWN_CLASS)
         return int(value)

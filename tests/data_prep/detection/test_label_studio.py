@@ -147,6 +147,12 @@ def test_json_min_has_the_same_boxes(tmp_path: Path) -> None:
         assert [one[0] for one in found[image.file_name][1]] == [one.name for one in image.objects]
 
 
+def test_an_export_without_its_images_says_what_to_do(tmp_path: Path) -> None:
+    root = one_task(tmp_path, result(RECTANGLE | {"rectanglelabels": ["a"]}), address="/data/upload/1/two.png")
+    with pytest.raises(DataError, match=r"none of the 1 images .* without images; put them beside the file"):
+        read(root)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -165,6 +165,20 @@ def test_two_years_are_one_data_set(tmp_path: Path) -> None:
     assert file.image_names[4] == "VOC2012/JPEGImages/a 1.png"
 
 
+def test_images_may_be_in_folders_by_split_and_the_files_in_one(tmp_path: Path) -> None:
+    for split, images in drawn_layouts.DATA_SET.items():
+        save_images(tmp_path / "images" / split, images)
+        for image in images:
+            text = drawn_layouts.voc_xml(image, first=0, database="Unknown", folder="x")
+            save(tmp_path / "annotations" / f"{image.stem}.xml", text)
+    layout = recognised(tmp_path)
+    assert list(layout.splits) == ["train", "validation", "test"]
+    assert (layout.splits["validation"].folder, read(tmp_path, "validation").image_names) == (
+        "images/validation",
+        ["f.png", "g.png"],
+    )
+
+
 def test_masks_named_like_the_images_are_not_the_images(tmp_path: Path) -> None:
     drawn_layouts.write_voc(tmp_path)
     base = tmp_path / "VOCdevkit" / "VOC2012"

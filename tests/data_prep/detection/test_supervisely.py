@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,22 @@ def test_declared_classes_count_without_objects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{\n", r"one\.png\.json, line 2: not JSON"), ("[]", "has no list 'objects'")]
+    ("text", "message"), [("{\n", r"two\.png\.json, line 2: not JSON"), ("[]", "has no list 'objects'")]
 )
-def test_a_damaged_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_damaged_file_is_named_and_its_image_left_out(tmp_path: Path, text: str, message: str) -> None:
+    one_image(tmp_path, RECTANGLE | {"classTitle": "a"})
+    save_images(tmp_path / "ds" / "img", [DrawnImage("two", 100, 50, ())])
+    save(tmp_path / "ds" / "ann" / "two.png.json", text)
+    save(tmp_path / "meta.json", {"classes": [{"title": "a"}]})
+    file = read(tmp_path)
+    assert file.image_names == ["one.png"]
+    assert re.search(message, str(file.faults[0]))
+
+
+def test_a_damaged_file_with_the_tags_is_named(tmp_path: Path) -> None:
     one_image(tmp_path)
-    save(tmp_path / "ds" / "ann" / "one.png.json", text)
-    (tmp_path / "meta.json").write_text('{"classes": [{"title": "a"}]}')
-    with pytest.raises(DataError, match=message):
+    save(tmp_path / "ds" / "ann" / "one.png.json", "{\n")
+    with pytest.raises(DataError, match=r"one\.png\.json, line 2: not JSON"):
         read(tmp_path)
 
 

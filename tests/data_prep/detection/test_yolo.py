@@ -132,6 +132,7 @@ def test_boxes_are_fractions_of_the_picture_that_a_person_sees(tmp_path: Path) -
         ("names: data/my.names\ntrain: [images, images]\nval:\ntest: null", ["x y", "z"]),
         ("names: [a, b]\ntrain: lists/train.txt\n", ["a", "b"]),
         ("names: [a, b]\n", ["a", "b"]),
+        ("names: [a, b]\ntrain: ./Images\n", ["a", "b"]),
     ],
 )
 def test_data_yaml_has_many_forms(tmp_path: Path, config: str, names: list[str]) -> None:
