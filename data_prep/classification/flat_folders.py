@@ -99,7 +99,8 @@ def label_flat_folders(
         tables = [(*_read_labels(options, flats, images, known), "")]
         problems: list[DataError] = []
     else:
-        found = find_labels(tree, [*(flat.folder for flat in flats), *above], images, known)
+        folders = [*(flat.folder for flat in flats), *above]
+        found = find_labels(tree, folders, images, known, options.label_columns)
         tables, problems = found.tables, found.problems
     assigned: dict[int, tuple[str, str, str]] = {}  # image → split, label, place of the row
     for table, matched, split in reversed(tables):  # the first counts

@@ -60,12 +60,14 @@ class _Candidate:
 
 
 def find_labels(
-    tree: Tree, folders: Sequence[str], images: Sequence[FlatImage], classes: Collection[str]
-) -> FoundLabels:
+    tree: Tree, folders: Sequence[str], images: Sequence[FlatImage], classes: Collection[str],
+    asked: tuple[str, str] | None = None,
+) -> FoundLabels:  # fmt: skip
     """Return the labels of images from the label files that lie in `folders`.
 
     A file with a usual name counts first, such as labels.csv, metadata.csv and train.csv. Where these leave images
-    without a class, one other table may name them: it must have usual columns, and most of its rows must name images.
+    without a class, one other table may name them: it must have usual columns, or those that are `asked` for, and most
+    of its rows must name images.
 
     Raises DataError if two other tables do, or if one gives an image two labels.
     """
@@ -78,7 +80,7 @@ def find_labels(
         scope = [number for number, image in enumerate(images) if _is_in_scope(image, candidate)]
         if not any(number not in labelled for number in scope):
             continue
-        read = _read(tree, candidate, [images[number] for number in scope], classes, found)
+        read = _read(tree, candidate, [images[number] for number in scope], classes, asked, found)
         if read is None:
             continue
         table, matched = read
@@ -130,14 +132,15 @@ def _is_in_scope(image: FlatImage, candidate: _Candidate) -> bool:
 
 
 def _read(
-    tree: Tree, candidate: _Candidate, images: Sequence[FlatImage], classes: Collection[str], found: FoundLabels
-) -> tuple[LabelTable, Matched] | None:
+    tree: Tree, candidate: _Candidate, images: Sequence[FlatImage], classes: Collection[str],
+    asked: tuple[str, str] | None, found: FoundLabels,
+) -> tuple[LabelTable, Matched] | None:  # fmt: skip
     """Return a table and what it matches, None if it says nothing about the images."""
     index = ImageIndex(images)
     name = tree.show(candidate.path)
     try:
         with tree.open(candidate.path) as file:
-            table = read_label_table(name, file.read(), index.__contains__, classes=classes)
+            table = read_label_table(name, file.read(), index.__contains__, asked=asked, classes=classes)
     except DataError as error:
         found.problems.append(error)
         return None

@@ -245,6 +245,7 @@ def class_folders(view: View) -> Layout | None:
     used = [name for name in names if has_images(view.tree, join(view.base, name))]
     if not used:
         return None
+    _check_no_sets(view, used)
     copies = _copies(view, used)
     left_out = [f"{name}/ (no images)" for name in names if name not in used]
     left_out += [f"{name}/ (the other folders again)" for name in copies]
@@ -254,6 +255,17 @@ def class_folders(view: View) -> Layout | None:
     _report_loose_images(view, view.base, "train")
     where = f" in {view.name(view.base)}" if view.base else ""
     return Layout([found], f"class folders{where} without splits", left_out)
+
+
+def _check_no_sets(view: View, names: Sequence[str]) -> None:
+    """Raise DataError if what looks like a class folder is a whole set with splits."""
+    for name in names:
+        splits = find_splits(view.tree, join(view.base, name))
+        if len(splits) > 1:
+            raise DataError(
+                f"{view.tree.show(view.base)} holds several sets: {name} has folders for {' and '.join(splits)}, but other"
+                f" folders have none; name one set: mnasnet prepare-imagenet {view.tree.show(join(view.base, name))}"
+            )
 
 
 def _copies(view: View, names: Sequence[str]) -> list[str]:

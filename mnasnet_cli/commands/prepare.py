@@ -185,7 +185,9 @@ def prepare_imagenet(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", help="Folder with train/<class>/* and val/<class>/*, or with the ILSVRC2012 tar files."
+            metavar="SOURCE",
+            help="Folder or zip with class folders, or with images and a table of labels, split or not; or ImageNet's"
+            " tar files.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
@@ -202,12 +204,16 @@ def prepare_imagenet(
     labels: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Classes of the images of a flat val/: a class, or `file class`, on each line."
+            metavar="FILE",
+            help="Table with the classes of images that are not in class folders: CSV, JSON, or text with `file class`,"
+            " or a class, on each line. Many names are found without this flag.",
         ),
     ] = None,
     label_columns: Annotated[
         str | None,
-        typer.Option(metavar="FILE,LABEL", help="Columns of --labels with the file and the label: names or numbers."),
+        typer.Option(
+            metavar="FILE,LABEL", help="Columns of the table with the file and the label: names, or numbers from 1."
+        ),
     ] = None,
     on_bad_image: OnBadImage = "fail",
     seed: Seed = 0,
@@ -216,8 +222,9 @@ def prepare_imagenet(
     strict: Strict = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Write TFRecord shards, labels.txt and dataset.json from ImageNet or any folder of classes.
+    """Write TFRecord shards, labels.txt and dataset.json from ImageNet or any images with one class each.
 
+    The layout of SOURCE is found out and printed: see docs/how-to/your-own-images.md.
     Upright JPEG and PNG files are copied unchanged; other images are stored as PNG. Records are shuffled across
     the shards.
     """

@@ -96,6 +96,8 @@ def test_columns_may_be_named(tmp_path: Path, columns: tuple[str, str]) -> None:
     without_header = write(tmp_path / "labels", {"b.csv": quoted(rows[1:])}) / "b.csv"
     source = find(tmp_path / "set", labels=without_header, label_columns=("2", "4"))
     assert contents(source)["train"] == EXPECTED
+    source = find(flat(tmp_path / "beside", {"labels.csv": quoted(rows)}), label_columns=columns)
+    assert contents(source)["train"] == EXPECTED
     with pytest.raises(DataError, match=r"no column 'Rase' .*label, Bild, image, Rasse; did you mean 'Rasse'"):
         find(tmp_path / "set", labels=labels, label_columns=("Bild", "Rase"))
     with pytest.raises(DataError, match="no column '5'"):

@@ -251,6 +251,10 @@ BOXES = "filename,class,xmin,ymin,xmax,ymax\n1.jpg,a,1,2,3,4\n"
         (images("train/{1..3}.jpg") | {"train/_annotations.coco.json": "{}"}, "prepare-coco"),
         (YOLO, "prepare-coco"),
         (images("{1..2}.jpg") | {"labels.csv": BOXES}, r"labels\.csv has boxes .*prepare-coco"),
+        (
+            splits("a/train", "a/val") | below("b", CATS_AND_DOGS),
+            r"several sets: a has folders for train and validation",
+        ),
         ({"set.tgz": "x"}, r"set\.tgz; unpack it first"),
         ({"a.zip": b"PK"}, "not a complete zip"),
         (splits("Train", "TRAIN"), r"two folders for train in .*: TRAIN and Train"),
