@@ -263,8 +263,8 @@ def _check_no_sets(view: View, names: Sequence[str]) -> None:
         splits = find_splits(view.tree, join(view.base, name))
         if len(splits) > 1:
             raise DataError(
-                f"{view.tree.show(view.base)} holds several sets: {name} has folders for {' and '.join(splits)}, but other"
-                f" folders have none; name one set: mnasnet prepare-imagenet {view.tree.show(join(view.base, name))}"
+                f"{view.tree.show(view.base)} holds several sets: {name} has folders for {' and '.join(splits)}, but"
+                f" others have none; name one set: mnasnet prepare-imagenet {view.tree.show(join(view.base, name))}"
             )
 
 
