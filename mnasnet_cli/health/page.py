@@ -36,12 +36,12 @@ h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { background: var(--soft); }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; max-width: 28rem; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 li { margin: .4rem 0; }
 .suspicious { color: var(--warn); font-weight: 600; }
 .note { opacity: .8; }
-.bar { display: block; height: .4rem; background: var(--bar); }
+.bar { display: block; height: .4rem; margin-top: .55rem; background: var(--bar); }
 img { max-width: 100%; height: auto; border: 1px solid var(--line); }
 </style>
 </head>
@@ -65,9 +65,9 @@ def render_page(health: Health, title: str) -> str:
         _findings(health.findings.to_list()),
         _images(found["splits"]),
         _boxes(found["splits"]),
-        _classes(found["classes"], list(found["splits"])),
         _duplicates(found["duplicates"]),
         _oddest(health, found["oddest"]),
+        _classes(found["classes"], list(found["splits"])),
     ]
     return _PAGE.substitute(title=escape(title), body="\n".join(section for section in sections if section))
 
@@ -130,9 +130,8 @@ def _classes(classes: Sequence[Mapping[str, Any]], splits: Sequence[str]) -> str
     for one in classes:
         counts = [one["splits"][split][part] for split in splits for part in parts]
         share = 100 * one["splits"][splits[0]]["images"] / most
-        rows.append(
-            (one["class"], one["name"], *counts, _Html(f'<span class="bar" style="width:{share:.1f}%"></span>'))
-        )
+        bar = _Html(f'<div style="width:7rem"><span class="bar" style="width:{share:.1f}%"></span></div>')
+        rows.append((one["class"], one["name"], *counts, bar))
     columns = ("class", "name", *(f"{split} {part}" for split in splits for part in parts), f"{splits[0]} images")
     return (
         f"<h2>Classes</h2>\n<details open><summary>{len(classes):,} classes</summary>{_table(columns, rows)}</details>"
