@@ -88,6 +88,8 @@ def predict(
             console.warn(f"{result.name}: {result.reason}; skipped")
             continue
         image, row = result
+        if image.damage:
+            console.warn(f"{image.name}: {image.damage}; predicted from what can be decoded")
         if annotator is not None:
             row["drawn"] = str(annotator.write(image, row))
         printer.add(row)

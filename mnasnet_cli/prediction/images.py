@@ -30,6 +30,7 @@ class InputImage:
       output_path: where to draw it below the output folder, without suffix.
       encoded: a JPEG or PNG file, upright, 8 bits per channel, without transparency.
       width, height: in px.
+      damage: what is damaged in the file, so that a part of the picture is missing, or "".
     """
 
     name: str
@@ -37,6 +38,7 @@ class InputImage:
     encoded: bytes
     width: int
     height: int
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,13 @@ def read_image(name: str, output_path: PurePath, data: bytes) -> InputImage | Un
     A JPEG or PNG that TensorFlow decodes to its picture keeps its bytes, as in records. Other images become a PNG.
     """
     from mnasnet_cli.records.image_files.header import BadImage
+    from mnasnet_cli.records.image_files.jpeg import jpeg_damage
     from mnasnet_cli.records.plain_image import read_header, read_picture
 
     try:
         header = read_header(data)
-        if header and header.shows_picture("upright"):
+        damage = jpeg_damage(data) if header and header.format == "JPEG" else ""
+        if header and header.shows_picture("upright") and not damage:  # TensorFlow would print the damage
             return InputImage(name, output_path, data, header.width, header.height)
         image = read_picture(data).image
     except BadImage as error:
@@ -155,4 +159,4 @@ def read_image(name: str, output_path: PurePath, data: bytes) -> InputImage | Un
     image.info.clear()  # otherwise Pillow would write the profile and the transparent colour of the file
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
-    return InputImage(name, output_path, buffer.getvalue(), image.width, image.height)
+    return InputImage(name, output_path, buffer.getvalue(), image.width, image.height, damage)

@@ -223,3 +223,15 @@ def test_records_hold_the_pixels_that_are_predicted(data: bytes) -> None:
 def test_a_folder_is_searched_for_all_kinds_of_images(tmp_path: Path, suffix: str) -> None:
     noise().save(tmp_path / f"a{suffix}", "JPEG")  # the content decides
     assert names(tmp_path) == [str(tmp_path / f"a{suffix}")]
+
+
+def test_damage_within_a_jpeg_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    data = encode(noise(300, 200), "JPEG")
+    found = read_image("x", PurePath("x"), data[: len(data) // 2] + b"\xff\xd9")
+    assert isinstance(found, InputImage)
+    assert found.damage == "the JPEG is damaged: premature end of data segment"
+    assert pixels_of(found).shape == (200, 300, 3)
+    assert "Corrupt" not in capfd.readouterr().err
+    sound = read_image("x", PurePath("x"), data)
+    assert isinstance(sound, InputImage)
+    assert (sound.damage, sound.encoded) == ("", data)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mnasnet_cli.records.image_files.header import MAX_PIXELS, BadImage, ImageHeader
+from mnasnet_cli.records.image_files.opening import load_image
 from mnasnet_cli.records.orientation import EXIF_HEADER, UPRIGHT, exif_orientation
 
 _MARKER = re.compile(rb"\xff+[^\x00\xff]")
@@ -24,6 +25,8 @@ _IGNORED = frozenset((*range(0xE0, 0xF0), 0xFE))  # APPn and comments
 _ICC_HEADER = b"ICC_PROFILE\0"
 _MAX_SIDE = 65_500  # libjpeg's
 _MAX_BLOCKS = 10  # in an MCU
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")  # before the end of the image
+_MAX_LEFT_OVER = 64  # some cameras write a few; more are a sign of damage
 _LAYOUTS_KEPT = 512  # most files have the tables of the same encoder
 
 
@@ -82,6 +85,32 @@ def read_jpeg_header(data: bytes) -> ImageHeader:
         profile=_join_profile(profiles) if profiles else None,
         ordinary=in_order and max(height, width) <= _MAX_SIDE and height * width <= MAX_PIXELS,
     )  # fmt: skip
+
+
+def jpeg_damage(data: bytes) -> str:
+    """Return what is damaged within the compressed data of a JPEG, "" if nothing is.
+
+    libjpeg warns of it; Pillow and TensorFlow ignore these warnings. Raises BadImage if nothing can be decoded.
+    """
+    import simplejpeg
+
+    def decode(strict: bool) -> None:
+        # At an eighth of the size all of the data is read, and most of the time saved.
+        simplejpeg.decode_jpeg(data, min_height=1, min_width=1, min_factor=1, strict=strict)
+
+    try:
+        decode(strict=True)
+    except ValueError as warning:
+        left_over = _LEFT_OVER.search(str(warning))
+        if left_over and int(left_over[1]) <= _MAX_LEFT_OVER:
+            return ""
+        try:
+            decode(strict=False)
+        except ValueError:  # simplejpeg does not support this kind of JPEG
+            load_image(data)
+            return ""
+        return f"the JPEG is damaged: {str(warning).removeprefix('Corrupt JPEG data: ')}"
+    return ""
 
 
 def _end_of_data(data: bytes, start: int) -> int:
