@@ -1,4 +1,4 @@
-"""VIA, the VGG Image Annotator: its JSON and CSV exports and its projects, of versions 1 and 2."""
+"""VIA, the VGG Image Annotator: its JSON and CSV exports, and its projects of versions 1 to 3."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from data_prep.detection.formats.source_files import (
     start_of,
     suffix,
 )
+from data_prep.detection.formats.via_3 import is_version_3, to_version_2
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError
@@ -41,6 +42,7 @@ ONLY_CLASS = "object"  # where regions have no attributes
 
 _USUAL_ATTRIBUTES = ("class", "label", "category", "name", "type", "object", "species")
 _PROJECT_KEY = "_via_img_metadata"
+_MARKS = ((_PROJECT_KEY,), ("filename", "regions", "size"), ("project", "vid_list", "config"))  # keys of JSON files
 _CSV_KEY = "region_shape_attributes"
 
 
@@ -90,12 +92,14 @@ def _is_via(tree: Tree, path: str) -> bool:
     start = start_of(tree, path)
     if suffix(path) == ".csv":
         return _CSV_KEY in start.partition("\n")[0]
-    return f'"{_PROJECT_KEY}"' in start or all(f'"{key}"' in start for key in ("filename", "regions", "size"))
+    return any(all(f'"{key}"' in start for key in keys) for keys in _MARKS)
 
 
 def _read_json(tree: Tree, path: str) -> _File:
     content = read_json(tree, path)
     file = _File(path)
+    if is_version_3(content):
+        content = to_version_2(content)
     if isinstance(content, dict) and _PROJECT_KEY in content:
         file.options = _options(content.get("_via_attributes"))
         content = content[_PROJECT_KEY]

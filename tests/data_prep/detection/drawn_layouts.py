@@ -235,6 +235,22 @@ def write_via_project(root: Path, data_set: DataSet = WITHOUT_SPLITS) -> None:
         save(root / "via_project_1Jan2024.json", project)
 
 
+def write_via_3(root: Path, data_set: DataSet = WITHOUT_SPLITS) -> None:
+    files, views, metadata = {}, {}, {}
+    for number, image in enumerate((image for images in data_set.values() for image in images), 1):
+        save_images(root, [image])
+        key = str(number)
+        files[key] = {"fid": key, "fname": image.file_name, "type": 2, "loc": 1, "src": image.file_name}
+        views[key] = {"fid_list": [key]}
+        for place, one in enumerate(image.objects):
+            values = {"1": str(CLASSES.index(one.name))}
+            metadata[f"{key}_{place}"] = {"vid": key, "flg": 0, "z": [], "xy": [2, *one.box], "av": values}
+    options = {str(number): name for number, name in enumerate(CLASSES)}
+    attribute = {"aname": "fruit", "anchor_id": "FILE1_Z0_XY1", "type": 4, "desc": "", "options": options}
+    project = {"project": {"pid": "x", "vid_list": list(views)}, "config": {}, "attribute": {"1": attribute}}
+    save(root / "via_project.json", project | {"file": files, "metadata": metadata, "view": views})
+
+
 def write_via_csv(root: Path, data_set: DataSet = WITHOUT_SPLITS) -> None:
     def quote(value: object) -> str:
         return '"' + json.dumps(value).replace('"', '""') + '"'
@@ -335,6 +351,7 @@ WITHOUT: dict[str, Write] = {
     "pascal_voc, LabelImg": write_voc_of_labelimg,
     "via, project": write_via_project,
     "via, CSV": write_via_csv,
+    "via, version 3": write_via_3,
     "label_studio": write_label_studio,
 }
 """Writers of WITHOUT_SPLITS."""

@@ -124,6 +124,32 @@ def test_a_project_and_its_export_are_one_data_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ([3, 40, 25, 10], (30, 15, 20, 20)),
+        ([4, 40, 25, 10, 5], (30, 20, 20, 10)),
+        ([7, 5, 2, 31, 9, 1, 42], BOX),
+        ([8, 5, 2, 31, 9, 1, 42, 3, 4], BOX),
+        ([1, 4, 5], None),
+        (["x"], None),
+        ([], None),
+    ],
+)
+def test_shapes_of_version_3(tmp_path: Path, shape: list[Any], box: tuple[float, ...] | None) -> None:
+    drawn_layouts.write_via_3(tmp_path)
+    (path,) = tmp_path.glob("*.json")
+    content = json.loads(path.read_text())
+    content["metadata"]["x"] = {"vid": "3", "z": [], "xy": shape, "av": {"1": "2"}}  # of an image without boxes
+    content["file"]["99"] = {"fid": "99", "fname": "film.mp4", "type": 4}
+    save(path, content)
+    file = read(tmp_path)
+    assert len(file.image_names) == 7
+    added = [row for row, image in enumerate(file.annotation_images) if file.image_names[image - 1] == "c.png"]
+    assert [tuple(file.boxes[4 * row : 4 * row + 4]) for row in added] == ([] if box is None else [box])
+    assert len(file.faults) == (shape != [] and box is None)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("a.json", '{"a": {"filename": "x", "regions": [],\n "size": 1,}}', r"a\.json, line 2: not JSON"),
