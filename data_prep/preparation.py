@@ -19,8 +19,9 @@ from data_prep.writing.output_folder import (
     journal_path,
     stored_plan,
 )
+from data_prep.writing.pieces import Joiner, in_pieces, write_piece
 from data_prep.writing.records_health import examine_entries
-from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, Table, write_shard
+from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, Table
 from data_prep.writing.shards import is_complete, remove_partial, shard_count, shuffled
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
@@ -132,7 +133,6 @@ def _write_part(job: Job, plan: dict[str, Any], folder: OutputFolder, on_progres
         _write_shards(job, missing, journal.add, on_progress)
         _check_skipped_images(job, journal)
     except BaseException as error:
-        remove_partial(out, {job.shard_name(shard) for shard in missing})  # of workers that were killed
         # A bad image leaves nothing behind, unless --resume is set. An interrupted run can be continued.
         folder.keep = len(journal.entries) > 0 and (options.resume or not isinstance(error, BadImageError))
         if isinstance(error, OSError):
@@ -161,10 +161,15 @@ def _write_shards(
     job: Job, shards: list[ShardId], on_result: Callable[[dict[str, Any]], None], on_progress: Progress
 ) -> None:
     total = sum(len(job.image_numbers(shard)) for shard in shards)
-    run_tasks(
-        write_shard, job, shards, processes=job.options.workers or core_count(), on_result=on_result,
-        on_progress=lambda done: on_progress(done, total), on_death=WORKER_DIED,
-    )  # fmt: skip
+    processes = job.options.workers or core_count()
+    try:
+        run_tasks(
+            write_piece, job, in_pieces(job, shards, processes), processes=processes, on_death=WORKER_DIED,
+            on_result=Joiner(job, on_result).add, on_progress=lambda done: on_progress(done, total),
+        )  # fmt: skip
+    except BaseException:
+        remove_partial(job.out, {job.shard_name(shard) for shard in shards})  # pieces, and files of killed workers
+        raise
 
 
 def _check_skipped_images(job: Job, journal: Journal) -> None:

@@ -1,25 +1,23 @@
-"""What a worker does: it turns the images of one shard into records. The source decides what a record holds."""
+"""A job: the images of a source, their shards, and what is counted. The source decides what a record holds."""
 
 from __future__ import annotations
 
-import os
 import zlib
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
-from data_prep.images.jpeg import BadImage, PreparedImage, prepare_image
+from data_prep.images.jpeg import PreparedImage
 from data_prep.options import Options
-from data_prep.writing.shards import ShardWriter, shard_range
+from data_prep.writing.shards import shard_range
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.health.facts import NO_LABEL, Facts, ImageBoxes
 from mnasnet_cli.records.findings import Findings
-from mnasnet_cli.records.orientation import UPRIGHT, Exif
+from mnasnet_cli.records.orientation import UPRIGHT
 from mnasnet_cli.records.shards import shard_name
-from mnasnet_cli.system.workers import Report
 
 SIDES = ("width", "height")
 
@@ -152,6 +150,19 @@ class ShardStatistics:
         label = record.labels[0] if record.boxes is None and record.labels else NO_LABEL
         self.facts.add(image.data, image.width, image.height, image.channels, label, record.boxes)
 
+    def merge(self, other: ShardStatistics) -> None:
+        """Add the counts over the images that follow."""
+        self.facts.extend(other.facts)
+        self.labels.update(other.labels)
+        self.boxes.update(other.boxes)
+        if other.counts is not None:
+            self.counts = self.counts or Counter()
+            self.counts.update(other.counts)
+        self.reencoded += other.reencoded
+        self.turned += other.turned
+        self.converted += other.converted
+        self.bad += other.bad
+
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as they are stored in the journal."""
         objects = {} if self.counts is None else {"counts": dict(self.counts), "boxes": dict(self.boxes)}
@@ -163,32 +174,3 @@ class ShardStatistics:
             "reencoded": self.reencoded, "turned": self.turned, "converted": self.converted,
             "image_bytes": sum(columns["size"]), "bad": self.bad, "facts": self.facts.to_json(), **objects,
         }  # fmt: skip
-
-
-def write_shard(job: Job, shard: ShardId, report: Report) -> dict[str, Any]:
-    """Write one shard in a worker process and return its journal entry."""
-    table, options = job.source.tables[shard.split], job.options
-    statistics = ShardStatistics()
-    with ShardWriter(job.out / job.shard_name(shard)) as writer:
-        for done, number in enumerate(job.image_numbers(shard), 1):
-            try:
-                image = prepare_image(
-                    table.read(number), max_side=options.max_side, verify=options.verify, exif=cast(Exif, options.exif)
-                )
-                record = table.record(number, image)
-            except BadImage as error:
-                path = table.path(number)
-                if options.on_bad_image == "fail":
-                    raise BadImageError(
-                        f"{path}: {error}; fix or remove it, or skip bad images with --on-bad-image skip"
-                    ) from None
-                statistics.bad.append({"file": os.path.relpath(path, job.source.root), "reason": str(error)})
-                continue
-            finally:
-                report(done)
-            writer.write(record.example)
-            statistics.add(record, image)
-    return {
-        "shard": writer.path.name, "split": shard.split, "index": shard.number, "source": job.sizes_checksum(shard),
-        "examples": writer.examples, "bytes": writer.bytes, "digest": writer.digest, **statistics.as_dict(),
-    }  # fmt: skip

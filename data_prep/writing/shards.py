@@ -5,34 +5,38 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+
+import numpy as np
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.tfrecord import count_records, frame_record
 
 BUFFER_BYTES = 1 << 20
 SHARD_BYTES = {"train": 100_000_000, "validation": 50_000_000, "test": 50_000_000}  # of the image files of a shard
-FEWEST, LEAST_BYTES = 8, 16_000_000  # so many shards, if each has at least these bytes
 TEMPORARY = ".partial"  # in temporary file names, between the shard's name and the writer's process id
 
 
 class ShardWriter:
     """Writes one shard to a temporary file, which gets the shard's name when the block ends without an error.
 
-    Then `examples`, `bytes` and `digest` describe the shard.
+    Then `examples`, `bytes` and `checksums` (four bytes of each record) describe the shard. A `piece` of a shard keeps
+    its temporary name until `join` puts it behind the others.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._temporary = path.with_name(f".{path.name}{TEMPORARY}-{os.getpid()}")
-        self._hash = hashlib.sha256()
+    def __init__(self, path: Path, piece: int | None = None) -> None:
+        self.path, self.piece = path, piece
+        suffix = "" if piece is None else f"-{piece}"
+        self.temporary = path.with_name(f".{path.name}{TEMPORARY}-{os.getpid()}{suffix}")
+        self.checksums = bytearray()
         self.examples = self.bytes = 0
 
     def __enter__(self) -> ShardWriter:
-        self._file = open(self._temporary, "wb", buffering=BUFFER_BYTES)
+        self._file = open(self.temporary, "wb", buffering=BUFFER_BYTES)
         return self
 
     def write(self, data: bytes) -> None:
@@ -41,24 +45,37 @@ class ShardWriter:
         self._file.write(header)
         self._file.write(data)
         self._file.write(footer)
-        self._hash.update(footer)
+        self.checksums += footer
         self.examples += 1
         self.bytes += len(header) + len(data) + len(footer)
-
-    @property
-    def digest(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of the records' checksums."""
-        return self._hash.hexdigest()[:16]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        whole = False
         try:
             self._file.close()
-            if kind is None:
-                os.replace(self._temporary, self.path)
+            whole = kind is None
+            if whole and self.piece is None:
+                os.replace(self.temporary, self.path)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            if not whole or self.piece is None:
+                self.temporary.unlink(missing_ok=True)
+
+
+def join(pieces: Sequence[Path], path: Path) -> None:
+    """Make the shard `path` of its pieces, in this order, and remove them."""
+    with open(pieces[0], "ab") as whole:
+        for piece in pieces[1:]:
+            with open(piece, "rb") as file:
+                shutil.copyfileobj(file, whole, BUFFER_BYTES)
+            piece.unlink()
+    os.replace(pieces[0], path)
+
+
+def digest(checksums: bytes) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of the checksums of a shard's records."""
+    return hashlib.sha256(checksums).hexdigest()[:16]
 
 
 def remove_partial(directory: Path, names: set[str]) -> None:
@@ -78,16 +95,13 @@ def is_complete(path: Path, examples: int, size: int | None = None) -> bool:
         return False
 
 
-def shard_count(split: str, sizes: Iterable[int], most: int, parts: int = 1) -> int:
-    """Return the number of shards of a split whose image files have these sizes in bytes.
+def shard_count(split: str, sizes: Sequence[int], most: int, parts: int = 1) -> int:
+    """Return the number of shards of a split whose image files have these sizes in bytes: SHARD_BYTES for each.
 
-    A shard gets SHARD_BYTES of them, or less if there would be fewer shards than FEWEST: then several processes can
-    write a small set at once. There are at least as many shards as `parts`, at most `most`, and never more than images.
+    There are at least as many shards as `parts`, at most `most`, and never more than images.
     """
-    sizes = [max(size, 0) for size in sizes]
-    total = sum(sizes)
-    by_size = max(-(-total // SHARD_BYTES.get(split, SHARD_BYTES["validation"])), min(FEWEST, total // LEAST_BYTES))
-    return max(1, min(max(by_size, parts), most, len(sizes)))
+    total = int(np.maximum(np.asarray(sizes, np.int64), 0).sum())  # missing files have negative sizes
+    return max(1, min(max(-(-total // SHARD_BYTES[split]), parts), most, len(sizes)))
 
 
 def shuffled(count: int, seed: str) -> array[int]:

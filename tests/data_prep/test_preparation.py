@@ -61,15 +61,15 @@ def test_stopped_runs_can_be_resumed(imagenet_source: Path, imagenet_records: Pa
     code = (
         "import pathlib, signal, sys, time, data_prep.preparation as module\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
-        "write_shard = module.write_shard\n"
+        "write_piece = module.write_piece\n"
         "def slow(shared, task, report):\n"
-        "    if task[1] >= 2:\n"
+        "    if task.shard.number >= 2:\n"
         f"        pathlib.Path({str(waiting)!r}).touch()\n"
         "        for done in range(600):\n"
         "            time.sleep(0.1)\n"
         "            report(done)\n"  # a worker notices here that its parent was killed
-        "    return write_shard(shared, task, report)\n"
-        "module.write_shard = slow\n"
+        "    return write_piece(shared, task, report)\n"
+        "module.write_piece = slow\n"
         "from mnasnet_cli.app import main\n"
         "main()"
     )
