@@ -16,10 +16,11 @@ def is_version_3(content: Any) -> bool:
 
 def to_version_2(content: dict[str, Any]) -> dict[str, Any]:
     """Return a project in the form of version 2. Files other than images are left out."""
-    names = {
-        key: one.get("fname") or one.get("src") for key, one in _dicts(content["file"]) if one.get("type") == _IMAGE
+    images: dict[str, dict[str, Any]] = {
+        key: {"filename": one.get("fname") or one.get("src"), "regions": []}
+        for key, one in _dicts(content["file"])
+        if one.get("type") == _IMAGE
     }
-    images = {key: {"filename": name, "regions": []} for key, name in names.items()}
     attributes = dict(_dicts(content.get("attribute")))
     views = dict(_dicts(content["view"]))
     for _, region in _dicts(content["metadata"]):

@@ -127,7 +127,7 @@ def test_boxes_are_fractions_of_the_picture_that_a_person_sees(tmp_path: Path) -
     [
         ("names: ['no', yes, 007]\ntrain: images\n", ["no", "yes", "007"]),
         ("names: {0: a, 2: b}\nnc: 3\ntrain: images\n", ["a", "b"]),
-        ("names:\n- a\n- b\ntrain: /home/me/data/images\n", ["a", "b"]),
+        ("names:\n- a\n- b\ntrain: /datasets/me/data/images\n", ["a", "b"]),
         ("path: C:\\data\\set\ntrain: ..\\images\nnc: 2", ["0", "1"]),
         ("names: data/my.names\ntrain: [images, images]\nval:\ntest: null", ["x y", "z"]),
         ("names: [a, b]\ntrain: lists/train.txt\n", ["a", "b"]),
@@ -138,7 +138,7 @@ def test_boxes_are_fractions_of_the_picture_that_a_person_sees(tmp_path: Path) -
 def test_data_yaml_has_many_forms(tmp_path: Path, config: str, names: list[str]) -> None:
     root = one_image(tmp_path, "0 0.5 0.5 0.2 0.4", config)
     save(root / "my.names", "x  y\nz\n\n")
-    save(root / "lists" / "train.txt", "/home/me/set/images/one.png\n")
+    save(root / "lists" / "train.txt", "/datasets/me/set/images/one.png\n")
     layout = recognised(root)
     assert list(layout.splits) == ["train"]
     assert layout.description == "YOLO labels (data.yaml)"
