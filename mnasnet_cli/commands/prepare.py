@@ -18,6 +18,7 @@ from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.health import report
 from mnasnet_cli.records.findings import Findings
 
+LARGE_IMAGE = 2_000_000  # bytes; most photographs of fewer than 3 megapixels take less in records
 SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
 
 NO_VALIDATION = ", so training will measure no score (see --val-fraction)"
@@ -157,6 +158,12 @@ def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
     if result["ignored_files"]:
         why = "the annotation file does not list" if result["kind"] == "coco" else "do not have the name of an image"
         console.say(f"{result['ignored_files']:,} files that {why} were skipped")
+    if (
+        result["kind"] == "imagenet"
+        and result["reencoded"]
+        and result["image_sizes"].get("mean_bytes", 0) > LARGE_IMAGE
+    ):
+        console.say("turned and converted pictures are stored without loss; --max-side 1024 makes the records small")
     if result["kept_shards"]:
         console.say(f"{result['kept_shards']:,} shards of an earlier run were kept")
     _warn_about(out, [f"{bad['file']}: {bad['reason']}" for bad in result["bad_files"]])

@@ -116,6 +116,7 @@ def records(out: Path) -> dict[str, bytes]:
         ({"part": (2, 4)}, r"--train-shards \(was 2, is 4\) differs"),
         ({**FOUR, "part": (2, 4), "seed": 3}, r"--seed \(was 0, is 3\) differs"),
         ({**FOUR, "part": (2, 4), "max_side": 20}, r"--max-side \(was None, is 20\) differs"),
+        ({**FOUR, "part": (2, 4), "exif": "ignore"}, r"--exif \(was upright, is ignore\) differs"),
     ],
 )
 def test_other_options_are_refused_before_anything_is_written(
