@@ -86,23 +86,29 @@ def match_classes(found: SplitImages, classes: Sequence[str], findings: Findings
     known = set(classes)
     spellings = defaultdict(list)
     for one in classes:
-        spellings[fold(one)].append(one)
+        spellings[_words(one)].append(one)
     matched = {}
     for one in found.classes:
         if one in known:
             matched[one] = one
             continue
-        same = spellings.get(fold(one), [])
+        same = spellings.get(_words(one), [])
+        same = [other for other in same if fold(other) == fold(one)] or same
         if len(same) != 1:
             raise DataError(
                 f"{found.where(one)}: {one!r} is not among the {len(known):,} classes of train{nearest(one, classes)}"
             )
         matched[one] = same[0]
         findings.mended(
-            "class-name-spelling", "class names differ from those of train in case, blanks or normal form",
+            "class-name-spelling", "class names differ from those of train in case, blanks, \"_\" or normal form",
             split=found.split, example=f"{one!r} for {same[0]!r}",
         )  # fmt: skip
     return matched
+
+
+def _words(name: str) -> str:
+    """Return what "Golden Retriever", "golden_retriever" and "golden-retriever" have in common."""
+    return re.sub(r"[_\- ]+", " ", fold(name))
 
 
 def report_similar_classes(classes: Sequence[str], findings: Findings) -> None:

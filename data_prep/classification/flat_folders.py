@@ -96,12 +96,13 @@ def label_flat_folders(
     files = [file for flat in flats for file in flat.files]
     known = frozenset(classes)
     if options.labels:
-        tables = [(*_read_labels(options, flats, images, known), "")]
+        tables = [(*_read_labels(tree, options, flats, images, known), "")]
         problems: list[DataError] = []
+        unlabelled: set[int] = set()
     else:
         folders = [*(flat.folder for flat in flats), *above]
         found = find_labels(tree, folders, images, known, options.label_columns)
-        tables, problems = found.tables, found.problems
+        tables, problems, unlabelled = found.tables, found.problems, found.unlabelled
     assigned: dict[int, tuple[str, str, str]] = {}  # image → split, label, place of the row
     for table, matched, split in reversed(tables):  # the first counts
         _assign(assigned, table, matched, split, images)
@@ -114,20 +115,22 @@ def label_flat_folders(
     for flat in flats:
         numbers = range(start, start + len(flat.images))
         start = numbers.stop
-        if not _check_complete(flat, numbers, assigned, tables, problems, findings):
+        if not _check_complete(flat, numbers, assigned, unlabelled, tables, problems, findings):
             result.unlabelled.append(flat)
     result.splits = _by_split(flats, assigned, files)
     return result
 
 
 def _read_labels(
-    options: Options, flats: Sequence[FlatFolder], images: Sequence[FlatImage], known: Collection[str]
+    tree: Tree, options: Options, flats: Sequence[FlatFolder], images: Sequence[FlatImage], known: Collection[str]
 ) -> tuple[LabelTable, Matched]:
     """Read the file of --labels. A file by order is of the validation images, if there are several splits."""
     path = options.labels
     assert path is not None
+    beside = tree.find(str(path)) if not path.exists() else None  # also the name of a file in the source
     try:
-        data = path.read_bytes()
+        with tree.open(str(path)) if beside else open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         raise DataError(f"cannot read --labels {path}: {os_error_reason(error)}") from error
     index = ImageIndex(images)
@@ -177,12 +180,12 @@ def _labels_from_names(
 
 
 def _check_complete(
-    flat: FlatFolder, numbers: range, assigned: Mapping[int, object],
+    flat: FlatFolder, numbers: range, assigned: Mapping[int, object], unlabelled: set[int],
     tables: Sequence[tuple[LabelTable, Matched, str]], problems: Sequence[DataError], findings: Findings,
 ) -> bool:  # fmt: skip
     """Tell whether a folder has labels. Report the images that have none; raise DataError if most have none."""
-    without = [number for number in numbers if number not in assigned]
-    total = len(numbers)
+    without = [number for number in numbers if number not in assigned and number not in unlabelled]
+    total = len(numbers) - len(unlabelled.intersection(numbers))
     example = flat.images[without[0] - numbers.start].path if without else ""
     names = " and ".join(table.name for table, _, _ in tables)
     if len(without) == total and flat.split == "test":
@@ -193,11 +196,15 @@ def _check_complete(
         what = "no class folders" if flat.split else f"{total:,} images, but no class folders and no file with labels"
         raise NoLabels(f"{flat.place.path} has {what}; name the file with the labels: --labels FILE")
     if 2 * len(without) > total:
-        last = example.rpartition("/")[2]
         raise DataError(
-            f"{names} has no label for {last} and {len(without) - 1:,} more of {total:,} images in {flat.place.path};"
-            " is it the right file? --labels FILE"
+            f"{len(without):,} of {total:,} images in {flat.place.path} have no label in {names}, for example"
+            f" {example}; is it the right file? --labels FILE"
         )
+    if unlabelled.intersection(numbers):
+        findings.note(
+            "unlabelled-test-image", "images are listed as test images without labels and were left out",
+            count=len(unlabelled.intersection(numbers)),
+        )  # fmt: skip
     if without:
         findings.suspect(
             "unlabelled-image", f"of {total:,} images have no label in {names} and were left out", split=flat.split,

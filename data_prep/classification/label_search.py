@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from data_prep.classification.label_columns import LABEL_COLUMNS, plain
 from data_prep.classification.label_matching import FlatImage, ImageIndex, Matched, match_by_name, match_by_order
-from data_prep.classification.label_table import LabelTable, read_label_table
+from data_prep.classification.label_table import LabelRow, LabelTable, read_label_table
 from data_prep.classification.split_folders import EXTRAS
 from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
@@ -42,11 +42,13 @@ def has_metadata(tree: Tree, folder: str) -> bool:
 class FoundLabels:
     """The rows that the label files of a source have for its images.
 
-    tables: those that are used, each with what it matched. problems: why others are not.
+    tables: those that are used, each with what it matched. problems: why others are not. unlabelled: numbers of images
+    that a list of test images names without a class.
     """
 
     tables: list[tuple[LabelTable, Matched, str]] = field(default_factory=list)
     problems: list[DataError] = field(default_factory=list)
+    unlabelled: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,10 @@ def find_labels(
         scope = [number for number, image in enumerate(images) if _is_in_scope(image, candidate)]
         if not any(number not in labelled for number in scope):
             continue
-        read = _read(tree, candidate, [images[number] for number in scope], classes, asked, found)
+        read = _read(tree, candidate, images, scope, classes, asked, found)
         if read is None:
             continue
         table, matched = read
-        matched.rows = {scope[number]: row for number, row in matched.rows.items()}
         if not any(number not in labelled for number in matched.rows):
             continue
         if candidate.is_usual:
@@ -96,6 +97,7 @@ def find_labels(
     if len(others) > 1 and {*others[0][1].rows} & {*others[1][1].rows}:
         raise DataError(f"{others[0][0].name} and {others[1][0].name} both name the images; choose one: --labels FILE")
     found.tables += others
+    found.unlabelled -= labelled
     return found
 
 
@@ -132,10 +134,11 @@ def _is_in_scope(image: FlatImage, candidate: _Candidate) -> bool:
 
 
 def _read(
-    tree: Tree, candidate: _Candidate, images: Sequence[FlatImage], classes: Collection[str],
+    tree: Tree, candidate: _Candidate, all_images: Sequence[FlatImage], scope: Sequence[int], classes: Collection[str],
     asked: tuple[str, str] | None, found: FoundLabels,
 ) -> tuple[LabelTable, Matched] | None:  # fmt: skip
-    """Return a table and what it matches, None if it says nothing about the images."""
+    """Return a table and which of the images in `scope` it matches, None if it says nothing about them."""
+    images = [all_images[number] for number in scope]
     index = ImageIndex(images)
     name = tree.show(candidate.path)
     try:
@@ -144,11 +147,14 @@ def _read(
     except DataError as error:
         found.problems.append(error)
         return None
-    if table.by_order:
-        if candidate.path.rpartition("/")[2].lower() not in BY_ORDER:
-            return None
-        return table, match_by_order(table, images, "validation")
-    matched = match_by_name(table, index)
+    if table.by_order and candidate.split == "test":
+        listed = (index.find(LabelRow(row.line, row.label, "")) for row in table.rows)
+        found.unlabelled.update(scope[one[0]] for one in listed if one)
+        return None
+    if table.by_order and candidate.path.rpartition("/")[2].lower() not in BY_ORDER:
+        return None
+    matched = match_by_order(table, images, "validation") if table.by_order else match_by_name(table, index)
+    matched.rows = {scope[number]: row for number, row in matched.rows.items()}
     if 2 * len(matched.rows) < min(len(table.rows), len(images)) or not matched.rows:
         return None
     return table, matched

@@ -14,6 +14,7 @@ from data_prep.classification.label_search import has_metadata
 from data_prep.classification.split_folders import (
     EXTRAS,
     GENERIC,
+    are_parts,
     find_base,
     find_splits,
     inner_folder,
@@ -214,7 +215,7 @@ def flat_images(view: View) -> Layout | None:
     inner = only_folder_with_images(view.tree, folder) if not has_direct_images(view.tree, folder) else None
     if inner is not None and has_direct_images(view.tree, inner):
         folder = inner
-    is_deep = _is_deep(view, folder)
+    is_deep = _is_deep(view, folder) or are_parts(class_like_folders(view.tree, folder))
     if not is_deep and not has_direct_images(view.tree, folder):
         return None
     holder = View(view.tree, view.options)  # what a failed attempt counts does not count
@@ -249,12 +250,29 @@ def class_folders(view: View) -> Layout | None:
     copies = _copies(view, used)
     left_out = [f"{name}/ (no images)" for name in names if name not in used]
     left_out += [f"{name}/ (the other folders again)" for name in copies]
-    _report_groups(view, [join(view.base, name) for name in used])
     folders = {name: [join(view.base, name)] for name in used if name not in copies}
+    parts = _classes_in_parts(view, used)
+    if parts:
+        folders = parts
+    else:
+        _report_groups(view, [join(view.base, name) for name in used])
     found = list_class_folders(view.tree, "train", view.base, folders, view.counts, view.findings, may_be_empty=False)
     _report_loose_images(view, view.base, "train")
     where = f" in {view.name(view.base)}" if view.base else ""
-    return Layout([found], f"class folders{where} without splits", left_out)
+    parts_text = f", put together from {len(used):,} folders such as {used[0]}/" if parts else ""
+    return Layout([found], f"class folders{where} without splits{parts_text}", left_out)
+
+
+def _classes_in_parts(view: View, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return class → its folders in the numbered parts of a set, {} if there are no parts with class folders."""
+    folders = [join(view.base, name) for name in names]
+    if not are_parts(names) or any(has_direct_images(view.tree, folder) for folder in folders):
+        return {}
+    classes: dict[str, list[str]] = {}
+    for folder in folders:
+        for name in class_like_folders(view.tree, folder):
+            classes.setdefault(name, []).append(join(folder, name))
+    return classes
 
 
 def _check_no_sets(view: View, names: Sequence[str]) -> None:

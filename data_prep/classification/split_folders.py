@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from data_prep.classification.split_images import class_like_folders, has_direct_images, has_images
 from data_prep.files.tree import Tree, join
@@ -24,6 +25,8 @@ EXTRAS = re.compile(
     re.IGNORECASE,
 )
 """What lies beside the images of a set and is not a class."""
+
+_PART = re.compile(r"(.*(?:part|batch|fold|chunk|shard|volume|vol|disk|images?|imgs)s?[_\- ]?)\d+", re.IGNORECASE)
 
 
 def find_base(tree: Tree) -> list[str]:
@@ -106,6 +109,15 @@ def _is_class_named_like_a_split(tree: Tree, folder: str, splits: dict[str, str]
         return False
     others = [join(folder, other) for other in names if other != name]
     return any(has_direct_images(tree, other) for other in others)
+
+
+def are_parts(names: Sequence[str]) -> bool:
+    """Tell whether folders are numbered parts of one set: "images_part_1", "images_part_2"."""
+    matches = [_PART.fullmatch(name) for name in names]
+    return (
+        len(names) > 1
+        and len({match[1].lower() if match else name for name, match in zip(names, matches, strict=True)}) == 1
+    )
 
 
 def inner_folder(tree: Tree, folder: str) -> str:

@@ -232,12 +232,12 @@ def test_other_encodings_and_missing_quotes_are_mended(tmp_path: Path) -> None:
         (b"PK\3\4\0\0", "is not a text file"),
         ("cat\n", "1 labels for 12 flat images"),
         ("n1\n01.jpg n1\n", "line 2: some lines have a file name and some have none"),
-        ("a.jpg n1\n", r"has no label for 00\.jpg and 11 more of 12 images"),
-        ("image,label\n01.jpg,cat\n", r"no label for 00\.jpg and 10 more of 12"),
+        ("a.jpg n1\n", r"12 of 12 images in .*set have no label in .*, for example 00\.jpg"),
+        ("image,label\n01.jpg,cat\n", r"11 of 12 images .* no label in .*, for example 00\.jpg"),
         ("image,a,b\n01.jpg,3,4\n", r"which of the columns image, a, b .*--label-columns FILE,LABEL"),
         ("01.jpg,3,4\n02.jpg,4,4\n", r"3 columns and no header; .*--label-columns FILE,LABEL"),
         ("image,a,label\n01.jpg,3,4,5\n02.jpg,3,4\n", r"line 2: 4 columns, but the first line has 3"),
-        ('image,label\n01.jpg,"cat\n02.jpg,dog\n', r"has no label for"),
+        ('image,label\n01.jpg,"cat\n02.jpg,dog\n', r"no label in"),
         (None, "cannot read --labels .*: no such file"),
     ],
 )
@@ -266,5 +266,29 @@ def test_labels_for_folders_that_are_no_classes(tmp_path: Path) -> None:
         "b": ["1.jpg", "3.jpg"],
     }
     write(tmp_path / "other", images("train/cat/x.jpg", "val/cat/y.jpg"))
-    with pytest.raises(DataError, match="no label for"):
+    with pytest.raises(DataError, match="no label in"):
         find(tmp_path / "other", labels=labels)
+
+
+def test_folders_that_are_parts_of_a_set(tmp_path: Path) -> None:
+    """The skin lesions as Kaggle has them: two folders of images, and a table with an unusual name."""
+    rows = [(f"ISIC_{number}", "ab"[number % 2]) for number in range(1, 5)]
+    write(tmp_path, images("HAM10000_images_part_1/ISIC_{1..2}.jpg", "HAM10000_images_part_2/ISIC_{3..4}.jpg"))
+    write(tmp_path, {"HAM10000_metadata.csv": csv([("image_id", "dx"), *rows])})
+    assert contents(find(tmp_path))["train"] == {"b": ["ISIC_1.jpg", "ISIC_3.jpg"], "a": ["ISIC_2.jpg", "ISIC_4.jpg"]}
+
+
+def test_test_images_that_a_list_names_without_labels(tmp_path: Path) -> None:
+    """Plant pathology as Kaggle has it: the test images lie among the others, and labels are columns of 0 and 1."""
+    write(tmp_path, images("images/Train_{1..4}.jpg", "images/Test_{1..9}.jpg"))
+    rows = [(f"Train_{number}", str(number % 2), str(1 - number % 2)) for number in range(1, 5)]
+    write(tmp_path, {"train.csv": csv([("image_id", "rust", "scab"), *rows])})
+    write(tmp_path, {"test.csv": csv([("image_id",), *((f"Test_{number}",) for number in range(1, 10))])})
+    source = find(tmp_path)
+    assert contents(source)["train"] == {"rust": ["Train_1.jpg", "Train_3.jpg"], "scab": ["Train_2.jpg", "Train_4.jpg"]}
+    assert [(finding.code, finding.count) for finding in source.findings] == [("unlabelled-test-image", 9)]
+
+
+def test_a_label_file_may_be_named_from_the_source(tmp_path: Path) -> None:
+    root = flat(tmp_path / "set", {"my/list.tab": TABLES["tabs"]})
+    assert contents(find(root, labels=Path("my/list.tab")))["train"] == EXPECTED

@@ -78,6 +78,11 @@ TRIMAPS = images("annotations/trimaps/Abyssinian_{1..3}.png") | {"annotations/li
         (images("Größe 1/ä.JPG", "b c, d/1.jpg"), {"Größe 1": 1, "b c, d": 1}, "2 classes"),
         (images("bus/{1..2}.jpg", "train/{1..2}.jpg"), {"bus": 2, "train": 2}, "without splits"),
         (images("cat/{1..2}.jpg"), {"cat": 2}, "1 class"),
+        (
+            below("part_1", CATS_AND_DOGS) | below("part_2", CATS_AND_DOGS),
+            {"cat": 6, "dog": 4},
+            "from 2 folders such as",
+        ),
         (DEEP, COUNTS, "4 images in subfolders are of the class of the folder above"),
         (images(*(f"cat/{one}.{one}" for one in EVERY_SUFFIX), "dog/1.Jpg"), {"cat": 13, "dog": 1}, "2 classes"),
         (CATS_AND_DOGS | dict.fromkeys(SYSTEM_FILES, "x"), COUNTS, "without splits: 2 classes"),
@@ -196,6 +201,8 @@ def test_class_names_that_differ_between_splits(tmp_path: Path) -> None:
     )
     assert counted(contents(source))["validation"] == {"Café": 1, "dog": 1}
     assert codes(source) == ["class-name-spelling"]
+    words = images("a/train/golden_retriever/1.jpg", "a/val/Golden Retriever/1.jpg")
+    assert counted(contents(find(write(tmp_path / "words", words))))["validation"] == {"golden_retriever": 1}
     assert next(iter(source.findings)).count == 2
     with pytest.raises(DataError, match=r"'dogs' is not among the 2 classes of train; did you mean 'dog'"):
         find(write(tmp_path, images("val/dogs/1.jpg")))
