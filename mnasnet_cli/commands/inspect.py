@@ -173,6 +173,13 @@ def _show_records(found: dict[str, Any]) -> None:
         for one in found["first"]
     ]  # fmt: skip
     console.print_table("First records", ("split", "file", "label", "text", "size", "bytes"), first)
+    turned = found["turned_images"]
+    if turned["turned"]:
+        console.warn(
+            f"{turned['turned']:,} of {turned['examined']:,} images that were read lie on the side or are mirrored: the"
+            " EXIF orientation is not 1, and training ignores it; write the records again with"
+            " `mnasnet prepare-…`, which turns images upright (--health counts all of them)"
+        )
 
 
 def _show_classes(found: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -98,9 +98,3 @@ def _read_example(path: Path, number: int) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _offsets(path: Path) -> Sequence[int]:
     return record_offsets(path)
-
-
-def ordered(splits: Iterator[str]) -> list[str]:
-    """Return the names of splits in the order of reports: train, validation, others."""
-    first = ("train", "validation", "test")
-    return sorted(splits, key=lambda name: (first.index(name) if name in first else len(first), name))

@@ -75,15 +75,15 @@ def _extremes(collection: Collection) -> Iterable[Odd]:
     def areas(facts: Facts) -> list[int]:
         return [width * height for width, height in zip(facts.columns["width"], facts.columns["height"], strict=True)]
 
+    if collection.has_boxes:
+        yield from _ranked(collection, "most boxes", lambda facts: facts.columns["boxes"], "{:,.0f} boxes", nlargest)
+        yield from _ranked(collection, "smallest box", _smallest_boxes, "{:.2g} % of a side", nsmallest)
     yield from _ranked(collection, "smallest", areas, "{:,.0f} px", nsmallest)
     yield from _ranked(collection, "largest", areas, "{:,.0f} px", nlargest)
     yield from _ranked(collection, "longest", lambda facts: list(aspect_ratios(facts)), "{:.3g} : 1", nlargest)
     contents = "{:.3f} bytes/px"
     yield from _ranked(collection, "least content", lambda facts: list(bytes_per_pixel(facts)), contents, nsmallest)
     yield from _ranked(collection, "most content", lambda facts: list(bytes_per_pixel(facts)), contents, nlargest)
-    if collection.has_boxes:
-        yield from _ranked(collection, "most boxes", lambda facts: facts.columns["boxes"], "{:,.0f} boxes", nlargest)
-        yield from _ranked(collection, "smallest box", _smallest_boxes, "{:.2g} % of a side", nsmallest)
 
 
 def _smallest_boxes(facts: Facts) -> list[float]:

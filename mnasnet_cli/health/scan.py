@@ -16,7 +16,7 @@ from mnasnet_cli.records import keys
 from mnasnet_cli.records.dataset_info import load_dataset_info, read_labels
 from mnasnet_cli.records.describe import record_files
 from mnasnet_cli.records.image_header import StoredHeader, read_stored_header
-from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
+from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE, SPLITS
 from mnasnet_cli.records.tfrecord import decode_example, read_records, record_offsets
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.workers import Report, run_tasks
@@ -95,10 +95,14 @@ def scan_files(
             scan_chunk, None, [chunk for _, chunk in chunks], processes=core_count(),
             on_result=lambda result: found.__setitem__(*result), on_progress=lambda done: on_progress(done, total),
         )  # fmt: skip
-    splits = {split: SplitFacts() for split in files}
+    splits = {split: SplitFacts() for split in sorted(files, key=_rank)}
     for split, chunk in chunks:
         splits[split].extend(chunk.file, found.pop(chunk))
     return splits
+
+
+def _rank(split: str) -> tuple[int, str]:
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS), split
 
 
 def scan_chunk(shared: None, chunk: Chunk, report: Report) -> tuple[Chunk, Facts]:

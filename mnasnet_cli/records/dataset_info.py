@@ -40,7 +40,7 @@ class DatasetInfo:
 
     kind: "imagenet" or "coco". classes: N, without background. fingerprint: a SHA-256 that changes with any record.
     synsets, texts: class i (from 1) is at i - 1; empty if unknown. For COCO, synsets are the category ids as text.
-    category_ids, images_in_both_splits: for COCO only.
+    category_ids: for COCO only. images_in_both_splits: validation images whose content is in the training split too.
     """
 
     directory: Path

@@ -10,7 +10,9 @@ from typing import Any
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import dataset_info, keys, shards
+from mnasnet_cli.records.image_header import stored_orientation
 from mnasnet_cli.records.keys import AREA, BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
+from mnasnet_cli.records.orientation import UPRIGHT
 from mnasnet_cli.records.tfrecord import count_records, decode_example, read_records
 
 Features = dict[str, Any]
@@ -50,6 +52,8 @@ def record_files(path: Path) -> dict[str, list[Path]]:
 def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
     """Return the content of records: splits, counts per class, image sizes, keys, first records.
 
+    `turned_images` counts the images whose EXIF orientation is not 1, among those that are `examined`.
+
     The counts of a folder with dataset.json are those in this file. Otherwise all records are read and their checksums
     are verified; then on_progress(done, total) is called with numbers of records.
     """
@@ -87,6 +91,7 @@ def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda don
             }
             for split, paths in files.items()
         },
+        "turned_images": {"examined": done, "turned": statistics.turned},
         "image_sizes": dict(info.image_sizes) if info else statistics.sizes(),
         "keys": statistics.keys(),
         "first": statistics.first,
@@ -125,6 +130,7 @@ class _Statistics:
         self._objects: dict[str, Counter[str]] = {}
         self._boxes: dict[str, Counter[int]] = {}  # split → number of boxes → number of images
         self.first: list[dict[str, Any]] = []
+        self.turned = 0  # images whose EXIF orientation is not 1
         self._keys: dict[str, dict[str, Any]] = {}
         self._sides: dict[str, list[int]] = {"width": [], "height": []}
         self._examples = 0
@@ -141,6 +147,8 @@ class _Statistics:
                 entry["type"] = {bytes: "bytes", int: "int64", float: "float"}[type(values[0])]
             entry["examples"] += 1
             entry["min"], entry["max"] = min(entry["min"], len(values)), max(entry["max"], len(values))
+        encoded = features.get(keys.ENCODED)
+        self.turned += bool(encoded) and stored_orientation(encoded[0]) != UPRIGHT
         width, height = size_of(features)
         self._sides["width"].append(width)
         self._sides["height"].append(height)
