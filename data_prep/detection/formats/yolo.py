@@ -19,8 +19,8 @@ from data_prep.detection.formats.source_files import (
     stem,
     suffix,
 )
-from data_prep.detection.formats.yolo_config import YoloConfig, find_config, resolve
-from data_prep.detection.formats.yolo_labels import LabelLineError, parse_line, split_lines
+from data_prep.detection.formats.yolo_config import YoloConfig, find_config, find_names, resolve
+from data_prep.detection.formats.yolo_labels import NOT_FRACTIONS, LabelLineError, parse_line, split_lines
 from data_prep.detection.layout import AnnotatedImages, Entries, Layout
 from data_prep.files.file_names import FileFinder
 from data_prep.files.tree import Tree, join
@@ -46,14 +46,15 @@ def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
     splits = _configured_splits(catalog, config) if config.splits else _splits_by_folder(catalog, config, labels)
     splits = in_order(splits)
     found = [label for images in splits.values() for image in images if (label := labels.find(image))]
-    if not found or not (config.names or _are_labels(tree, found)):
-        if config.splits and config.names and splits:
-            raise DataError(
-                f"{tree.show(config.file)} names {sum(map(len, splits.values())):,} images, but none has a label file;"
-                f" expected {labels.expected(next(iter(splits.values()))[0])}"
-            )
+    is_configured = bool(config.splits and config.names)
+    if is_configured and splits and not found:
+        raise DataError(
+            f"{tree.show(config.file)} names {sum(map(len, splits.values())):,} images, but none has a label file;"
+            f" expected {labels.expected(next(iter(splits.values()))[0])}"
+        )
+    if not found or not (is_configured or _are_labels(tree, found)):
         return None
-    return _YoloSource(catalog, config, labels, splits, exif).layout()
+    return _YoloSource(catalog, find_names(catalog, config), labels, splits, exif).layout()
 
 
 def _is_label(name: str) -> bool:
@@ -106,6 +107,7 @@ def _configured_splits(catalog: Catalog, config: YoloConfig) -> dict[str, list[s
             path = resolve(catalog, config, place)
             if path is None:
                 missing.append(place)
+                config.missing += [place] if split != "test" else []  # Roboflow names it always
             elif path in catalog.names:
                 images |= {join(one, name): None for one in catalog.below(path) for name in catalog.images(one)}
             elif is_image(path):
@@ -162,8 +164,8 @@ def _are_labels(tree: Tree, files: list[str]) -> bool:
             try:
                 parse_line(line, {})
                 good += 1
-            except LabelLineError:
-                bad += 1
+            except LabelLineError as error:
+                good, bad = (good + 1, bad) if str(error) == NOT_FRACTIONS else (good, bad + 1)
     return good > bad
 
 
@@ -179,17 +181,20 @@ class _YoloSource:
 
     def layout(self) -> Layout:
         """Return the layout."""
-        same_images = self.splits.get("train") == self.splits.get("validation")
         splits = {}
         for split, images in self.splits.items():
-            if split == "validation" and same_images:
+            if split == "validation" and self._validates_on_training_images:
                 continue
             folder = common_folder([parent(image) for image in images])
-            read = partial(self._entries, images, folder, same_images and split == "train")
-            name = self.catalog.tree.show(self.labels.find(images[0]) or "").rpartition("/")[0]
-            splits[split] = AnnotatedImages(self.catalog.tree, folder, name or "the YOLO labels", read, _SUFFIXES)
+            name = self.catalog.tree.show(self.labels.find(images[0]) or "").rpartition("/")[0] or "the YOLO labels"
+            read = partial(self._entries, split, folder)
+            splits[split] = AnnotatedImages(self.catalog.tree, folder, name, read, _SUFFIXES)
         file = self.config.file if self.config.names else "no names of classes: they are named by their numbers"
         return Layout(f"YOLO labels ({file})", splits)
+
+    @property
+    def _validates_on_training_images(self) -> bool:
+        return self.splits.get("train") == self.splits.get("validation")
 
     @cached_property
     def names(self) -> dict[int, str]:
@@ -207,21 +212,29 @@ class _YoloSource:
                         continue
         return {number: str(number) for number in sorted(numbers)}
 
-    def _entries(self, images: list[str], folder: str, same_images: bool) -> Entries:
-        findings = Findings()
-        if same_images:
+    def _entries(self, split: str, folder: str) -> Entries:
+        findings = self._findings_of_config() if split == next(iter(self.splits)) else Findings()
+        categories = {number + 1: name for number, name in self.names.items()}
+        ids: dict[str | int, int] = {number: number + 1 for number in self.names}
+        read = (self._read(image, folder, findings) for image in self.splits[split])
+        return to_entries(enumerate(read, 1), categories, ids, findings)
+
+    def _findings_of_config(self) -> Findings:
+        """Return what is odd in the configuration file."""
+        findings, file = Findings(), self.config.file
+        if missing := self.config.missing:
+            message = f"folders or lists are named in {file}, but are not there"
+            findings.suspect("split-not-found", message, count=len(missing), example=missing[0])
+        if self._validates_on_training_images:
             findings.suspect(
-                "same-images-for-validation", f"images are named for training and validation in {self.config.file}",
-                count=len(images), advice="they are used for training",
+                "same-images-for-validation", f"images are named for training and validation in {file}",
+                count=len(self.splits["train"]), advice="they are used for training",
             )  # fmt: skip
         count = self.config.class_count
         if count is not None and count != len(self.names):
-            message = f"names of classes are in {self.config.file}, where 'nc' is {count}"
+            message = f"names of classes are in {file}, where 'nc' is {count}"
             findings.suspect("other-number-of-classes", message, count=len(self.names))
-        categories = {number + 1: name for number, name in self.names.items()}
-        ids: dict[str | int, int] = {number: number + 1 for number in self.names}
-        read = (self._read(image, folder, findings) for image in images)
-        return to_entries(enumerate(read, 1), categories, ids, findings)
+        return findings
 
     def _read(self, path: str, folder: str, findings: Findings) -> LabelledImage:
         """Return an image with its objects. An image that cannot be read has none: its boxes have no size."""

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from mnasnet_cli.errors import DataError
 
 _USUAL_YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt", "_darknet.labels", "predefined_classes.txt", "notes.json")
+_OTHER_NAME_FILE = "labels.txt"
 _MAX_YAML_BYTES = 1 << 20
 
 
@@ -39,6 +40,7 @@ class YoloConfig:
 
     file: the file that says it, "" if there is none. names: class number → name. splits: split → folders and lists of
     images, as the file has them. path: the folder in which they are, as the file has it.
+    missing: those of training and validation that are not there.
     """
 
     file: str = ""
@@ -47,10 +49,11 @@ class YoloConfig:
     path: str = ""
     keypoints: Keypoints | None = None
     class_count: int | None = None
+    missing: list[str] = field(default_factory=list)
 
 
 def find_config(catalog: Catalog) -> YoloConfig:
-    """Return what a source says about its classes and splits. Raises DataError if it contradicts itself."""
+    """Return what a source says about its splits and perhaps its classes. Raises DataError if it is damaged."""
     yamls = catalog.files(lambda name: suffix(name) in (".yaml", ".yml"))
     usual = [name for name in yamls if name.rpartition("/")[2].lower() in _USUAL_YAML]
     for file in [*usual, *(name for name in yamls if name not in usual)]:
@@ -62,9 +65,21 @@ def find_config(catalog: Catalog) -> YoloConfig:
         config = _read_darknet(catalog, file)
     if not config.splits:
         config.splits = _lists_of_images(catalog)
-    if not config.names:
-        config.file, config.names = _find_names(catalog)
-    return config if config.names else _config_above(catalog) or config
+    return config
+
+
+def find_names(catalog: Catalog, config: YoloConfig) -> YoloConfig:
+    """Return a configuration with the names of the classes, if a file beside the images or the labels names them.
+
+    Raises DataError if two such files contradict each other.
+    """
+    if config.names:
+        return config
+    for wanted in (_is_name_file, _OTHER_NAME_FILE.__eq__):
+        file, names = _names_in(catalog, catalog.files(wanted))
+        if names:
+            return replace(config, file=file, names=names)
+    return _config_above(catalog) or config
 
 
 def _config_above(catalog: Catalog) -> YoloConfig | None:
@@ -161,29 +176,32 @@ def _lists_images(catalog: Catalog, file: str) -> bool:
     return is_image(first) and len(first.split("\t")) == 1
 
 
-def _find_names(catalog: Catalog) -> tuple[str, dict[int, str]]:
-    """Return the file with the names of the classes, and the names; "" and nothing if there is none.
+def _is_name_file(name: str) -> bool:
+    return name.lower() in _NAME_FILES or suffix(name) == ".names"
 
-    Raises DataError if two such files contradict each other. One may hold the first names of another.
-    """
-    best = "", list[str]()
-    for file in catalog.files(lambda name: name.lower() in _NAME_FILES or suffix(name) == ".names"):
+
+def _names_in(catalog: Catalog, files: list[str]) -> tuple[str, dict[int, str]]:
+    """Return the file with the most names of classes, and the names; the others may hold the first ones of them."""
+    best, longest = "", list[str]()
+    for file in files:
         names = _names_of_notes(catalog, file) if suffix(file) == ".json" else _lines(catalog, file)
-        shorter, longer = sorted((names, best[1]), key=len)
-        if longer[: len(shorter)] != shorter:
+        common = min(len(names), len(longest))
+        if names[:common] != longest[:common]:
             raise DataError(
-                f"{catalog.tree.show(best[0])} and {catalog.tree.show(file)} name the classes differently;"
+                f"{catalog.tree.show(best)} and {catalog.tree.show(file)} name the classes differently;"
                 " prepare their folders one by one, or write a data.yaml with the names that hold for both"
             )
-        if longer is names and names:
-            best = (file, names) if len(names) > len(best[1]) else best
-    return best[0], dict(enumerate(best[1]))
+        if len(names) > len(longest):
+            best, longest = file, names
+    return best, dict(enumerate(longest))
 
 
 def _lines_of_file(catalog: Catalog, file: str, path: str) -> list[str]:
     """Return the lines of the file with the names that another file gives by its path on some machine."""
     last = path.replace("\\", "/").rpartition("/")[2]
     found = catalog.files(last.__eq__)
+    if not found and last == path and "." not in last:
+        return [clean_name(path)]  # the name of the only class
     if not found:
         raise DataError(
             f"{catalog.tree.show(file)}: 'names' is '{path}', but there is no file {last} in {catalog.tree.path}"

@@ -129,6 +129,7 @@ def test_boxes_are_fractions_of_the_picture_that_a_person_sees(tmp_path: Path) -
         ("names: {0: a, 2: b}\nnc: 3\ntrain: images\n", ["a", "b"]),
         ("names:\n- a\n- b\ntrain: /datasets/me/data/images\n", ["a", "b"]),
         ("path: C:\\data\\set\ntrain: ..\\images\nnc: 2", ["0", "1"]),
+        ("names: one class\ntrain: images", ["one class"]),
         ("names: data/my.names\ntrain: [images, images]\nval:\ntest: null", ["x y", "z"]),
         ("names: [a, b]\ntrain: lists/train.txt\n", ["a", "b"]),
         ("names: [a, b]\n", ["a", "b"]),
@@ -150,6 +151,7 @@ def test_data_yaml_has_many_forms(tmp_path: Path, config: str, names: list[str])
 def test_a_split_whose_folder_is_missing_is_not_looked_for_in_another_split(tmp_path: Path) -> None:
     root = one_image(tmp_path, "0 0.5 0.5 0.2 0.4", "names: [a]\ntrain: /data/images\nval: /data/valid/images\n")
     assert list(recognised(root).splits) == ["train"]
+    assert [(one.code, one.example) for one in read(root).findings] == [("split-not-found", "/data/valid/images")]
 
 
 def test_the_same_images_for_training_and_validation_are_for_training(tmp_path: Path) -> None:
@@ -209,6 +211,15 @@ def test_one_split_alone_is_for_training(tmp_path: Path) -> None:
     drawn_layouts.write_yolo_of_roboflow(tmp_path / "all")
     shutil.move(tmp_path / "all" / "valid", tmp_path / "valid")
     assert list(recognised(tmp_path / "valid").splits) == ["train"]
+
+
+def test_coordinates_in_pixels_are_named_as_such_without_a_configuration(tmp_path: Path) -> None:
+    root = one_image(tmp_path, "0 50 25 10 10\n")
+    (root / "data.yaml").unlink()
+    save(root / "labels.txt", "a\nb\n")
+    file = read(root)
+    assert "not fractions" in file.faults[0]["reason"]
+    assert list(file.categories.values()) == ["a", "b"]
 
 
 def test_names_of_classes_may_be_beside_a_single_split(tmp_path: Path) -> None:
