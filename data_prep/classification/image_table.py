@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_prep.classification.split_images import Batch
 from data_prep.files.file_list import FileList, Place
-from data_prep.images.jpeg import PreparedImage
+from data_prep.images.prepared_image import PreparedImage
 from data_prep.writing.shard_job import Record
 from mnasnet_cli.records.imagenet_example import encode_imagenet_example
 

@@ -14,10 +14,11 @@ from data_prep.detection.boxes import Boxes
 from data_prep.detection.layout import AnnotatedImages
 from data_prep.files.archives import FileEntry
 from data_prep.files.file_list import FileList, take
-from data_prep.images.jpeg import BadImage, PreparedImage
+from data_prep.images.prepared_image import PreparedImage
 from data_prep.writing.shard_job import Record
 from mnasnet_cli.health.facts import ImageBoxes
 from mnasnet_cli.records.coco_example import encode_coco_example
+from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.keys import AREA_LIMITS
 from mnasnet_cli.records.orientation import upright_boxes, upright_size
 

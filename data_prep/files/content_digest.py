@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from data_prep.files.file_list import FileList
-from data_prep.images.jpeg import BadImage
+from mnasnet_cli.records.image_files.header import BadImage
 
 UNREADABLE = 2**64 - 1  # in place of the digest of a file that cannot be read
 WINDOW = 16 << 10  # bytes that are hashed at the start, in the middle and at the end of a file

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from data_prep.files.archives import FileEntry, zip_data_offset
-from data_prep.images.jpeg import BadImage
 from mnasnet_cli.errors import os_error_reason
+from mnasnet_cli.records.image_files.header import BadImage
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from data_prep.images.jpeg import BadImage, prepare_image
+from data_prep.images.prepared_image import prepare_image
 from data_prep.writing.shard_job import BadImageError, Job, ShardId, ShardStatistics
 from data_prep.writing.shards import ShardWriter, digest, join, shard_range
+from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.orientation import Exif
 from mnasnet_cli.system.workers import Report
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from data_prep.images.jpeg import PreparedImage
+from data_prep.images.prepared_image import PreparedImage
 from data_prep.options import Options
 from data_prep.writing.shards import shard_range
 from mnasnet_cli.errors import DataError

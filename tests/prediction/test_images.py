@@ -12,7 +12,7 @@ from colour_profiles import swapped_profile
 from image_files import encode, noise, pixels_of, with_orientation
 from PIL import Image, features
 
-from data_prep.images.jpeg import prepare_image
+from data_prep.images.prepared_image import prepare_image
 from mnasnet_cli.prediction.images import InputImage, UnreadableInput, read_image, read_images
 from mnasnet_cli.records.image_files import opening, png
 

@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.files.archives import FileEntry, list_zip
 from data_prep.files.file_list import NO_FILE, NOT_REGULAR, FileList, list_folder
-from data_prep.images.jpeg import BadImage
+from mnasnet_cli.records.image_files.header import BadImage
 
 
 def test_folder(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from data_prep.files.archives import (
     zip_data_offset,
 )
 from data_prep.files.file_list import FileList
-from data_prep.images.jpeg import BadImage
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.image_files.header import BadImage
 
 FILES = {"b.JPEG": b"second" * 300, "a.JPEG": b"first", "empty.JPEG": b""}
 

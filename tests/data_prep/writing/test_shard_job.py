@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from data_prep.classification.source import find_source
-from data_prep.images.jpeg import PreparedImage
+from data_prep.images.prepared_image import PreparedImage
 from data_prep.options import Options
 from data_prep.writing.pieces import Joiner, Piece, in_pieces, write_piece
 from data_prep.writing.shard_job import BadImageError, Job, Record, ShardId, ShardStatistics

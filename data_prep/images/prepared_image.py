@@ -90,6 +90,3 @@ def _encode(image: Image, file_format: str) -> bytes:
     else:
         image.save(out, "PNG", compress_level=PNG_COMPRESSION)
     return out.getvalue()
-
-
-__all__ = ["BadImage", "PreparedImage", "prepare_image"]

@@ -15,7 +15,8 @@ import pytest
 from colour_profiles import srgb_profile, swapped_profile
 from PIL import Image
 
-from data_prep.images.jpeg import BadImage, PreparedImage, prepare_image
+from data_prep.images.prepared_image import PreparedImage, prepare_image
+from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.orientation import ORIENTATION_TAG, turn_upright
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
