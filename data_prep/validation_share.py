@@ -21,8 +21,8 @@ def with_validation(tables: Mapping[str, TableT], options: Options, findings: Fi
     """Return the tables, where "validation" is a share of the images of "train" if the source has no validation split.
 
     A finding says how many images were taken. --val-fraction sets the share; with 0, the tables are returned as they
-    are. The choice is that of `choose_validation`; a table with `labels` is split class by class. Call this when all
-    tables are complete. A subclass of FileList with columns of its own must take them in its `select`.
+    are. The choice is that of `choose_validation`. Call this when all tables are complete. A subclass of FileList with
+    columns of its own must take them in its `select`.
 
     Raises ConfigError if --val-fraction is given, but the source has a validation split.
     """
@@ -54,12 +54,11 @@ def with_validation(tables: Mapping[str, TableT], options: Options, findings: Fi
 
 def share_validation(table: TableT, fraction: float) -> tuple[TableT, TableT]:
     """Return the images for training and those for validation, both in the order of `table`."""
-    labels = None if table.labels is None else np.asarray(table.labels)
-    chosen = choose_validation(content_digests(table), labels, fraction)
+    chosen = choose_validation(content_digests(table), *table.classes(), fraction)
     return table.select(np.flatnonzero(~chosen)), table.select(np.flatnonzero(chosen))
 
 
-def choose_validation(digests: np.ndarray, labels: np.ndarray | None, fraction: float) -> np.ndarray:
+def choose_validation(digests: np.ndarray, images: np.ndarray, classes: np.ndarray, fraction: float) -> np.ndarray:
     """Return which images are for validation: bool [n].
 
     An image is chosen if its digest is in the lowest `fraction` of all possible ones. So an image stays on its side
@@ -69,12 +68,13 @@ def choose_validation(digests: np.ndarray, labels: np.ndarray | None, fraction: 
 
     Args:
         digests: uint64 [n], of the content of the images; see `content_digests`.
-        labels: [n], the class of each image; None if there are none, which makes all images one class.
+        images, classes: [m], image images[i] shows class classes[i], from 1; an image may show several, or none.
         fraction: 0 to below 1.
     """
     readable = digests != UNREADABLE
-    labels = np.zeros(len(digests), np.int64) if labels is None else labels
-    pictures = np.unique(np.stack([labels[readable].astype(np.uint64), digests[readable]], 1), axis=0)  # sorted
+    images = np.append(np.arange(len(digests)), images)  # all images together are a class, too: 0
+    classes = np.append(np.zeros(len(digests), np.int64), classes)[readable[images]]
+    pictures = np.unique(np.stack([classes.astype(np.uint64), digests[images[readable[images]]]], 1), axis=0)  # sorted
     _, starts, counts = np.unique(pictures[:, 0], return_index=True, return_counts=True)
     limit = np.uint64(int(fraction * UNREADABLE))
     chosen = set(pictures[pictures[:, 1] < limit, 1].tolist())

@@ -47,6 +47,10 @@ class CocoTable(FileList):
             self.heights.append(file.heights[number])
             self.widths.append(file.widths[number])
 
+    def classes(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `FileList`."""
+        return np.repeat(np.arange(len(self)), np.diff(self.boxes.starts)), self.boxes.labels.astype(np.int64)
+
     def select(self, rows: np.ndarray) -> Self:
         """See `FileList`."""
         chosen = super().select(rows)

@@ -111,6 +111,14 @@ class FileList:
         """Return a file's path, for opening it and for messages. In an archive it is for messages only."""
         return os.path.join(self._place(index).path, self.name(index))
 
+    def classes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the files show: the number of a file, and a class, [m] each. Some files may show nothing."""
+        import numpy as np
+
+        if self.labels is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        return np.arange(len(self)), np.asarray(self.labels, np.int64)
+
     def select(self, rows: np.ndarray) -> Self:
         """Return the table of some of the files, in the order of the numbers `rows`.
 

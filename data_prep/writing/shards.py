@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.tfrecord import count_records, frame_record
 
@@ -100,7 +98,7 @@ def shard_count(split: str, sizes: Sequence[int], most: int, parts: int = 1) -> 
 
     There are at least as many shards as `parts`, at most `most`, and never more than images.
     """
-    total = int(np.maximum(np.asarray(sizes, np.int64), 0).sum())  # missing files have negative sizes
+    total = sum(size for size in sizes if size > 0)  # missing files have negative sizes
     return max(1, min(max(-(-total // SHARD_BYTES[split]), parts), most, len(sizes)))
 
 

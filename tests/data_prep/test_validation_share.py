@@ -21,6 +21,7 @@ from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.records import shards, tfrecord
 from mnasnet_cli.records.findings import Findings
 
+NONE = np.empty(0, np.int64)
 DIGESTS = np.random.default_rng(0).integers(0, UNREADABLE, 5000, np.uint64)
 
 
@@ -35,19 +36,19 @@ def files(folder: Path, contents: dict[str, bytes], labels: list[int] | None = N
 
 @pytest.mark.parametrize("fraction", [0.02, 0.1, 0.5, 0.9])
 def test_the_share_is_about_the_fraction(fraction: float) -> None:
-    assert choose_validation(DIGESTS, None, fraction).mean() == pytest.approx(fraction, abs=0.02)
+    assert choose_validation(DIGESTS, NONE, NONE, fraction).mean() == pytest.approx(fraction, abs=0.02)
 
 
 def test_images_stay_on_their_side_when_the_set_grows_and_when_it_is_sorted_otherwise() -> None:
-    chosen = choose_validation(DIGESTS, None, 0.1)
-    assert (choose_validation(DIGESTS[:3000], None, 0.1) == chosen[:3000]).all()
-    assert (choose_validation(DIGESTS[::-1], None, 0.1) == chosen[::-1]).all()
-    assert (chosen <= choose_validation(DIGESTS, None, 0.2)).all()  # a larger share adds images only
+    chosen = choose_validation(DIGESTS, NONE, NONE, 0.1)
+    assert (choose_validation(DIGESTS[:3000], NONE, NONE, 0.1) == chosen[:3000]).all()
+    assert (choose_validation(DIGESTS[::-1], NONE, NONE, 0.1) == chosen[::-1]).all()
+    assert (chosen <= choose_validation(DIGESTS, NONE, NONE, 0.2)).all()  # a larger share adds images only
 
 
 def test_copies_are_on_the_same_side_in_whatever_class() -> None:
     digests = np.repeat(DIGESTS[:1000], 2)
-    chosen = choose_validation(digests, np.arange(2000) % 7, 0.1)
+    chosen = choose_validation(digests, np.arange(2000), np.arange(2000) % 7 + 1, 0.1)
     assert (chosen[::2] == chosen[1::2]).all()
     assert 0 < chosen.sum() < 400
 
@@ -55,16 +56,23 @@ def test_copies_are_on_the_same_side_in_whatever_class() -> None:
 def test_every_class_with_two_pictures_is_on_both_sides() -> None:
     digests = np.array([0.5, 0.4, 0.9, 0.01, 0.02, 0.03, 0.7, 0.7, 0.001]) * UNREADABLE
     labels = np.array([1, 1, 1, 2, 2, 2, 3, 3, 4])
-    chosen = choose_validation(digests.astype(np.uint64), labels, 0.1)
+    chosen = choose_validation(digests.astype(np.uint64), np.arange(9), labels, 0.1)
     # 1: the lowest; 2: all but the highest; 3: copies of one picture; 4: one picture, which is below the threshold
     assert chosen.tolist() == [False, True, False, True, True, False, False, False, True]
 
 
+def test_an_image_of_several_classes_counts_for_each() -> None:
+    digests = (np.array([0.02, 0.5, 0.4, 0.6, 0.7, 0.8]) * UNREADABLE).astype(np.uint64)
+    images, classes = np.array([0, 1, 2, 2, 3, 3, 5]), np.array([1, 1, 2, 3, 2, 3, 4])
+    # 1 has an image below the threshold; 2 and 3 share their lowest one; 4 has one picture only
+    assert choose_validation(digests, images, classes, 0.1).tolist() == [True, False, True, False, False, False]
+
+
 def test_images_that_cannot_be_read_stay_in_training() -> None:
     digests = np.array([UNREADABLE, 7, UNREADABLE], np.uint64)
-    assert choose_validation(digests, None, 0.1).tolist() == [False, True, False]
-    assert not choose_validation(digests[::2], None, 0.1).any()
-    assert choose_validation(digests[:0], None, 0.1).shape == (0,)
+    assert choose_validation(digests, NONE, NONE, 0.1).tolist() == [False, True, False]
+    assert not choose_validation(digests[::2], NONE, NONE, 0.1).any()
+    assert choose_validation(digests[:0], NONE, NONE, 0.1).shape == (0,)
 
 
 def test_a_table_is_split_with_its_columns(tmp_path: Path) -> None:
@@ -123,6 +131,7 @@ def test_prepare_coco_keeps_each_image_with_its_boxes(coco_source: Path, tmp_pat
     assert split[0] | split[1] == coco_cases.examples(tmp_path / "whole")
     assert split[1]
     assert result["images_in_both_splits"] == 0
+    assert min(result["splits"]["validation"]["per_class"].values()) > 0  # each class has boxes there
 
 
 def test_a_fraction_beside_a_validation_split_is_an_error(imagenet_source: Path, tmp_path: Path) -> None:
