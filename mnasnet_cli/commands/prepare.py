@@ -251,7 +251,7 @@ def prepare_coco(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", help="Folder with train2017, val2017 and annotations, as folders or as COCO's zip files."
+            metavar="SOURCE", help="Folder or zip: COCO with its own names, or the export of a labelling tool."
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the records.")],
@@ -294,9 +294,11 @@ def prepare_coco(
     strict: Strict = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Write TFRecord shards, labels.txt and dataset.json from COCO or any data set in its format.
+    """Write TFRecord shards, labels.txt and dataset.json from images with boxes.
 
-    Classes are numbered 1..K in the order of the category ids; dataset.json maps one to the other.
+    The layout of SOURCE is found out and printed: COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA or Label Studio; see
+    docs/how-to/your-own-images.md. Classes are numbered 1..K in the order of the category ids; dataset.json maps one to
+    the other.
     """
     from data_prep.coco import prepare_coco as write
     from data_prep.options import CocoOptions

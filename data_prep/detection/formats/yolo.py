@@ -82,6 +82,8 @@ class _LabelFiles:
         return self._catalog.tree.show(join(_usual_folder(parent(image)) or parent(image), f"{stem(image)}.txt"))
 
     def _find_folder(self, folder: str) -> str | None:
+        if folder not in self._catalog.names:
+            return None  # a list names images that are not there
         stems = {stem(name) for name in self._catalog.images(folder)}
         usual = _usual_folder(folder)
         if usual and any(_is_label(name) and stem(name) in stems for name in self._catalog.names.get(usual, ())):
@@ -135,7 +137,7 @@ def _listed_images(catalog: Catalog, config: YoloConfig, file: str) -> Iterator[
             else:
                 yield path
     for name, found in zip(unknown, FileFinder(catalog.tree, "").find_all(unknown), strict=True):
-        yield found.entry.name if found.entry else name
+        yield found.entry.name if found.entry else name.removeprefix("./")
 
 
 def _splits_by_folder(catalog: Catalog, config: YoloConfig, labels: _LabelFiles) -> dict[str, list[str]]:
@@ -239,7 +241,8 @@ class _YoloSource:
     def _read(self, path: str, folder: str, findings: Findings) -> LabelledImage:
         """Return an image with its objects. An image that cannot be read has none: its boxes have no size."""
         tree = self.catalog.tree
-        image = LabelledImage(path.removeprefix(f"{folder}/"), *(image_size(tree, path, self.exif) or (None, None)))
+        size = image_size(tree, path, self.exif) if self.catalog.has(path) else None
+        image = LabelledImage(path.removeprefix(f"{folder}/"), *(size or (None, None)))
         label = self.labels.find(path)
         if label is None:
             findings.suspect("no-label-file", "images have no label file: they count as images without boxes",

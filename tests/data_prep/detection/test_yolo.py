@@ -148,6 +148,14 @@ def test_data_yaml_has_many_forms(tmp_path: Path, config: str, names: list[str])
     assert len(file.boxes) == 4
 
 
+def test_a_list_may_name_images_that_are_missing(tmp_path: Path) -> None:
+    root = one_image(tmp_path, "0 0.5 0.5 0.2 0.4", "names: [a]\ntrain: train.txt\n")
+    save(root / "train.txt", "./images/one.png\n./pictures/two.png\n")
+    entries = recognised(root).splits["train"].read()
+    names = [value["file_name"] for key, number, value in entries if key == "images" and number >= 0]
+    assert names == ["images/one.png", "pictures/two.png"]
+
+
 def test_a_split_whose_folder_is_missing_is_not_looked_for_in_another_split(tmp_path: Path) -> None:
     root = one_image(tmp_path, "0 0.5 0.5 0.2 0.4", "names: [a]\ntrain: /data/images\nval: /data/valid/images\n")
     assert list(recognised(root).splits) == ["train"]
