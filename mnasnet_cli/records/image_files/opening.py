@@ -21,7 +21,8 @@ from mnasnet_cli.records.orientation import image_orientation, turn_upright
 from mnasnet_cli.system.native_output import STDERR, redirect
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 
 SIGNIFICANT_BITS = "significant_bits"
@@ -38,7 +39,7 @@ class StoredImage(NamedTuple):
     height, width: of the whole frame in px; `image` is smaller if it was decoded at a fraction of its size.
     """
 
-    image: Image
+    image: Image.Image
     orientation: int
     height: int
     width: int
@@ -61,24 +62,11 @@ def load_image(data: bytes, *, max_side: int | None = None) -> StoredImage:
 
 
 def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(data), formats=_formats(kind))
-    except Exception as error:  # decoders raise all kinds of errors for a damaged header
-        raise BadImage(_reason(kind, error, "its header is damaged")) from None
-    with image:
-        if _DNG_VERSION in getattr(image, "tag_v2", ()):
-            raise BadImage("this is a raw photograph (DNG); convert it to JPEG or PNG")
-        orientation = image_orientation(image)
-        turned_size = image.size
-        bits = _significant_bits(data, image)
+    with _open(data, kind) as image:
+        size, orientation = image.size, image_orientation(image)
         try:
-            if max_side and max(image.size) > max_side:
-                image.draft(None, _least_size(image.size, max_side))
-            if image.width * image.height > MAX_PIXELS:
-                raise BadImage(too_large(*turned_size))
-            image.load()
+            bits = _significant_bits(data, image)
+            _decode(image, max_side)
         except BadImage:
             raise
         except Exception as error:
@@ -88,10 +76,31 @@ def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
         orientation = image_orientation(image)  # a PNG may tell it behind its pixels
     elif orientation != image_orientation(image):  # Pillow turns a TIFF upright
         frame = turn_upright(image, _INVERSE.get(orientation, orientation))
-        turned_size = frame.size
+        size = frame.size
     if bits:
         frame.info[SIGNIFICANT_BITS] = bits
-    return StoredImage(frame, orientation, turned_size[1], turned_size[0])
+    return StoredImage(frame, orientation, height=size[1], width=size[0])
+
+
+def _open(data: bytes, kind: FileKind) -> ImageFile:
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats(kind))
+    except Exception as error:  # decoders raise all kinds of errors for a damaged header
+        raise BadImage(_reason(kind, error, "its header is damaged")) from None
+    if _DNG_VERSION in getattr(image, "tag_v2", ()):
+        raise BadImage("this is a raw photograph (DNG); convert it to JPEG or PNG")
+    return image
+
+
+def _decode(image: ImageFile, max_side: int | None) -> None:
+    size = image.size
+    if max_side and max(size) > max_side:
+        image.draft(None, _least_size(size, max_side))
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImage(too_large(*size))
+    image.load()
 
 
 def _least_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
@@ -182,7 +191,7 @@ def _reason(kind: FileKind, error: Exception, otherwise: str) -> str:
     return f"the {kind.name} cannot be decoded; {otherwise}"
 
 
-def _significant_bits(data: bytes, image: Image) -> int | None:
+def _significant_bits(data: bytes, image: Image.Image) -> int | None:
     """Return the bits of a gray value that a PNG (sBIT) or a TIFF (BitsPerSample) tells, if these are 9..15."""
     bits: int | None = None
     if image.format == "PNG" and image.mode.startswith("I"):
