@@ -1,7 +1,7 @@
 """Pascal VOC: an XML file for each image, as the VOC challenge, LabelImg, Roboflow, CVAT and Label Studio write them.
 
 The files of the challenge count pixels from 1 and name the first and the last pixel of a box: xmin 1 and xmax W for a
-box as wide as the image (VOC2012 development kit, section 7.1). Its box is xmin - 1, with the width xmax - xmin + 1, as
+box as wide as the image (VOC development kit). Its box is xmin - 1, with the width xmax - xmin + 1, as
 Detectron2 reads it. Other programs write the edges of a box from 0.
 """
 
@@ -42,6 +42,10 @@ _ROOT = "annotation"
 _SNIFFED_FILES, _SNIFFED_BYTES = 5, 4096
 _LIST_FOLDERS = ("imagesets/main", "imagesets", "")  # below the folder that holds the annotations' folder
 _TRAIN_AND_VALIDATION = "trainval"
+_LISTS = {
+    _TRAIN_AND_VALIDATION: _TRAIN_AND_VALIDATION,
+    "default": "train",
+}  # CVAT: images of no subset are in "default"
 _OFFICIAL_FOLDER = re.compile(r"VOC20\d\d")
 
 
@@ -148,11 +152,12 @@ def _lists(catalog: Catalog, base: str) -> dict[str, set[str]]:
         for folder in catalog.below(base):
             if folder.lower() != join(base, wanted).lower():
                 continue
-            lists = {}
+            lists: dict[str, set[str]] = {}
             for name in catalog.names[folder]:
-                split = name[:-4] if name.lower() == f"{_TRAIN_AND_VALIDATION}.txt" else split_of(name[:-4])
+                listed = name.lower().removesuffix(".txt")
+                split = _LISTS.get(listed) or split_of(listed)
                 if split and suffix(name) == ".txt":
-                    lists[split.lower()] = _listed(catalog, join(folder, name))
+                    lists.setdefault(split, set()).update(_listed(catalog, join(folder, name)))
             if lists:
                 return lists
     return {}
@@ -244,6 +249,11 @@ def _add_object(image: LabelledImage, found: Element, first: int, place: str, fi
     boxes, rotated, polygons = found.all("bndbox"), found.all("robndbox"), found.all("polygon")
     if boxes:
         x1, y1, x2, y2 = (bounds.number(boxes[0].value(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
+        if first and min(x1, y1) < first:
+            findings.suspect(
+                "counts-from-zero", "boxes begin before the first pixel, in files that count from 1", example=place,
+                advice="if a program wrote them with edges from 0, remove 'VOC' from their 'database' and 'folder'",
+            )  # fmt: skip
         if x2 - x1 + first < 0 or y2 - y1 + first < 0:
             findings.mended("swapped-corners", "boxes had their corners in another order", example=place)
             x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)

@@ -58,6 +58,11 @@ def test_files_of_the_challenge_count_from_one(
     assert tuple(read(root).boxes) == box
 
 
+def test_files_that_say_to_count_from_one_and_do_not_are_suspected(tmp_path: Path) -> None:
+    file = read(one_file(tmp_path, "<folder>VOC2007</folder>" + an_object(BOX.replace("11", "0"))))
+    assert [(one.code, one.count) for one in file.findings] == [("counts-from-zero", 1)]
+
+
 @pytest.mark.parametrize(
     ("body", "box"),
     [
@@ -150,6 +155,10 @@ def test_image_sets_say_the_splits(tmp_path: Path) -> None:
     layout = recognised(tmp_path)
     assert list(layout.splits) == ["train", "validation"]
     assert [(one.code, one.count) for one in read(tmp_path).findings] == [("not-in-a-list", 1)]
+    (sets / "test.txt").write_text("")
+    (sets / "default.txt").write_text("JPEGImages/h.png\r\n")
+    assert read(tmp_path).image_names == ["a 1.png", "b.png", "c.png", "d.e.png", "h.png"]
+    (sets / "default.txt").unlink()
     (sets / "train.txt").rename(sets / "trainval.txt")
     (sets / "val.txt").rename(sets / "test.txt")
     assert list(recognised(tmp_path).splits) == ["train", "test"]
