@@ -9,7 +9,14 @@ from typing import NamedTuple
 
 from data_prep.detection.formats import bounds
 from data_prep.detection.formats.bounds import Box
-from data_prep.detection.formats.labelled_images import LabelledImage, LabelledSplit, NamedSplits, clean_name
+from data_prep.detection.formats.labelled_images import (
+    NO_BOX,
+    LabelledImage,
+    LabelledSplit,
+    NamedSplits,
+    NoBoxError,
+    clean_name,
+)
 from data_prep.detection.formats.source_files import (
     Catalog,
     common_folder,
@@ -25,8 +32,6 @@ from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.findings import Findings
-
-NO_BOX = "its shape has no box"
 
 _ROOT = "annotations"
 _SNIFFED_BYTES = 4096
@@ -136,17 +141,13 @@ class _Reader:
                 continue
             try:
                 image.add(clean_name(shape.attributes.get("label")), _box(shape), f"{place}{shape.line}")
-            except _NoBoxError:
+            except NoBoxError:
                 image.fault(NO_BOX, f"{place}{shape.line}")
         return image
 
 
-class _NoBoxError(ValueError):
-    """A shape without a box, such as a point."""
-
-
 def _box(shape: Element) -> Box | None:
-    """Return the box of a shape, None if its numbers are damaged. Raises _NoBoxError if its shape has none."""
+    """Return the box of a shape, None if its numbers are damaged. Raises NoBoxError if its shape has none."""
 
     def values(*keys: str) -> list[float]:
         return [bounds.number(shape.attributes.get(key)) for key in keys]
@@ -167,4 +168,4 @@ def _box(shape: Element) -> Box | None:
     if shape.tag == "cuboid":
         corners = [key[1:] for key in shape.attributes if key.startswith("x")]
         return bounds.of_points([(*values(f"x{corner}"), *values(f"y{corner}")) for corner in corners])
-    raise _NoBoxError
+    raise NoBoxError

@@ -13,6 +13,7 @@ from data_prep.detection.formats import bounds
 from data_prep.detection.formats.bounds import Box
 from data_prep.detection.formats.brush_masks import brush_extent
 from data_prep.detection.formats.labelled_images import (
+    NO_BOX,
     SEVERAL_CLASSES,
     LabelledImage,
     LabelledSplit,
@@ -35,8 +36,6 @@ from data_prep.files.tree import Tree
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
-
-NO_BOX = "its shape has no box"
 
 _SPLIT_KEYS = ("split", "subset")
 

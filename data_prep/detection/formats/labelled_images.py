@@ -19,6 +19,7 @@ from mnasnet_cli.records.findings import Findings
 _SUFFIXES = (".json", ".xml", ".csv", ".txt")  # .txt: lists of the images in each split
 NO_CLASS = "it has no class"
 SEVERAL_CLASSES = "it has several classes"
+NO_BOX = "its shape has no box, like a point"
 
 
 class LabelledObject(NamedTuple):
@@ -65,6 +66,10 @@ class LabelledImage:
         if x + width <= 0 or y + height <= 0 or x >= (self.width or math.inf) or y >= (self.height or math.inf):
             return BOX_OUTSIDE
         return ""
+
+
+class NoBoxError(ValueError):
+    """A shape has no box."""
 
 
 Read = Callable[[Findings], Iterator[LabelledImage]]

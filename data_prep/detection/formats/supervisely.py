@@ -11,7 +11,14 @@ from typing import Any
 
 from data_prep.detection.formats import bounds
 from data_prep.detection.formats.bounds import Box
-from data_prep.detection.formats.labelled_images import LabelledImage, LabelledSplit, NamedSplits, clean_name
+from data_prep.detection.formats.labelled_images import (
+    NO_BOX,
+    LabelledImage,
+    LabelledSplit,
+    NamedSplits,
+    NoBoxError,
+    clean_name,
+)
 from data_prep.detection.formats.source_files import (
     Catalog,
     common_folder,
@@ -30,7 +37,6 @@ from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
 
-NO_BOX = "its shape has no box"
 DAMAGED = "its file is damaged"
 
 _IMAGES, _ANNOTATIONS, _META = "img", "ann", "meta.json"
@@ -45,8 +51,10 @@ def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
     """
     tree = catalog.tree
     files = [join(folder, name) for folder in _annotation_folders(catalog) for name in _json_names(catalog, folder)]
+    if not files:
+        return None
     metas = [file for file in catalog.files(_META.__eq__) if isinstance(read_json(tree, file), dict)]
-    if not files or not (metas or '"objects"' in start_of(tree, files[0])):
+    if not (metas or '"objects"' in start_of(tree, files[0])):
         return None
     classes, has_split_tags = _meta(tree, metas)
     splits: dict[str, list[str]] = {}
@@ -131,7 +139,7 @@ class _Reader:
             found = one if isinstance(one, dict) else {}
             try:
                 box = _box(found)
-            except _NoBoxError:
+            except NoBoxError:
                 image.fault(NO_BOX, place)
                 continue
             image.add(clean_name(found.get("classTitle")), box, place)
@@ -151,12 +159,8 @@ def _image_folder(file: str) -> str:
     return join(parent(parent(file)), _IMAGES)
 
 
-class _NoBoxError(ValueError):
-    """A shape without a box, such as a point."""
-
-
 def _box(found: dict[str, Any]) -> Box | None:
-    """Return the box of an object, None if its numbers are damaged. Raises _NoBoxError if its shape has none."""
+    """Return the box of an object, None if its numbers are damaged. Raises NoBoxError if its shape has none."""
     bitmap, points, nodes = found.get("bitmap"), found.get("points"), found.get("nodes")
     if isinstance(bitmap, dict):
         return _box_of_bitmap(bitmap)
@@ -167,7 +171,7 @@ def _box(found: dict[str, Any]) -> Box | None:
     else:
         listed = points
     if not isinstance(listed, list) or len(listed) < 2:
-        raise _NoBoxError
+        raise NoBoxError
     box = bounds.of_points([_point(one) for one in listed])
     radians = bounds.number(found.get("angle", 0))
     if box is None or not radians:
@@ -194,6 +198,6 @@ def _box_of_bitmap(bitmap: dict[str, Any]) -> Box | None:
         return None
     extent = mask.getbbox()
     if extent is None:
-        raise _NoBoxError
+        raise NoBoxError
     left, top, right, bottom = extent
     return x + left, y + top, right - left, bottom - top

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from data_prep.detection.formats import bounds
 from data_prep.detection.formats.labelled_images import (
+    NO_BOX,
     SEVERAL_CLASSES,
     LabelledImage,
     LabelledSplit,
@@ -37,7 +38,6 @@ from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
 
-NO_AREA = "its shape has no area"
 ONLY_CLASS = "object"  # where regions have no attributes
 
 _USUAL_ATTRIBUTES = ("class", "label", "category", "name", "type", "object", "species")
@@ -243,7 +243,7 @@ def _add_shape(image: LabelledImage, name: str, region: _Region) -> None:
         points = list(zip(columns, rows, strict=False)) if isinstance(columns, list) and isinstance(rows, list) else []
         image.add(name, bounds.of_points([(bounds.number(x), bounds.number(y)) for x, y in points]), region.place)
     else:
-        image.fault(NO_AREA, region.place)
+        image.fault(NO_BOX, region.place)
 
 
 def _number(shape: dict[str, Any], key: str) -> float:

@@ -63,9 +63,9 @@ def test_shapes_have_boxes(tmp_path: Path, shape: dict[str, Any], box: tuple[flo
 @pytest.mark.parametrize(
     ("shape", "attributes", "reason"),
     [
-        ({"name": "point", "cx": 4, "cy": 5}, {"class": "a"}, "no area"),
-        ({}, {"class": "a"}, "no area"),
-        ([], [], "no area"),
+        ({"name": "point", "cx": 4, "cy": 5}, {"class": "a"}, "no box"),
+        ({}, {"class": "a"}, "no box"),
+        ([], [], "no box"),
         (RECT | {"width": 0}, {"class": "a"}, "no area"),
         (RECT | {"x": "left"}, {"class": "a"}, "four finite numbers"),
         ({"name": "polygon", "all_points_x": []}, {"class": "a"}, "four finite numbers"),
