@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from data_prep.classification.image_names import labels_from_names
 from data_prep.classification.label_matching import (
@@ -16,7 +17,7 @@ from data_prep.classification.label_matching import (
     sort_classes,
 )
 from data_prep.classification.label_search import find_labels
-from data_prep.classification.label_table import LabelRow, LabelTable, read_label_table
+from data_prep.classification.label_table import LabelTable, read_label_table
 from data_prep.classification.split_images import Batch, Counts, SplitImages
 from data_prep.files.archives import FileEntry, list_tar
 from data_prep.files.file_list import Place
@@ -28,6 +29,18 @@ from mnasnet_cli.records.findings import Findings
 
 class NoLabels(DataError):
     """Nothing says which classes the images of a flat folder have."""
+
+
+class Assigned(NamedTuple):
+    """The split and the class of an image, and what says so: a line of a file, or the image's name (line 0)."""
+
+    split: str
+    label: str
+    source: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}, line {self.line}" if self.line else self.source
 
 
 @dataclass
@@ -42,7 +55,8 @@ class FlatFolder:
     folder: str
     place: Place
     images: list[FlatImage] = field(default_factory=list)
-    files: list[tuple[FileEntry, Place]] = field(default_factory=list)
+    files: list[FileEntry] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
 
     @classmethod
     def of_tree(cls, tree: Tree, split: str, folder: str, counts: Counts, *, deep: bool) -> FlatFolder:
@@ -54,7 +68,8 @@ class FlatFolder:
             place = tree.place(name)
             for file in sorted(counts.images(files)):
                 flat.images.append(FlatImage(join(name, file.name), split))
-                flat.files.append((file, place))
+                flat.files.append(file)
+                flat.places.append(place)
         return flat
 
     @classmethod
@@ -63,7 +78,8 @@ class FlatFolder:
         flat = cls(split, "", Place(str(path), "tar", str(path)))
         for file in sorted(counts.images(list_tar(path))):
             flat.images.append(FlatImage(file.name, split))
-            flat.files.append((file, flat.place))
+            flat.files.append(file)
+            flat.places.append(flat.place)
         return flat
 
 
@@ -93,7 +109,6 @@ def label_flat_folders(
     Raises DataError if images of the training or validation split have no label.
     """
     images = [image for flat in flats for image in flat.images]
-    files = [file for flat in flats for file in flat.files]
     known = frozenset(classes)
     if options.labels:
         tables = [(*_read_labels(tree, options, flats, images, known), "")]
@@ -103,7 +118,7 @@ def label_flat_folders(
         folders = [*(flat.folder for flat in flats), *above]
         found = find_labels(tree, folders, images, known, options.label_columns)
         tables, problems, unlabelled = found.tables, found.problems, found.unlabelled
-    assigned: dict[int, tuple[str, str, str]] = {}  # image → split, label, place of the row
+    assigned: dict[int, Assigned] = {}
     for table, matched, split in reversed(tables):  # the first counts
         _assign(assigned, table, matched, split, images)
     by_name = [] if options.labels else _labels_from_names(assigned, flats, known)
@@ -117,7 +132,7 @@ def label_flat_folders(
         start = numbers.stop
         if not _check_complete(flat, numbers, assigned, unlabelled, tables, problems, findings):
             result.unlabelled.append(flat)
-    result.splits = _by_split(flats, assigned, files)
+    result.splits = _by_split(flats, assigned)
     return result
 
 
@@ -145,21 +160,17 @@ def _read_labels(
 
 
 def _assign(
-    assigned: dict[int, tuple[str, str, str]], table: LabelTable, matched: Matched, split: str,
+    assigned: dict[int, Assigned], table: LabelTable, matched: Matched, split: str,
     images: Sequence[FlatImage],
 ) -> None:  # fmt: skip
     for number, row in matched.rows.items():
         if row.label:
             where = images[number].split or row.split or split or "train"
-            assigned[number] = where, row.label, _where(table, row)
-
-
-def _where(table: LabelTable, row: LabelRow) -> str:
-    return f"{table.name}, line {row.line}"
+            assigned[number] = Assigned(where, row.label, table.name, row.line)
 
 
 def _labels_from_names(
-    assigned: dict[int, tuple[str, str, str]], flats: Sequence[FlatFolder], known: frozenset[str]
+    assigned: dict[int, Assigned], flats: Sequence[FlatFolder], known: frozenset[str]
 ) -> list[FlatFolder]:
     """Give the images of folders without any label the classes in their names. Return these folders."""
     labelled = []
@@ -175,7 +186,7 @@ def _labels_from_names(
         labelled.append(flat)
         known = known or frozenset(labels)
         for number, label in zip(numbers, labels, strict=True):
-            assigned[number] = flat.split or "train", label, f"the name of {flat.images[number - start].path}"
+            assigned[number] = Assigned(flat.split or "train", label, flat.images[number - start].path)
     return labelled
 
 
@@ -213,30 +224,29 @@ def _check_complete(
     return True
 
 
-def _by_split(
-    flats: Sequence[FlatFolder], assigned: Mapping[int, tuple[str, str, str]], files: Sequence[tuple[FileEntry, Place]]
-) -> list[SplitImages]:
+def _by_split(flats: Sequence[FlatFolder], assigned: Mapping[int, Assigned]) -> list[SplitImages]:
     """Return the labelled images of each split."""
     numbers: dict[str, list[int]] = {}
     for number in sorted(assigned):
-        numbers.setdefault(assigned[number][0], []).append(number)
-    return [_split_images(split, flats, chosen, assigned, files) for split, chosen in numbers.items()]
+        numbers.setdefault(assigned[number].split, []).append(number)
+    return [_split_images(split, flats, chosen, assigned) for split, chosen in numbers.items()]
 
 
 def _split_images(
-    split: str, flats: Sequence[FlatFolder], numbers: Sequence[int], assigned: Mapping[int, tuple[str, str, str]],
-    files: Sequence[tuple[FileEntry, Place]],
-) -> SplitImages:  # fmt: skip
+    split: str, flats: Sequence[FlatFolder], numbers: Sequence[int], assigned: Mapping[int, Assigned]
+) -> SplitImages:
+    files = [file for flat in flats for file in flat.files]
+    places = [place for flat in flats for place in flat.places]
+
     def images() -> Iterator[Batch]:
         for number in numbers:
-            file, place = files[number]
-            yield Batch(assigned[number][1], place, [file])
+            yield Batch(assigned[number].label, places[number], [files[number]])
 
     def where(label: str) -> str:
-        return next(assigned[number][2] for number in numbers if assigned[number][1] == label)
+        return next(str(assigned[number]) for number in numbers if assigned[number].label == label)
 
     place = next((flat.place for flat in flats if flat.split == split), flats[0].place)
-    classes = sort_classes(assigned[number][1] for number in numbers)
+    classes = sort_classes(assigned[number].label for number in numbers)
     return SplitImages(split, place, classes, images, where)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -66,9 +65,12 @@ class ImageIndex:
     def __init__(self, images: Sequence[FlatImage]) -> None:
         self.images = images
         self._paths = {image.path: number for number, image in enumerate(images)}
-        self._keys: dict[str, list[int]] = defaultdict(list)
+        self._keys: dict[str, int] = {}
+        self._more: dict[str, list[int]] = {}  # further images with the same key: few, and lists are large
         for number, image in enumerate(images):
-            self._keys[file_key(image.path)].append(number)
+            key = file_key(image.path)
+            if self._keys.setdefault(key, number) != number:
+                self._more.setdefault(key, []).append(number)
 
     def __contains__(self, name: str) -> bool:
         return file_key(name.replace("\\", "/")) in self._keys
@@ -82,7 +84,7 @@ class ImageIndex:
         number = self._paths.get(name)
         if number is not None:
             return number, False
-        found = self._keys.get(file_key(name)) or self._keys.get(file_key(unquote(name)), [])
+        found = self._with_key(file_key(name)) or self._with_key(file_key(unquote(name)))
         split = row.split or next(filter(None, map(split_of, name.split("/")[:-1])), "")
         found = [number for number in found if not split or self.images[number].split in ("", split)]
         if len(found) > 1:
@@ -96,6 +98,9 @@ class ImageIndex:
             )
         last = os.path.basename(self.images[found[0]].path)
         return found[0], os.path.basename(name) not in (last, stem(last))
+
+    def _with_key(self, key: str) -> list[int]:
+        return [self._keys[key], *self._more.get(key, ())] if key in self._keys else []
 
     def _closest(self, name: str, found: list[int]) -> list[int]:
         """Return the images that fit a name best: by common folders, by the same spelling, and by the split."""

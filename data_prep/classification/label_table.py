@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -77,7 +78,10 @@ def read_label_table(
     splits = (
         [split_of(row.cells[columns.split]) or "" for row in rows] if columns.split is not None else [""] * len(rows)
     )
-    labelled = [LabelRow(row.line, *cells) for row, *cells in zip(rows, files, labels, splits, strict=True)]
+    labelled = [
+        LabelRow(row.line, file, sys.intern(label), split)
+        for row, file, label, split in zip(rows, files, labels, splits, strict=True)
+    ]
     return LabelTable(name, labelled, columns.file is None, str(columns), _oddities(name, found, columns))
 
 

@@ -54,14 +54,14 @@ def read_rows(name: str, data: bytes, is_known_file: Known, is_column_name: Know
     text, encoding = _decode(name, data)
     if text.lstrip()[:1] in ("{", "[") and name.lower().endswith((".json", ".jsonl", ".ndjson")):
         return Rows(_json_rows(name, text), encoding, has_header=True)
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not lines:
+    if not text.strip():
         raise DataError(f"{name} is empty")
     delimiter = _delimiter(text, is_known_file, is_column_name)
-    if delimiter is None and all(line.strip()[0] == line.strip()[-1] == '"' for _, line in lines):
-        delimiter = DELIMITERS[0]  # one column in quotes
     if delimiter is None:
-        return Rows(_split_at_blanks(name, lines, is_known_file), encoding)
+        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        if not all(line[0] == line[-1] == '"' for _, line in lines):
+            return Rows(_split_at_blanks(name, lines, is_known_file), encoding)
+        delimiter = DELIMITERS[0]  # one column in quotes
     rows = list(_csv_rows(name, text, delimiter))
     joined = _join_last_cells(name, rows, delimiter)
     return Rows(rows, encoding, joined)
@@ -185,7 +185,7 @@ def _join_last_cells(name: str, rows: list[Row], delimiter: str) -> list[Row]:
 
 def _split_at_blanks(name: str, lines: list[tuple[int, str]], is_known_file: Known) -> list[Row]:
     """Return rows `file label`, or rows with a label only. A label may contain blanks."""
-    rows = [Row(number, _file_and_label(line.strip(), is_known_file)) for number, line in lines]
+    rows = [Row(number, _file_and_label(line, is_known_file)) for number, line in lines]
     with_file = sum(len(row.cells) == 2 for row in rows)
     if 2 * with_file > len(rows):  # also files that are not among the images
         rows = [row if len(row.cells) == 2 else Row(row.line, _words(row.cells[0])) for row in rows]

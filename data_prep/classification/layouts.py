@@ -235,9 +235,8 @@ def flat_images(view: View) -> Layout | None:
         raise
     view.counts.ignored += holder.counts.ignored
     view.findings = holder.findings
-    return Layout(
-        found.splits, f"images in {view.name(folder)} with labels of {found.text}", _other_folders(view, [folder])
-    )
+    left_out = [] if is_deep else _other_folders(view, [folder])
+    return Layout(found.splits, f"images in {view.name(folder)} with labels of {found.text}", left_out)
 
 
 def class_folders(view: View) -> Layout | None:
@@ -366,8 +365,6 @@ def _listed(view: View, folders: Sequence[str]) -> str:
 
 def _other_folders(view: View, used: Sequence[str]) -> list[str]:
     """Return the folders with images that are not used."""
-    if view.base in used and _is_deep(view, view.base):
-        return []
     folders = [join(view.base, name) for name in class_like_folders(view.tree, view.base)]
     return [f"{folder}/" for folder in folders if folder not in used and has_images(view.tree, folder)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import stat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SYSTEM_FOLDERS = ("__MACOSX", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
+REMEMBERED = 8  # folders whose names are remembered
 DEEPEST = 12  # folders within folders that `walk` follows; a link may lead back up
 
 
@@ -97,12 +99,13 @@ def walk(tree: Tree, folder: str = "") -> Iterator[tuple[str, Listing]]:
 
 
 class FolderTree:
-    """A folder on disk. Nothing is remembered: each call looks at the disk."""
+    """A folder on disk. Only the last names are remembered: to find out what a folder is, they are read many times."""
 
     archive = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._last_names = functools.lru_cache(REMEMBERED)(self._names)
 
     def listing(self, folder: str = "") -> Listing:
         """See `Tree`. A dangling link is a file, too: reading it reports what is wrong."""
@@ -111,6 +114,9 @@ class FolderTree:
 
     def names(self, folder: str = "") -> tuple[list[str], list[str]]:
         """See `Tree`."""
+        return self._last_names(folder)
+
+    def _names(self, folder: str) -> tuple[list[str], list[str]]:
         return self._scan(folder, lambda entry: entry.name)
 
     def _scan(self, folder: str, describe: Callable[[os.DirEntry[str]], T]) -> tuple[list[str], list[T]]:
