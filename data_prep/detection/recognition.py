@@ -37,6 +37,7 @@ RECOGNISERS: tuple[Callable[[Catalog, str], Layout | None], ...] = (
 """For the formats other than COCO, in the order in which they are asked: of the files and of `Options.exif`."""
 
 FORMATS = "COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA or Label Studio"
+ANNOTATION_SUFFIXES = (".yaml", ".yml", ".xml", ".csv", ".txt", ".data")
 LISTED = 5  # files in a message
 
 
@@ -44,6 +45,8 @@ def find_layout(root: Path, options: CocoOptions) -> Layout:
     """Return the layout of a source. Raises DataError if there is none, or if it is unclear which."""
     if root.is_file() and root.suffix.lower() == ".json":
         raise DataError(f"{root} is a file; give its folder, and name the file with --train-annotations {root.name}")
+    if root.is_file() and root.suffix.lower() in ANNOTATION_SUFFIXES:
+        raise DataError(f"{root} is a file; give the folder that also holds the images")
     tree = open_tree(root)
     found = survey(tree)
     fixed = _fixed_by_flags(root, tree, found, options)

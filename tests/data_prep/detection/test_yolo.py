@@ -14,7 +14,9 @@ from data_prep.detection.annotations import AnnotationFile, read_annotations
 from data_prep.detection.formats import yolo
 from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
+from data_prep.detection.recognition import find_layout
 from data_prep.files.tree import open_tree
+from data_prep.options import CocoOptions
 from mnasnet_cli.errors import DataError
 
 ONE = DrawnImage("one", 100, 50, ())
@@ -183,6 +185,12 @@ def test_a_damaged_data_yaml_is_named(tmp_path: Path, config: str, message: str)
     with pytest.raises(DataError) as error:
         read(tmp_path)
     assert message in str(error.value)
+
+
+def test_data_yaml_itself_is_not_a_source(tmp_path: Path) -> None:
+    one_image(tmp_path, "0 0.5 0.5 0.2 0.4")
+    with pytest.raises(DataError, match=r"data\.yaml is a file; give the folder"):
+        find_layout(tmp_path / "data.yaml", CocoOptions())
 
 
 def test_without_names_classes_are_named_by_their_numbers_in_all_splits(tmp_path: Path) -> None:
