@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 from mnasnet_cli.health.collection import Collection
@@ -57,21 +57,16 @@ class Duplicates:
 
 def find_duplicates(collection: Collection) -> Duplicates:
     """Return the images with the same CRC-32C and the same length."""
-    ranked = sorted(digest for part in collection.splits.values() for digest in part.facts.digests() if digest)
-    repeated = {digest for digest, following in pairwise(ranked) if digest == following}
+    ranked = sorted(chain.from_iterable(part.facts.columns["crc"] for part in collection.splits.values()))
+    repeated = {crc for crc, following in pairwise(ranked) if crc == following}
     del ranked
-    groups: dict[int, list[Member]] = {}
-    for digest, member in _members(collection) if repeated else ():
-        if digest in repeated:
-            groups.setdefault(digest, []).append(member)
-    return Duplicates(list(groups.values()))
-
-
-def _members(collection: Collection) -> Iterator[tuple[int, Member]]:
-    for split, part in collection.splits.items():
-        labels = part.facts.columns["label"]
-        for index, digest in enumerate(part.facts.digests()):
-            yield digest, Member(split, index, labels[index])
+    groups: dict[tuple[int, int], list[Member]] = {}
+    for split, part in collection.splits.items() if repeated else ():
+        columns = part.facts.columns
+        for index, crc in enumerate(columns["crc"]):
+            if crc in repeated and (size := columns["size"][index]):
+                groups.setdefault((crc, size), []).append(Member(split, index, columns["label"][index]))
+    return Duplicates([group for group in groups.values() if len(group) > 1])
 
 
 def summarize(duplicates: Duplicates, collection: Collection) -> dict[str, Any]:

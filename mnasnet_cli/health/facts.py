@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 
+from mnasnet_cli.health.blank import is_blank
+
 IMAGE_COLUMNS = {
     "crc": "I",  # CRC-32C of the encoded image
     "size": "I",  # bytes of the encoded image
@@ -49,7 +51,7 @@ class Facts:
     """Facts of the images of one shard, in the order of the records.
 
     columns: name → array; see COLUMNS. The boxes of all images are in one list.
-    problems: code → [count, number of the first image], of what is wrong with single records.
+    problems: code → [count, number of the first image], of what is odd in single records.
     names: label → name of the class, where the records have names.
     """
 
@@ -65,6 +67,8 @@ class Facts:
         self, encoded: bytes, width: int, height: int, channels: int, label: int, boxes: ImageBoxes | None = None
     ) -> None:
         """Add an image: its encoded bytes, size in px, class or NO_LABEL, and boxes, None if it cannot have any."""
+        if is_blank(encoded, width, height):
+            self.add_problem("blank-image", len(self))
         columns = self.columns
         columns["crc"].append(google_crc32c.value(encoded))
         columns["size"].append(len(encoded))
@@ -101,11 +105,6 @@ class Facts:
         """Replace the labels of all boxes."""
         column = self.columns["box_label"]
         column[:] = array(column.typecode, map(label, column))
-
-    def digests(self) -> Iterator[int]:
-        """Yield a number for the content of each image: its CRC-32C and its length."""
-        columns = self.columns
-        return (crc << 32 | size for crc, size in zip(columns["crc"], columns["size"], strict=True))
 
     def box_ranges(self) -> Iterator[tuple[int, int]]:
         """Yield the half-open range of each image's boxes within the box columns."""

@@ -10,7 +10,7 @@ from typing import Any
 from mnasnet_cli.health.collection import Collection
 from mnasnet_cli.health.duplicates import Duplicates, Member
 from mnasnet_cli.health.facts import NO_LABEL, Facts
-from mnasnet_cli.health.summary import aspect_ratios, bytes_per_pixel
+from mnasnet_cli.health.summary import aspect_ratio, bytes_per_pixel
 
 EACH = 4  # images of a kind
 PAIRS = 3  # of duplicates
@@ -80,10 +80,14 @@ def _extremes(collection: Collection) -> Iterable[Odd]:
         yield from _ranked(collection, "smallest box", _smallest_boxes, "{:.2g} % of a side", nsmallest)
     yield from _ranked(collection, "smallest", areas, "{:,.0f} px", nsmallest)
     yield from _ranked(collection, "largest", areas, "{:,.0f} px", nlargest)
-    yield from _ranked(collection, "longest", lambda facts: list(aspect_ratios(facts)), "{:.3g} : 1", nlargest)
+    yield from _ranked(collection, "longest", _aspect_ratios, "{:.3g} : 1", nlargest)
     contents = "{:.3f} bytes/px"
     yield from _ranked(collection, "least content", lambda facts: list(bytes_per_pixel(facts)), contents, nsmallest)
     yield from _ranked(collection, "most content", lambda facts: list(bytes_per_pixel(facts)), contents, nlargest)
+
+
+def _aspect_ratios(facts: Facts) -> list[float]:
+    return list(map(aspect_ratio, zip(facts.columns["width"], facts.columns["height"], strict=True)))
 
 
 def _smallest_boxes(facts: Facts) -> list[float]:

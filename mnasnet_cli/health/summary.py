@@ -43,13 +43,16 @@ def _summarize_split(collection: Collection, split: str) -> dict[str, Any]:
     facts = collection.splits[split].facts
     per_class = [count for label, count in collection.images_by_class(split).items() if label > 0 and count]
     columns = facts.columns
+    ratios: Counter[float] = Counter()
+    for size, count in image_sizes(facts).items():
+        ratios[aspect_ratio(size)] += count
     numbers: dict[str, Any] = {
         "images": len(facts),
         "classes": len(per_class),
         "images_per_class": {"min": min(per_class, default=0), "max": max(per_class, default=0)},
         "width": quantiles(columns["width"]),
         "height": quantiles(columns["height"]),
-        "aspect_ratio": quantiles(aspect_ratios(facts)),
+        "aspect_ratio": quantiles(ratios),
         "bytes_per_pixel": quantiles(bytes_per_pixel(facts)),
         "channels": {str(channels): count for channels, count in sorted(Counter(columns["channels"]).items())},
     }
@@ -87,10 +90,14 @@ def count_tiny(facts: Facts, size: int) -> int:
     )  # fmt: skip
 
 
-def aspect_ratios(facts: Facts) -> Iterator[float]:
-    """Yield the longer side of each image divided by the shorter one, 0 where the size is unknown."""
-    sides = zip(facts.columns["width"], facts.columns["height"], strict=True)
-    return (round(max(side) / min(side), 3) if all(side) else 0.0 for side in sides)
+def image_sizes(facts: Facts) -> Counter[tuple[int, int]]:
+    """Return (width, height) in px → number of images."""
+    return Counter(zip(facts.columns["width"], facts.columns["height"], strict=True))
+
+
+def aspect_ratio(size: tuple[int, int]) -> float:
+    """Return the longer side divided by the shorter one, 0 where the size is unknown."""
+    return round(max(size) / min(size), 3) if all(size) else 0.0
 
 
 def bytes_per_pixel(facts: Facts) -> Iterator[float]:
@@ -101,7 +108,7 @@ def bytes_per_pixel(facts: Facts) -> Iterator[float]:
 
 
 def quantiles(values: Iterable[float]) -> dict[str, float]:
-    """Return minimum, 5 %, median, 95 % and maximum, {} if there are no values."""
+    """Return minimum, 5 %, median, 95 % and maximum of values, or of value → count; {} if there are none."""
     counts = sorted(Counter(values).items())  # far fewer values than images
     ends = list(accumulate(count for _, count in counts))
     last = ends[-1] - 1 if ends else -1

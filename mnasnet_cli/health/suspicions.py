@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections import Counter
+from collections.abc import Callable
 
-from mnasnet_cli.errors import DataError
 from mnasnet_cli.health.box_suspicions import suspect_boxes
 from mnasnet_cli.health.collection import Collection
 from mnasnet_cli.health.duplicates import Duplicates, Member
 from mnasnet_cli.health.facts import NO_LABEL, Facts
-from mnasnet_cli.health.summary import CLASSIFICATION_SIZE, DETECTION_SIZES, aspect_ratios
+from mnasnet_cli.health.summary import CLASSIFICATION_SIZE, DETECTION_SIZES, image_sizes
 from mnasnet_cli.records.findings import Findings
-from mnasnet_cli.records.keys import ENCODED
 
 FEW_IMAGES = 10  # a class with fewer training images is hardly learned
 UNEVEN = {"imagenet": 100, "coco": 1_000}  # largest class / smallest class, in images; COCO itself has about 340
@@ -21,18 +18,15 @@ LONG = 5.0  # longer side / shorter side
 LONG_SHARE = 0.01  # of the images
 GRAY_SHARE = 0.1  # of the images, if not all are gray; ImageNet has 2 %
 SMALL_SHARE = 0.5  # of the images, with sides under half of the training size
-BLANK_BYTES = 0.03  # per pixel, without BLANK_HEADER; a photograph of a blue sky is as small
-BLANK_HEADER = 700  # bytes
-BLANK_RANGE = 8  # of 255; a blank image has no larger difference between two pixels of a channel
-MOST_BLANK = 1_000  # images of a split that are looked at
 LISTED = 3  # names in one example
 SINGULARS = {
     "images": "image", "pictures": "picture", "classes": "class", "boxes": "box", "are": "is", "have": "has",
     "lie": "lies", "reach": "reaches",
 }  # fmt: skip
 
-# What is wrong with single records of other programs: code → (message, advice).
+# What is odd in single records, most of it in those of other programs: code → (message, advice).
 PROBLEMS = {
+    "blank-image": ("images are blank", "remove them"),
     "no-image": ("images are damaged, or are no images", "write the records again"),
     "undecodable-image": (
         "images have a format that TensorFlow may not decode, such as CMYK or WebP",
@@ -65,7 +59,6 @@ def find_suspicions(collection: Collection, duplicates: Duplicates) -> Findings:
     for split, part in collection.splits.items():
         if collection.has_boxes and len(part.facts):
             suspect_boxes(findings, collection, split, part.facts)
-        _suspect_blank(findings, collection, split, part.facts)
     _suspect_sizes(findings, collection)
     _suspect_gray(findings, collection)
     for finding in findings:
@@ -88,12 +81,15 @@ def _suspect_records(findings: Findings, collection: Collection, split: str, fac
             findings.suspect(
                 code, message, example=collection.name(split, first), split=split, count=count, advice=advice
             )
-    labels = [label for label in facts.columns["label"] if label != NO_LABEL]
-    unknown = [label for label in labels if not 0 < label <= len(collection.keys)]
+    unknown = {
+        label: count for label, count in Counter(facts.columns["label"]).items()
+        if label != NO_LABEL and not 0 < label <= len(collection.keys)
+    }  # fmt: skip
     if unknown:
         findings.suspect(
             "unknown-label", f"images have a label that is not in 1..{len(collection.keys)} (0 is the background)",
-            example=str(unknown[0]), split=split, count=len(unknown), advice="write the records again",
+            example=str(next(iter(unknown))), split=split, count=sum(unknown.values()),
+            advice="write the records again",
         )  # fmt: skip
 
 
@@ -179,74 +175,42 @@ def _suspect_listed(
 
 
 def _suspect_sizes(findings: Findings, collection: Collection) -> None:
-    total = sum(len(part.facts) for part in collection.splits.values())
-    long = _select(collection, aspect_ratios, lambda ratio: ratio > LONG)
-    if len(long) > LONG_SHARE * total:
+    sizes = sum((image_sizes(part.facts) for part in collection.splits.values()), Counter())
+    total = sizes.total()
+    long = {size for size in sizes if all(size) and max(size) > LONG * min(size)}
+    count = sum(sizes[size] for size in long)
+    if count > LONG_SHARE * total:
         reason = "training makes them square" if collection.has_boxes else "training crops them"
         findings.suspect(
             "long-image", f"images have one side over {LONG:g} times as long as the other, and {reason}",
-            example=collection.name(*long[0]), count=len(long), advice="cut them into parts",
+            example=_first_of_size(collection, long), count=count, advice="cut them into parts",
         )  # fmt: skip
-    size = DETECTION_SIZES[0] if collection.has_boxes else CLASSIFICATION_SIZE
+    trained = DETECTION_SIZES[0] if collection.has_boxes else CLASSIFICATION_SIZE
     side: Callable[..., int] = max if collection.has_boxes else min
-    small = _select(collection, _sides, lambda sides: 0 < side(sides) < size / 2)
-    if len(small) > SMALL_SHARE * total:
+    small = {size for size in sizes if 0 < side(size) < trained / 2}
+    count = sum(sizes[size] for size in small)
+    if count > SMALL_SHARE * total:
         findings.suspect(
-            "small-image", f"images have less than half of the {size} px that training uses by default",
-            example=collection.name(*small[0]), count=len(small), advice="train with a smaller --image-size",
+            "small-image", f"images have less than half of the {trained} px that training uses by default",
+            example=_first_of_size(collection, small), count=count, advice="train with a smaller --image-size",
         )  # fmt: skip
 
 
-def _select(
-    collection: Collection, values: Callable[[Facts], Iterable[Any]], fits: Callable[[Any], bool]
-) -> list[tuple[str, int]]:  # fmt: skip
-    """Return the split and the number of each image whose value fits."""
-    return [
-        (split, index)
-        for split, part in collection.splits.items()
-        for index, value in enumerate(values(part.facts))
-        if fits(value)
-    ]
-
-
-def _sides(facts: Facts) -> Iterable[tuple[int, int]]:
-    return zip(facts.columns["width"], facts.columns["height"], strict=True)
+def _first_of_size(collection: Collection, sizes: set[tuple[int, int]]) -> str:
+    """Return the name of the first image whose (width, height) is one of these."""
+    for split, part in collection.splits.items():
+        columns = part.facts.columns
+        for index, size in enumerate(zip(columns["width"], columns["height"], strict=True)):
+            if size in sizes:
+                return collection.name(split, index)
+    return ""
 
 
 def _suspect_gray(findings: Findings, collection: Collection) -> None:
-    gray = len(_select(collection, lambda facts: facts.columns["channels"], lambda channels: channels in (1, 2)))
-    total = sum(len(part.facts) for part in collection.splits.values())
+    channels = sum((Counter(part.facts.columns["channels"]) for part in collection.splits.values()), Counter())
+    gray, total = channels[1] + channels[2], channels.total()
     if GRAY_SHARE * total < gray < total:
         findings.suspect(
             "gray-images", f"images ({gray / total:.0%}) are gray, the others are coloured", count=gray,
             advice="check that colour does not tell the classes apart",
         )  # fmt: skip
-
-
-def _suspect_blank(findings: Findings, collection: Collection, split: str, facts: Facts) -> None:
-    columns = facts.columns
-    rows = enumerate(zip(columns["size"], columns["width"], columns["height"], strict=True))
-    candidates = [
-        index for index, (size, width, height) in rows
-        if size and size - BLANK_HEADER < BLANK_BYTES * width * height
-    ]  # fmt: skip
-    blank = [index for index in candidates[:MOST_BLANK] if _is_blank(collection, split, index)]
-    if blank:
-        findings.suspect(
-            "blank-image", "images are blank", example=collection.name(split, blank[0]), split=split, count=len(blank),
-            advice="remove them",
-        )  # fmt: skip
-
-
-def _is_blank(collection: Collection, split: str, index: int) -> bool:
-    """Decode an image, a JPEG at an eighth of its size, and tell whether it has one colour."""
-    from PIL import Image
-
-    try:
-        encoded: Any = collection.read(split, index)[ENCODED][0]
-        with Image.open(io.BytesIO(encoded)) as image:
-            image.draft(None, (1, 1))
-            bands: Iterator[Any] = (band.getextrema() for band in image.split())
-            return all(highest - lowest <= BLANK_RANGE for lowest, highest in bands)
-    except (DataError, KeyError, IndexError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False

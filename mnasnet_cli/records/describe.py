@@ -147,8 +147,7 @@ class _Statistics:
                 entry["type"] = {bytes: "bytes", int: "int64", float: "float"}[type(values[0])]
             entry["examples"] += 1
             entry["min"], entry["max"] = min(entry["min"], len(values)), max(entry["max"], len(values))
-        encoded = features.get(keys.ENCODED)
-        self.turned += bool(encoded) and stored_orientation(encoded[0]) != UPRIGHT
+        self.turned += any(stored_orientation(encoded) != UPRIGHT for encoded in features.get(keys.ENCODED, ()))
         width, height = size_of(features)
         self._sides["width"].append(width)
         self._sides["height"].append(height)
