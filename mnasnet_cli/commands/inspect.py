@@ -14,6 +14,7 @@ from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.commands.prepare import print_objects
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.records.shards import DATASET_FILE
 
 CLASSES_SHOWN = 20
 
@@ -23,7 +24,7 @@ class Inspector(NamedTuple):
 
     fits: whether the path is of this kind. describe: returns its contents, as for JSON. show: prints them as tables.
     draw: draws examples, (path, number, file to write) → number; None if there is nothing to draw.
-    examine: returns the health, as for JSON, and writes it to an HTML file if there is one to write; None if the path
+    examine: describes with the key `health`, and writes the health to an HTML file if one is given; None if the path
     holds no images.
     """
 
@@ -62,9 +63,7 @@ def inspect(
         raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
     if health and inspector.examine is None:
         raise ConfigError(f"--health examines records, but {path} is a {inspector.name}; give a record file or folder")
-    found = inspector.describe(path)
-    if health and inspector.examine:
-        found |= {"health": inspector.examine(path, html)}
+    found = inspector.examine(path, html) if health and inspector.examine else inspector.describe(path)
     if images and inspector.draw:
         found |= {"drawn": inspector.draw(path, images, out), "drawing": str(out)}
     if json_output:
@@ -125,12 +124,14 @@ def _record_progress(description: str) -> Iterator[Callable[[int, int], None]]:
 
 def _examine_records(path: Path, html: Path | None) -> dict[str, Any]:
     from mnasnet_cli.health import examination, page
+    from mnasnet_cli.records import describe as record_description
 
     with _record_progress("examining records") as on_progress:
         health = examination.examine_records(path, on_progress=on_progress)
     if html:
         page.write_page(health, str(path), html)
-    return health.to_json()
+    info = None if (path / DATASET_FILE).is_file() else health.dataset_info(path)
+    return record_description.describe(path, info=info) | {"health": health.to_json()}
 
 
 def _show_health(path: Path, found: dict[str, Any]) -> None:

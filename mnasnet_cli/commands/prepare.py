@@ -15,7 +15,6 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.errors import ConfigError
-from mnasnet_cli.health import report
 from mnasnet_cli.records.findings import Findings
 
 LARGE_IMAGE = 2_000_000  # bytes; most photographs of fewer than 3 megapixels take less in records
@@ -140,6 +139,8 @@ def print_objects(splits: dict[str, dict[str, Any]]) -> None:
 
 
 def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
+    from mnasnet_cli.health import report
+
     splits = result["splits"]
     for name, asked in (
         ("train", options.train_shards),

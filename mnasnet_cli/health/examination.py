@@ -15,6 +15,7 @@ from mnasnet_cli.health.duplicates import Duplicates, find_duplicates
 from mnasnet_cli.health.oddest import Odd, find_oddest
 from mnasnet_cli.health.scan import scan
 from mnasnet_cli.health.suspicions import find_suspicions
+from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.records.findings import Finding, Findings
 from mnasnet_cli.records.shards import DATASET_FILE
 
@@ -38,6 +39,10 @@ class Health:
             "splits": summary.summarize(self.collection),
             "duplicates": copies.summarize(self.duplicates, self.collection),
         }
+
+    def dataset_info(self, directory: Path) -> DatasetInfo:
+        """Return the counts in the form of a dataset.json, for records that have none."""
+        return summary.dataset_info(self.collection, directory)
 
     def oddest(self) -> list[Odd]:
         """Return the oddest images."""

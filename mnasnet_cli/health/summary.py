@@ -5,11 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.health.collection import Collection
-from mnasnet_cli.health.facts import Facts
+from mnasnet_cli.health.facts import NO_LABEL, Facts
+from mnasnet_cli.records.dataset_info import DatasetInfo, SplitInfo
 from mnasnet_cli.records.keys import AREA_LIMITS
 
 # The sizes that the shipped recipes train at, in px: `retinanet` and `lite`; `paper`.
@@ -37,6 +39,42 @@ def class_table(collection: Collection) -> list[dict[str, Any]]:
         }  # fmt: skip
         rows.append({"class": key, "name": name, "splits": counts})
     return rows
+
+
+def dataset_info(collection: Collection, directory: Path) -> DatasetInfo:
+    """Return the counts of a data set in the form of a dataset.json, without a fingerprint."""
+    splits = {}
+    for split, part in collection.splits.items():
+        columns = part.facts.columns
+        labels = Counter(columns["box_label" if collection.has_boxes else "label"])
+        per_class = {
+            collection.keys[label - 1] if 0 < label <= len(collection.keys) else str(label): count
+            for label, count in sorted(labels.items())
+            if label != NO_LABEL
+        }
+        lengths = tuple(end - start for start, end in pairwise([0, *part.ends]))
+        splits[split] = SplitInfo(
+            len(part.facts), lengths, per_class, _objects(part.facts) if collection.has_boxes else {}
+        )
+    sides = {
+        side: [value for part in collection.splits.values() for value in part.facts.columns[side] if value]
+        for side in ("width", "height")
+    }  # fmt: skip
+    sizes = {
+        side: {"min": min(values), "mean": round(sum(values) / len(values), 1), "max": max(values)}
+        for side, values in sides.items() if values
+    }  # fmt: skip
+    keys, texts = tuple(collection.keys), tuple(collection.texts)
+    return DatasetInfo(directory, collection.kind, len(keys), splits, "", keys, texts, sizes)
+
+
+def _objects(facts: Facts) -> dict[str, Any]:
+    """Return the counts of boxes as dataset.json has them."""
+    found = _summarize_boxes(facts)
+    counts = {key: found[key] for key in ("boxes", "crowds", "small", "medium", "large", "images_without_boxes")}
+    spread = found["boxes_per_image"]
+    mean = round(found["boxes"] / max(1, len(facts)), 2)
+    return counts | {"boxes_per_image": {"min": spread.get("min", 0), "mean": mean, "max": spread.get("max", 0)}}
 
 
 def _summarize_split(collection: Collection, split: str) -> dict[str, Any]:

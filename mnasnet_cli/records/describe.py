@@ -10,6 +10,7 @@ from typing import Any
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import dataset_info, keys, shards
+from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.records.image_header import stored_orientation
 from mnasnet_cli.records.keys import AREA, BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
 from mnasnet_cli.records.orientation import UPRIGHT
@@ -49,16 +50,22 @@ def record_files(path: Path) -> dict[str, list[Path]]:
     return {file.name: [file] for file in others}
 
 
-def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
+def describe(
+    path: Path,
+    *,
+    info: DatasetInfo | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
     """Return the content of records: splits, counts per class, image sizes, keys, first records.
 
     `turned_images` counts the images whose EXIF orientation is not 1, among those that are `examined`.
 
-    The counts of a folder with dataset.json are those in this file. Otherwise all records are read and their checksums
-    are verified; then on_progress(done, total) is called with numbers of records.
+    The counts are those of `info`, or of the dataset.json in a folder; then few records are read. Otherwise all records
+    are read, their checksums are verified, and on_progress(done, total) is called with numbers of records.
     """
     files = record_files(path)
-    info = dataset_info.load_dataset_info(path) if (path / shards.DATASET_FILE).is_file() else None
+    if info is None and (path / shards.DATASET_FILE).is_file():
+        info = dataset_info.load_dataset_info(path)
     labels = path / shards.LABELS_FILE if path.is_dir() else path.parent / shards.LABELS_FILE
     synsets, texts = dataset_info.read_labels(labels)
     counts = {split: [count_records(file) for file in paths] for split, paths in files.items()}
@@ -96,7 +103,7 @@ def describe(path: Path, *, on_progress: Callable[[int, int], None] = lambda don
         "keys": statistics.keys(),
         "first": statistics.first,
         "texts": dict(zip(synsets, texts, strict=True)),
-        "fingerprint": info.fingerprint if info else None,
+        "fingerprint": info.fingerprint or None if info else None,
         "bad_files": list(info.bad_files) if info else [],
     }
 

@@ -175,7 +175,7 @@ def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[floa
     """Return the features of a serialized tf.train.Example. Raises ValueError if the bytes are not such a message."""
     features: dict[str, list[bytes] | list[int] | list[float]] = {}
     try:
-        for number, message in _fields(data):
+        for number, message in _fields(memoryview(data)):  # slices of it are not copied
             for tag, entry in _fields(message) if number == 1 else ():
                 if tag == 1:
                     parts = dict(_fields(entry))
@@ -185,11 +185,11 @@ def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[floa
     return features
 
 
-def _decode_feature(data: bytes) -> list[bytes] | list[int] | list[float]:
+def _decode_feature(data: bytes | memoryview) -> list[bytes] | list[int] | list[float]:
     kind, payload = next(iter(_fields(data)), (1, b""))
     values = [value for number, value in _fields(payload) if number == 1]
     if kind == 1:
-        return values
+        return list(map(bytes, values))
     if kind == 2:
         joined = b"".join(values)
         return list(struct.unpack(f"<{len(joined) // 4}f", joined))
@@ -209,7 +209,7 @@ def _signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+def _read_varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
     number = shift = 0
     while True:
         byte = data[position]
@@ -220,8 +220,8 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield (field number, payload) of a protobuf message. The payload of a varint field is an int, else bytes."""
+def _fields(data: bytes | memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield (field number, payload) of a protobuf message. The payload of a varint field is an int, else a slice."""
     position = 0
     while position < len(data):
         tag, position = _read_varint(data, position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,13 @@ def test_damage_is_named(mnasnet: Any, foreign: Path) -> None:
     result = mnasnet("inspect", foreign, "--health")
     assert result.code == 2
     assert "cut off 3 bytes" in result.err
+
+
+def test_records_without_dataset_json_are_counted_the_same(mnasnet: Any, scenes: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(scenes, tmp_path / "copy"))
+    (folder / "dataset.json").unlink()
+    expected = mnasnet("inspect", folder, "--json").json
+    found = mnasnet("inspect", folder, "--health", "--json").json
+    for key in ("kind", "classes", "splits", "image_sizes", "texts", "fingerprint", "first"):
+        assert found[key] == expected[key], key
+    assert found["health"]["splits"] == mnasnet("inspect", scenes, "--health", "--json").json["health"]["splits"]
