@@ -201,6 +201,11 @@ def _check_complete(
     names = " and ".join(table.name for table, _, _ in tables)
     if len(without) == total and flat.split == "test":
         return False
+    if not flat.images:
+        raise NoLabels(
+            f"no images in {flat.place.path}: no class folders with images, and no images for --labels FILE; add some,"
+            " or remove the folder"
+        )
     if len(without) == total and problems:
         raise problems[0]
     if len(without) == total and not tables:

@@ -189,7 +189,7 @@ class ZipTree:
         self._folders: dict[str, set[str]] = {"": set()}  # folder → names of the folders in it
         self._stored_names: dict[str, str] = {}  # name → name in the zip, where they differ
         for entry in list_zip(path):
-            name = entry.name.replace("\\", "/")  # some programs on Windows write "\"
+            name = _as_utf8(entry.name).replace("\\", "/")  # some programs on Windows write "\"
             if _is_hidden(name):
                 continue
             if name != entry.name:
@@ -251,6 +251,16 @@ class ZipTree:
     def show(self, name: str) -> str:
         """See `Tree`."""
         return f"{self.path}/{name}" if name else str(self.path)
+
+
+def _as_utf8(name: str) -> str:
+    """Return a name in a zip as it was meant: many programs write UTF-8 without saying so, which is read as cp437."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode("cp437").decode()
+    except UnicodeError:
+        return name
 
 
 def _is_hidden(name: str) -> bool:

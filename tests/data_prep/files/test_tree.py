@@ -72,3 +72,17 @@ def test_a_link_that_leads_back_up_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "cat" / "all").symlink_to(tmp_path)
     (tmp_path / "elsewhere").symlink_to(tmp_path / "cat")
     assert [name for name, _ in walk(open_tree(tmp_path))] == ["", "cat", "elsewhere"]
+
+
+def test_names_in_utf8_that_the_zip_does_not_declare(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "source.zip", "w") as archive:
+        archive.writestr("Café/é.jpg", b"inside")
+        archive.writestr("Größe/1.jpg", b"declared")
+    data = (tmp_path / "source.zip").read_bytes()
+    declared, undeclared = b"PK\1\2\x14\3\x14\0\0\x08", b"PK\1\2\x14\3\x14\0\0\0"
+    data = data.replace(declared, undeclared, 1).replace(declared[:2] + b"\3\4\x14\0\0\x08", b"PK\3\4\x14\0\0\0", 1)
+    (tmp_path / "source.zip").write_bytes(data)
+    tree = open_tree(tmp_path / "source.zip")
+    assert tree.folders() == ["Café", "Größe"]
+    assert tree.open("Café/é.jpg").read() == b"inside"
+    assert tree.open("Größe/1.jpg").read() == b"declared"
