@@ -12,8 +12,8 @@ import os
 import re
 import struct
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mnasnet_cli.records.image_files.header import MAX_PIXELS, BadImage
 from mnasnet_cli.records.image_files.kinds import HEIC, UNKNOWN_FORMAT, FileKind, describe_file
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SIGNIFICANT_BITS = "significant_bits"
 """A key of `Image.info`: the bits of a gray value if the file says that they are fewer than those that store it."""
 
-_BITS_PER_SAMPLE, _DNG_VERSION = 0x0102, 0xC612  # TIFF tags
+_SUBFILE_TYPE, _BITS_PER_SAMPLE, _SUB_DIRECTORIES, _DNG_VERSION = 0x00FE, 0x0102, 0x014A, 0xC612  # TIFF tags
 _INVERSE = {6: 8, 8: 6}  # the orientation that undoes another; all others undo themselves
 _DRAWINGS = {"EPS", "WMF"}  # Pillow would run Ghostscript, or draw them at any size
 
@@ -89,9 +89,15 @@ def _open(data: bytes, kind: FileKind) -> ImageFile:
         image = Image.open(io.BytesIO(data), formats=_formats(kind))
     except Exception as error:  # decoders raise all kinds of errors for a damaged header
         raise BadImage(_reason(kind, error, "its header is damaged")) from None
-    if _DNG_VERSION in getattr(image, "tag_v2", ()):
-        raise BadImage("this is a raw photograph (DNG); convert it to JPEG or PNG")
+    if _is_raw(getattr(image, "tag_v2", {})):
+        raise BadImage("this is a raw photograph (such as DNG, NEF or ARW); convert it to JPEG or PNG")
     return image
+
+
+def _is_raw(tags: Mapping[int, Any]) -> bool:
+    """Tell whether a TIFF is a raw photograph: a preview first, and the photograph in a directory below."""
+    is_preview = tags.get(_SUBFILE_TYPE, 0) == 1
+    return _DNG_VERSION in tags or (is_preview and _SUB_DIRECTORIES in tags)
 
 
 def _decode(image: ImageFile, max_side: int | None) -> None:

@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from mnasnet_cli.records.image_files.opening import BadImage, load_image
 from mnasnet_cli.records.orientation import ORIENTATION_TAG
@@ -69,11 +69,13 @@ def test_libtiff_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_raw_photographs_are_refused() -> None:
-    tags = Image.Exif()
-    tags[0xC612] = b"\1\4\0\0"  # DNGVersion
+@pytest.mark.parametrize("entries", [{0xC612: b"\1\4\0\0"}, {0xFE: 1, 0x14A: 8}], ids=["DNG", "NEF"])
+def test_raw_photographs_are_refused(entries: dict[int, object]) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in entries.items():
+        tags[tag] = value
     with pytest.raises(BadImage, match="raw photograph"):
-        load_image(encode(Image.fromarray(PIXELS), "TIFF", exif=tags))
+        load_image(encode(Image.fromarray(PIXELS), "TIFF", tiffinfo=tags))
 
 
 def test_packed_twelve_bits_are_known() -> None:
