@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +76,7 @@ class Catalog:
         return path in self.names or name in self._name_sets[folder]
 
     def folder(self, path: str) -> str | None:
-        """Return the folder with this path, also in another case if only one fits; None if there is none."""
+        """Return the folder with this path, or the only one whose path differs by case; None if there is none."""
         if path in self.names:
             return path
         similar = [folder for folder in self.names if folder.casefold() == path.casefold()]
@@ -154,7 +155,7 @@ class Catalog:
                 name = other.rpartition("/")[2]
                 if name == part or (split_of(part) and split_of(name)):
                     continue
-                for below in {"/".join(rest): None, "/".join([part, *rest]): None, "": None}:
+                for below in dict.fromkeys(["/".join(rest), "/".join([part, *rest]), ""]):
                     if join(other, below) in self.names:
                         yield join(other, below)
 
@@ -205,7 +206,7 @@ def image_size(tree: Tree, name: str, exif: str = "upright") -> tuple[int, int] 
     from PIL import Image
 
     try:
-        with tree.open(name) as file, Image.open(file) as image:
+        with tree.open(name) as file, warnings.catch_warnings(action="ignore"), Image.open(file) as image:
             if image.format != "TIFF":  # Pillow turns it while it decodes it
                 orientation = image_orientation(image) if exif == "upright" else UPRIGHT
                 height, width = upright_size(image.height, image.width, orientation)

@@ -43,7 +43,7 @@ def recognise(catalog: Catalog, exif: str = "upright") -> Layout | None:
         return None
     config = find_config(catalog)
     labels = _LabelFiles(catalog)
-    splits = _configured_splits(catalog, config) if config.splits else _splits_by_folder(catalog, config, labels)
+    splits = _configured_splits(catalog, config) if config.splits else _splits_by_folder(catalog, labels)
     splits = in_order(splits)
     found = [label for images in splits.values() for image in images if (label := labels.find(image))]
     is_configured = bool(config.splits and config.names)
@@ -140,10 +140,10 @@ def _listed_images(catalog: Catalog, config: YoloConfig, file: str) -> Iterator[
         yield found.entry.name if found.entry else name.removeprefix("./")
 
 
-def _splits_by_folder(catalog: Catalog, config: YoloConfig, labels: _LabelFiles) -> dict[str, list[str]]:
-    """Return the images with their splits as the names of their folders say."""
+def _splits_by_folder(catalog: Catalog, labels: _LabelFiles) -> dict[str, list[str]]:
+    """Return the images of each split, as the names of their folders say. Folders without labels are left out."""
     splits: dict[str, list[str]] = {}
-    for folder in catalog.below(parent(config.file) if config.splits else ""):
+    for folder in catalog.names:
         images = [join(folder, name) for name in catalog.images(folder)]
         if any(map(labels.find, images)):
             split = split_of_path(folder) or _split_of_darknet(folder) or "train"
