@@ -97,8 +97,9 @@ def _read_task(task: Any, place: str) -> tuple[_Task | None, str | None]:
         listed = [one for value in task.values() if isinstance(value, list) for one in value if isinstance(one, dict)]
         return _Task(address, [{**one, "value": one} for one in listed], 1, place), split
     annotations = task.get("annotations", task.get("completions"))
+    annotations = annotations if isinstance(annotations, list) else []
     good = [
-        one for one in annotations or [] if isinstance(one, dict) and not one.get("was_cancelled")
+        one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")
         and isinstance(one.get("result"), list)
     ]  # fmt: skip
     return (_Task(address, good[0]["result"], len(good), place) if good else None), split

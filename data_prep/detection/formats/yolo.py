@@ -196,7 +196,7 @@ class _YoloSource:
 
     @property
     def _validates_on_training_images(self) -> bool:
-        return self.splits.get("train") == self.splits.get("validation")
+        return "train" in self.splits and self.splits["train"] == self.splits.get("validation")
 
     @cached_property
     def names(self) -> dict[int, str]:

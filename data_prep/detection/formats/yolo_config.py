@@ -217,7 +217,7 @@ def _names_of_notes(catalog: Catalog, file: str) -> list[str]:
     try:
         content = json.loads(read_text(catalog.tree, file))
         return [clean_name(one["name"]) for one in sorted(content["categories"], key=lambda one: int(one["id"]))]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError):
         return []  # notes about something else
 
 

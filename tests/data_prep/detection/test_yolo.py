@@ -187,6 +187,12 @@ def test_a_damaged_data_yaml_is_named(tmp_path: Path, config: str, message: str)
     assert message in str(error.value)
 
 
+def test_a_test_split_alone(tmp_path: Path) -> None:
+    root = one_image(tmp_path, "0 0.5 0.5 0.2 0.4", "names: [a]\ntest: images\n")
+    assert list(recognised(root).splits) == ["test"]
+    assert not read(root, "test").findings
+
+
 def test_data_yaml_itself_is_not_a_source(tmp_path: Path) -> None:
     one_image(tmp_path, "0 0.5 0.5 0.2 0.4")
     with pytest.raises(DataError, match=r"data\.yaml is a file; give the folder"):
