@@ -11,7 +11,12 @@ from data_prep.split_names import split_of
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini")  # nobody wants to hear of these
-_PATTERNS = (re.compile(r"(?P<label>[^.]*[^\W\d_][^.]*)\.\d+"), re.compile(r"(?P<label>.*[^\W\d_].*?)[_\- ]\d+"))
+_PATTERNS = (
+    re.compile(r".*_(?P<label>n\d{8})"),  # ImageNet, as Hugging Face has it
+    re.compile(r"(?P<label>.*[^\W\d_].*?) ?\(\d+\)"),  # Windows numbers files so
+    re.compile(r"(?P<label>[^.]*[^\W\d_][^.]*)\.\d+"),
+    re.compile(r"(?P<label>.*[^\W\d_].*?)[_\- ]\d+"),
+)
 # What cameras and programs put before a number.
 _NOT_CLASSES = re.compile(
     r"(?:.*[_\- ])?(?:img|imgs|image|images|dsc|dscn|dscf|dsci|pic|pict|picture|photo|foto|frame|p|pxl|gopr|dji|mvi|vid"

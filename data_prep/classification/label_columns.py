@@ -84,7 +84,7 @@ def find_columns(
     is_header = has_header or _is_header(first, sample, is_known_file, max(known))
     header = tuple(first) if is_header else ()
     file = _file_column(header, known, [*([] if is_header else rows[:1]), *sample])
-    split = _split_column(header, rows[1:])
+    split = _split_column(name, header, rows[1:])
     if header:
         label, one_hot = _label_column(name, header, sample, file, split)
         return Columns(file, label, split, one_hot, header)
@@ -112,7 +112,7 @@ def _asked_columns(
     file, label = numbers
     is_header = has_header or by_name or not (is_known_file(first[file]) or is_image(first[file]))
     header = tuple(first) if is_header else ()
-    return Columns(file, label, _split_column(header, rows[1:]), header=header)
+    return Columns(file, label, _split_column(name, header, rows[1:]), header=header)
 
 
 def _is_header(first: list[str], sample: Sequence[Row], is_known_file: Callable[[str], bool], known: int) -> bool:
@@ -139,12 +139,20 @@ def _file_column(header: tuple[str, ...], known: list[int], rows: Sequence[Row])
     return (with_suffix or usual or [0])[0]
 
 
-def _split_column(header: tuple[str, ...], rows: Sequence[Row]) -> int | None:
-    """Return the column that says which split an image is of, None if there is none."""
+def _split_column(name: str, header: tuple[str, ...], rows: Sequence[Row]) -> int | None:
+    """Return the column that says which split an image is of, None if there is none.
+
+    Raises DataError if only some of its values are splits.
+    """
     for number, cell in enumerate(header):
-        values = {row.cells[number] for row in rows} if plain(cell) in SPLIT_COLUMNS else set()
-        if values and all(split_of(value) for value in values):
+        values = {row.cells[number]: row.line for row in rows} if plain(cell) in SPLIT_COLUMNS else {}
+        unknown = [value for value in values if value and not split_of(value)]
+        if values and not unknown and any(values):
             return number
+        if any(map(split_of, values)):
+            raise DataError(
+                f"{name}, line {values[unknown[0]]}: the {cell} is {unknown[0]!r}; expected train, val, test or nothing"
+            )
     return None
 
 
@@ -153,7 +161,7 @@ def _label_column(
 ) -> tuple[int | None, tuple[int, ...]]:
     """Return the column of the labels, or the columns of 0 and 1 that stand for it."""
     plains = [plain(cell) for cell in header]
-    if sum(box in plains for box in BOX_COLUMNS) > 2:
+    if sum(box in plains for box in BOX_COLUMNS) > 2 or "regionshapeattributes" in plains:
         raise DataError(f"{name} has boxes ({', '.join(header[:8])}); for a detector, use mnasnet prepare-coco")
     rest = [column for column in range(len(header)) if column not in (file, split)]
     rest = [column for column in rest if any(row.cells[column] for row in rows)] if rows else rest

@@ -20,6 +20,7 @@ SAMPLE = 200  # rows from which the delimiter and the columns are found
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _FILE_AND_REST = re.compile(rf"(.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))\s+(\S.*)", re.IGNORECASE)
 _WORD_AND_REST = re.compile(r"(\S+)\s+(\S.*)")
+_EXCEL_DELIMITER = re.compile(r"\Asep=.\r?\n")  # a first line that some programs write for Excel
 Known = Callable[[str], bool]
 
 
@@ -52,6 +53,7 @@ def read_rows(name: str, data: bytes, is_known_file: Known, is_column_name: Know
     Raises DataError if it is not text, or not a table.
     """
     text, encoding = _decode(name, data)
+    text = _EXCEL_DELIMITER.sub("\n", text)
     if text.lstrip()[:1] in ("{", "[") and name.lower().endswith((".json", ".jsonl", ".ndjson")):
         return Rows(_json_rows(name, text), encoding, has_header=True)
     if not text.strip():
@@ -93,7 +95,7 @@ def _json_rows(name: str, text: str) -> list[Row]:
         found = json.loads(text) if name.lower().endswith(".json") else None
         objects = _objects(text) if found is None else list(enumerate(_as_list(found), 1))
     except ValueError as error:
-        raise DataError(f"{name} is not valid JSON: {error}") from error
+        raise DataError(f"{name} is not a table of labels: {error}") from error
     if not objects or not all(isinstance(one, dict) for _, one in objects):
         raise DataError(f'{name} has no rows: expected an object such as {{"file_name": …, "label": …}} per line')
     keys = list(dict.fromkeys(key for _, one in objects for key in one))
@@ -106,6 +108,8 @@ def _objects(text: str) -> list[tuple[int, Any]]:
 
 
 def _as_list(found: Any) -> list[Any]:
+    if isinstance(found, dict) and {"images", "annotations"} <= found.keys():
+        raise ValueError("this is an annotation file of boxes; for a detector, use mnasnet prepare-coco")
     if isinstance(found, dict):
         return [{"file": key, "label": value} for key, value in found.items()]
     return list(found)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from data_prep.classification.image_names import is_image, stem
 from data_prep.classification.split_images import has_images
 from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError
 
 ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".gz", ".zip")
 DETECTION = "mnasnet prepare-coco"
+_BOX_FILES = re.compile(
+    r".*coco.*\.json|instances_.*\.json|via_.*\.(json|csv)|result\.json|annotations\.(json|xml)|meta\.json|_annotations\.csv",
+    re.IGNORECASE,
+)
 FOLDERS = 20  # that are looked at for annotations
 
 
@@ -41,14 +47,24 @@ def detection_hint(tree: Tree, path: Sequence[str]) -> str:
             return f"looks like boxes for a detector ({names['annotations']}/*{kind}); use {DETECTION}"
         if "labels" in names and _has_text_files(tree, join(folder, names["labels"])):
             return f"looks like boxes for a detector ({names['labels']}/*.txt of YOLO); use {DETECTION}"
-        if any("coco" in file.lower() and file.lower().endswith(".json") for file in files):
-            return f"looks like boxes for a detector (a COCO file); use {DETECTION}"
+        if boxes := [file for file in files if _BOX_FILES.fullmatch(file)]:
+            return f"looks like boxes for a detector ({boxes[0]}); use {DETECTION}"
+        if beside := _boxes_beside_images(files):
+            return f"looks like boxes for a detector ({beside} beside its image); use {DETECTION}"
     return ""
 
 
 def _annotations(tree: Tree, folder: str) -> str:
     files = tree.names(folder)[1]
     return next((kind for kind in (".json", ".xml") if any(file.lower().endswith(kind) for file in files)), "")
+
+
+def _boxes_beside_images(files: Sequence[str]) -> str:
+    """Return a file of boxes if most images have one of the same name beside them, else ""."""
+    images = {stem(file) for file in files if is_image(file)}
+    others = [file for file in files if file.lower().endswith((".xml", ".txt", ".json"))]
+    beside = [file for file in others if file.rpartition(".")[0] in images]
+    return min(beside) if beside and 2 * len(beside) >= len(images) else ""
 
 
 def _has_text_files(tree: Tree, folder: str) -> bool:

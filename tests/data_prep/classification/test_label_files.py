@@ -57,6 +57,7 @@ TABLES = {
     "words without suffix": "\n".join(f"{stem}   {label}" for stem, label in STEMS),
     "in order": "\n".join(label for _, label in ROWS) + "\n",
     "in order with header": quoted([("label",), *((label,) for _, label in ROWS)]),
+    "Excel's delimiter": "sep=;\r\n" + quoted([("image", "label"), *ROWS], ";"),
     "id and names": quoted([("id", "class_id", "class_name"), *((a, str(len(b)), b) for a, b in STEMS)]),
 }
 
@@ -238,6 +239,10 @@ def test_other_encodings_and_missing_quotes_are_mended(tmp_path: Path) -> None:
         ("01.jpg,3,4\n02.jpg,4,4\n", r"3 columns and no header; .*--label-columns FILE,LABEL"),
         ("image,a,label\n01.jpg,3,4,5\n02.jpg,3,4\n", r"line 2: 4 columns, but the first line has 3"),
         ('image,label\n01.jpg,"cat\n02.jpg,dog\n', r"no label in"),
+        (
+            "image,label,split\n01.jpg,a,train\n02.jpg,b,extra\n",
+            r"line 3: the split is 'extra'; expected train, val or",
+        ),
         (None, "cannot read --labels .*: no such file"),
     ],
 )

@@ -88,6 +88,8 @@ TRIMAPS = images("annotations/trimaps/Abyssinian_{1..3}.png") | {"annotations/li
         (CATS_AND_DOGS | dict.fromkeys(SYSTEM_FILES, "x"), COUNTS, "without splits: 2 classes"),
         (images("cat.{0..2}.jpg", "dog.{0..1}.jpg"), COUNTS, "labels of their file names"),
         (images("train/cat.{0..2}.jpg", "train/dog.{0..1}.jpg"), COUNTS, "images in train/ with labels of their file"),
+        (images("cat ({1..3}).jpg", "dog ({1..2}).jpg"), COUNTS, "labels of their file names"),
+        (images("v_{1..2}_n01440764.JPEG", "v_{3..4}_n02102040.JPEG"), {"n01440764": 2, "n02102040": 2}, "file names"),
         (PETS, {"Abyssinian": 3, "american_bulldog": 3}, "images in images/ with labels of their file names"),
         (PETS | TRIMAPS, {"Abyssinian": 3, "american_bulldog": 3}, "labels of their file names"),
     ],
@@ -257,6 +259,11 @@ BOXES = "filename,class,xmin,ymin,xmax,ymax\n1.jpg,a,1,2,3,4\n"
         (images("JPEGImages/{1..3}.jpg") | {"Annotations/1.xml": "<a/>"}, "prepare-coco"),
         (images("train/{1..3}.jpg") | {"train/_annotations.coco.json": "{}"}, "prepare-coco"),
         (YOLO, "prepare-coco"),
+        (
+            images("train/{1..3}.jpg") | dict.fromkeys(["train/1.xml", "train/2.xml", "train/3.xml"], "<a/>"),
+            "1.xml beside",
+        ),
+        (images("images/{1..3}.jpg") | {"result.json": "{}"}, "prepare-coco"),
         (images("{1..2}.jpg") | {"labels.csv": BOXES}, r"labels\.csv has boxes .*prepare-coco"),
         (
             splits("a/train", "a/val") | below("b", CATS_AND_DOGS),
