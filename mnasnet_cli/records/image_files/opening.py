@@ -191,7 +191,7 @@ def _reason(kind: FileKind, error: Exception, otherwise: str) -> str:
     if (
         isinstance(error, OSError | SyntaxError | ValueError)
         and re.fullmatch(r"[\w ,.;:'-]+", text)
-        and not re.search(r"object|error -?\d", text)
+        and not re.search(r"object|convert|error -?\d", text)
     ):
         return f"the {kind.name} is damaged: {text[0].lower()}{text[1:].rstrip('.')}"
     return f"the {kind.name} cannot be decoded; {otherwise}"
