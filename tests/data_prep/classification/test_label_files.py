@@ -241,7 +241,7 @@ def test_other_encodings_and_missing_quotes_are_mended(tmp_path: Path) -> None:
         ('image,label\n01.jpg,"cat\n02.jpg,dog\n', r"no label in"),
         (
             "image,label,split\n01.jpg,a,train\n02.jpg,b,extra\n",
-            r"line 3: the split is 'extra'; expected train, val or",
+            r"line 3: the split is 'extra'; expected train, val, test",
         ),
         (None, "cannot read --labels .*: no such file"),
     ],
