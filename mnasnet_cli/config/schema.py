@@ -196,6 +196,8 @@ class TrainingConfig(Section):
     """Seed of the initial weights, the order of the images, augmentation and dropout."""
     eval_every_epochs: Annotated[int, Field(ge=0)] = 1
     """Epochs between two evaluations; 0 evaluates at the end only."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Early stopping: end the training after this many evaluations without a better result; 0 trains all epochs."""
     eval_batch_size: Annotated[int, Field(ge=1)] = 64
     """Images per step of the evaluation."""
     checkpoint_minutes: Positive = 10.0

@@ -34,6 +34,7 @@ _OWN_FOLDERS = ("checkpoints", "best", "events")
 # A run may be resumed with other values of these: they do not change what it computes.
 FREE_TO_CHANGE = (
     "training.eval_every_epochs",
+    "training.patience",
     "training.eval_batch_size",
     "training.checkpoint_minutes",
     "training.keep_checkpoints",
@@ -142,6 +143,11 @@ class RunDirectory:
         """Print a line on standard error and write it to the log."""
         say(message)
         self.note(message)
+
+    def warn(self, message: str) -> None:
+        """Print a warning on standard error and write it to the log."""
+        warn(message)
+        self.note(f"warning: {message}")
 
     def note(self, message: str) -> None:
         """Write a line to the log. A failure to write is ignored: the line often reports another failure."""

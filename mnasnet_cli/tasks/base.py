@@ -37,8 +37,10 @@ class Task(Protocol):
     config: Config
     metric: str
     """Key of the summary that selects the best checkpoint; larger is better."""
-    scratch_note: str
-    """A hint for runs that start from random weights, or ""."""
+
+    @property
+    def scratch_note(self) -> str:
+        """A hint for runs that start from random weights, or ""."""
 
     @property
     def data_fingerprint(self) -> str: ...

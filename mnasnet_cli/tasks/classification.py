@@ -22,12 +22,13 @@ from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
 from mnasnet_cli.tasks.losses import balanced_weights, smoothed_cross_entropy
 
+MANY_IMAGES = 50_000  # enough for the recipe of the paper
+
 
 class ClassificationTask(RecordTask):
     """See `tasks.base.Task`."""
 
     metric = "top1"
-    scratch_note = ""
 
     records: ImagenetRecords
 
@@ -49,6 +50,17 @@ class ClassificationTask(RecordTask):
     def names(self) -> list[str]:
         """The classes in words; the labels if the data set has no words."""
         return list(self.records.info.texts) or self.labels
+
+    @property
+    def scratch_note(self) -> str:
+        """Say so if the recipe needs more images than there are."""
+        images = self.records.info.splits["train"].examples
+        if self.config.optimizer.name != "rmsprop" or images >= MANY_IMAGES:
+            return ""
+        return (
+            f"{images:,} training images are few for this recipe, which is for ImageNet; --config quick learns faster "
+            "from small sets, and --config finetune --init MODEL starts from trained weights"
+        )
 
     @cached_property
     def class_weights(self) -> np.ndarray | None:

@@ -18,8 +18,10 @@ from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
 from mnasnet_cli.runs.events import EventLog
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.training import ema
+from mnasnet_cli.training.advice import poor_result
 from mnasnet_cli.training.checkpoint_manager import CheckpointManager
 from mnasnet_cli.training.divergence import DivergenceError, divergence_error
+from mnasnet_cli.training.early_stopping import stops_early
 from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimizers import Optimizer, learning_rate_factor
@@ -64,6 +66,7 @@ class Trainer:
         )
         self._call_steps = 1
         self._losses: list[float] = []  # of the steps since the last line of metrics
+        self._scores: list[float] = []  # of the evaluations, in order
         self._last_loss = math.nan  # in the last line of metrics
         self.evaluation: Evaluation | None = None
 
@@ -79,7 +82,7 @@ class Trainer:
         before = self.run.resume_metrics(step)
         self._evaluated_steps = [line["step"] for line in before if line["split"] == "validation"]
         self.timer = Timer.resume(before)
-        self.best = max((line[metric] for line in before if metric in line), default=-math.inf)
+        self._scores = [line[metric] for line in before if metric in line]
         if self.processes.several:
             step = self._follow_chief(step)
         self.events = EventLog(self.run.path, writer=self.processes.chief)
@@ -89,9 +92,18 @@ class Trainer:
             self.events.images("augmented", self.task.sample_images(16), step=0)
         # 3. Skip the examples before that step. Their order and augmentation depend on seed, epoch and position only.
         with progress("train", self._images(self.total_steps), start=self._images(step)) as bar:
-            while step < self.total_steps:
+            while step < self.total_steps and not self._stops_early:
                 step = self._train_epoch(step, bar)
         return self._finish(step)
+
+    @property
+    def best(self) -> float:
+        """The best score so far; -inf before the first evaluation."""
+        return max(self._scores, default=-math.inf)
+
+    @property
+    def _stops_early(self) -> bool:
+        return stops_early(self._scores, self.config.training.patience)
 
     def _train_epoch(self, step: int, bar: Any) -> int:
         """Train from a step to the end of its epoch, evaluate and save; return the step reached."""
@@ -195,9 +207,12 @@ class Trainer:
             rate = self._learning_rate(step - 1)  # lines of both splits have the same keys, except for the metrics
             self._record("validation", step, **numbers, learning_rate=rate, images_per_second=images_per_second)
         self._report_epoch(step, numbers)
-        if numbers.get(self.task.metric, -math.inf) > self.best:
-            self.best = numbers[self.task.metric]
-            self.checkpoints.save_best(step)  # the weights are finite, because the loss is
+        score = numbers.get(self.task.metric)
+        if score is not None and step not in self._evaluated_steps:
+            is_best = score > self.best
+            self._scores.append(score)
+            if is_best:
+                self.checkpoints.save_best(step)  # the weights are finite, because the loss is
 
     def _report_epoch(self, step: int, numbers: Mapping[str, float]) -> None:
         """Log the numbers of an epoch, and draw the curves."""
@@ -226,6 +241,7 @@ class Trainer:
             "steps": step,
             "seconds": self.timer.seconds,
             "cpu_seconds": self.timer.cpu_seconds,
+            "stopped_early": step < self.total_steps,
             f"best_{self.task.metric}": self.best if math.isfinite(self.best) else None,
             **summary,
         }
@@ -233,13 +249,18 @@ class Trainer:
             digest = self.processes.check_identical("ended", self.steps.variables)
             self.run.log(f"all replicas hold the same weights and statistics (sha256 {digest[:16]}…)")
         self.run.write_results(results)
+        if step < self.total_steps:
+            self.run.log(f"stopped early: no better {self.task.metric} for as long as training.patience allows")
+        train_loss = None if math.isnan(self._last_loss) else self._last_loss
+        for line in poor_result(self.config, self.evaluation, step, train_loss) if self.evaluation else ():
+            self.run.warn(line)
         return results
 
     def _follow_chief(self, step: int) -> int:
         """Take over the state that the chief restored. Other processes may not see its run directory."""
-        own = json.dumps({"step": step, "best": self.best, "losses": self._losses})
+        own = json.dumps({"step": step, "scores": self._scores, "losses": self._losses})
         chief = json.loads(self.processes.exchange("resumed", own)[0])
-        self.best, self._losses = chief["best"], chief["losses"]
+        self._scores, self._losses = chief["scores"], chief["losses"]
         self.processes.broadcast(self.steps.variables)
         return int(chief["step"])
 

@@ -14,7 +14,6 @@ from mnasnet_cli import __version__
 from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, find_checkpoint, list_checkpoints
 from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.console import warn
 from mnasnet_cli.distributed.cluster import PeerLost, read_cluster, restart
 from mnasnet_cli.distributed.rendezvous import meet
 from mnasnet_cli.distributed.strategy import Processes, check_batch_size, make_strategy
@@ -62,6 +61,11 @@ def train(
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
     _ = task.steps_per_epoch, task.has_eval_examples, task.model_info()
     _check_frozen_weights(config, run_dir, init, fresh=fresh)
+    if config.training.patience and not task.has_eval_examples:
+        raise ConfigError(
+            f"training.patience={config.training.patience} needs validation images, but {data_dir} has none; set "
+            "it to 0, or write records with a validation split"
+        )
     initial = _initial_weights(task, init) if init else {}
     if cluster.several:
         meet(cluster, _digest(config, data["fingerprint"]))
@@ -74,13 +78,11 @@ def train(
     if task.scratch_note and not initial and not list_checkpoints(run_dir / CHECKPOINT_FOLDER):
         run.log(task.scratch_note)
     if not task.has_eval_examples:
-        note = (
+        run.warn(
             f"{data_dir} has no validation images: training measures no {task.metric}, and the best checkpoint is the "
             f"newest; a share becomes the validation split with `mnasnet {COMMANDS[config.dataset]} SOURCE OUT "
             "--val-fraction 0.1`"
         )
-        warn(note)
-        run.note(note)
     keep = False
     try:
         with StopRequest() as stop, strategy.scope(), clear_errors(task):

@@ -68,6 +68,13 @@ def test_class_weights_need_the_number_of_images(shape_records: Path) -> None:
         _ = task.class_weights
 
 
+def test_the_recipe_of_the_paper_on_few_images_names_others(shape_records: Path) -> None:
+    assert task_of(shape_records).scratch_note == ""  # quick
+    note = task_of(shape_records, "optimizer.name=rmsprop").scratch_note
+    assert "--config quick" in note
+    assert "--config finetune --init MODEL" in note
+
+
 def test_images_are_normalised_by_the_data_sets_statistics(shape_records: Path) -> None:
     seen = []
     task = task_of(shape_records)
