@@ -49,7 +49,7 @@ def time_step(
     import tensorflow as tf
 
     from mnasnet_cli.training.finetuning import FinetunePlan
-    from mnasnet_cli.training.optimizers import Optimizer
+    from mnasnet_cli.training.optimization.optimizers import Optimizer
     from mnasnet_cli.training.steps import TrainSteps
 
     optimizer = Optimizer(config.optimizer, model.trainable, model.regularized)

@@ -16,8 +16,8 @@ from mnasnet_cli.distributed.strategy import Processes, is_lost_peer
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.system.temporary_folder import TemporaryFolder
-from mnasnet_cli.training.ema import MovingAverage
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.ema import MovingAverage
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 
 
 class CheckpointManager:

@@ -12,7 +12,7 @@ from mnasnet_cli.console import progress
 from mnasnet_cli.distributed.strategy import Processes, share_of
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.tasks.base import Evaluation, Task
-from mnasnet_cli.training.batch_parts import split_batch
+from mnasnet_cli.training.optimization.batch_parts import split_batch
 
 
 class Evaluator:

@@ -17,14 +17,14 @@ from mnasnet_cli.metrics.plots import plot_curves
 from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
 from mnasnet_cli.runs.events import EventLog
 from mnasnet_cli.tasks.base import Evaluation, Task
-from mnasnet_cli.training import ema
 from mnasnet_cli.training.advice import poor_result
 from mnasnet_cli.training.checkpoint_manager import CheckpointManager
 from mnasnet_cli.training.divergence import DivergenceError, divergence_error
 from mnasnet_cli.training.early_stopping import stops_early
 from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
-from mnasnet_cli.training.optimizers import Optimizer, learning_rate_factor
+from mnasnet_cli.training.optimization import ema
+from mnasnet_cli.training.optimization.optimizers import Optimizer, learning_rate_factor
 from mnasnet_cli.training.precise_batch_norm import PreciseBatchNorm
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.steps import MAX_STEPS, StepsResult, TrainSteps

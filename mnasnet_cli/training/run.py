@@ -24,9 +24,9 @@ from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.tasks.failures import clear_errors
-from mnasnet_cli.training.batch_parts import share_cores
 from mnasnet_cli.training.divergence import DivergenceError
 from mnasnet_cli.training.loop import Trainer
+from mnasnet_cli.training.optimization.batch_parts import share_cores
 from mnasnet_cli.training.pretrained import inherit_settings, start_from_scratch
 from mnasnet_cli.training.signals import StopRequest
 

@@ -9,10 +9,10 @@ import tensorflow as tf
 from mnasnet_cli.distributed.strategy import mean_statistics
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.tasks.base import Task
-from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.finetuning import FinetunePlan
-from mnasnet_cli.training.gradients import BatchGradients
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.ema import MovingAverage
+from mnasnet_cli.training.optimization.gradients import BatchGradients
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 
 MAX_STEPS = 100  # per call
 

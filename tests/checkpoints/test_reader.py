@@ -11,7 +11,7 @@ from one_weight_model import INFO, WEIGHT, one_weight_model
 from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.errors import CheckpointError
-from mnasnet_cli.training.ema import MovingAverage
+from mnasnet_cli.training.optimization.ema import MovingAverage
 
 
 def save(folder: Path, info: dict[str, object] = INFO) -> str:

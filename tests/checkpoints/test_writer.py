@@ -11,8 +11,8 @@ from one_weight_model import INFO, WEIGHT, one_weight_model
 
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.schema import OptimizerConfig
-from mnasnet_cli.training.ema import MovingAverage
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.ema import MovingAverage
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 
 # As of version 1: a checkpoint with other keys can't be resumed or read by older versions.
 NET_KEYS = {"step", "info", "losses", "save_counter", "model/weights/A.Sb..c.Sweights"}

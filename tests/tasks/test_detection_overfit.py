@@ -17,7 +17,7 @@ from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 from mnasnet_cli.training.steps import TrainSteps
 
 IMAGES, PIXELS = 8, 128

@@ -15,8 +15,8 @@ from mnasnet_cli.checkpoints.files import list_checkpoints, newest_checkpoint
 from mnasnet_cli.config.schema import OptimizerConfig
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.training.checkpoint_manager import CheckpointManager
-from mnasnet_cli.training.ema import MovingAverage
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.ema import MovingAverage
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 
 
 class State:

@@ -17,7 +17,7 @@ from mnasnet_cli.config.schema import Config, OptimizerConfig
 from mnasnet_cli.models.slim_module import MOVING_STATISTICS
 from mnasnet_cli.nets.spec import NETS, get_spec, layer_names
 from mnasnet_cli.training.finetuning import FinetunePlan, layer_number
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 
 # A net of three blocks: stem, layer_2 … layer_4, head convolution layer_5, classifier.
 LAYERS = {
@@ -97,7 +97,7 @@ def test_a_released_weight_is_updated_as_if_it_began_then(optimizer: Any) -> Non
 def test_frozen_layers_cost_no_gradients(shape_records: Path, tiny_net: None) -> None:
     from mnasnet_cli.data.pipeline import Share
     from mnasnet_cli.tasks.classification import ClassificationTask
-    from mnasnet_cli.training.gradients import BatchGradients
+    from mnasnet_cli.training.optimization.gradients import BatchGradients
 
     config = make_config("data.image_size=32", "training.batch_size=4", "finetune.freeze=backbone")
     task = ClassificationTask(config, shape_records)

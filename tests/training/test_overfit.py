@@ -11,9 +11,9 @@ import tensorflow as tf
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.tasks.classification import ClassificationTask
-from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.finetuning import FinetunePlan
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.ema import MovingAverage
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 from mnasnet_cli.training.steps import TrainSteps
 
 SETTINGS = (

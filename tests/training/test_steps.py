@@ -13,9 +13,9 @@ from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.models.slim_module import SlimModule
 from mnasnet_cli.tasks.base import Net, Weights
-from mnasnet_cli.training.ema import MovingAverage
 from mnasnet_cli.training.finetuning import FinetunePlan
-from mnasnet_cli.training.optimizers import Optimizer
+from mnasnet_cli.training.optimization.ema import MovingAverage
+from mnasnet_cli.training.optimization.optimizers import Optimizer
 from mnasnet_cli.training.steps import StepsResult, TrainSteps
 
 STEPS, BATCH = 6, 8

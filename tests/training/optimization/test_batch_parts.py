@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.training.batch_parts import mean_loss, split_batch
+from mnasnet_cli.training.optimization.batch_parts import mean_loss, split_batch
 
 
 class Batch(NamedTuple):

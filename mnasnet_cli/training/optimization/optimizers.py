@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mnasnet_cli.config.schema import OptimizerConfig, ScheduleConfig
 from mnasnet_cli.training.finetuning import FinetunePlan
-from mnasnet_cli.training.muon import muon_scale, orthogonalize
+from mnasnet_cli.training.optimization.muon import muon_scale, orthogonalize
 
 Slots = dict[str, Any]
 Rule = Callable[[Any, tf.Tensor, Slots, tf.Tensor, tf.Tensor], None]

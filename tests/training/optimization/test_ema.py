@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from mnasnet_cli.training.ema import MovingAverage, decay_at, ramp_up
+from mnasnet_cli.training.optimization.ema import MovingAverage, decay_at, ramp_up
 
 
 def test_starts_at_the_weights_and_follows_the_formula() -> None:

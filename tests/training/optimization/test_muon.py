@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.training.muon import NEWTON_SCHULZ, NEWTON_SCHULZ_STEPS, orthogonalize
+from mnasnet_cli.training.optimization.muon import NEWTON_SCHULZ, NEWTON_SCHULZ_STEPS, orthogonalize
 
 SHAPES = [(8, 8), (4, 12), (12, 4), (4, 16)]
 

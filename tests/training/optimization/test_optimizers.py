@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mnasnet_cli.config.schema import OptimizerConfig, ScheduleConfig
-from mnasnet_cli.training.optimizers import Optimizer, learning_rate_factor
+from mnasnet_cli.training.optimization.optimizers import Optimizer, learning_rate_factor
 
 RATE = 0.1
 GRADIENTS = [np.array([1.0, -2.0]), np.array([0.5, 0.5]), np.array([-1.0, 3.0])]

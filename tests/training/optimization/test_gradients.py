@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mnasnet_cli.training.gradients import to_bfloat16
+from mnasnet_cli.training.optimization.gradients import to_bfloat16
 
 
 def test_batch_norm_stays_in_float32() -> None:
