@@ -16,7 +16,7 @@ from data_prep.classification.label_matching import (
     match_by_order,
     sort_classes,
 )
-from data_prep.classification.label_search import find_labels
+from data_prep.classification.label_search import find_labels, has_usual_tables
 from data_prep.classification.label_table import LabelTable, read_label_table
 from data_prep.classification.split_images import Batch, Counts, SplitImages
 from data_prep.files.archives import FileEntry, list_tar
@@ -134,6 +134,26 @@ def label_flat_folders(
             result.unlabelled.append(flat)
     result.splits = _by_split(flats, assigned)
     return result
+
+
+def report_contradicting_labels(tree: Tree, folder: str, above: Sequence[str], findings: Findings) -> None:
+    """Report images that lie in class folders, if a label file beside these gives images of one folder many classes."""
+    if not has_usual_tables(tree, above):
+        return
+    flat = FlatFolder.of_tree(tree, "", folder, Counts(), deep=True)
+    try:
+        tables = find_labels(tree, above, flat.images, frozenset()).tables
+    except DataError:  # not a table of classes
+        return
+    start = len(folder) + 1 if folder else 0
+    for table, matched, _ in tables:
+        pairs = {(flat.images[number].path[start:].split("/")[0], row.label) for number, row in matched.rows.items()}
+        if len(pairs) > len({name for name, _ in pairs}):
+            findings.suspect(
+                "labels-beside-class-folders",
+                f"images have labels in {table.name}, which differ within a class folder; the folder counts",
+                count=len(matched.rows), advice="if the file is right, name it: --labels FILE",
+            )  # fmt: skip
 
 
 def _read_labels(

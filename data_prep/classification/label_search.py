@@ -101,6 +101,11 @@ def find_labels(
     return found
 
 
+def has_usual_tables(tree: Tree, folders: Sequence[str]) -> bool:
+    """Tell whether a file with a usual name for labels lies in one of the folders."""
+    return any(candidate.is_usual for candidate in _candidates(tree, folders))
+
+
 def _candidates(tree: Tree, folders: Sequence[str]) -> Iterator[_Candidate]:
     for folder in dict.fromkeys(folders):
         for file in tree.names(folder)[1]:

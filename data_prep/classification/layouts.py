@@ -8,7 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from data_prep.classification.class_folders import check_class_name, list_class_folders
-from data_prep.classification.flat_folders import FlatFolder, FlatResult, NoLabels, label_flat_folders
+from data_prep.classification.flat_folders import (
+    FlatFolder,
+    FlatResult,
+    NoLabels,
+    label_flat_folders,
+    report_contradicting_labels,
+)
 from data_prep.classification.label_matching import sort_classes
 from data_prep.classification.label_search import has_metadata
 from data_prep.classification.split_folders import (
@@ -160,10 +166,9 @@ def split_folders(view: View) -> Layout | None:
                 " with --labels FILE"
             )
     flat = _flat_splits(view, folders)
-    splits = [_class_folders(view, split, folder) for split, folder in folders.items() if split not in flat]
     if view.options.labels and not flat:
         flat = list(folders)
-        splits = []
+    splits = [_class_folders(view, split, folder) for split, folder in folders.items() if split not in flat]
     text = []
     if splits:
         text.append(f"class folders in {_listed(view, [folders[one.split] for one in splits])}")
@@ -257,6 +262,7 @@ def class_folders(view: View) -> Layout | None:
         _report_groups(view, [join(view.base, name) for name in used])
     found = list_class_folders(view.tree, "train", view.base, folders, view.counts, view.findings, may_be_empty=False)
     _report_loose_images(view, view.base, "train")
+    report_contradicting_labels(view.tree, view.base, view.path, view.findings)
     where = f" in {view.name(view.base)}" if view.base else ""
     parts_text = f", put together from {len(used):,} folders such as {used[0]}/" if parts else ""
     return Layout([found], f"class folders{where} without splits{parts_text}", left_out)
@@ -302,6 +308,8 @@ def _class_folders(view: View, split: str, folder: str) -> SplitImages:
     folders = {name: [join(folder, name)] for name in names}
     _report_loose_images(view, folder, split)
     _report_groups(view, [join(folder, name) for name in names])
+    if split == "train":
+        report_contradicting_labels(view.tree, folder, view.path, view.findings)
     return list_class_folders(
         view.tree, split, folder, folders, view.counts, view.findings, may_be_empty=split != "train"
     )

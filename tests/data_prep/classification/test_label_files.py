@@ -297,3 +297,14 @@ def test_test_images_that_a_list_names_without_labels(tmp_path: Path) -> None:
 def test_a_label_file_may_be_named_from_the_source(tmp_path: Path) -> None:
     root = flat(tmp_path / "set", {"my/list.tab": TABLES["tabs"]})
     assert contents(find(root, labels=Path("my/list.tab")))["train"] == EXPECTED
+
+
+def test_a_table_that_contradicts_the_class_folders(tmp_path: Path) -> None:
+    names = ["a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"]
+    root = write(tmp_path, images(*(f"images/{name}" for name in names)))
+    write(root, {"labels.csv": csv([("image", "label"), *zip(names, "0011", strict=True)])})
+    assert not codes(find(root))
+    write(root, {"labels.csv": csv([("image", "label"), *zip(names, "xyxy", strict=True)])})
+    assert codes(find(root)) == ["labels-beside-class-folders"]
+    assert find(root).synsets == ["a", "b"]
+    assert find(root, labels=root / "labels.csv").synsets == ["x", "y"]
