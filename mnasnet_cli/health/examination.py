@@ -31,7 +31,7 @@ class Health:
     @property
     def images_in_both_splits(self) -> int:
         """The number of validation images that are in the training split as well."""
-        return len(self.duplicates.across_splits("train", "validation"))
+        return copies.count_images(self.duplicates.across_splits("train", "validation"))
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers as dataset.json holds them: per split, and the duplicates."""

@@ -8,7 +8,7 @@ from heapq import nlargest, nsmallest
 from typing import Any
 
 from mnasnet_cli.health.collection import Collection
-from mnasnet_cli.health.duplicates import Duplicates, Member
+from mnasnet_cli.health.duplicates import Duplicates, count_images
 from mnasnet_cli.health.facts import NO_LABEL, Facts
 from mnasnet_cli.health.summary import aspect_ratio, bytes_per_pixel
 
@@ -47,28 +47,22 @@ def find_oddest(collection: Collection, duplicates: Duplicates) -> list[Odd]:
     """Return the oddest images, kind by kind, each image once. A kind whose values are all alike is left out."""
     seen: set[tuple[str, int]] = set()
     found: list[Odd] = []
-    for odd in [*_duplicates(collection, duplicates), *_extremes(collection)]:
+    for odd in [*_duplicates(duplicates), *_extremes(collection)]:
         if (odd.split, odd.index) not in seen:
             seen.add((odd.split, odd.index))
             found.append(odd)
     return found
 
 
-def _duplicates(collection: Collection, duplicates: Duplicates) -> Iterable[Odd]:
+def _duplicates(duplicates: Duplicates) -> Iterable[Odd]:
     across = duplicates.across_classes()
-    splits = [group for group in duplicates.groups if len({member.split for member in group}) > 1]
-    kinds = (("in two classes", across), ("in two splits", splits), ("repeated", duplicates.groups))
-    for kind, groups in kinds:
+    splits = [group for group in duplicates.groups if len({copies.split for copies in group}) > 1]
+    for kind, groups in (("in two classes", across), ("in two splits", splits), ("repeated", duplicates.groups)):
         for group in groups[:PAIRS]:
-            for member in _first_two(group):
-                yield Odd(kind, member.split, member.number, f"{len(group)} copies")
-
-
-def _first_two(group: Sequence[Member]) -> list[Member]:
-    """Return the first image of a group, and the first one of another split or class, or else the second one."""
-    first = group[0]
-    others = [member for member in group if (member.split, member.label) != (first.split, first.label)]
-    return [first, (others or group[1:])[0]]
+            value = f"{count_images(group):,} copies"
+            yield Odd(kind, group[0].split, group[0].first, value)
+            other = group[1] if len(group) > 1 else group[0]
+            yield Odd(kind, other.split, other.first if len(group) > 1 else other.second, value)
 
 
 def _extremes(collection: Collection) -> Iterable[Odd]:

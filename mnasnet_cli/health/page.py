@@ -145,8 +145,7 @@ def _duplicates(found: Mapping[str, Any]) -> str:
     rows += [(f"in {splits}", count) for splits, count in found["across_splits"].items()]
     rows.append(("pictures in several classes", found["across_classes"]))
     groups = [
-        (number, " = ".join(f"{one['split']}: {one['file']}" + (f" ({one['class']})" if "class" in one else "")
-                            for one in group))
+        (number, " = ".join(map(_copies, group)))
         for number, group in enumerate(found["first_groups"], 1)
     ]  # fmt: skip
     hidden = found["groups"] - len(groups)
@@ -155,6 +154,11 @@ def _duplicates(found: Mapping[str, Any]) -> str:
         "<h2>Images with the same content</h2>\n" + _table(("", "images"), rows)
         + _table(("group", "images"), groups) + more
     )  # fmt: skip
+
+
+def _copies(one: Mapping[str, Any]) -> str:
+    label = f", {one['class']}" if "class" in one else ""
+    return f"{one['file']} ({one['split']}{label}, {one['images']:,} times)"
 
 
 def _oddest(health: Health, rows: Sequence[Mapping[str, Any]]) -> str:

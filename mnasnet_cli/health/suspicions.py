@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mnasnet_cli.health.box_suspicions import suspect_boxes
 from mnasnet_cli.health.collection import Collection
-from mnasnet_cli.health.duplicates import Duplicates, Member
+from mnasnet_cli.health.duplicates import Duplicates, count_images
 from mnasnet_cli.health.facts import NO_LABEL, Facts
 from mnasnet_cli.health.summary import CLASSIFICATION_SIZE, DETECTION_SIZES, image_sizes
 from mnasnet_cli.records.findings import Findings
@@ -101,33 +101,25 @@ def _suspect_duplicates(findings: Findings, collection: Collection, duplicates: 
                 findings.suspect(
                     "picture-in-two-splits",
                     f"images are in the {first} split as well; scores on them measure memorization",
-                    example=_name(collection, shared[0]), split=second, count=len(shared),
+                    example=collection.name(second, shared[0].first), split=second, count=count_images(shared),
                     advice="remove them from one of the splits",
                 )  # fmt: skip
     if across := duplicates.across_classes():
-        shown = " and ".join(
-            f"{_name(collection, member)} ({collection.class_name(member.label)})"
-            for member in _one_of_each_class(across[0])
-        )
+        shown = {copies.label: copies for copies in reversed(across[0])}  # the first of each class
+        names = [f"{collection.name(one.split, one.first)} ({collection.class_name(one.label)})"
+                 for one in reversed(shown.values())]  # fmt: skip
         findings.suspect(
             "picture-in-two-classes", "pictures are in more than one class, so some labels are wrong",
-            example=shown, count=len(across), advice="keep each picture in one class",
+            example=" and ".join(names[:LISTED]), count=len(across), advice="keep each picture in one class",
         )  # fmt: skip
     for split in splits:
-        if pairs := duplicates.within(split):
-            first, second = (_name(collection, member) for member in pairs[0])
+        if repeated := duplicates.within(split):
+            first, second = (collection.name(split, index) for index in (repeated[0].first, repeated[0].second))
             findings.suspect(
                 "repeated-picture", "images are copies of another image of the same split", split=split,
-                example=f"{second}, a copy of {first}", count=len(pairs), advice="remove the copies",
+                example=f"{second}, a copy of {first}", count=count_images(repeated) - len(repeated),
+                advice="remove the copies",
             )  # fmt: skip
-
-
-def _one_of_each_class(group: list[Member]) -> list[Member]:
-    return list({member.label: member for member in reversed(group)}.values())[::-1]
-
-
-def _name(collection: Collection, member: Member) -> str:
-    return collection.name(member.split, member.number)
 
 
 def _suspect_classes(findings: Findings, collection: Collection) -> None:
