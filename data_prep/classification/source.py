@@ -9,8 +9,9 @@ from typing import Any
 
 from data_prep.classification.class_names import match_classes, read_class_names, report_similar_classes
 from data_prep.classification.image_table import ImagenetTable
-from data_prep.classification.layouts import Layout, View, open_source, recognise
+from data_prep.classification.layouts import recognise
 from data_prep.classification.split_images import Counts
+from data_prep.classification.view import Layout, View, open_source
 from data_prep.options import Options
 from data_prep.split_names import SPLITS
 from mnasnet_cli.errors import DataError, os_error_reason
