@@ -162,9 +162,9 @@ class _Scan(NamedTuple):
 def _read_scan(body: bytes, progressive: bool) -> _Scan | None:
     """Return a scan header, None if it is not in order."""
     count = body[0] if body else 0
-    if not 1 <= count <= 4 or len(body) != 4 + 2 * count:
-        return None
     components, selectors = body[1:-3:2], body[2:-3:2]
+    if not 1 <= count <= 4 or len(body) != 4 + 2 * count or len(set(components)) != count:
+        return None
     start, end, approximation = body[-3:]
     high, low = approximation >> 4, approximation & 15
     if not progressive:

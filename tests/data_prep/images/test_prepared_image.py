@@ -294,7 +294,15 @@ def changed(offset: int, value: int, marker: bytes) -> bytes:
     return JPEG[:position] + bytes((value,)) + JPEG[position + 1 :]
 
 
+def repeated_in_refinement() -> bytes:
+    """A progressive JPEG whose scan that refines the DC coefficients names a component twice."""
+    data = encode(RGB, progressive=True)
+    refinement = data.index(bytes.fromhex("0301000200030000 0010"))
+    return data[: refinement + 3] + b"\1" + data[refinement + 4 :]
+
+
 UNUSUAL = {
+    "component twice in a scan": repeated_in_refinement(),
     "Huffman code too long": changed(5, 0xF0, b"\xff\xc4"),
     "Huffman table 9": changed(4, 9, b"\xff\xc4"),
     "DC symbol over 15": changed(21, 99, b"\xff\xc4"),
