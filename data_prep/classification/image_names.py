@@ -41,8 +41,12 @@ def fold(text: str) -> str:
 
 
 def file_key(path: str) -> str:
-    """Return what two spellings of a file's name have in common. Folders and the image suffix do not count either."""
-    return fold(stem(path[path.rfind("/") + 1 :]))
+    """Return what two spellings of a file's name have in common.
+
+    Folders and the image suffix do not count either, and not the zeros before a number, which spreadsheets drop.
+    """
+    key = fold(stem(path[path.rfind("/") + 1 :]))
+    return (key.lstrip("0") or "0") if key.isdecimal() else key
 
 
 def labels_from_names(names: Sequence[str], classes: Set[str] = frozenset()) -> list[str] | None:

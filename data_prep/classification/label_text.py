@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections import Counter
@@ -20,6 +19,7 @@ SAMPLE = 200  # rows from which the delimiter and the columns are found
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _FILE_AND_REST = re.compile(rf"(.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))}))\s+(\S.*)", re.IGNORECASE)
 _WORD_AND_REST = re.compile(r"(\S+)\s+(\S.*)")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _EXCEL_DELIMITER = re.compile(r"\Asep=.\r?\n")  # a first line that some programs write for Excel
 Known = Callable[[str], bool]
 
@@ -71,6 +71,8 @@ def read_rows(name: str, data: bytes, is_known_file: Known, is_column_name: Know
 
 def _decode(name: str, data: bytes) -> tuple[str, str]:
     """Return the text, and the encoding if it is not Unicode."""
+    if data.startswith(b"PK\3\4"):
+        raise DataError(f"{name} is not a text file, but a workbook or a zip; save the table as CSV")
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             try:
@@ -124,7 +126,8 @@ def _cell(value: Any) -> str:
 
 
 def _csv_rows(name: str, text: str, delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    lines = (match[0] for match in _LINE.finditer(text))  # takes less memory than a list, or than StringIO
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     line = 1
     try:
         for cells in reader:

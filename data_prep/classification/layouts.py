@@ -29,7 +29,7 @@ from data_prep.classification.split_images import (
     has_direct_images,
     has_images,
 )
-from data_prep.classification.unknown_layout import detection_hint, unknown_layout
+from data_prep.classification.unknown_layout import unknown_layout, without_labels
 from data_prep.classification.view import Layout, View
 from data_prep.files.archives import list_nested_tars
 from data_prep.files.file_list import Place
@@ -48,8 +48,7 @@ def recognise(view: View) -> Layout:
             if found is not None:
                 return found
     except NoLabels as error:
-        hint = detection_hint(view.tree, view.path)
-        raise (DataError(f"{view.tree.show('')} {hint}") if hint else error) from None
+        raise without_labels(view.tree, view.path, error) from None
     raise unknown_layout(view.tree, view.path)
 
 

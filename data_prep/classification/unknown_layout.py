@@ -11,6 +11,7 @@ from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError
 
 ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".gz", ".zip")
+UNREADABLE = (".xlsx", ".xls", ".ods", ".mat", ".parquet", ".pkl", ".npy", ".h5", ".db", ".sqlite")  # with labels
 DETECTION = "mnasnet prepare-coco"
 _BOX_FILES = re.compile(
     r".*coco.*\.json|instances_.*\.json|via_.*\.(json|csv)|result\.json|annotations\.(json|xml)|meta\.json|_annotations\.csv",
@@ -33,6 +34,15 @@ def unknown_layout(tree: Tree, path: Sequence[str]) -> DataError:
     folders, files = tree.names()
     content = ", ".join([*(f"{name}/" for name in sorted(folders)), *sorted(files)][:5]) or "nothing"
     return DataError(f"no images in {shown} (it holds {content}): {expected}")
+
+
+def without_labels(tree: Tree, path: Sequence[str], error: DataError) -> DataError:
+    """Return the error for images without labels: for those of a detector, and where a file of labels is unreadable."""
+    if hint := detection_hint(tree, path):
+        return DataError(f"{tree.show('')} {hint}")
+    files = [join(folder, file) for folder in path for file in tree.names(folder)[1]]
+    unreadable = sorted(file for file in files if file.lower().endswith(UNREADABLE))
+    return DataError(f"{error} (perhaps {tree.show(unreadable[0])}, saved as CSV)") if unreadable else error
 
 
 def detection_hint(tree: Tree, path: Sequence[str]) -> str:

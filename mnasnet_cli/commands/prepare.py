@@ -232,7 +232,8 @@ def prepare_imagenet(
 ) -> None:
     """Write TFRecord shards, labels.txt and dataset.json from ImageNet or any images with one class each.
 
-    The layout of SOURCE is found out and printed: see docs/how-to/your-own-images.md.
+    The command detects the layout of SOURCE and prints it; docs/how-to/your-own-images.md lists the layouts.
+
     Upright JPEG and PNG files are copied unchanged; other images are stored as PNG. Records are shuffled across
     the shards.
     """

@@ -263,6 +263,7 @@ BOXES = "filename,class,xmin,ymin,xmax,ymax\n1.jpg,a,1,2,3,4\n"
             images("train/{1..3}.jpg") | dict.fromkeys(["train/1.xml", "train/2.xml", "train/3.xml"], "<a/>"),
             "1.xml beside",
         ),
+        (images("jpg/{1..3}.jpg") | {"labels.mat": "x"}, r"--labels FILE \(perhaps .*labels\.mat, saved as CSV\)"),
         (images("images/{1..3}.jpg") | {"result.json": "{}"}, "prepare-coco"),
         (images("{1..2}.jpg") | {"labels.csv": BOXES}, r"labels\.csv has boxes .*prepare-coco"),
         (
