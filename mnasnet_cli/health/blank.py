@@ -10,6 +10,7 @@ from mnasnet_cli.records.image_files.kinds import JPEG_SIGNATURE
 
 SMALL = 0.03  # bytes per pixel, without HEADER; a photograph of a blue sky is as small
 HEADER = 700  # bytes
+DECODED_SIDE = 32  # px; a JPEG is decoded at 1/2, 1/4 or 1/8, but not smaller than this
 RANGE = 8  # of 255: the largest difference between two pixels of a channel of a blank image
 _SCAN = b"\xff\xda"  # begins the compressed data of a JPEG
 
@@ -18,7 +19,7 @@ def is_blank(encoded: bytes, width: int, height: int) -> bool:
     """Tell whether an encoded image of this size in px has one colour.
 
     The compressed data of a blank image repeats itself, so it can be compressed much further. If so, the image is
-    decoded, a JPEG at an eighth of its size.
+    decoded.
     """
     if len(encoded) - HEADER >= SMALL * width * height or not encoded:
         return False
@@ -32,7 +33,7 @@ def _has_one_colour(encoded: bytes) -> bool:
 
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            image.draft(None, (1, 1))  # None keeps the mode
+            image.draft(None, (DECODED_SIDE, DECODED_SIDE))  # None keeps the mode
             extremes: list[Any] = [band.getextrema() for band in image.split()]
             return all(highest - lowest <= RANGE for lowest, highest in extremes)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -11,6 +11,7 @@ from mnasnet_cli.health.duplicates import Duplicates, count_images
 from mnasnet_cli.health.facts import NO_LABEL, Facts
 from mnasnet_cli.health.summary import CLASSIFICATION_SIZE, DETECTION_SIZES, image_sizes
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.records.shards import SPLITS
 
 FEW_IMAGES = 10  # a class with fewer training images is hardly learned
 UNEVEN = {"imagenet": 100, "coco": 1_000}  # largest class / smallest class, in images; COCO itself has about 340
@@ -123,7 +124,9 @@ def _suspect_duplicates(findings: Findings, collection: Collection, duplicates: 
 
 
 def _suspect_classes(findings: Findings, collection: Collection) -> None:
-    train = collection.images_by_class("train") if "train" in collection.splits else None
+    others = [split for split in collection.splits if split not in SPLITS]  # files whose names tell no split
+    name = "train" if "train" in collection.splits else others[0] if len(others) == 1 else None
+    train = collection.images_by_class(name) if name else None
     labels = range(1, len(collection.keys) + 1)
     counted = "images with a box" if collection.has_boxes else "images"
     if len(collection.keys) == 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from health_cases import blank, collect, labelled, picture, suspicions
 
+from mnasnet_cli.health.scan import scan
 from mnasnet_cli.records import keys
 
 
@@ -57,6 +58,13 @@ def test_classes(tmp_path: Path) -> None:
         "class-with-few-images": (1, "cat (4)"),
         "class-without-validation-images": (2, "bee, cat"),
     }
+
+
+def test_classes_of_a_file_without_a_split(tmp_path: Path) -> None:
+    collect(tmp_path, train=[labelled(picture(seed), 1 + seed % 2) for seed in range(4)])
+    (tmp_path / "train-00000-of-00001").rename(tmp_path / "animals.tfrecord")
+    found = suspicions(scan(tmp_path / "animals.tfrecord"))
+    assert found["class-with-few-images"].count == 2
 
 
 def test_one_class(tmp_path: Path) -> None:
