@@ -10,6 +10,10 @@ from coco_cases import change, examples, prepare
 from drawn_coco_layouts import coco_2017
 from drawn_layouts import DATA_SET
 
+OF_SMALL_SETS = (
+    "blank-image", "class-with-few-images", "class-without-training-images", "class-without-validation-images",
+    "images-without-boxes", "small-image",
+)  # fmt: skip
 Content = dict[str, Any]
 FIRST = DATA_SET["train"][0]
 """The first image: id 1, with an apple and a plum."""
@@ -31,9 +35,14 @@ def prepare_train(source: Path, out: Path, **options: Any) -> dict[str, Any]:
     return result | {"findings": [one for one in result["findings"] if one["code"] not in OF_SMALL_SETS]}
 
 
+def in_annotations(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the findings without those that any set as small as this one has."""
+    return [one for one in result["findings"] if one["code"] not in OF_SMALL_SETS]
+
+
 def findings(result: dict[str, Any]) -> dict[str, int]:
-    """Return the counts of the findings by code."""
-    return {one["code"]: one["count"] for one in result["findings"]}
+    """Return the counts of these findings by code."""
+    return {one["code"]: one["count"] for one in in_annotations(result)}
 
 
 def boxes(out: Path, split: str = "train") -> dict[int, list[tuple[str, ...]]]:
