@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest, nsmallest
+from statistics import median_low
 from typing import Any
 
 from mnasnet_cli.health.collection import Collection
@@ -44,7 +45,7 @@ class Odd:
 
 
 def find_oddest(collection: Collection, duplicates: Duplicates) -> list[Odd]:
-    """Return the oddest images, kind by kind, each image once. A kind whose values are all alike is left out."""
+    """Return the oddest images, kind by kind, each image once. An image with the median value is not odd."""
     seen: set[tuple[str, int]] = set()
     found: list[Odd] = []
     for odd in [*_duplicates(duplicates), *_extremes(collection)]:
@@ -95,13 +96,16 @@ def _ranked(
     collection: Collection, kind: str, values: Callable[[Facts], Sequence[float]], shown: str,
     select: Callable[[int, Iterable[tuple[float, str, int]]], list[tuple[float, str, int]]],
 ) -> Iterable[Odd]:  # fmt: skip
-    """Yield the EACH smallest or largest images; those with the value 0 are unknown."""
+    """Yield the EACH smallest or largest images; the value 0 is unknown, and the median is usual."""
     rows = [
         (value, split, index)
         for split, part in collection.splits.items()
         for index, value in enumerate(values(part.facts))
         if value > 0
     ]
-    if len({value for value, _, _ in rows}) > 1:
-        for value, split, index in select(EACH, rows):
+    if not rows:
+        return
+    usual = median_low(value for value, _, _ in rows)
+    for value, split, index in select(EACH, rows):
+        if value != usual:
             yield Odd(kind, split, index, shown.format(value))

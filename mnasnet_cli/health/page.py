@@ -86,10 +86,10 @@ def _findings(rows: Sequence[Mapping[str, Any]]) -> str:
 def _images(splits: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
         (split, one["images"], one["classes"], one["images_per_class"]["min"], one["images_per_class"]["max"],
-         ", ".join(f"{count:,} with {channels}" for channels, count in one["channels"].items()))
+         ", ".join(f"{channels}: {count:,}" for channels, count in one["channels"].items()))
         for split, one in splits.items()
     ]  # fmt: skip
-    columns = ("split", "images", "classes", "images of the smallest class", "of the largest class", "channels")
+    columns = ("split", "images", "classes", "images of the smallest class", "of the largest class", "channels: images")
     sizes = [
         (split, name.replace("_", " "), *(one[name].get(quantile) for quantile in QUANTILES))
         for split, one in splits.items() for name in ("width", "height", "aspect_ratio", "bytes_per_pixel")
@@ -158,7 +158,8 @@ def _duplicates(found: Mapping[str, Any]) -> str:
 
 def _copies(one: Mapping[str, Any]) -> str:
     label = f", {one['class']}" if "class" in one else ""
-    return f"{one['file']} ({one['split']}{label}, {one['images']:,} times)"
+    times = f", {one['images']:,} times" if one["images"] > 1 else ""
+    return f"{one['file']} ({one['split']}{label}{times})"
 
 
 def _oddest(health: Health, rows: Sequence[Mapping[str, Any]]) -> str:

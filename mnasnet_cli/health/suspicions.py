@@ -22,7 +22,7 @@ SMALL_SHARE = 0.5  # of the images, with sides under half of the training size
 LISTED = 3  # names in one example
 SINGULARS = {
     "images": "image", "pictures": "picture", "classes": "class", "boxes": "box", "are": "is", "have": "has",
-    "lie": "lies", "reach": "reaches",
+    "lie": "lies", "reach": "reaches", "repeat": "repeats",
 }  # fmt: skip
 
 # What is odd in single records, most of it in those of other programs: code → (message, advice).
@@ -117,7 +117,7 @@ def _suspect_duplicates(findings: Findings, collection: Collection, duplicates: 
         if repeated := duplicates.within(split):
             first, second = (collection.name(split, index) for index in (repeated[0].first, repeated[0].second))
             findings.suspect(
-                "repeated-picture", "images are copies of another image of the same split", split=split,
+                "repeated-picture", "images repeat another image of the same split", split=split,
                 example=f"{second}, a copy of {first}", count=count_images(repeated) - len(repeated),
                 advice="remove the copies",
             )  # fmt: skip
