@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from data_prep.classification.flat_folders import report_contradicting_labels
@@ -10,6 +9,7 @@ from data_prep.classification.split_folders import are_parts, find_splits
 from data_prep.classification.split_images import (
     Batch,
     SplitImages,
+    check_class_name,
     class_like_folders,
     has_direct_images,
     has_images,
@@ -154,14 +154,3 @@ def list_class_folders(
                 )  # fmt: skip
 
     return SplitImages(split, place, names, images, lambda name: f"class {name} is in {place.path}")
-
-
-def check_class_name(name: str, place: str) -> None:
-    """Raise DataError if labels.txt or a record cannot hold a class name."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        raise DataError(f"the name of class {shown} in {place} is not UTF-8; rename it") from None
-    if len(name.splitlines()) > 1 or "\t" in name:
-        raise DataError(f"the name of class {name!r} in {place} contains a tab or a line break; rename it")

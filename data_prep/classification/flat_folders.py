@@ -14,11 +14,12 @@ from data_prep.classification.label_matching import (
     Matched,
     match_by_name,
     match_by_order,
+    report_missing,
     sort_classes,
 )
 from data_prep.classification.label_search import find_labels, has_usual_tables
 from data_prep.classification.label_table import LabelTable, read_label_table
-from data_prep.classification.split_images import Batch, Counts, SplitImages
+from data_prep.classification.split_images import Batch, Counts, SplitImages, check_class_name
 from data_prep.files.archives import FileEntry, list_tar
 from data_prep.files.file_list import Place
 from data_prep.files.tree import Tree, join, walk
@@ -125,6 +126,8 @@ def label_flat_folders(
     for table, matched, _ in tables:
         table.report(findings)
         matched.report(table, findings)
+    if any(matched.missing for _, matched, _ in tables):
+        report_missing([(table, matched) for table, matched, _ in tables], ImageIndex(images), findings)
     result = FlatResult(text=_describe(tables, by_name))
     start = 0
     for flat in flats:
@@ -272,6 +275,8 @@ def _split_images(
 
     place = next((flat.place for flat in flats if flat.split == split), flats[0].place)
     classes = sort_classes(assigned[number].label for number in numbers)
+    for name in classes:
+        check_class_name(name, place.path)
     return SplitImages(split, place, classes, images, where)
 
 
@@ -283,4 +288,4 @@ def _describe(tables: Sequence[tuple[LabelTable, Matched, str]], by_name: Sequen
         texts.append(f"{Path(table.name).name}{columns}")
     if by_name:
         texts.append("their file names")
-    return " and ".join(texts)
+    return " and ".join(dict.fromkeys(texts))

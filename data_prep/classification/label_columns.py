@@ -129,7 +129,7 @@ def _file_column(header: tuple[str, ...], known: list[int], rows: Sequence[Row])
     """Return the column that names the images: one with a usual name whose cells do, or any whose cells do."""
     plains = [plain(cell) for cell in header]
     usual = [plains.index(name) for name in FILE_COLUMNS if name in plains]
-    best = max(range(len(known)), key=lambda column: known[column])
+    best = max(range(len(known)), key=lambda column: (known[column], len({row.cells[column] for row in rows})))
     for column in usual:
         if known[column] and 2 * known[column] >= known[best]:
             return column

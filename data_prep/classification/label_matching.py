@@ -48,11 +48,18 @@ class Matched:
             row = self.repeated[0]
             findings.mended("label-repeated", f"rows of {name} repeat an earlier one", count=len(self.repeated),
                             example=f"line {row.line} ({row.file})")  # fmt: skip
-        if self.missing:
-            findings.suspect(
-                "labelled-file-missing", f"of the {len(table.rows):,} files that {name} names are missing",
-                count=len(self.missing), example=self.missing[0].file, advice="check whether the set is complete",
-            )  # fmt: skip
+
+
+def report_missing(tables: Sequence[tuple[LabelTable, Matched]], index: ImageIndex, findings: Findings) -> None:
+    """Report the files that label files name and that are not among all images of `index`."""
+    missing = [row for _, matched in tables for row in matched.missing if row.file not in index]
+    if missing:
+        total = sum(len(table.rows) for table, _ in tables)
+        names = " and ".join(table.name for table, _ in tables)
+        findings.suspect(
+            "labelled-file-missing", f"of {total:,} files that {names} names are missing", count=len(missing),
+            example=missing[0].file, advice="check whether the set is complete",
+        )  # fmt: skip
 
 
 class ImageIndex:

@@ -100,6 +100,8 @@ def _oddities(name: str, found: Rows, columns: Columns) -> list[tuple[str, str, 
 def _plain_label(columns: Columns) -> Callable[[Row], str]:
     def label(row: Row) -> str:
         text = row.cells[columns.label or 0]
+        if not text.isprintable():  # tabs and line breaks would end up in labels.txt
+            text = " ".join(text.split())
         match = _LABEL_AND_BOX.fullmatch(text)
         return match[1] if match else text
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from data_prep.classification.class_folders import (
-    check_class_name,
     class_folders,
     list_class_folders,
     split_of_class_folders,
@@ -25,6 +24,7 @@ from data_prep.classification.split_folders import (
 from data_prep.classification.split_images import (
     Batch,
     SplitImages,
+    check_class_name,
     class_like_folders,
     has_direct_images,
     has_images,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from data_prep.classification.image_names import SYSTEM_FILES, is_image
 from data_prep.files.archives import FileEntry
 from data_prep.files.file_list import NOT_REGULAR, Place
 from data_prep.files.tree import Tree, join, walk
+from mnasnet_cli.errors import DataError
 
 
 class Batch(NamedTuple):
@@ -92,3 +94,14 @@ def list_images(tree: Tree, folder: str, counts: Counts) -> list[FileEntry]:
             found = [file._replace(name=f"{below}/{file.name}") for file in found]
         images += found
     return sorted(images)
+
+
+def check_class_name(name: str, place: str) -> None:
+    """Raise DataError if labels.txt or a record cannot hold a class name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise DataError(f"the name of class {shown} in {place} is not UTF-8; rename it") from None
+    if len(name.splitlines()) > 1 or "\t" in name:
+        raise DataError(f"the name of class {name!r} in {place} contains a tab or a line break; rename it")

@@ -309,3 +309,27 @@ def test_a_table_that_contradicts_the_class_folders(tmp_path: Path) -> None:
     assert codes(find(root)) == ["labels-beside-class-folders"]
     assert find(root).synsets == ["a", "b"]
     assert find(root, labels=root / "labels.csv").synsets == ["x", "y"]
+
+
+def test_each_split_may_have_a_table_of_all_images(tmp_path: Path) -> None:
+    table = quoted([("image", "label"), *ROWS, ("13.jpg", "other")])
+    write(tmp_path, images(*(f"train/{name}" for name in NAMES[:8]), *(f"valid/{name}" for name in NAMES[8:])))
+    source = find(write(tmp_path, {"train/labels.csv": table, "valid/labels.csv": table}))
+    assert names_by_split(contents(source)) == {"train": NAMES[:8], "validation": NAMES[8:]}
+    assert [(finding.code, finding.count) for finding in source.findings] == [("labelled-file-missing", 2)]
+    assert source.layout.count("labels.csv") == 1
+
+
+def test_numbers_as_names_and_as_labels(tmp_path: Path) -> None:
+    write(tmp_path, images("{0..7}.jpg"))
+    rows = [(str(number % 3), f"{number}.jpg") for number in range(8)]
+    source = find(write(tmp_path, {"labels.csv": csv(rows)}))
+    assert contents(source)["train"]["2"] == ["2.jpg", "5.jpg"]
+    source = find(write(tmp_path, {"labels.csv": csv((f"{number}", f"{number % 3}") for number in range(8))}))
+    assert contents(source)["train"]["2"] == ["2.jpg", "5.jpg"]
+
+
+def test_line_breaks_in_labels_become_blanks(tmp_path: Path) -> None:
+    write(tmp_path, images("{0..2}.jpg"))
+    source = find(write(tmp_path, {"labels.csv": 'image,label\n0.jpg,"a\nb"\n1.jpg,"c\td"\n2.jpg,c d\n'}))
+    assert source.synsets == ["a b", "c d"]
