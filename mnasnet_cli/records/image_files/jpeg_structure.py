@@ -74,7 +74,11 @@ class _Structure:
         self.scans += 1
         frame = self.frame
         scan = _read_scan(body, frame.marker == _PROGRESSIVE) if frame else None
-        if frame is None or scan is None or not frame.tables.keys() >= set(scan.components):
+        if (
+            frame is None
+            or scan is None
+            or scan.components != tuple(component for component in frame.tables if component in scan.components)
+        ):  # each component once, in the order of the frame
             self._in_order = False
             return
         tables = {frame.tables[component] for component in scan.components}
@@ -163,7 +167,7 @@ def _read_scan(body: bytes, progressive: bool) -> _Scan | None:
     """Return a scan header, None if it is not in order."""
     count = body[0] if body else 0
     components, selectors = body[1:-3:2], body[2:-3:2]
-    if not 1 <= count <= 4 or len(body) != 4 + 2 * count or len(set(components)) != count:
+    if not 1 <= count <= 4 or len(body) != 4 + 2 * count:
         return None
     start, end, approximation = body[-3:]
     high, low = approximation >> 4, approximation & 15

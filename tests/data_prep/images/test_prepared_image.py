@@ -294,15 +294,16 @@ def changed(offset: int, value: int, marker: bytes) -> bytes:
     return JPEG[:position] + bytes((value,)) + JPEG[position + 1 :]
 
 
-def repeated_in_refinement() -> bytes:
-    """A progressive JPEG whose scan that refines the DC coefficients names a component twice."""
-    data = encode(RGB, progressive=True)
-    refinement = data.index(bytes.fromhex("0301000200030000 0010"))
-    return data[: refinement + 3] + b"\1" + data[refinement + 4 :]
+def refined(components: str) -> bytes:
+    """A progressive JPEG whose scan that refines the DC coefficients names other components."""
+    header = "03{}00{}00{}00000010"
+    before = bytes.fromhex(header.format("01", "02", "03"))
+    return encode(RGB, progressive=True).replace(before, bytes.fromhex(header.format(*components.split())))
 
 
 UNUSUAL = {
-    "component twice in a scan": repeated_in_refinement(),
+    "component twice in a scan": refined("01 01 03"),
+    "components of a scan in another order": refined("03 02 01"),
     "Huffman code too long": changed(5, 0xF0, b"\xff\xc4"),
     "Huffman table 9": changed(4, 9, b"\xff\xc4"),
     "DC symbol over 15": changed(21, 99, b"\xff\xc4"),
