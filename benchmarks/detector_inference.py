@@ -30,8 +30,8 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.data.preprocessing import normalize
-    from mnasnet_cli.models.detector import make_detector
-    from mnasnet_cli.models.postprocessing import postprocessing_of, select_boxes
+    from mnasnet_cli.modules.detector import make_detector
+    from mnasnet_cli.modules.postprocessing import postprocessing_of, select_boxes
 
     size, batch_size = arguments.image_size, arguments.batch_size
     flags = {

@@ -29,7 +29,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the toolkit's training step, including the assignment of boxes."""
     use_toolkit()
     from mnasnet_cli.config.loading import load_config
-    from mnasnet_cli.models.detector import make_detector
+    from mnasnet_cli.modules.detector import make_detector
     from mnasnet_cli.tasks.detection import DetectionTask
 
     config = load_config("lite", task="detection", flags=peer_settings(arguments, WEIGHT_DECAY))

@@ -39,7 +39,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the toolkit's training step."""
     use_toolkit()
     from mnasnet_cli.config.loading import load_config
-    from mnasnet_cli.models.classifier import make_classifier
+    from mnasnet_cli.modules.classifier import make_classifier
     from mnasnet_cli.tasks.classification import ClassificationTask
 
     config = load_config("paper", flags=peer_settings(arguments, WEIGHT_DECAY))

@@ -17,8 +17,8 @@ from typing import Any
 
 import typer
 
+from mnasnet_cli.api.training import OPTION_KEYS
 from mnasnet_cli.app import COMMANDS, app
-from mnasnet_cli.commands.train import OPTION_KEYS
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.recipes import shipped_configs
 from mnasnet_cli.config.schema import Config

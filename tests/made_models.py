@@ -14,9 +14,9 @@ import tensorflow as tf
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.models.classifier import make_classifier
-from mnasnet_cli.models.detector import make_detector
-from mnasnet_cli.models.info import model_info
+from mnasnet_cli.modules.classifier import make_classifier
+from mnasnet_cli.modules.detector import make_detector
+from mnasnet_cli.modules.info import model_info
 
 CATEGORIES = {1: "circle", 4: "square", 7: "triangle"}
 

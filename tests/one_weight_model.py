@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 
 WEIGHT = "A/b.c/weights"
 INFO = {"task": "classification", "variant": "b1", "width": 1.0, "labels": ["a", "b"]}

@@ -94,8 +94,8 @@ def test_package_files_contain_a_docstring_only(repo):
         if path.name == "__init__.py":
             docstring, *others = ast.parse(path.read_text()).body
             assert isinstance(docstring, ast.Expr), path
-            is_root = path.parent == repo / "mnasnet_cli"
-            assert [ast.unparse(node).split(" = ")[0] for node in others] == ["__version__"] * is_root, path
+            # That of the root says where the names of the Python interface are.
+            assert not others or path.parent == repo / "mnasnet_cli", path
 
 
 def test_tests_mirror_the_packages(repo):

@@ -27,7 +27,7 @@ class CheckpointContents:
     prefix: str
     step: int
     info: dict[str, Any]
-    """See `models.info.model_info`."""
+    """See `modules.info.model_info`."""
     weights: dict[str, np.ndarray]
     averaged: bool
     """Whether these are the exponential moving averages."""
@@ -60,7 +60,7 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
 
 
 def read_info(prefix: str) -> dict[str, Any]:
-    """Read what a checkpoint stores about its net; see `models.info.model_info`.
+    """Read what a checkpoint stores about its net; see `modules.info.model_info`.
 
     Raises:
       CheckpointError: the checkpoint is damaged, or another program wrote it.

@@ -6,7 +6,7 @@ from mnasnet_cli.checkpoints.reader import CheckpointContents
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 
 # Training settings that the section "detection" of older checkpoints may hold. They have moved to other sections.
 _MOVED = ("freeze_backbone_norm",)

@@ -21,7 +21,7 @@ from mnasnet_cli.checkpoints.format import (
     value_key,
     variable_key,
 )
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 
 
 class SavedState:
@@ -31,7 +31,7 @@ class SavedState:
         """Collects the state.
 
         Args:
-          info: see `models.info.model_info`.
+          info: see `modules.info.model_info`.
           optimizer: a module whose `slots` are slot name → weight name → variable; None outside of training.
           average: a module whose `weights` are the averaged weights by name; None without them.
         """

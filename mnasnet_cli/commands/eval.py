@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
+from mnasnet_cli.api.model import load
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
 from mnasnet_cli.config.task_names import DATASETS, TaskName
-from mnasnet_cli.errors import CheckFailed, ConfigError, nearest
+from mnasnet_cli.errors import CheckFailed, CheckpointError, ConfigError, nearest
 from mnasnet_cli.records.shards import SPLITS
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
@@ -72,19 +73,11 @@ def eval(
         from mnasnet_cli.runs.finding import newest_run
 
         model = str(newest_run(task))
-    options: dict[str, Any] = {
-        "split": split, "image_size": image_size, "batch_size": batch_size, "ema": ema, "best": best,
-        "threads": threads, "plots": plots,
-    }  # fmt: skip
-    data = data or Path("data") / DATASETS[task]
-    if coco_val:
-        from mnasnet_cli.evaluation.detector import evaluate_detector
-
-        report = evaluate_detector(model, data, detections_file=detections, **options)
-    else:
-        from mnasnet_cli.evaluation.classifier import evaluate_classifier
-
-        report = evaluate_classifier(model, data, **options)
+    opened = load(model, image_size=image_size, ema=ema, best=best, threads=threads)
+    if opened.task != task:
+        other = f"mnasnet eval --{DATASETS[opened.task]}-val"
+        raise CheckpointError(f"{model} holds a {opened.kind}; score it with `{other}`")
+    report = opened.evaluate(data, split, batch_size=batch_size, plots=plots, detections=detections)
     if json_output:
         console.emit_json(report)
     else:

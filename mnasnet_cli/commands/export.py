@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnasnet_cli import console
+from mnasnet_cli.api.exporting import export as run
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption
-from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
-from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Format
 
 if TYPE_CHECKING:
@@ -63,36 +61,31 @@ def export(
     differs by more than its format's tolerance is not kept, and the exit code is 3. The formats torchvision and timm
     are state dicts; they are read again and compared bit by bit.
     """
-    from mnasnet_cli.checkpoints.reader import read_info
-
-    prefix = _find(model, best, data)
-    data = data or _default_data(read_info(prefix)["task"])
-    out = out or _default_out(prefix)
-    from mnasnet_cli.export.exporter import export_model, raise_for_faults
-
-    results = export_model(
-        prefix,
+    exported = run(
+        model,
+        formats or DEFAULT_FORMATS,
         out,
-        [str(format) for format in formats or DEFAULT_FORMATS],
         data=data,
         image_size=image_size,
         ema=ema,
+        best=best,
         parity_images=parity_images,
         calibration_images=calibration_images,
     )
-    compared = [result for result in results if result.format not in STATE_DICT_FORMATS]
-    state_dicts = [result for result in results if result.format in STATE_DICT_FORMATS]
-    images = "generated images" if data is None else f"images of {data}"
+    compared = [result for result in exported.results if result.format not in STATE_DICT_FORMATS]
+    state_dicts = [result for result in exported.results if result.format in STATE_DICT_FORMATS]
     if json_output:
-        artifacts = [result.as_dict() for result in results]
-        summary = {"model": prefix, "out": str(out), "images": images if compared else None, "artifacts": artifacts}
-        console.emit_json(summary)
+        artifacts = [result.as_dict() for result in exported.results]
+        where = {"model": exported.prefix, "out": str(exported.out), "images": exported.images if compared else None}
+        console.emit_json({**where, "artifacts": artifacts})
     else:
         if compared:
-            print_results(f"Export of {prefix}", compared, f"Compared with the checkpoint on {images}")
+            print_results(
+                f"Export of {exported.prefix}", compared, f"Compared with the checkpoint on {exported.images}"
+            )
         if state_dicts:
-            _print_state_dicts(f"State dicts of {prefix}", state_dicts)
-    raise_for_faults(results)
+            _print_state_dicts(f"State dicts of {exported.prefix}", state_dicts)
+    exported.raise_for_faults()
 
 
 def print_results(title: str, results: Sequence[ExportResult], comparison: str, note: str = "") -> None:
@@ -124,48 +117,3 @@ def _print_state_dicts(title: str, results: Sequence[ExportResult]) -> None:
     rows = [(result.format, result.file_bytes / 1e6, str(result.path), result.load_code) for result in results]
     caption = "The tensors were read back and are identical."
     console.print_table(title, ("format", "MB", "file", "to load it"), rows, caption=caption)
-
-
-def _find(model: str | None, best: bool, data: Path | None) -> str:
-    """Return the prefix of the checkpoint to export. Without `model`, use the newest run; `data` decides its task."""
-    from mnasnet_cli.checkpoints.files import find_checkpoint
-    from mnasnet_cli.inference.runner import detect_model_format
-    from mnasnet_cli.records.dataset_info import load_dataset_info
-    from mnasnet_cli.runs.finding import newest_run
-
-    if model is not None:
-        format, _ = detect_model_format(model)
-        if format != "checkpoint":
-            raise CheckpointError(f"{model} is an export ({format}); export its run or its checkpoint instead")
-        return find_checkpoint(model, best=best)
-    found = []
-    for task in DATASETS if data is None else (parse_task(load_dataset_info(data).kind),):
-        try:
-            found.append(find_checkpoint(str(newest_run(task)), best=best))
-        except CheckpointError:
-            continue
-    if not found:
-        raise CheckpointError(
-            "there is no trained run in runs/; train one with `mnasnet train-imagenet` or `mnasnet train-coco`, or "
-            "name a MODEL"
-        )
-    return max(found, key=lambda prefix: Path(f"{prefix}.index").stat().st_mtime)
-
-
-def _default_data(task: TaskName) -> Path | None:
-    """Return the default folder of the task's records, if there are any."""
-    from mnasnet_cli.records.shards import SPLITS, shard_groups
-
-    folder = Path("data") / DATASETS[task]
-    return folder if folder.is_dir() and {name for name, _ in shard_groups(folder)} & set(SPLITS) else None
-
-
-def _default_out(prefix: str) -> Path:
-    """Return the folder `export` in the run of a checkpoint, or beside a checkpoint outside of runs."""
-    from mnasnet_cli.checkpoints.files import BEST_FOLDER, CHECKPOINT_FOLDER
-
-    folder = Path(prefix).parent
-    absolute = Path(os.path.abspath(folder))
-    if absolute.name not in (BEST_FOLDER, CHECKPOINT_FOLDER):
-        return folder / "export"
-    return (folder.parent if folder.name == absolute.name else absolute.parent) / "export"

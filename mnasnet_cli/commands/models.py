@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from mnasnet_cli import console
+from mnasnet_cli.api.catalogue import models as list_models
 from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
-from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, multiply_adds
-from mnasnet_cli.weights.registry import WEIGHTS, PublishedWeights
-
-# Accuracies measured by this project on the ImageNet validation set: (net, width) → {"top1": …, "top5": …}.
-# Empty: there is no run on all of ImageNet yet. Measurements on smaller sets are in docs/explanation/results.md.
-MEASURED: dict[tuple[str, float], dict[str, float]] = {}
 
 
 def models(width: WidthOption = None, image_size: ImageSizeOption = None, json_output: JsonFlag = False) -> None:
@@ -24,13 +18,12 @@ def models(width: WidthOption = None, image_size: ImageSizeOption = None, json_o
     Published weights: URL, accuracy, licence and checksum, as their publisher states them. `mnasnet import NAME OUT`
     downloads and converts them. --width and --image-size select among them.
     """
-    variants = [describe(name, width or 1.0, image_size) for name in NETS]
-    chosen = [w for w in WEIGHTS if width in (None, w.width) and image_size in (None, w.image_size)]
+    found = list_models(width=width, image_size=image_size)
     if json_output:
-        console.emit_json({"variants": variants, "weights": [describe_weights(weights) for weights in chosen]})
+        console.emit_json(found)
         return
-    _print_variants(variants, width or 1.0)
-    _print_weights(chosen, every_size=image_size is not None)
+    _print_variants(found["variants"], width or 1.0)
+    _print_weights(found["weights"], every_size=image_size is not None)
 
 
 def _print_variants(variants: list[dict[str, Any]], width: float) -> None:
@@ -45,55 +38,34 @@ def _print_variants(variants: list[dict[str, Any]], width: float) -> None:
     )
 
 
-def _print_weights(weights: list[PublishedWeights], *, every_size: bool) -> None:
+def _print_weights(weights: list[dict[str, Any]], *, every_size: bool) -> None:
     """Prints the published weights; those for images below 224 px only with --image-size, because there are many."""
-    shown = [w for w in weights if every_size or w.image_size >= 224]
+    shown = [w for w in weights if every_size or w["image_size"] >= 224]
     if not shown:
         return
     notes = ["SHA-256: the first digits, if published; --json has all digits and the sources"]
     if len(shown) < len(weights):
-        sizes = ", ".join(str(size) for size in sorted({w.image_size for w in weights if w.image_size < 224}))
+        sizes = ", ".join(str(size) for size in sorted({w["image_size"] for w in weights if w["image_size"] < 224}))
         notes.append(f"{len(weights) - len(shown)} more are for smaller images: --image-size {sizes}")
-    if not all(w.direct for w in shown):
+    if not all(w["direct"] for w in shown):
         notes.append("*: a web page; save the file in a browser, then give it to mnasnet import")
     console.print_table(
         "Published weights (mnasnet import NAME OUT)",
         ("name", "variant", "input", "accuracy", "licence", "SHA-256", "URL"),
         [
             (
-                w.name,
-                w.variant if w.width == 1.0 else f"{w.variant} ×{w.width:g}",
-                f"{w.image_size} px",
-                f"AP {_percent(w.average_precision)}" if w.kind == "detector" else f"top-1 {_percent(w.top1)}",
-                w.licence,
-                (w.file.sha256 or "–")[:8],
-                w.file.url + ("" if w.direct else " *"),
+                w["name"],
+                w["variant"] if w["width"] == 1.0 else f"{w['variant']} ×{w['width']:g}",
+                f"{w['image_size']} px",
+                f"AP {_percent(w['average_precision'])}" if w["kind"] == "detector" else f"top-1 {_percent(w['top1'])}",
+                w["licence"],
+                (w["sha256"] or "–")[:8],
+                w["url"] + ("" if w["direct"] else " *"),
             )
             for w in shown
         ],
         caption="\n".join(notes),
     )
-
-
-def describe_weights(weights: PublishedWeights) -> dict[str, Any]:
-    """Return a registry entry as a dict; `others` are files with the same weights."""
-    found = dataclasses.asdict(weights)
-    return {"name": weights.name, "kind": weights.kind, **found.pop("file"), **found}
-
-
-def describe(name: str, width: float, image_size: int | None) -> dict[str, Any]:
-    """Return cost and accuracy of a variant at a width and an image size in px (the default of the net if None)."""
-    spec = get_spec(name, width)
-    published = [dataclasses.asdict(row) for row in PUBLISHED if (row.net, row.width) == (name, width)]
-    return {
-        "name": name,
-        "width": width,
-        "image_size": image_size or spec.image_size,
-        "params": count_parameters(spec),
-        "multiply_adds": multiply_adds(spec, image_size),
-        "published": [{key: row[key] for key in ("top1", "top5", "image_size", "source")} for row in published],
-        "measured": MEASURED.get((name, width)),
-    }
 
 
 def _published(variant: dict[str, Any]) -> dict[str, Any] | None:

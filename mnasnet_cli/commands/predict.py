@@ -7,17 +7,31 @@ import enum
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, OwnImageSizeOption
-from mnasnet_cli.config.task_names import MODEL_KINDS
+from mnasnet_cli.api.model import Model, load
+from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
 from mnasnet_cli.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from mnasnet_cli.prediction.results import Prediction
 
 CLASS_COLUMNS = ("file", "rank", "class", "name", "probability")
 BOX_COLUMNS = ("file", "rank", "class", "name", "score", "xmin", "ymin", "xmax", "ymax")
+
+
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="File for the embeddings, .npy or .csv: the pooled features before the last layer."
+    ),
+]
+ExplainFlag = Annotated[
+    bool, typer.Option("--explain", help="Draw which parts of an image spoke for its class, into --out.")
+]
 
 
 class Format(enum.StrEnum):
@@ -43,6 +57,8 @@ def predict(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for the images with the predictions drawn on them."),
     ] = None,
+    features: FeaturesOption = None,
+    explain: ExplainFlag = False,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of classes to show (classifiers).")] = 5,
     score_threshold: Annotated[
         float, typer.Option(metavar="X", min=0.0, max=1.0, help="Smallest score of the boxes to show (detectors).")
@@ -72,38 +88,69 @@ def predict(
     """
     if json_output and output_format is not Format.TABLE:
         raise ConfigError("--json and --format exclude each other; --format jsonl prints one object per image")
-    from mnasnet_cli.inference.runner import open_model
-    from mnasnet_cli.prediction.drawing import Annotator
-    from mnasnet_cli.prediction.images import UnreadableInput, read_images
-    from mnasnet_cli.prediction.predict import predict as run
+    if explain and out is None:
+        raise ConfigError("--explain draws; name the folder for the drawings with --out DIR")
+    check_writable("--features", features)
+    from mnasnet_cli.prediction.images import UnreadableInput
 
-    runner = open_model(model, ema=ema, best=best, image_size=image_size, threads=threads)
-    annotator = Annotator(out) if out is not None else None
-    printer = _Printer(output_format, BOX_COLUMNS if runner.task == "detection" else CLASS_COLUMNS, keep=json_output)
+    opened = load(model, ema=ema, best=best, image_size=image_size, threads=threads)
+    files = _Files(opened, out, features, explain=explain)
+    printer = _Printer(output_format, BOX_COLUMNS if opened.task == "detection" else CLASS_COLUMNS, keep=json_output)
     failed = []
-    inputs = read_images(images, frame_step=frame_step)
-    for result in run(runner, inputs, batch_size=batch_size, top=top, score_threshold=score_threshold):
+    for result in opened.stream(
+        images, batch_size=batch_size, top=top, score_threshold=score_threshold, frame_step=frame_step,
+        feature_maps=files.need_feature_maps,
+    ):  # fmt: skip
         if isinstance(result, UnreadableInput):
             failed.append({"file": result.name, "reason": result.reason})
             console.warn(f"{result.name}: {result.reason}; skipped")
             continue
-        image, row = result
-        if image.damage:
-            console.warn(f"{image.name}: {image.damage}; predicted from what can be decoded")
-        if annotator is not None:
-            row["drawn"] = str(annotator.write(image, row))
-        printer.add(row)
+        if result.damage:
+            console.warn(f"{result.file}: {result.damage}; predicted from what can be decoded")
+        printer.add(files.add(result))
     if json_output:
-        kind = MODEL_KINDS[runner.task]
-        info = {"model": model, "format": runner.format, "kind": kind, "image_size": runner.image_size}
+        info = {"model": model, "format": opened.format, "kind": opened.kind, "image_size": opened.image_size}
         console.emit_json({**info, "images": printer.rows, "failed": failed})
     elif output_format is Format.TABLE and printer.rows:
         printer.table(model)
-    if annotator is not None and printer.count:
-        console.say(f"wrote {printer.count:,} images to {out}")
+    files.finish(printer.count)
     if failed:
         noun = "inputs" if len(failed) > 1 else "input"
         raise DataError(f"{len(failed)} {noun} could not be read ({failed[0]['file']}: {failed[0]['reason']})")
+
+
+class _Files:
+    """The drawings and the features that the options ask for."""
+
+    def __init__(self, model: Model, out: Path | None, features: Path | None, *, explain: bool) -> None:
+        from mnasnet_cli.prediction.drawing import Annotator
+        from mnasnet_cli.prediction.features import FeatureFile
+
+        self._model, self._explain = model, explain
+        self._annotator = Annotator(out) if out is not None else None
+        self._features = FeatureFile(features) if features is not None else None
+
+    @property
+    def need_feature_maps(self) -> bool:
+        return self._explain or self._features is not None
+
+    def add(self, prediction: Prediction) -> dict[str, Any]:
+        """Draw a prediction, keep its features, and return its row."""
+        row = prediction.to_dict()
+        if self._annotator is not None:
+            drawing = self._model.explain(prediction).draw() if self._explain else prediction.draw()
+            row["drawn"] = str(self._annotator.write(prediction.image, drawing))
+        if self._features is not None:
+            self._features.add(prediction)
+        return row
+
+    def finish(self, count: int) -> None:
+        """Write the features, and say where the files of `count` images are."""
+        if self._annotator is not None and count:
+            console.say(f"wrote {count:,} images to {self._annotator.folder}")
+        if self._features is not None and count:
+            self._features.write()
+            console.say(f"wrote the features of {count:,} images to {self._features.path}")
 
 
 class _Printer:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mnasnet_cli import console
+from mnasnet_cli.api.preparation import prepare
 from mnasnet_cli.commands.options import JsonFlag
-from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.records.findings import Findings
 
 LARGE_IMAGE = 2_000_000  # bytes; most photographs of fewer than 3 megapixels take less in records
@@ -58,49 +56,17 @@ Verify = Annotated[
 ]
 
 
-def run(write: Callable[..., dict[str, Any]], out: Path, options: Any, json_output: bool) -> None:
-    """Call `write(on_layout=…, on_progress=…)` with a progress bar, and print the summary that it returns."""
-    began = time.monotonic()
-    with ExitStack() as stack:
-        bar: list[console.ProgressReport] = []
-
-        def on_progress(done: int, total: int) -> None:
-            if not bar:  # not earlier: the bar starts a thread, and workers are forked before there are threads
-                bar.append(stack.enter_context(console.progress("writing records", total)))
-            bar[0].update(done)
-
-        result = write(on_layout=console.say, on_progress=on_progress)
-    seconds = time.monotonic() - began
+def _run(task: TaskName, source: Path, out: Path, json_output: bool, **options: Any) -> None:
+    """Write the records and print the summary."""
+    result = prepare(source, out, task=task, **options)
     if json_output:
-        splits = {
-            name: {key: value for key, value in split.items() if not key.startswith("shard_")}  # long lists
-            for name, split in result["splits"].items()
-        }
-        console.emit_json({"out": str(out), "seconds": round(seconds, 3)} | result | {"splits": splits})
+        console.emit_json(result)
     else:
-        _print(out, result, seconds)
+        _print(out, result)
         _print_remarks(out, result, options)
 
 
-def parse_part(text: str) -> tuple[int, int]:
-    """Turn "2/4" into (2, 4)."""
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdecimal() and second.isdecimal()):
-        raise ConfigError(f"--part {text}: expected I/N, for example 1/4")
-    return int(first), int(second)
-
-
-def parse_columns(text: str | None) -> tuple[str, str] | None:
-    """Turn "image,breed" into ("image", "breed")."""
-    if text is None:
-        return None
-    first, comma, second = text.partition(",")
-    if not (comma and first.strip() and second.strip()):
-        raise ConfigError(f"--label-columns {text}: expected FILE,LABEL, for example image,breed or 1,3")
-    return first.strip(), second.strip()
-
-
-def _print(out: Path, result: dict[str, Any], seconds: float) -> None:
+def _print(out: Path, result: dict[str, Any]) -> None:
     splits = result["splits"]
     rows = [
         (name, split["examples"], split["shards"], sum(count > 0 for count in split["per_class"].values()),
@@ -118,7 +84,7 @@ def _print(out: Path, result: dict[str, Any], seconds: float) -> None:
         for key, text in (("reencoded", "re-encoded"), ("turned", "turned upright"), ("converted", "converted to sRGB"))
         if result.get(key) or key == "reencoded"
     ]
-    caption = [*sides, *changes, console.duration(seconds)]
+    caption = [*sides, *changes, console.duration(result["seconds"])]
     columns = ("split", "images", "shards", "classes", "bad images", "size")
     console.print_table(f"Records in {out}", columns, rows, caption=" · ".join(caption))
     print_objects({name: split["objects"] for name, split in splits.items() if split.get("objects")})
@@ -138,14 +104,14 @@ def print_objects(splits: dict[str, dict[str, Any]]) -> None:
         console.print_table("Boxes", columns, rows, caption=caption)
 
 
-def _print_remarks(out: Path, result: dict[str, Any], options: Any) -> None:
+def _print_remarks(out: Path, result: dict[str, Any], options: Mapping[str, Any]) -> None:
     from mnasnet_cli.health import report
 
     splits = result["splits"]
     for name, asked in (
-        ("train", options.train_shards),
-        ("validation", options.val_shards),
-        ("test", options.test_shards),
+        ("train", options["train_shards"]),
+        ("validation", options["val_shards"]),
+        ("test", options["test_shards"]),
     ):
         # Not `name in splits`: a part may have no shard of a split.
         if f"{name}_shards" not in result["plan"]:
@@ -237,16 +203,12 @@ def prepare_imagenet(
     Upright JPEG and PNG files are copied unchanged; other images are stored as PNG. Records are shuffled across
     the shards.
     """
-    from data_prep.imagenet import prepare_imagenet as write
-    from data_prep.options import Options
-
-    options = Options(
-        train_shards=train_shards, val_shards=val_shards, test_shards=test_shards, workers=workers,
-        part=parse_part(part),
-        resume=resume, max_side=max_side, labels=labels, label_columns=parse_columns(label_columns),
-        val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif, strict=strict,
+    _run(
+        "classification", source, out, json_output, train_shards=train_shards, val_shards=val_shards,
+        test_shards=test_shards, workers=workers, part=part, resume=resume, max_side=max_side, labels=labels,
+        label_columns=label_columns, val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify,
+        exif=exif, strict=strict,
     )  # fmt: skip
-    run(partial(write, source, out, options), out, options, json_output)
 
 
 def prepare_coco(
@@ -302,15 +264,11 @@ def prepare_coco(
     docs/how-to/your-own-images.md. Classes are numbered 1..K in the order of the category ids; dataset.json maps one to
     the other.
     """
-    from data_prep.coco import prepare_coco as write
-    from data_prep.options import CocoOptions
-
-    options = CocoOptions(
-        train_shards=train_shards, val_shards=val_shards, test_shards=test_shards, workers=workers,
-        part=parse_part(part),
-        resume=resume, val_fraction=val_fraction, on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif,
-        strict=strict, crowd_as_objects=crowd_as_objects, train_images=train_images, val_images=val_images,
-        test_images=test_images, train_annotations=train_annotations, val_annotations=val_annotations,
-        test_annotations=test_annotations, on_bad_annotation=on_bad_annotation,
+    _run(
+        "detection", source, out, json_output, train_shards=train_shards, val_shards=val_shards,
+        test_shards=test_shards, workers=workers, part=part, resume=resume, val_fraction=val_fraction,
+        on_bad_image=on_bad_image, seed=seed, verify=verify, exif=exif, strict=strict,
+        crowd_as_objects=crowd_as_objects, train_images=train_images, val_images=val_images, test_images=test_images,
+        train_annotations=train_annotations, val_annotations=val_annotations, test_annotations=test_annotations,
+        on_bad_annotation=on_bad_annotation,
     )  # fmt: skip
-    run(partial(write, source, out, options), out, options, json_output)

@@ -32,16 +32,18 @@ def load_config(
     *,
     task: TaskName | None = None,
     assignments: Iterable[str] = (),
+    settings: Mapping[str, Any] | None = None,
     flags: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
     base_name: str = "the configuration",
 ) -> Config:
-    """Load a configuration. Flags override `--set` assignments, which override the file.
+    """Load a configuration. Flags override `settings`, these `--set` assignments, and these the file.
 
     Args:
       name_or_path: a shipped recipe's name or a YAML file; None uses `base`, or the defaults.
       task: the task that the configuration must have; None accepts both.
       assignments: assignments of the form "training.epochs=10".
+      settings: dotted key → value, of any type that YAML has; from Python, what `--set` is for the command line.
       flags: dotted key → value; None stands for a flag that was not given.
       base: a nested mapping to start from instead of a file.
       base_name: what errors call `base`.
@@ -59,6 +61,9 @@ def load_config(
             raise ConfigError(f"--set {text!r} is not of the form key.sub=value, e.g. --set training.epochs=10")
         _assign(tree, key.strip(), _parse(value, f"--set {text!r}"), f"--set {text}")
         origins[key.strip()] = f"--set {text}"
+    for key, value in (settings or {}).items():
+        origins[key] = f"settings[{key!r}]"
+        _assign(tree, key, value, origins[key])
     for key, value in (flags or {}).items():
         if value is not None:
             flag = f"--{key.rpartition('.')[2].replace('_', '-')}"

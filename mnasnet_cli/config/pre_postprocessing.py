@@ -54,7 +54,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Postprocessing:
-    """How a detector's raw outputs become boxes: decode, clip, suppress (`models.postprocessing.select_boxes`).
+    """How a detector's raw outputs become boxes: decode, clip, suppress (`modules.postprocessing.select_boxes`).
 
     The raw outputs are `class_logits` [N, A, K] and `box_deltas` [N, A, 4] for the A anchors that `anchors` describes.
     Anchors are ordered by level from the finest, then by row, column, aspect ratio and scale.

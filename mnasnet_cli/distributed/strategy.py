@@ -15,7 +15,7 @@ import tensorflow as tf
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.distributed.cluster import Cluster, PeerLost, read_cluster
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem, MnasnetError
-from mnasnet_cli.models.slim_module import MOVING_STATISTICS
+from mnasnet_cli.modules.slim_module import MOVING_STATISTICS
 
 _JOIN_SECONDS = 120  # for TensorFlow's servers to connect, once all processes have met
 _EXCHANGE_MILLISECONDS = 300_000

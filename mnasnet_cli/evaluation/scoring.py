@@ -57,6 +57,7 @@ def evaluate_model(
     model: str,
     data_dir: Path,
     *,
+    runner: Runner | None = None,
     split: str = "validation",
     image_size: int | None = None,
     batch_size: int | None = None,
@@ -70,6 +71,7 @@ def evaluate_model(
     Args:
       kind: the task's subclass of `ModelEvaluation`.
       model: a MODEL argument of the command line, see `open_model`; image_size, ema, best and threads go there, too.
+      runner: the model, if it is open already; it is not opened again.
       data_dir: folder of records with the classes that the net was trained on.
       split: the images to score: "validation", "test" or "train".
       batch_size: images a step.
@@ -82,7 +84,7 @@ def evaluate_model(
       DataError: no records, no images of the split, or records of other classes.
       CheckpointError: no model of this task.
     """
-    runner = open_model(model, image_size=image_size, ema=ema, best=best, threads=threads)
+    runner = runner or open_model(model, image_size=image_size, ema=ema, best=best, threads=threads)
     if runner.task != kind.task_name:
         raise CheckpointError(
             f"{model} holds a {MODEL_KINDS[runner.task]}; score it with `mnasnet eval --{DATASETS[runner.task]}-val`"

@@ -12,7 +12,7 @@ import numpy as np
 from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.console import warn
-from mnasnet_cli.errors import DataError, first_line
+from mnasnet_cli.errors import CheckpointError, DataError, first_line
 from mnasnet_cli.inference.manifest import Manifest
 
 
@@ -55,6 +55,21 @@ class BaseRunner:
     def predict_tensors(self, images: np.ndarray) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
+    def predict_with_features(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        raise self._no_features()
+
+    def last_layer(self) -> tuple[np.ndarray, np.ndarray]:
+        raise self._no_features()
+
+    def _no_features(self) -> CheckpointError:
+        source = self.manifest.source
+        if self.task == "detection":
+            return CheckpointError(f"{source} is a detector; features and explanations come from a classifier")
+        return CheckpointError(
+            f"a {self.format} artifact gives its classes, but neither features nor explanations; use the run or the "
+            f"checkpoint that it was exported from, {source}"
+        )
+
     def inference_call(self, images: np.ndarray) -> Callable[[], None]:
         def call() -> None:
             self.predict_tensors(images)
@@ -65,7 +80,7 @@ class BaseRunner:
     def _select_boxes(self) -> Callable[[Any, Any], dict[str, Any]]:
         import tensorflow as tf
 
-        from mnasnet_cli.models.postprocessing import select_boxes
+        from mnasnet_cli.modules.postprocessing import select_boxes
 
         options, size = self.manifest.postprocessing, self.image_size
         assert options is not None

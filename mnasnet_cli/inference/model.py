@@ -16,10 +16,10 @@ from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.inference.manifest import Manifest
-from mnasnet_cli.models.classifier import make_classifier
-from mnasnet_cli.models.detector import make_detector
-from mnasnet_cli.models.postprocessing import postprocessing_of
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.classifier import make_classifier
+from mnasnet_cli.modules.detector import make_detector
+from mnasnet_cli.modules.postprocessing import postprocessing_of
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.nets.detector_table import detector_multiply_adds, detector_parameters
 from mnasnet_cli.nets.spec import count_parameters, multiply_adds
 

@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from mnasnet_cli.config.pre_postprocessing import Postprocessing
-from mnasnet_cli.models.postprocessing import select_boxes
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.postprocessing import select_boxes
+from mnasnet_cli.modules.slim_module import SlimModule
 
 CLASSIFIER_OUTPUTS = ("logits", "probabilities")
 DETECTOR_OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")

@@ -24,7 +24,7 @@ RUNTIMES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}
 class Runner(Protocol):
     """A model that is ready to run.
 
-    Symbols: N images, S side of the net's input in px, C classes, M boxes of an image at most.
+    Symbols: N images, S side of the net's input in px, C classes, D features, M boxes of an image at most.
     """
 
     manifest: Manifest
@@ -57,6 +57,23 @@ class Runner(Protocol):
           for a detector, boxes by falling score: detection_boxes float32 [N, M, 4] (ymin, xmin, ymax, xmax in [0, 1]
           of the image), detection_scores float32 [N, M], detection_classes int32 [N, M] (category ids) and
           num_detections int32 [N]; a detector's checkpoint also returns class_logits and box_deltas.
+        """
+
+    def predict_with_features(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Run a classifier on preprocessed images, float32 [N, S, S, 3].
+
+        Returns:
+          logits float32 [N, C], and feature_map float32 [N, h, w, D], the last features before pooling.
+
+        Raises:
+          CheckpointError: the model is a detector, or an artifact, which has no such output.
+        """
+
+    def last_layer(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights [D, C] and biases [C] that turn a classifier's pooled features into logits.
+
+        Raises:
+          CheckpointError: as `predict_with_features`.
         """
 
     def inference_call(self, images: np.ndarray) -> Callable[[], None]:

@@ -111,7 +111,7 @@ def untrained_model(variant: str, width: float, image_size: int) -> Any:
     """A classifier with initial weights, as a `LoadedModel`."""
     from mnasnet_cli.checkpoints.reader import CheckpointContents
     from mnasnet_cli.inference.model import LoadedModel
-    from mnasnet_cli.models.classifier import make_classifier
+    from mnasnet_cli.modules.classifier import make_classifier
 
     tree = {
         "model": {"variant": variant, "width": width},

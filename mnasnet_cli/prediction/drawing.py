@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,15 @@ from mnasnet_cli.prediction.images import InputImage
 from mnasnet_cli.system.files import replace_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL.Image import Image as PilImage
 
 
 MARK = b"drawn by mnasnet predict"  # the comment in our JPEG files; only files with it are overwritten
 MIN_FONT_SIZE = 12  # px; in large images, 1/45 of the longer side
 BACKGROUND, BAR, TEXT = "#202020", "#3b6ea5", "white"
+UNSEEN = 0.5  # brightness of what the net does not see, in an explanation
+OPACITY = 0.7  # of the strongest contribution
 
 
 class Annotator:
@@ -27,11 +29,10 @@ class Annotator:
         self.folder = folder
         self._taken: set[Path] = set()
 
-    def write(self, image: InputImage, row: Mapping[str, Any]) -> Path:
-        """Draws the predictions of a row of `prediction.predict`; returns the file."""
+    def write(self, image: InputImage, drawing: PilImage) -> Path:
+        """Writes what was drawn of an image; returns the file."""
         path = self._free_path(image)
         path.parent.mkdir(parents=True, exist_ok=True)
-        drawing = draw_boxes(image, row["boxes"]) if "boxes" in row else draw_classes(image, row["predictions"])
         with replace_atomically(path) as temporary:
             drawing.save(temporary, "JPEG", quality=92, comment=MARK)
         return path
@@ -67,7 +68,7 @@ def draw_boxes(image: InputImage, boxes: Sequence[Mapping[str, Any]]) -> PilImag
     """The image with boxes (xmin, ymin, xmax, ymax in px), names and scores; the best are drawn on top."""
     from PIL import ImageDraw
 
-    drawing = _open(image)
+    drawing = image.open()
     draw, font = ImageDraw.Draw(drawing), _font(drawing)
     line = max(2, round(font.size / 7))
     for box in reversed(boxes):
@@ -86,9 +87,42 @@ def draw_boxes(image: InputImage, boxes: Sequence[Mapping[str, Any]]) -> PilImag
 
 def draw_classes(image: InputImage, predictions: Sequence[Mapping[str, Any]]) -> PilImage:
     """The image above a strip with a bar, the name and the probability of each class."""
+    return _above_strip(image.open(), predictions)
+
+
+def draw_contributions(
+    image: InputImage,
+    contributions: np.ndarray,
+    window: tuple[int, int, int, int],
+    explained: Mapping[str, Any],
+) -> PilImage:
+    """The image with the parts that spoke for a class in colour, above a strip with the class.
+
+    Args:
+      contributions: float32 [h, w]; what is not positive did not speak for the class, and stays gray.
+      window: left, top, right, bottom in px: the part of the image that the contributions cover. The rest is darker,
+        because the net does not see it.
+    """
+    import numpy as np
+    from PIL import Image
+
+    left, top, right, bottom = window
+    positive = np.maximum(contributions, 0.0).astype(np.float32)
+    strength = positive / positive.max() if positive.any() else positive
+    resized = Image.fromarray(strength).resize((right - left, bottom - top), Image.Resampling.BICUBIC)
+    heat = np.clip(np.asarray(resized), 0.0, 1.0)[..., np.newaxis]
+    colour = np.concatenate([np.full_like(heat, 255), 220 * heat, np.zeros_like(heat)], axis=-1)  # red to yellow
+    gray = np.asarray(image.open().convert("L").convert("RGB"), np.float32)
+    seen = gray[top:bottom, left:right]
+    pixels = gray * UNSEEN
+    pixels[top:bottom, left:right] = seen + (colour - seen) * heat * OPACITY
+    return _above_strip(Image.fromarray(np.round(pixels).astype(np.uint8)), [explained])
+
+
+def _above_strip(photo: PilImage, predictions: Sequence[Mapping[str, Any]]) -> PilImage:
+    """The photo above a row with a bar for each class."""
     from PIL import Image, ImageDraw
 
-    photo = _open(image)
     width = max(photo.width, 240)  # room for names
     font = _font(photo)
     row = round(font.size * 1.5)
@@ -102,13 +136,6 @@ def draw_classes(image: InputImage, predictions: Sequence[Mapping[str, Any]]) ->
         draw.text((4, top + row / 2), _truncate(draw, prediction["name"], font, width * 0.75), TEXT, font, anchor="lm")
         draw.text((width - 4, top + row / 2), percent, TEXT, font, anchor="rm")
     return drawing
-
-
-def _open(image: InputImage) -> PilImage:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(image.encoded)) as opened:
-        return opened.convert("RGB")
 
 
 def _font(drawing: PilImage) -> Any:

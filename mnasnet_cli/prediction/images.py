@@ -1,4 +1,4 @@
-"""Reads the input images of `mnasnet predict`: files, folders, glob patterns, videos and standard input."""
+"""Reads input images from files, folders, glob patterns, videos and standard input."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.prediction.video_frames import VIDEO_SUFFIXES, read_video_frames
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES, UNKNOWN_FORMAT
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
 
 STANDARD_INPUT = "-"
 # An encoded image has some of these, or is not UTF-8. A list of paths has none: NUL separates paths.
@@ -40,6 +43,13 @@ class InputImage:
     height: int
     damage: str = ""
 
+    def open(self) -> PilImage:
+        """Return the image in Pillow's mode RGB."""
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.encoded)) as opened:
+            return opened.convert("RGB")
+
 
 @dataclass(frozen=True)
 class UnreadableInput:
@@ -50,7 +60,7 @@ class UnreadableInput:
 
 
 def read_images(
-    inputs: Sequence[str], *, frame_step: int = 1, stdin: IO[bytes] | None = None
+    inputs: Iterable[str], *, frame_step: int = 1, stdin: IO[bytes] | None = None
 ) -> Iterator[InputImage | UnreadableInput]:
     """Yields the images of all inputs in order; those of a folder sorted by path.
 

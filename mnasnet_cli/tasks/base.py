@@ -14,7 +14,7 @@ from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.pipeline import RecordFolder, Share
 from mnasnet_cli.data.preprocessing import normalize
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 
 Net = Callable[..., Any]
 """A `SlimModule`, or one whose further arguments are bound."""
@@ -59,7 +59,7 @@ class Task(Protocol):
         """Build the net; called in the scope of the distribution strategy."""
 
     def model_info(self) -> dict[str, Any]:
-        """See `models.info.model_info`."""
+        """See `modules.info.model_info`."""
 
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]

@@ -15,9 +15,9 @@ from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords
 from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.metrics.accuracy import summarize_accuracy
-from mnasnet_cli.models.classifier import is_classifier, make_classifier
-from mnasnet_cli.models.info import model_info
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.classifier import is_classifier, make_classifier
+from mnasnet_cli.modules.info import model_info
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
 from mnasnet_cli.tasks.losses import balanced_weights, smoothed_cross_entropy

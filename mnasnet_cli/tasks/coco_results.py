@@ -48,7 +48,7 @@ def as_detections(outputs: Mapping[str, np.ndarray], source: str) -> Detections:
     """Return the boxes of N images, M places each, as columns, in px of the original images.
 
     Args:
-      outputs: image_ids [N], image_sizes [N, 2] (height and width, px), and what `models.postprocessing.select_boxes`
+      outputs: image_ids [N], image_sizes [N, 2] (height and width, px), and what `modules.postprocessing.select_boxes`
         returns.
     """
     used = np.arange(outputs["detection_scores"].shape[1]) < outputs["num_detections"][:, np.newaxis]

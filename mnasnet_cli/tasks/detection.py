@@ -17,10 +17,10 @@ from mnasnet_cli.data.coco import CocoRecords, DetectionBatch, anchors_of
 from mnasnet_cli.geometry import boxes as geometry
 from mnasnet_cli.metrics import coco_map
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
-from mnasnet_cli.models.detector import make_detector
-from mnasnet_cli.models.info import model_info
-from mnasnet_cli.models.postprocessing import postprocessing_of, select_boxes
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.detector import make_detector
+from mnasnet_cli.modules.info import model_info
+from mnasnet_cli.modules.postprocessing import postprocessing_of, select_boxes
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.nets.retinanet import Predictions
 from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
 from mnasnet_cli.tasks.coco_results import as_detections, detected_truth, make_truth

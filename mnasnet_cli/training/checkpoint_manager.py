@@ -14,7 +14,7 @@ from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.console import warn
 from mnasnet_cli.distributed.strategy import Processes, is_lost_peer
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.system.temporary_folder import TemporaryFolder
 from mnasnet_cli.training.optimization.ema import MovingAverage
 from mnasnet_cli.training.optimization.optimizers import Optimizer

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mnasnet_cli.console import progress
 from mnasnet_cli.distributed.strategy import Processes, share_of
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.training.optimization.batch_parts import split_batch
 

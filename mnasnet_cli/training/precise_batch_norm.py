@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from mnasnet_cli.distributed.strategy import mean_statistics
-from mnasnet_cli.models.slim_module import MOVING_STATISTICS, SlimModule
+from mnasnet_cli.modules.slim_module import MOVING_STATISTICS, SlimModule
 from mnasnet_cli.tasks.base import Task
 
 

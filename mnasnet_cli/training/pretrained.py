@@ -25,7 +25,7 @@ def inherit_settings(config: Config, source: str, info: Mapping[str, Any]) -> Co
 
     Args:
       source: the model's name in messages.
-      info: what its checkpoint stores (`models.info.model_info`).
+      info: what its checkpoint stores (`modules.info.model_info`).
     """
     tree = config.model_dump(mode="json")
     net = {key: value for key, value in (info.get("net") or {}).items() if key not in _NOT_INHERITED}

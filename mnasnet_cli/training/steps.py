@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from mnasnet_cli.distributed.strategy import mean_statistics
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimization.ema import MovingAverage

@@ -19,9 +19,9 @@ from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError
-from mnasnet_cli.models.classifier import make_classifier
-from mnasnet_cli.models.detector import make_detector
-from mnasnet_cli.models.info import model_info
+from mnasnet_cli.modules.classifier import make_classifier
+from mnasnet_cli.modules.detector import make_detector
+from mnasnet_cli.modules.info import model_info
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 from mnasnet_cli.weights.class_lists import classifier_classes, detector_classes

@@ -11,7 +11,7 @@ from graph_contents import built
 from mini_detectors import MINI, MINI_SEPARABLE, MINIS
 from tiny_net import TINY
 
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.detector_spec import LITE, RETINANET
 from mnasnet_cli.nets.detector_table import detector_variable_shapes

@@ -21,7 +21,7 @@ import tensorflow as tf
 from mnasnet_cli.checkpoints.reader import read_checkpoint
 from mnasnet_cli.checkpoints.restoring import load_weights, net_config
 from mnasnet_cli.export.state_dict import write_state_dict
-from mnasnet_cli.models.classifier import make_classifier
+from mnasnet_cli.modules.classifier import make_classifier
 from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 from mnasnet_cli.weights.tensor_files import read_tensors
 

@@ -59,17 +59,17 @@ def test_files_of_other_programs_are_never_overwritten(tmp_path: Path) -> None:
     noise().save(tmp_path / "image.jpg")
     before = (tmp_path / "image.jpg").read_bytes()
     for _ in range(2):  # the second run overwrites the drawing of the first
-        assert Annotator(tmp_path).write(BLACK, {"boxes": [BOX]}) == tmp_path / "image-2.jpg"
+        assert Annotator(tmp_path).write(BLACK, draw_boxes(BLACK, [BOX])) == tmp_path / "image-2.jpg"
     assert (tmp_path / "image.jpg").read_bytes() == before
     (tmp_path / "image-2.jpg").write_text("not an image")
-    assert Annotator(tmp_path).write(BLACK, {"predictions": []}).name == "image-3.jpg"
+    assert Annotator(tmp_path).write(BLACK, draw_classes(BLACK, [])).name == "image-3.jpg"
 
 
 def test_images_of_one_name_get_files_of_their_own(tmp_path: Path) -> None:
     annotator = Annotator(tmp_path / "new")
-    paths = [annotator.write(BLACK, {"boxes": []}) for _ in range(3)]
+    paths = [annotator.write(BLACK, draw_boxes(BLACK, [])) for _ in range(3)]
     assert [path.name for path in paths] == ["image.jpg", "image-2.jpg", "image-3.jpg"]
     below = InputImage("x", PurePath("a/b.c"), BLACK.encoded, 200, 100)
-    assert annotator.write(below, {"boxes": []}) == tmp_path / "new/a/b.c.jpg"
+    assert annotator.write(below, draw_boxes(below, [])) == tmp_path / "new/a/b.c.jpg"
     with Image.open(paths[0]) as image:
         assert (image.format, image.size) == ("JPEG", (200, 100))

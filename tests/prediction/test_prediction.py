@@ -54,11 +54,11 @@ def test_inputs_keep_their_order_in_batches() -> None:
     bad = UnreadableInput("bad", "not an image")
     runner = FakeRunner()
     results = run(runner, images[0], bad, *images[1:], batch_size=2)
-    names = [one.name if isinstance(one, UnreadableInput) else one[1]["file"] for one in results]
+    names = [one.name if isinstance(one, UnreadableInput) else one.file for one in results]
     assert names == ["image 0", "bad", "image 1", "image 2", "image 3"]
     assert runner.batches == [1, 2, 1]
-    assert results[0][0] is images[0]
-    assert (results[0][1]["width"], results[0][1]["height"]) == (90, 60)
+    assert results[0].image is images[0]
+    assert (results[0].width, results[0].height) == (90, 60)
 
 
 def test_images_that_tensorflow_rejects_are_unreadable() -> None:
@@ -72,19 +72,21 @@ def test_images_that_tensorflow_rejects_are_unreadable() -> None:
 def test_top_classes() -> None:
     runner: Any = FakeRunner()
     best, second = top_classes(runner, np.array([0.0, np.log(3.0), np.log(2.0)], np.float32), 2)
-    assert (best["class"], best["name"], best["probability"]) == ("7", "bee", pytest.approx(0.5))
-    assert (second["class"], second["probability"]) == ("9", pytest.approx(1 / 3))
+    assert (best.label, best.name, best.probability) == ("7", "bee", pytest.approx(0.5))
+    assert (second.label, second.score) == ("9", pytest.approx(1 / 3))
     equal = top_classes(runner, np.zeros(3), 5)
-    assert [row["name"] for row in equal] == ["ant", "bee", "cat"]
+    assert [one.name for one in equal] == ["ant", "bee", "cat"]
     large = top_classes(runner, np.array([0.0, 2000.0, 0.0]), 1)
-    assert large[0]["probability"] == 1.0
+    assert large[0].probability == 1.0
 
 
 def test_boxes_are_in_px_of_the_image_and_above_the_threshold() -> None:
-    [(_, row)] = run(FakeRunner("detection"), as_input(noise(200, 100)), score_threshold=0.3)
-    first, second = row["boxes"]
-    assert (first["class"], first["name"], first["score"]) == (7, "bee", pytest.approx(0.9))
-    assert [first[key] for key in ("xmin", "ymin", "xmax", "ymax")] == [40.0, 10.0, 120.0, 50.0]
-    assert (second["class"], second["name"]) == (5, "5")  # a class without a name
-    [(_, row)] = run(FakeRunner("detection"), as_input(noise()), score_threshold=1.0)
-    assert row["boxes"] == []
+    [found] = run(FakeRunner("detection"), as_input(noise(200, 100)), score_threshold=0.3)
+    first, second = found.boxes
+    assert (first.label, first.name, first.score) == (7, "bee", pytest.approx(0.9))
+    assert (first.xmin, first.ymin, first.xmax, first.ymax) == (40.0, 10.0, 120.0, 50.0)
+    assert (second.label, second.name) == (5, "5")  # a class without a name
+    assert (found.label, found.name, found.score, found.probability) == (7, "bee", first.score, None)
+    [found] = run(FakeRunner("detection"), as_input(noise()), score_threshold=1.0)
+    assert (found.boxes, found.best, found.label, found.name, found.score) == ((), None, None, None, None)
+    assert found.to_dict()["boxes"] == []

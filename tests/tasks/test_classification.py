@@ -13,7 +13,7 @@ import tensorflow as tf
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.data.imagenet import ClassificationBatch
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.models.classifier import is_classifier
+from mnasnet_cli.modules.classifier import is_classifier
 from mnasnet_cli.tasks.classification import ClassificationTask, class_names
 from mnasnet_cli.tasks.losses import smoothed_cross_entropy
 

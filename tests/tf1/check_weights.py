@@ -63,7 +63,7 @@ def check_detector(folder: Path) -> int:
 
     from mnasnet_cli.data.preprocessing import normalize
     from mnasnet_cli.inference.outputs import predict_heads
-    from mnasnet_cli.models.postprocessing import select_boxes
+    from mnasnet_cli.modules.postprocessing import select_boxes
 
     labels = folder / "labels.txt"
     labels.write_text("".join(f"{number}\tcategory {number}\n" for number in range(1, 91)))

@@ -14,7 +14,7 @@ from tiny_net import DETECTOR_FLAGS, FLAGS
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config, OptimizerConfig
-from mnasnet_cli.models.slim_module import MOVING_STATISTICS
+from mnasnet_cli.modules.slim_module import MOVING_STATISTICS
 from mnasnet_cli.nets.spec import NETS, get_spec, layer_names
 from mnasnet_cli.training.finetuning import FinetunePlan, layer_number
 from mnasnet_cli.training.optimization.optimizers import Optimizer

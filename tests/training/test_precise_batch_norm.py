@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.training.precise_batch_norm import PreciseBatchNorm
 

@@ -18,7 +18,7 @@ from mnasnet_cli.export.tflite.split_layers import pad_classes, split_bottleneck
 from mnasnet_cli.export.tflite.tensor_order import reverse_tensor_order
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import CLASSIFIER_OUTPUTS, HEAD_OUTPUTS
-from mnasnet_cli.models.postprocessing import select_boxes
+from mnasnet_cli.modules.postprocessing import select_boxes
 from mnasnet_cli.system.native_output import suppress_output
 
 FILE = "model.tflite"

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mnasnet_cli.models.slim_module import MOVING_STATISTICS, SlimModule
+from mnasnet_cli.modules.slim_module import MOVING_STATISTICS, SlimModule
 from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.training.optimization.batch_parts import mean_loss
 from mnasnet_cli.training.optimization.ema import ramp_up

@@ -7,7 +7,7 @@ import json
 import pytest
 from made_models import classifier_config, detector_config
 
-from mnasnet_cli.models.info import model_info
+from mnasnet_cli.modules.info import model_info
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.retinanet import Predictions, retinanet
 from mnasnet_cli.nets.slim_compat import slim

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.nets.spec import layer_names
@@ -18,7 +18,8 @@ CLASSIFIER_SCOPE = "Conv2d_1c_1x1"
 def make_classifier(config: Config, num_classes: int) -> SlimModule:
     """Builds a configuration's net: `model(images, is_training=…, seed=…)` returns logits [N, C] float32.
 
-    Its other arguments: `frozen_until` as in `mnasnet_base`, and `batch_norm_decay`, which overrides the configuration.
+    Its other arguments: `frozen_until` as in `mnasnet_base`; `batch_norm_decay`, which overrides the configuration; and
+    `with_features`, which adds the last features before pooling: it returns (logits, features [N, h, w, D] float32).
     """
     options, spec = config.model, config.model.spec
 
@@ -28,14 +29,15 @@ def make_classifier(config: Config, num_classes: int) -> SlimModule:
         seed: tf.Tensor | None = None,
         frozen_until: str | None = None,
         batch_norm_decay: Any = None,
-    ) -> tf.Tensor:
+        with_features: bool = False,
+    ) -> Any:
         scope = mnasnet.training_scope(
             is_training=is_training,
             batch_norm_decay=options.batch_norm_decay if batch_norm_decay is None else batch_norm_decay,
             updates_collections=None,
         )
         with slim.arg_scope(scope):
-            logits, _ = mnasnet.mnasnet_base(
+            logits, end_points = mnasnet.mnasnet_base(
                 images,
                 spec,
                 num_classes=num_classes,
@@ -45,7 +47,8 @@ def make_classifier(config: Config, num_classes: int) -> SlimModule:
                 zero_init_residual=options.zero_init_residual,
                 frozen_until=config.finetune.norm_frozen_until(frozen_until, layer_names(spec)),
             )
-        return tf.cast(logits, tf.float32)
+        logits = tf.cast(logits, tf.float32)
+        return (logits, tf.cast(end_points[layer_names(spec)[-1]], tf.float32)) if with_features else logits
 
     model = SlimModule(net)
     size = config.data.image_size

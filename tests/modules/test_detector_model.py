@@ -7,7 +7,7 @@ import tensorflow as tf
 from made_models import detector_config
 
 from mnasnet_cli.geometry.anchors import level_anchors
-from mnasnet_cli.models.detector import make_detector
+from mnasnet_cli.modules.detector import make_detector
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from made_models import classifier_config
 
-from mnasnet_cli.models.classifier import is_classifier, make_classifier
+from mnasnet_cli.modules.classifier import is_classifier, make_classifier
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 IMAGES = tf.random.stateless_uniform([2, 32, 32, 3], [0, 1])

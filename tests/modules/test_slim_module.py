@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tiny_net import TINY
 
-from mnasnet_cli.models.slim_module import SlimModule
+from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.nets.slim_compat import slim
 from mnasnet_cli.nets.spec import NETS, PORT_2019
 
@@ -79,7 +79,7 @@ def test_a_module_is_saved_and_restored_under_its_names(module: SlimModule, tmp_
 
 def test_weight_decay_is_for_kernels_and_biases_not_for_batch_norm(tiny_net: None) -> None:
     from mnasnet_cli.config.loading import load_config
-    from mnasnet_cli.models.classifier import make_classifier
+    from mnasnet_cli.modules.classifier import make_classifier
 
     model = make_classifier(load_config("quick", assignments=["model.variant=tiny", "data.image_size=32"]), 3)
     assert model.regularized == {name for name in model.trainable if "BatchNorm" not in name}
@@ -88,7 +88,7 @@ def test_weight_decay_is_for_kernels_and_biases_not_for_batch_norm(tiny_net: Non
 def test_a_net_with_any_name_becomes_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     # "b1-2019" is no Python identifier, as the name of a tf.Module has to be.
     from mnasnet_cli.config.loading import load_config
-    from mnasnet_cli.models.classifier import make_classifier
+    from mnasnet_cli.modules.classifier import make_classifier
 
     monkeypatch.setitem(NETS, "tiny-2019", dataclasses.replace(TINY, name="tiny-2019", dialect=PORT_2019))
     config = load_config("quick", assignments=["model.variant=tiny-2019", "data.image_size=32"])

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from mnasnet_cli.geometry import boxes as geometry
 from mnasnet_cli.geometry.anchors import level_anchors
-from mnasnet_cli.models.postprocessing import detect
+from mnasnet_cli.modules.postprocessing import detect
 
 LEVELS = level_anchors(128, 128)
 COUNTS = [len(level) for level in LEVELS]

@@ -1,0 +1,1 @@
+"""The Python interface: `import mnasnet_cli as mnasnet`. The commands call it, too."""

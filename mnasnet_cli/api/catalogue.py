@@ -1,0 +1,56 @@
+"""The variants of the net, and the weights that others published."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, multiply_adds
+from mnasnet_cli.weights.registry import WEIGHTS, PublishedWeights
+
+# Accuracies measured by this project on the ImageNet validation set: (net, width) → {"top1": …, "top5": …}.
+# Empty: there is no run on all of ImageNet yet. Measurements on smaller sets are in docs/explanation/results.md.
+MEASURED: dict[tuple[str, float], dict[str, float]] = {}
+
+
+def models(*, width: float | None = None, image_size: int | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Return what `mnasnet models --json` prints: every variant, and the published weights.
+
+    >>> {row["name"]: row["params"] for row in models()["variants"]}["b1"]
+    4383312
+
+    Args:
+      width: of the variants; None: 1. Only weights of this width are listed; None: of all widths.
+      image_size: for which multiply-adds are counted, px; None: that of each net. Only weights of this size are listed;
+        None: of all sizes.
+
+    Returns:
+      "variants": name, width, image_size (px), params (trainable, for 1,000 classes), multiply_adds (for one image),
+      and published and measured accuracy as fractions; "weights": name, address, licence, accuracy and checksum.
+    """
+    chosen = [w for w in WEIGHTS if width in (None, w.width) and image_size in (None, w.image_size)]
+    return {
+        "variants": [_describe(name, width or 1.0, image_size) for name in NETS],
+        "weights": [_describe_weights(weights) for weights in chosen],
+    }
+
+
+def _describe_weights(weights: PublishedWeights) -> dict[str, Any]:
+    """Return a registry entry as a dict; `others` are files with the same weights."""
+    found = dataclasses.asdict(weights)
+    return {"name": weights.name, "kind": weights.kind, **found.pop("file"), **found}
+
+
+def _describe(name: str, width: float, image_size: int | None) -> dict[str, Any]:
+    """Return cost and accuracy of a variant at a width and an image size in px (the default of the net if None)."""
+    spec = get_spec(name, width)
+    published = [dataclasses.asdict(row) for row in PUBLISHED if (row.net, row.width) == (name, width)]
+    return {
+        "name": name,
+        "width": width,
+        "image_size": image_size or spec.image_size,
+        "params": count_parameters(spec),
+        "multiply_adds": multiply_adds(spec, image_size),
+        "published": [{key: row[key] for key in ("top1", "top5", "image_size", "source")} for row in published],
+        "measured": MEASURED.get((name, width)),
+    }
