@@ -19,9 +19,6 @@ FIRST = DATA_SET["train"][0]
 """The first image: id 1, with an apple and a plum."""
 
 
-OF_SMALL_SETS = ("blank-image", "class-with-few-images", "small-image")
-
-
 def write(root: Path, edit: Callable[[Content], object] = lambda content: None) -> Path:
     """Write the source. It has the images 1 to 4 with 5 boxes, of which the third image has none."""
     coco_2017(root, {"train": DATA_SET["train"]})
@@ -30,9 +27,7 @@ def write(root: Path, edit: Callable[[Content], object] = lambda content: None) 
 
 
 def prepare_train(source: Path, out: Path, **options: Any) -> dict[str, Any]:
-    """Return the summary without the findings that the images of any small drawn set have."""
-    result = prepare(source, out, val_fraction=0, **options)
-    return result | {"findings": [one for one in result["findings"] if one["code"] not in OF_SMALL_SETS]}
+    return prepare(source, out, val_fraction=0, **options)
 
 
 def in_annotations(result: dict[str, Any]) -> list[dict[str, Any]]:
