@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -150,7 +151,7 @@ def look_at(file: AnnotationJson) -> AnnotationJson:
         file.look = look_into(partial(file.place.tree.open, file.path))
     except OtherJsonError as error:
         file.reason = str(error)
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error):
         file.look = Look()  # reading it again says what is wrong
     return file
 

@@ -147,6 +147,16 @@ def test_a_damaged_file_of_a_split_is_not_left_out(tmp_path: Path) -> None:
         prepare(source, tmp_path / "out")
 
 
+def test_a_damaged_file_in_a_zip_is_named(tmp_path: Path) -> None:
+    source = Path(shutil.make_archive(str(tmp_path / "set"), "zip", json_beside_folders(tmp_path / "set", DATA_SET)))
+    data = bytearray(source.read_bytes())
+    start = data.index(b"train.json") + len("train.json")
+    data[start : start + 40] = b"\xff" * 40
+    source.write_bytes(data)
+    with pytest.raises(DataError, match=r"cannot read .*train\.json: the zip is damaged"):
+        prepare(source, tmp_path / "out")
+
+
 def test_other_json_files_are_named(tmp_path: Path) -> None:
     save_images(tmp_path / "set" / "images", TRAIN)
     save(tmp_path / "set" / "settings.json", {"colour": "red"})
