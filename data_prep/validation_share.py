@@ -62,9 +62,9 @@ def choose_validation(digests: np.ndarray, images: np.ndarray, classes: np.ndarr
     """Return which images are for validation: bool [n].
 
     An image is chosen if its digest is in the lowest `fraction` of all possible ones. So an image stays on its side
-    when the set grows, and copies are on the same side. Each class with at least two different pictures is on both
-    sides: if none of its pictures is chosen, the one with the lowest digest is, and if all are, the one with the
-    highest is not. An image that cannot be read is not chosen.
+    when the set grows, and copies are on the same side. If none of the pictures of a class is chosen, the one with the
+    lowest digest is. The one with the highest is never chosen, so every class stays in training. An image that cannot
+    be read is not chosen.
 
     Args:
         digests: uint64 [n], of the content of the images; see `content_digests`.
@@ -78,8 +78,7 @@ def choose_validation(digests: np.ndarray, images: np.ndarray, classes: np.ndarr
     _, starts, counts = np.unique(pictures[:, 0], return_index=True, return_counts=True)
     limit = np.uint64(int(fraction * UNREADABLE))
     chosen = set(pictures[pictures[:, 1] < limit, 1].tolist())
-    several = counts > 1
-    lowest, highest = pictures[starts[several], 1], pictures[(starts + counts - 1)[several], 1]
-    chosen -= set(highest[highest < limit].tolist())
-    chosen |= set(lowest[lowest >= limit].tolist())
+    lowest, highest = pictures[starts, 1], pictures[starts + counts - 1, 1]
+    chosen |= set(lowest.tolist())
+    chosen -= set(highest.tolist())
     return np.isin(digests, np.array(sorted(chosen), np.uint64)) & readable

@@ -26,7 +26,8 @@ def summarize(plan: Mapping[str, Any], source: Source, entries: Iterable[dict[st
         if rows:
             splits[split] = _split(rows, source.class_keys)
     digests = [digest for split in splits.values() for digest in split["shard_digests"]]
-    content = {key: value for key, value in plan.items() if key != "parts"}  # parts do not change the records
+    # Parts do not change the records, and the digests of the shards tell whether images were turned.
+    content = {key: value for key, value in plan.items() if key not in ("parts", "exif")}
     hashed = json.dumps([content, source.class_keys, digests], sort_keys=True)
     return {
         "kind": source.kind,

@@ -57,8 +57,8 @@ def test_every_class_with_two_pictures_is_on_both_sides() -> None:
     digests = np.array([0.5, 0.4, 0.9, 0.01, 0.02, 0.03, 0.7, 0.7, 0.001]) * UNREADABLE
     labels = np.array([1, 1, 1, 2, 2, 2, 3, 3, 4])
     chosen = choose_validation(digests.astype(np.uint64), np.arange(9), labels, 0.1)
-    # 1: the lowest; 2: all but the highest; 3: copies of one picture; 4: one picture, which is below the threshold
-    assert chosen.tolist() == [False, True, False, True, True, False, False, False, True]
+    # 1: the lowest; 2: all but the highest; 3: copies of one picture; 4: one picture, below the threshold, for training
+    assert chosen.tolist() == [False, True, False, True, True, False, False, False, False]
 
 
 def test_an_image_of_several_classes_counts_for_each() -> None:
@@ -69,8 +69,8 @@ def test_an_image_of_several_classes_counts_for_each() -> None:
 
 
 def test_images_that_cannot_be_read_stay_in_training() -> None:
-    digests = np.array([UNREADABLE, 7, UNREADABLE], np.uint64)
-    assert choose_validation(digests, NONE, NONE, 0.1).tolist() == [False, True, False]
+    digests = np.array([UNREADABLE, 7, UNREADABLE, 8], np.uint64)
+    assert choose_validation(digests, NONE, NONE, 0.1).tolist() == [False, True, False, False]
     assert not choose_validation(digests[::2], NONE, NONE, 0.1).any()
     assert choose_validation(digests[:0], NONE, NONE, 0.1).shape == (0,)
 
