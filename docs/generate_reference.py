@@ -1,10 +1,10 @@
-"""Writes docs/reference/commands.md and configuration.md from the program itself.
+"""Writes docs/reference/commands.md, configuration.md and python.md from the program itself.
 
     python docs/generate_reference.py            write the pages
     python docs/generate_reference.py --check    exit with code 1 if a page differs from what would be written
 
 Commands come from the Typer application, configuration keys from the fields and their docstrings, recipes from
-`configs/`.
+`configs/`, the Python interface from its docstrings (`python_page.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from python_page import python_page
 
 from mnasnet_cli.api.training import OPTION_KEYS
 from mnasnet_cli.app import COMMANDS, app
@@ -236,7 +237,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Write or check the pages, and return the exit code."""
     status = 0
-    for name, text in (("commands.md", commands_page()), ("configuration.md", configuration_page())):
+    pages = {"commands.md": commands_page(), "configuration.md": configuration_page()}
+    for name, text in {**pages, "python.md": f"{NOTE}\n{python_page()}"}.items():
         path = FOLDER / name
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")

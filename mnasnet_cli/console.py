@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 LINE_SECONDS = 10.0  # time between two lines of progress, if standard error is not a terminal
+NOTEBOOK_SECONDS = 0.5  # time between two changes of the line in a notebook
 RATE_WINDOW_SECONDS = 30.0  # the rate is the mean over this time
 
 _live: Console | None = None  # the console of a running progress bar, which prints messages above the bar
@@ -196,9 +198,39 @@ class _ProgressLines:
             say(f"{self._description}: {text}")
 
 
+class _ProgressOutput:
+    """Progress in a notebook, as one line of a cell's output that changes."""
+
+    def __init__(self, description: str, status: _ProgressText) -> None:
+        display = importlib.import_module("IPython.display").display
+        self._description, self._status = description, status
+        self._handle = display({"text/plain": f"{description} …"}, raw=True, display_id=True)
+        self._last = time.monotonic()
+
+    def _content(self, text: str) -> dict[str, str]:
+        return {"text/plain": f"{self._description}: {text}"}
+
+    def update(self, done: int, **fields: str) -> None:
+        text = self._status.update(done, fields)
+        now = time.monotonic()
+        if now - self._last >= NOTEBOOK_SECONDS:
+            self._last = now
+            self._handle.update(self._content(text), raw=True)
+
+    def end(self) -> None:
+        """Replace the line by the duration and the mean rate."""
+        self._handle.update(self._content(self._status.summary()), raw=True)
+
+
+def in_notebook() -> bool:
+    """Return whether the program runs in the kernel of a notebook."""
+    return type(sys.stderr).__module__.startswith("ipykernel.")
+
+
 @contextmanager
 def progress(description: str, total: int | None, unit: str = "images", *, start: int = 0) -> Iterator[ProgressReport]:
-    """Show the progress of a job on standard error: as a bar on a terminal, else as a line every ten seconds.
+    """Show the progress of a job on standard error: as a bar on a terminal, as a line that changes in a
+    notebook, else as a line every ten seconds.
 
     When the block ends without an error, one line with the duration and the mean rate is printed.
 
@@ -210,6 +242,11 @@ def progress(description: str, total: int | None, unit: str = "images", *, start
     """
     global _live
     status = _ProgressText(total, unit, start)
+    if in_notebook():
+        output = _ProgressOutput(description, status)
+        yield output
+        output.end()
+        return
     if _live is not None or not sys.stderr.isatty():  # only one bar at a time
         yield _ProgressLines(description, status)
     else:

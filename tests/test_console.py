@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pty
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,3 +123,28 @@ def test_progress_on_a_terminal_is_a_bar_with_messages_above():
 )
 def test_duration(seconds, expected):
     assert console.duration(seconds) == expected
+
+
+def test_progress_in_a_notebook_is_one_line_that_changes(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, content, *, raw):
+            shown.append(content["text/plain"])
+
+    def display(content, *, raw, display_id):
+        shown.append(content["text/plain"])
+        return Handle()
+
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    monkeypatch.setattr(console, "NOTEBOOK_SECONDS", 0.0)
+    with console.progress("train", 20) as bar:
+        bar.update(10, loss="1.5")
+        bar.update(20)
+    assert shown[0] == "train …"
+    assert shown[1].startswith("train: 10/20 images")
+    assert shown[1].endswith("loss 1.5")
+    assert shown[-1].startswith("train: 20 images in ")
+    assert stream.getvalue() == ""

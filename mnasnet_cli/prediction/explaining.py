@@ -29,12 +29,15 @@ class Explanation:
     """What each part of an image contributed to a class. A notebook shows it as `draw` returns it."""
 
     image: InputImage = field(repr=False)
+    """The upright image: `image.open()` returns it as a Pillow image."""
     explained: ScoredClass
     """The class that is explained."""
     contributions: np.ndarray = field(repr=False, compare=False)
     """Float32 [h, w], by position. Their mean is the logit of the class without the bias."""
     logit: float
+    """Of the class."""
     bias: float
+    """Of the class, in the last layer."""
     window: Window
     """The part of the upright image that the net sees, and that the map covers: left, top, right, bottom, px."""
 

@@ -56,7 +56,9 @@ class UnreadableInput:
     """An input that is missing or can't be decoded, and the reason."""
 
     name: str
+    """As `InputImage.name`."""
     reason: str
+    """In one line, such as "no such file or folder"."""
 
 
 def read_images(

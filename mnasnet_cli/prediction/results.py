@@ -23,6 +23,7 @@ class ScoredClass:
     name: str
     """In words."""
     probability: float
+    """In [0, 1]; those of all classes add up to 1."""
 
     @property
     def score(self) -> float:
@@ -45,9 +46,13 @@ class Box:
     score: float
     """In [0, 1]."""
     xmin: float
+    """Left side, px."""
     ymin: float
+    """Upper side, px."""
     xmax: float
+    """Right side, px."""
     ymax: float
+    """Lower side, px."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the box as JSON has it."""
@@ -60,7 +65,9 @@ class Prediction:
     """The prediction for one image. A notebook shows it as the image with the prediction drawn on it."""
 
     task: TaskName
+    """ "classification" or "detection"."""
     image: InputImage = field(repr=False)
+    """The upright image: `image.open()` returns it as a Pillow image."""
     classes: tuple[ScoredClass, ...] = ()
     """A classifier's most probable classes, the most probable first; empty for a detector."""
     boxes: tuple[Box, ...] = ()

@@ -58,6 +58,9 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         with _filter_notices():
             self._inner.exec_module(module)
+        # In a notebook or an interactive Python, TensorFlow has set the level of its logger to INFO.
+        if hasattr(module, "get_logger"):
+            module.get_logger().setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from image_files import noise, with_orientation
 from made_models import CATEGORIES, detector_config, make_checkpoint
@@ -105,3 +106,37 @@ def test_boxes_of_a_detector_are_inside_the_image(mnasnet, detector, photos, tmp
 def test_no_table_without_readable_images(mnasnet, trained_run, tmp_path):
     outcome = mnasnet("predict", trained_run, tmp_path / "none.jpg")
     assert (outcome.code, outcome.out) == (2, "")
+
+
+def test_features_go_into_a_file(mnasnet, trained_run, photos, tmp_path):
+    files = [tmp_path / "new/features.npy", tmp_path / "features.csv"]
+    for file in files:
+        outcome = mnasnet("predict", trained_run, photos, f"--features={file}", "--batch-size=2", "--json")
+        assert outcome.code == 2, outcome.err  # one image is cut
+        assert f"wrote the features of 3 images to {file}" in outcome.err
+    array = np.load(files[0])
+    assert (array.shape, array.dtype) == ((3, 64), np.float32)
+    rows = list(csv.reader(files[1].read_text().splitlines()))
+    assert rows[0][:2] == ["file", "feature_0"]
+    assert [row[0] for row in rows[1:]] == [row["file"] for row in outcome.json["images"]]
+    np.testing.assert_allclose(np.array([row[1:] for row in rows[1:]], float), array, rtol=1e-5)
+    wrong = mnasnet("predict", trained_run, photos, f"--features={tmp_path / 'features.txt'}")
+    assert wrong.code == 2
+    assert "expected a file name that ends in .npy or .csv" in wrong.err
+
+
+def test_an_explanation_is_drawn(mnasnet, trained_run, detector, photos, tmp_path):
+    command = ["predict", trained_run, photos / "a.jpg", "--json", "--explain"]
+    plain = mnasnet(*command[:-1], f"--out={tmp_path / 'plain'}").json["images"][0]
+    outcome = mnasnet(*command, f"--out={tmp_path / 'explained'}")
+    assert outcome.code == 0, outcome.err
+    [row] = outcome.json["images"]
+    assert row["predictions"] == plain["predictions"]
+    drawn, before = (np.asarray(Image.open(one["drawn"]), int)[:60, 75:165] for one in (row, plain))
+    assert np.abs(drawn - before).mean() > 10
+    without = mnasnet(*command)
+    assert (without.code, without.out) == (2, "")
+    assert "name the folder for the drawings with --out DIR" in without.err
+    boxes = mnasnet("predict", detector, photos / "a.jpg", "--explain", f"--out={tmp_path / 'boxes'}")
+    assert boxes.code == 2
+    assert "is a detector; features and explanations come from a classifier" in boxes.err

@@ -1,4 +1,4 @@
-"""The reference pages of commands and configuration are what the program says."""
+"""The reference pages of commands, configuration and Python are what the program says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ("commands.md", "configuration.md")
+PAGES = ("commands.md", "configuration.md", "python.md")
 
 
 def _generate(script: Path, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -23,6 +23,7 @@ def copied(repo: Path, tmp_path: Path) -> Path:
     (tmp_path / "reference").mkdir()
     for page in PAGES:
         shutil.copy(repo / "docs/reference" / page, tmp_path / "reference")
+    shutil.copy(repo / "docs/python_page.py", tmp_path)
     return Path(shutil.copy(repo / "docs/generate_reference.py", tmp_path))
 
 
@@ -36,6 +37,7 @@ def test_a_missing_row_and_an_extra_one_are_found_and_repaired(copied: Path) -> 
     before = [page.read_text() for page in pages]
     pages[0].write_text("".join(line for line in before[0].splitlines(True) if "`--parity-images" not in line))
     pages[1].write_text(before[1] + "| `training.made_up` | integer | `1` | Nothing. |\n")
+    pages[2].write_text(before[2].replace("### Model.features", "### Model.feature"))
     result = _generate(copied, "--check")
     assert result.returncode == 1
     assert all(str(page) in result.stderr for page in pages)

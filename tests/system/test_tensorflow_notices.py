@@ -16,6 +16,13 @@ def test_tensorflow_is_imported_without_a_line_on_standard_error():
     assert result.stderr == b"kept\n"
 
 
+def test_an_interactive_python_is_quiet_too():
+    code = SILENCE + "import tensorflow as tf; tf.get_logger().warning('loud'); print('level', tf.get_logger().level)"
+    result = subprocess.run([sys.executable, "-i", "-c", code], input=b"", capture_output=True, check=True)
+    assert result.stdout == b"level 40\n"
+    assert b"loud" not in result.stderr
+
+
 def test_a_failing_import_keeps_its_message(tmp_path, repo):
     (tmp_path / "tensorflow.py").write_text(
         "import os\nos.write(2, b'I0000 00:00 notice\\nneeds AVX\\n')\nraise ImportError('broken')\n"
