@@ -94,7 +94,7 @@ def test_one_picture_gives_no_split_and_says_so(tmp_path: Path) -> None:
     tables = {"train": files(tmp_path, {"a.jpg": b"x", "b.jpg": b"x"})}
     findings = Findings()
     assert with_validation(tables, Options(), findings) == tables
-    assert "2 images hold only one picture" in str(next(iter(findings)))
+    assert "2 images, but no class has two different pictures" in str(next(iter(findings)))
 
 
 def test_prepare_imagenet(imagenet_source: Path, tmp_path: Path) -> None:
