@@ -39,8 +39,8 @@ def with_validation(tables: Mapping[str, TableT], options: Options, findings: Fi
     train, validation = share_validation(tables["train"], DEFAULT_FRACTION if fraction is None else fraction)
     if not len(validation):
         findings.suspect(
-            "no-validation-share", "images, but no class has two different pictures, so none was taken for validation", split="train",
-            count=len(train), advice="add pictures",
+            "no-validation-share", "images, but no class has two different pictures, so none was taken for validation",
+            split="train", count=len(train), advice="add pictures",
         )  # fmt: skip
         return dict(tables)
     total = len(train) + len(validation)
