@@ -51,6 +51,12 @@ def export(
             show_default="300; detectors 100",
         ),
     ] = None,
+    mediapipe: Annotated[
+        bool,
+        typer.Option(
+            "--mediapipe", help="TFLite files take pixels and normalize them inside, as MediaPipe Tasks needs it."
+        ),
+    ] = False,
     ema: EmaFlag = True,
     best: BestFlag = False,
     json_output: JsonFlag = False,
@@ -71,6 +77,7 @@ def export(
         best=best,
         parity_images=parity_images,
         calibration_images=calibration_images,
+        mediapipe=mediapipe,
     )
     compared = [result for result in exported.results if result.format not in STATE_DICT_FORMATS]
     state_dicts = [result for result in exported.results if result.format in STATE_DICT_FORMATS]

@@ -277,6 +277,7 @@ def _show_artifact(found: dict[str, Any]) -> None:
     rows = [*((key, found[key]) for key in keys), ("MB", f"{found['bytes'] / 1e6:.2f}")]
     rows += [*found["preprocessing"].items(), *((f"parity {key}", value) for key, value in parts.items())]
     rows += [*((f"version of {key}", value) for key, value in found["versions"].items())]
+    rows += _mediapipe_rows(found["mediapipe"])
     rows += [("note", note) for note in found["notes"]]
     console.print_table(f"Artifact {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
     # A SavedModel has several signatures by name, other formats have one.
@@ -291,6 +292,19 @@ def _show_artifact(found: dict[str, Any]) -> None:
     more = len(classes) - CLASSES_SHOWN
     caption = f"and {more:,} more: --json lists them" if more > 0 else None
     console.print_table("Classes", ("class", "name"), classes[:CLASSES_SHOWN], caption=caption)
+
+
+def _mediapipe_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a TFLite file's metadata mean for MediaPipe Tasks."""
+    if not found:
+        return []
+    if not found["runs"]:
+        runs = "does not run this file: export it with --mediapipe"
+    elif found["same_normalization"]:
+        runs = "runs this file, with this normalization"
+    else:
+        runs = "runs this file, with one mean and one deviation for all channels"
+    return [("metadata", f"{found['task']}, {', '.join(found['files'])}"), ("MediaPipe", runs)]
 
 
 # The first that fits is used.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
+
 
 class Format(enum.StrEnum):
     """The export formats: `inference.manifest.FORMATS` and the state dicts."""
@@ -41,6 +43,10 @@ class Artifact:
     """Versions of the libraries that wrote it, except TensorFlow."""
     notes: tuple[str, ...] = ()
     """How the net differs from the checkpoint's, in words."""
+    preprocessing: Preprocessing | None = None
+    """If the artifact takes another input than the checkpoint's net: how an image becomes that input."""
+    mediapipe: Mapping[str, Any] = field(default_factory=dict)
+    """For TFLite files: see `Manifest.mediapipe`."""
     load_code: str = ""
     """For state dicts: the line of Python that loads the weights."""
 

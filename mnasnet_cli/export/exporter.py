@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.checkpoints.reader import CheckpointContents
+from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.console import duration, say, warn
-from mnasnet_cli.errors import CheckFailed, CheckpointError
+from mnasnet_cli.errors import CheckFailed, CheckpointError, ConfigError
 from mnasnet_cli.export import onnx
 from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Artifact
 from mnasnet_cli.export.frozen_graph import write_frozen_graph
@@ -27,6 +28,7 @@ from mnasnet_cli.export.staging import check_replaceable, staged_folder
 from mnasnet_cli.export.state_dict import check_state_dict, write_state_dict
 from mnasnet_cli.export.tflite.converter import write_tflite, write_tflite_fp16
 from mnasnet_cli.export.tflite.int8 import write_tflite_int8
+from mnasnet_cli.export.tflite.mediapipe import as_pixels
 from mnasnet_cli.inference.base import size_in_bytes
 from mnasnet_cli.inference.checkpoint import CheckpointRunner
 from mnasnet_cli.inference.manifest import Manifest
@@ -80,6 +82,8 @@ class ExportJob:
     images: list[bytes]
     """The encoded images of the parity check."""
     calibration_images: int
+    mediapipe: bool = False
+    """Whether TFLite files normalize pixels themselves; see `export.tflite.mediapipe`."""
 
     def batches(self) -> Iterator[np.ndarray]:
         """Return the images of the parity check as the net's input, in batches [n, S, S, 3]."""
@@ -89,9 +93,11 @@ class ExportJob:
 WRITERS: dict[str, Callable[[ExportJob, Path], Artifact]] = {
     "saved-model": lambda job, folder: write_saved_model(job.loaded, folder),
     "frozen": lambda job, folder: write_frozen_graph(job.loaded, folder),
-    "tflite": lambda job, folder: write_tflite(job.loaded, folder, None),
-    "tflite-fp16": lambda job, folder: write_tflite_fp16(job.loaded, folder),
-    "tflite-int8": lambda job, folder: write_tflite_int8(job.loaded, folder, job.samples, job.calibration_images),
+    "tflite": lambda job, folder: write_tflite(job.loaded, folder, None, mediapipe=job.mediapipe),
+    "tflite-fp16": lambda job, folder: write_tflite_fp16(job.loaded, folder, mediapipe=job.mediapipe),
+    "tflite-int8": lambda job, folder: write_tflite_int8(
+        job.loaded, folder, job.samples, job.calibration_images, mediapipe=job.mediapipe
+    ),
     "onnx": lambda job, folder: onnx.write_onnx(job.loaded, folder),
     "slim-checkpoint": lambda job, folder: write_slim_checkpoint(job.loaded, folder),
     "torchvision": lambda job, folder: write_state_dict(job.loaded.contents, folder, "torchvision"),
@@ -109,6 +115,7 @@ def export_model(
     ema: bool = True,
     parity_images: int | None = None,
     calibration_images: int | None = None,
+    mediapipe: bool = False,
 ) -> list[ExportResult]:
     """Export a checkpoint to several formats, each into the folder of its name in `out`.
 
@@ -124,6 +131,7 @@ def export_model(
       ema: use averaged weights if there are any.
       parity_images: number of images to compare on; None: 64, for a detector 16.
       calibration_images: number of images for tflite-int8; None: 300, for a detector 100.
+      mediapipe: the TFLite files normalize pixels themselves, as MediaPipe Tasks needs it.
 
     Raises:
       CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as this can be known.
@@ -134,6 +142,8 @@ def export_model(
     for format in formats:
         check_replaceable(out / format)
     runner = CheckpointRunner(prefix, ema=ema, image_size=image_size)
+    if mediapipe:
+        _check_mediapipe(runner.task, formats)
     _check_state_dicts(runner.loaded.contents, state_dicts, has_others=len(formats) > 1)
     samples = SampleImages(runner.loaded, data if compared else None)
     if "onnx" in formats:
@@ -142,7 +152,7 @@ def export_model(
         samples.calibration_images(0)  # raises an error if there are no records
     images = samples.parity_images(parity_images or PARITY_IMAGES[runner.task]) if compared else []
     calibration_images = calibration_images or CALIBRATION_IMAGES[runner.task]
-    job = ExportJob(runner.loaded, runner.predict_tensors, samples, images, calibration_images)
+    job = ExportJob(runner.loaded, runner.predict_tensors, samples, images, calibration_images, mediapipe)
     results = []
     for format in compared + state_dicts:
         began = time.monotonic()
@@ -163,6 +173,15 @@ def raise_for_faults(results: Sequence[ExportResult]) -> None:
     faults = [f"{result.format}: {result.fault}" for result in results if result.fault]
     if faults:
         raise CheckFailed(f"not exported: {'; '.join(faults)}")
+
+
+def _check_mediapipe(task: TaskName, formats: Sequence[str]) -> None:
+    if not any(format.startswith("tflite") for format in formats):
+        raise ConfigError("--mediapipe changes TFLite files only; add --format tflite, tflite-fp16 or tflite-int8")
+    if task == "detection" and "tflite-int8" in formats:
+        raise ConfigError(
+            "MediaPipe does not decode the raw heads of an int8 detector; leave out --mediapipe or --format tflite-int8"
+        )
 
 
 def _check_state_dicts(contents: CheckpointContents, formats: Sequence[str], *, has_others: bool) -> None:
@@ -207,10 +226,12 @@ def _manifest(loaded: LoadedModel, format: str, artifact: Artifact, folder: Path
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return dataclasses.replace(
         manifest,
+        preprocessing=artifact.preprocessing or manifest.preprocessing,
         postprocessing=post,
         net=loaded.contents.info.get("net") or {},
         signature=artifact.signature,
         versions={**manifest.versions, **artifact.versions},
+        mediapipe=artifact.mediapipe,
         notes=artifact.notes,
         files=tuple(files),
     )
@@ -222,7 +243,9 @@ def _compare(job: ExportJob, format: str, artifact: Artifact) -> Comparison:
         predict: Predict = slim_predictor(job.loaded, artifact.path)
     else:
         with suppress_output():  # LiteRT prints its delegates
-            predict = open_model(str(artifact.path)).predict_tensors
+            run = open_model(str(artifact.path)).predict_tensors
+        own = artifact.preprocessing
+        predict = run if own is None else lambda tensors: run(as_pixels(tensors, job.loaded.preprocessing))
     names = ("logits",) if job.loaded.task == "classification" else DETECTOR_OUTPUTS
     outputs, expected = [], []
     for found, tensors in chain(

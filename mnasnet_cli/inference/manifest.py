@@ -53,6 +53,8 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     """Paths of the artifact's files below the manifest's folder."""
+    mediapipe: Mapping[str, Any] = field(default_factory=dict)
+    """For TFLite files, the metadata for MediaPipe Tasks inside them; see docs/reference/manifest.md."""
     notes: tuple[str, ...] = ()
     """Changes that were made to the net for this format."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem, first_line
-from mnasnet_cli.inference.base import BaseRunner, one_by_one
+from mnasnet_cli.inference.base import BaseRunner, one_by_one, with_integer_classes
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.native_output import suppress_output
@@ -42,7 +42,7 @@ class TfliteRunner(BaseRunner):
         if self.task == "detection" and not self._boxes_inside:
             return self.postprocess(outputs)
         outputs.pop("probabilities", None)
-        return outputs
+        return with_integer_classes(outputs)
 
     def inference_call(self, images: np.ndarray) -> Callable[[], None]:
         self._resize(*images.shape[:2])

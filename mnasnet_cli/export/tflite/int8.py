@@ -45,14 +45,16 @@ class Activations(NamedTuple):
     """The inputs of the ReLU in each squeeze-excite by the scope of its layer, [N, units]."""
 
 
-def write_tflite_int8(loaded: LoadedModel, folder: Path, samples: SampleImages, count: int) -> Artifact:
+def write_tflite_int8(
+    loaded: LoadedModel, folder: Path, samples: SampleImages, count: int, *, mediapipe: bool = False
+) -> Artifact:
     """Write an int8 `model.tflite` that is calibrated on up to `count` training images."""
     images = samples.calibration_images(count)
     activations = measure_activations(loaded, in_batches(samples.preprocess(images)))
     chosen = without_outliers(activations.peaks)
     repaired, notes = replace_dead_units(loaded, activations.squeezes, chosen)
     kept = [image for image, is_kept in zip(images, chosen, strict=True) if is_kept]
-    artifact = write_tflite(repaired, folder, lambda: samples.preprocess(kept))
+    artifact = write_tflite(repaired, folder, lambda: samples.preprocess(kept), mediapipe=mediapipe)
     return dataclasses.replace(artifact, notes=tuple(notes))
 
 

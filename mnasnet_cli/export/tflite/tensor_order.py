@@ -43,6 +43,15 @@ def reverse_tensor_order(content: bytes) -> bytes:
     return bytes(data)
 
 
+def order_outputs(content: bytes, tensors: list[int]) -> bytes:
+    """Return the TFLite file with its outputs in this order; programs that use the signature see no difference."""
+    from ai_edge_litert.schema_py_generated import Model
+
+    data = bytearray(content)
+    Model.GetRootAs(data).Subgraphs(0).OutputsAsNumpy()[:] = tensors  # a view of `data`
+    return bytes(data)
+
+
 def _reorder_tensors(data: bytearray, new_indices: np.ndarray) -> None:
     """Move entry i of the subgraph's list of tensors to `new_indices[i]`.
 
