@@ -46,6 +46,7 @@ def export(
     best: bool = False,
     parity_images: int | None = None,
     calibration_images: int | None = None,
+    mediapipe: bool = False,
 ) -> Export:
     """Export a model to several formats; see `export.exporter.export_model`.
 
@@ -77,6 +78,7 @@ def export(
         ema=ema,
         parity_images=parity_images,
         calibration_images=calibration_images,
+        mediapipe=mediapipe,
     )
     return Export(prefix, out, "generated images" if data is None else f"images of {data}", results)
 

@@ -261,6 +261,7 @@ class Model:
         data: str | os.PathLike[str] | None = None,
         parity_images: int | None = None,
         calibration_images: int | None = None,
+        mediapipe: bool = False,
     ) -> list[ExportResult]:
         """Export the model, and compare each artifact with the checkpoint on the same images.
 
@@ -272,6 +273,7 @@ class Model:
             data/coco where there is one, else generated images.
           parity_images: images of the comparison; None: 64, for a detector 16.
           calibration_images: images for tflite-int8; None: 300, for a detector 100.
+          mediapipe: TFLite files take pixels and normalize them inside, as MediaPipe Tasks needs it.
 
         Returns:
           a result for each format, with `path`, `file_bytes` and `comparison`.
@@ -290,6 +292,7 @@ class Model:
             data=Path(data) if data is not None else None,
             parity_images=parity_images,
             calibration_images=calibration_images,
+            mediapipe=mediapipe,
             **self._loaded_with,
         )
         exported.raise_for_faults()

@@ -108,6 +108,15 @@ def test_what_makes_no_sense_is_refused(made_classifier, made_detector, scene_re
         _export(made_detector, scene_records, tmp_path, INTEGERS)
 
 
+@pytest.mark.usefixtures("tiny_net")
+def test_the_flag_reaches_the_file(mnasnet, made_classifier, tmp_path):
+    outcome = mnasnet(
+        "export", made_classifier, "--out", tmp_path, "--format", FLOATS, "--mediapipe", "--parity-images", 2
+    )
+    assert outcome.code == 0, outcome.err
+    assert _manifest(tmp_path, FLOATS)["preprocessing"]["mean"] == [0, 0, 0]
+
+
 def test_inspect_says_what_mediapipe_does(mnasnet, exported_classifier, classifier):
     for folder, format, text in (
         (exported_classifier, "tflite", "one mean and one deviation"),
