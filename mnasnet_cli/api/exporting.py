@@ -54,6 +54,7 @@ def export(
       model: a run or a checkpoint; None: the newest run, of the task of `data` if that is given.
       out: None: the folder `export` in the run.
       data: folder of records; None: the default folder of the task, if it holds records.
+      mediapipe: TFLite files normalize pixels themselves, as MediaPipe Tasks needs it.
 
     Raises:
       CheckpointError: there is no trained model, or it is an artifact.

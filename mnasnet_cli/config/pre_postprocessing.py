@@ -35,6 +35,8 @@ class Preprocessing:
     """See `config.schema.Interpolation`."""
     stretch: bool = False
     """Crop that fraction of both sides instead of a square, as TF-Slim does."""
+    decode: str = "accurate"
+    """See `config.schema.Decode`."""
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any], task: TaskName) -> Preprocessing:

@@ -18,6 +18,7 @@ from mnasnet_cli.errors import nearest
 from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec, layer_names
 
 Interpolation = Literal["bilinear", "bicubic", "tf1-bilinear"]
+Decode = Literal["accurate", "fast"]
 
 
 class ModelConfig(Section):
@@ -110,6 +111,10 @@ class DataConfig(Section):
     """Interpolation of the resize. `tf1-bilinear` samples half a pixel off, as TensorFlow 1 did."""
     antialias: bool = False
     """Smooth images before they are sampled down: more accurate on small images, about 0.4 ms more per image."""
+    decode: Decode = "accurate"
+    """How evaluation, prediction and export decode a JPEG. `accurate`: in full size and to Pillow's pixels, so that a
+    PNG of the same picture gives the same result. `fast`: with libjpeg's fast transform, and at a half or a quarter of
+    its scale if its crop is at least twice or four times the input's size, as training decodes."""
     mean: Triple = Preprocessing.mean
     """Subtracted from R, G and B in [0, 255]. The default is ImageNet's mean."""
     deviation: Triple = Preprocessing.deviation

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from mnasnet_cli.data.decoding import decode_fast
+
 GRAY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as in JPEG
 
 
@@ -68,42 +70,12 @@ def resize(image: tf.Tensor, size: int, antialias: bool = False, interpolation: 
 def decode_crop_resize(
     image_bytes: tf.Tensor, window: tf.Tensor, size: int, antialias: bool = False, interpolation: str = "bilinear"
 ) -> tf.Tensor:
-    """Decode `window` of an encoded image and resize it to [size, size, 3]; of a JPEG, only the window is decoded.
+    """Decode `window` of an encoded image by `decode_fast` and resize it to [size, size, 3].
 
-    A JPEG window of at least twice the size is decoded at half its scale, one of four times the size at a quarter. That
-    is faster, and it smooths the image before bilinear sampling skips pixels. `tf1-bilinear` always decodes in full.
+    `tf1-bilinear` decodes in full size.
     """
-
-    def fused(ratio: int) -> tf.Tensor:
-        scaled = window // ratio
-        # Rounded down, so that the scaled window lies inside the scaled image: libjpeg rounds its sides up.
-        return tf.image.decode_and_crop_jpeg(image_bytes, scaled, channels=3, ratio=ratio)
-
-    def whole() -> tf.Tensor:
-        image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
-        return tf.slice(image, [window[0], window[1], 0], [window[2], window[3], 3])
-
-    def jpeg() -> tf.Tensor:
-        if interpolation.startswith("tf1"):
-            return fused(1)
-        least = tf.minimum(window[2], window[3])
-        return tf.cond(
-            least >= 4 * size,
-            lambda: fused(4),
-            lambda: tf.cond(least >= 2 * size, lambda: fused(2), lambda: fused(1)),
-        )
-
-    crop = tf.cond(tf.io.is_jpeg(image_bytes), jpeg, whole)
+    crop = decode_fast(image_bytes, window, None if interpolation == "tf1-bilinear" else size)
     return tf.ensure_shape(resize(crop, size, antialias, interpolation), [size, size, 3])
-
-
-def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Return height, width and channels, int32 [3], of an encoded image; a JPEG is not decoded for that."""
-    return tf.cond(
-        tf.io.is_jpeg(image_bytes),
-        lambda: tf.io.extract_jpeg_shape(image_bytes),
-        lambda: tf.shape(tf.io.decode_image(image_bytes, channels=3, expand_animations=False)),
-    )
 
 
 def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

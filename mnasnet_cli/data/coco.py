@@ -13,6 +13,7 @@ import tensorflow as tf
 from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment, box_augment
+from mnasnet_cli.data.decoding import image_shape
 from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
 from mnasnet_cli.data.preprocessing import crop_window, decode_window
 from mnasnet_cli.geometry import anchors as anchor_geometry
@@ -150,7 +151,7 @@ class CocoRecords(RecordFolder):
         example = checked(self.parse(record), self.info.classes)
         boxes, crowd = example["boxes_yxyx"], example["is_crowd"]
         window = box_augment.random_crop_window(
-            augment.image_shape(example["image_bytes"]),
+            image_shape(example["image_bytes"]),
             tf.boolean_mask(boxes, ~crowd),
             augment.fold(seed, 0),
             area=augmentation.crop_area,
@@ -177,7 +178,7 @@ class CocoRecords(RecordFolder):
     def _eval_example(self, record: tf.Tensor, position: tf.Tensor, preprocessing: Preprocessing) -> DetectionBatch:
         example = checked(self.parse(record), self.info.classes)
         size = preprocessing.image_size
-        window = crop_window(augment.image_shape(example["image_bytes"]), preprocessing)
+        window = crop_window(image_shape(example["image_bytes"]), preprocessing)
         image = decode_window(example["image_bytes"], window, preprocessing)
         boxes = box_augment.boxes_in_window(example["boxes_yxyx"], window, size)
         targets = assign_targets(boxes, example["classes"], example["is_crowd"], size, self.options)

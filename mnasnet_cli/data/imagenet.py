@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment
+from mnasnet_cli.data.decoding import image_shape
 from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
 from mnasnet_cli.data.preprocessing import decode_image
 from mnasnet_cli.data.rand_augment import rand_augment
@@ -76,7 +77,7 @@ class ImagenetRecords(RecordFolder):
         data, options = self.config.data, self.config.data.augment
         example = parse_imagenet_example(record)
         seed = augment.fold(seed, position)
-        shape = augment.image_shape(example["image_bytes"])
+        shape = image_shape(example["image_bytes"])
         window = augment.random_crop_window(shape, augment.fold(seed, 0), options.crop_area, options.crop_ratio)
         image = augment.decode_crop_resize(example["image_bytes"], window, size, data.antialias, data.interpolation)
         if options.flip:

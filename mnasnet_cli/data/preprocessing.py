@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment
+from mnasnet_cli.data.decoding import decode_accurate, decode_fast, image_shape
+from mnasnet_cli.data.orientation import exif_orientation, stored_window, turn_upright, upright_shape
 
 
 def crop_window(shape: tf.Tensor, options: Preprocessing) -> tf.Tensor:
@@ -19,13 +21,33 @@ def crop_window(shape: tf.Tensor, options: Preprocessing) -> tf.Tensor:
 
 
 def decode_window(image_bytes: tf.Tensor, window: tf.Tensor, options: Preprocessing) -> tf.Tensor:
-    """Decode the window of a JPEG or PNG (string []) and resize it: float32 [S, S, 3] in [0, 255]."""
-    return augment.decode_crop_resize(image_bytes, window, options.image_size, options.antialias, options.interpolation)
+    """Decode the window of an encoded image (string []) and resize it: float32 [S, S, 3] in [0, 255]."""
+    return _resize(_decode(image_bytes, window, options), options)
 
 
 def decode_image(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tensor:
-    """Decode, crop and resize a JPEG or PNG (string []): float32 [S, S, 3] in [0, 255]."""
-    return decode_window(image_bytes, crop_window(augment.image_shape(image_bytes), options), options)
+    """Decode, crop and resize an image of a record (string []) as it is stored: float32 [S, S, 3] in [0, 255]."""
+    return decode_window(image_bytes, crop_window(image_shape(image_bytes), options), options)
+
+
+def decode_upright(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tensor:
+    """Decode, crop and resize an image file (string []), upright by its EXIF data: float32 [S, S, 3] in [0, 255]."""
+    shape, orientation = image_shape(image_bytes), exif_orientation(image_bytes)
+    window = stored_window(crop_window(upright_shape(shape, orientation), options), shape, orientation)
+    return _resize(turn_upright(_decode(image_bytes, window, options), orientation), options)
+
+
+def _decode(image_bytes: tf.Tensor, window: tf.Tensor, options: Preprocessing) -> tf.Tensor:
+    """Decode a window: uint8 [h, w, 3]."""
+    if options.decode == "accurate":
+        return decode_accurate(image_bytes, window)
+    return decode_fast(image_bytes, window, None if options.interpolation == "tf1-bilinear" else options.image_size)
+
+
+def _resize(image: tf.Tensor, options: Preprocessing) -> tf.Tensor:
+    size = options.image_size
+    resized = augment.resize(image, size, options.antialias, options.interpolation)
+    return tf.ensure_shape(resized, [size, size, 3])
 
 
 def normalize(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
@@ -34,7 +56,7 @@ def normalize(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
 
 
 def preprocess_bytes(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tensor:
-    """Turn one encoded JPEG or PNG, string [], into the net's input: float32 [S, S, 3]."""
+    """Turn one image of a record, string [], into the net's input: float32 [S, S, 3]."""
     return normalize(decode_image(image_bytes, options), options)
 
 
@@ -48,10 +70,10 @@ def compiled_preprocess(options: Preprocessing) -> tf.types.experimental.Polymor
 
 
 def preprocess_encoded(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tensor:
-    """Turn encoded images, string [N], into the net's input: float32 [N, S, S, 3]."""
+    """Turn image files, string [N], upright by their EXIF data, into the net's input: float32 [N, S, S, 3]."""
     size = options.image_size
     return tf.map_fn(
-        lambda image: preprocess_bytes(image, options),
+        lambda image: normalize(decode_upright(image, options), options),
         image_bytes,
         fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
     )
@@ -60,7 +82,7 @@ def preprocess_encoded(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Ten
 def preprocess_uint8(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
     """Turn decoded images of one size, uint8 [N, H, W, 3], into the net's input: float32 [N, S, S, 3].
 
-    The result equals that for a PNG of these pixels. A large JPEG differs: it is decoded at half its scale.
+    The result equals that for a PNG of these pixels.
     """
     size = options.image_size
     if options.crop_fraction is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.config.schema import Config
+from mnasnet_cli.data.decoding import decode_whole
 from mnasnet_cli.data.imagenet import ClassificationBatch
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.evaluation.scoring import ModelEvaluation, evaluate_model
@@ -61,7 +62,7 @@ class ClassifierEvaluation(ModelEvaluation):
         images, captions = [], []
         for index in worst:
             filename, encoded = records[int(outputs["positions"][index])]
-            images.append(tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy())
+            images.append(decode_whole(tf.constant(encoded)).numpy())
             truth, predicted = (task.names[outputs[key][index]] for key in ("labels", "predictions"))
             captions.append(f"{filename}\n{truth}, taken for\n{predicted} ({outputs['confidences'][index]:.0%})")
         plot_images(images, captions, folder / "worst.png")

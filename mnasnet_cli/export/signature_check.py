@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.data.preprocessing import preprocess_uint8
+from mnasnet_cli.data.decoding import decode_whole
+from mnasnet_cli.data.preprocessing import preprocess_encoded, preprocess_uint8
 from mnasnet_cli.export import frozen_graph, saved_model
 from mnasnet_cli.export.artifact import Artifact
 from mnasnet_cli.export.parity import Outputs
@@ -25,8 +26,9 @@ def run_image_inputs(
     """
     if format == "saved-model":
         saved = tf.saved_model.load(str(artifact.path))
-        for image, tensor in zip(images, samples.preprocess(images), strict=True):
-            yield saved_model.run_signature(saved, saved_model.ENCODED, [image]), tensor[np.newaxis]
+        for image in images:
+            tensors = preprocess_encoded(tf.constant([image]), samples.loaded.preprocessing)
+            yield saved_model.run_signature(saved, saved_model.ENCODED, [image]), np.asarray(tensors)
             pixels = _decode(image)
             yield saved_model.run_signature(saved, saved_model.PIXELS, pixels), _preprocess(pixels, samples)
     if format == "frozen":
@@ -40,7 +42,7 @@ def run_image_inputs(
 
 def _decode(image: bytes) -> np.ndarray:
     """Return a batch of one image, uint8 [1, H, W, 3]."""
-    return np.asarray(tf.io.decode_image(image, channels=3, expand_animations=False))[np.newaxis]
+    return np.asarray(decode_whole(tf.constant(image)))[np.newaxis]
 
 
 def _preprocess(pixels: np.ndarray, samples: SampleImages) -> np.ndarray:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mnasnet_cli.config.pre_postprocessing import Preprocessing
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 NUMBERS = json.loads((FIXTURES / "numbers.json").read_text())
 PIXELS = ("xmin", "ymin", "xmax", "ymax")  # of predicted boxes, rounded to 0.1
@@ -37,8 +39,15 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def old(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The unpacked fixtures as the current folder: the commands of numbers.json name them by relative paths."""
+    """The unpacked fixtures as the current folder: the commands of numbers.json name them by relative paths.
+
+    At that time, evaluation decoded JPEGs as `data.decode: fast` does. The files don't say so, because there was no
+    such key. So `fast` is the default here.
+    """
     monkeypatch.chdir(unpacked)
+    *others, decode = Preprocessing.__init__.__defaults__
+    assert decode == "accurate"
+    monkeypatch.setattr(Preprocessing.__init__, "__defaults__", (*others, "fast"))
     return unpacked
 
 
@@ -66,6 +75,16 @@ def test_commands_give_the_same_numbers(mnasnet: Callable[..., Any], old: Path, 
 
 
 @pytest.mark.parametrize(
+    "model", ["runs/classifier-finished/checkpoints/ckpt-12", "imported", "exports/detector/saved-model"]
+)
+def test_a_model_that_does_not_say_how_to_decode_decodes_accurately(
+    mnasnet: Callable[..., Any], unpacked: Path, model: str
+) -> None:
+    found = mnasnet("inspect", str(unpacked / model), "--json").json
+    assert found["preprocessing"]["decode"] == "accurate"
+
+
+@pytest.mark.parametrize(
     ("kind", "command", "data"), [("classifier", "train-imagenet", "imagenet"), ("detector", "train-coco", "coco")]
 )
 def test_a_stopped_run_goes_on_with_old_records(
@@ -73,6 +92,8 @@ def test_a_stopped_run_goes_on_with_old_records(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(old / "runs" / f"{kind}-stopped", run)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("\ndata:\n", "\ndata:\n  decode: fast\n"))
     kept = len((run / "metrics.jsonl").read_text().splitlines())
     outcome = mnasnet(command, f"--data={data}", f"--run-dir={run}", "--json")
     assert outcome.code == 0, outcome.err

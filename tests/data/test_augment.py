@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mnasnet_cli.data import augment
+from mnasnet_cli.data.decoding import image_shape
 from mnasnet_cli.data.rand_augment import operations, rand_augment
 
 SEED = tf.constant([3, 4], tf.int32)
@@ -110,7 +111,7 @@ def test_gray_images_have_three_channels() -> None:
     gray = encoded(gradient(40, 40)[..., 0])
     image = augment.decode_crop_resize(gray, tf.constant([0, 0, 40, 40]), 32).numpy()
     assert (image[..., 0] == image[..., 1]).all()
-    assert augment.image_shape(gray).numpy()[:2].tolist() == [40, 40]
+    assert image_shape(gray).numpy()[:2].tolist() == [40, 40]
 
 
 def test_jitter_of_strength_0_changes_nothing() -> None:
