@@ -103,6 +103,11 @@ def say(message: str) -> None:
     _print_line("", message, "")
 
 
+def begin(stage: str) -> None:
+    """Say what the program does now, such as "building the net": nothing else is seen until it is done."""
+    _print_line("", f"{stage} …", "dim")
+
+
 def warn(message: str) -> None:
     """Print a warning to standard error, on one line."""
     _print_line("warning: ", message, "yellow")
@@ -127,8 +132,13 @@ def _print_line(prefix: str, message: str, style: str) -> None:
 class ProgressReport(Protocol):
     """A running progress report, from `progress`."""
 
-    def update(self, done: int, **fields: str) -> None:
-        """Show that `done` units are finished. `fields`, such as loss="1.23", are shown after the rate."""
+    def update(self, done: int, *, left: float | None = None, **fields: str) -> None:
+        """Show that `done` units are finished.
+
+        Args:
+          left: seconds until the end; None: estimated from the rate; NaN: unknown.
+          fields: such as loss="1.23", shown after the rate.
+        """
 
 
 class _Rate:
@@ -155,14 +165,16 @@ class _ProgressText:
         self.began = time.monotonic()
         self._rate = _Rate(start)
 
-    def update(self, done: int, fields: Mapping[str, str]) -> str:
+    def update(self, done: int, left: float | None, fields: Mapping[str, str]) -> str:
         self.done = done
         rate = self._rate.add(done)
         parts = [f"{done:,}/{self.total:,} {self.unit}" if self.total else f"{done:,} {self.unit}"]
         if rate > 0:
             parts.append(f"{_format_rate(rate)} {self.unit}/s")
-            if self.total and done < self.total:
-                parts.append(f"{duration((self.total - done) / rate)} left")
+            if left is None and self.total and done < self.total:
+                left = (self.total - done) / rate
+        if left is not None and left > 0:
+            parts.append(f"{duration(left)} left")
         return ", ".join(parts + [f"{key} {value}" for key, value in fields.items()])
 
     def summary(self) -> str:
@@ -179,8 +191,8 @@ class _ProgressBar:
         self._bar, self._status = bar, status
         self._task = bar.add_task(description, total=status.total, completed=status.start, text="")
 
-    def update(self, done: int, **fields: str) -> None:
-        self._bar.update(self._task, completed=done, text=self._status.update(done, fields))
+    def update(self, done: int, *, left: float | None = None, **fields: str) -> None:
+        self._bar.update(self._task, completed=done, text=self._status.update(done, left, fields))
 
 
 class _ProgressLines:
@@ -190,8 +202,8 @@ class _ProgressLines:
         self._description, self._status = description, status
         self._last = time.monotonic()
 
-    def update(self, done: int, **fields: str) -> None:
-        text = self._status.update(done, fields)
+    def update(self, done: int, *, left: float | None = None, **fields: str) -> None:
+        text = self._status.update(done, left, fields)
         now = time.monotonic()
         if now - self._last >= LINE_SECONDS:
             self._last = now
@@ -275,3 +287,13 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def short_duration(seconds: float) -> str:
+    """Return a duration as text for narrow places: "0.4s", "12s", "3m05s", "2h07m"."""
+    return duration(seconds).replace("min", "m").replace(" ", "")
+
+
+def plural(count: int, unit: str) -> str:
+    """Return a number with its unit, such as "1 image" or "1,200 images"."""
+    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"

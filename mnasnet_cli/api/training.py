@@ -13,6 +13,7 @@ from mnasnet_cli.config.recipes import shipped_configs
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, ConfigError, nearest
+from mnasnet_cli.training.timing import Timer
 
 if TYPE_CHECKING:
     from mnasnet_cli.api.model import Model
@@ -113,13 +114,14 @@ def train(
       DataError: there are no records, or they are damaged.
       StoppedByUser: Ctrl-C, or the stop button of a notebook. A checkpoint was saved; the same call continues.
     """
+    timer = Timer()
     from mnasnet_cli.training.run import train as run
 
     planned = plan(
         task or _task_of(recipe, data), recipe, data=data, run_dir=run_dir, init=init, fresh=fresh, settings=settings,
         options=options,
     )  # fmt: skip
-    return TrainedRun(planned.run_dir, run(**planned.arguments()))
+    return TrainedRun(planned.run_dir, run(**planned.arguments(), timer=timer))
 
 
 def plan(

@@ -27,6 +27,9 @@ from mnasnet_cli.commands.options import (
 )
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.screen.results import print_training
+from mnasnet_cli.system.machine import process_age
+from mnasnet_cli.training.timing import Timer
 
 
 def train_imagenet(
@@ -112,14 +115,15 @@ def _train(
     **options: Any,
 ) -> None:
     """Train, or continue a run, and print the results. `options` are those of OPTION_KEYS."""
+    timer = Timer(process_age())
     planned = plan(
         task, config, data=data, run_dir=run_dir, init=init, fresh=fresh, assignments=assignments or (), options=options
     )
+    console.begin("starting TensorFlow")
     from mnasnet_cli.training.run import train_with_restarts
 
-    results = train_with_restarts(**planned.arguments())
+    results = train_with_restarts(**planned.arguments(), timer=timer)
     if json_output:
         console.emit_json({"run_dir": str(planned.run_dir), **results})
         return
-    rows = [(key, value) for key, value in results.items() if not isinstance(value, list)]
-    console.print_table(f"Results of {planned.run_dir}", ["", "value"], rows)
+    print_training(planned.run_dir, planned.data, results)

@@ -55,6 +55,6 @@ def find_config(name_or_path: str, task: TaskName | None = None) -> Path:
             return shipped
     if path.is_file():
         return path
-    names = shipped_configs()
+    names = shipped_configs(task)
     hint = nearest(name_or_path, names)
     raise ConfigError(f"unknown configuration '{name_or_path}' (shipped: {', '.join(names)}){hint}")

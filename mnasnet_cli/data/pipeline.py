@@ -91,9 +91,13 @@ class RecordFolder:
         return counts[self.eval_split]
 
     @property
+    def train_examples(self) -> int:
+        return self._counts().get("train", 0)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Whole batches in an epoch. Each epoch leaves out other images."""
-        examples, batch_size = self._counts().get("train", 0), self.config.training.batch_size
+        examples, batch_size = self.train_examples, self.config.training.batch_size
         if not examples:
             raise DataError(
                 f"{self.directory} has no train images; write them with `mnasnet {COMMANDS[self.kind]} SOURCE "

@@ -28,7 +28,8 @@ METRICS_FILE = "metrics.jsonl"
 RESULTS_FILE = "results.json"
 LOG_FILE = "train.log"
 CURVES_FILE = "curves.png"
-_OWN_FILES = (CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, ".lock")
+TIME_FILE = "time.json"
+_OWN_FILES = (CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, TIME_FILE, ".lock")
 _OWN_FOLDERS = ("checkpoints", "best", "events")
 
 # A run may be resumed with other values of these: they do not change what it computes.
@@ -173,6 +174,24 @@ class RunDirectory:
         """Write results.json."""
         if self._writer:
             write_atomically(self.path / RESULTS_FILE, json.dumps(results, indent=2) + "\n")
+
+    def write_time(self, seconds: float, cpu_seconds: float) -> None:
+        """Write the time of all sessions so far. A failure to write is ignored: it often follows another failure."""
+        if self._writer and self.path.is_dir():
+            times = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
+            with contextlib.suppress(OSError):
+                write_atomically(self.path / TIME_FILE, json.dumps(times) + "\n")
+
+    def earlier_time(self) -> dict[str, float]:
+        """Return `seconds` and `cpu_seconds` of the earlier sessions, of a killed one up to its last line of metrics.
+
+        Call it before `resume_metrics`: the time of steps that will be repeated has passed as well.
+        """
+        lines = [{}, *read_metrics(self.path)] if self._writer else [{}]
+        with contextlib.suppress(OSError, ValueError):
+            lines.append(json.loads((self.path / TIME_FILE).read_text(encoding="utf-8")))
+        longest = max(lines, key=lambda line: line.get("seconds", 0.0))
+        return {key: float(longest.get(key, 0.0)) for key in ("seconds", "cpu_seconds")}
 
     def close(self, *, keep: bool = True) -> None:
         """Release the run. Without `keep`, a run that this process started is removed; other files there stay."""

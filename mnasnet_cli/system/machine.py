@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ ENVIRONMENT_VARIABLES = (
     "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS",
     "TF_XLA_FLAGS", "CUDA_VISIBLE_DEVICES", "TF_CONFIG", "TPU_NAME",
 )  # fmt: skip
+
+_IMPORTED = time.monotonic()
 
 MIN_MEMORY_GB = 4.0  # training b1 at 224 px with batch 32 takes about 3 GB
 MIN_DISK_GB = 10.0  # Imagenette's records take 0.1 GB, ImageNet's 145 GB, a run's checkpoints up to 1 GB
@@ -93,6 +96,14 @@ def package_version(package: str) -> str | None:
 def core_count() -> int:
     """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def process_age() -> float:
+    """Return the seconds since this process started; since this module was imported where there is no /proc."""
+    fields = _read("/proc/self/stat").rpartition(")")[2].split()
+    if len(fields) < 20:
+        return time.monotonic() - _IMPORTED
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _system() -> str:

@@ -46,6 +46,9 @@ class Task(Protocol):
     def data_fingerprint(self) -> str: ...
 
     @property
+    def train_examples(self) -> int: ...
+
+    @property
     def steps_per_epoch(self) -> int: ...
 
     @property
@@ -111,6 +114,10 @@ class RecordTask:
     @property
     def data_fingerprint(self) -> str:
         return self.records.fingerprint
+
+    @property
+    def train_examples(self) -> int:
+        return self.records.train_examples
 
     @property
     def steps_per_epoch(self) -> int:

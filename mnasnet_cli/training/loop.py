@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mnasnet_cli.console import duration, progress
+from mnasnet_cli.console import begin, progress
 from mnasnet_cli.distributed.strategy import Processes, share_of
 from mnasnet_cli.metrics.plots import plot_curves
 from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
@@ -26,6 +26,7 @@ from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimization import ema
 from mnasnet_cli.training.optimization.optimizers import Optimizer, learning_rate_factor
 from mnasnet_cli.training.precise_batch_norm import PreciseBatchNorm
+from mnasnet_cli.training.reporting import describe_training, epoch_line
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.steps import MAX_STEPS, StepsResult, TrainSteps
 from mnasnet_cli.training.timing import Timer
@@ -37,8 +38,15 @@ CALL_SECONDS = 2.0  # target length of a call of the compiled steps; progress an
 class Trainer:
     """Trains one run from the state of its directory to the end of its last epoch."""
 
-    def __init__(self, task: Task, run: RunDirectory, initial_weights: Mapping[str, np.ndarray], stop: StopRequest):
-        self.task, self.run, self.stop = task, run, stop
+    def __init__(
+        self,
+        task: Task,
+        run: RunDirectory,
+        initial_weights: Mapping[str, np.ndarray],
+        stop: StopRequest,
+        timer: Timer,
+    ):
+        self.task, self.run, self.stop, self.timer = task, run, stop, timer
         self.config = task.config
         tf.random.set_seed(self.config.training.seed)
         self.strategy = tf.distribute.get_strategy()
@@ -79,17 +87,21 @@ class Trainer:
             if self.processes.chief:
                 step, self._losses = self.checkpoints.restore(self.run.path)
         # 2. Drop the metrics and events of steps that will be repeated.
+        self.timer.add_earlier(**self.run.earlier_time())
         before = self.run.resume_metrics(step)
         self._evaluated_steps = [line["step"] for line in before if line["split"] == "validation"]
-        self.timer = Timer.resume(before)
         self._scores = [line[metric] for line in before if metric in line]
         if self.processes.several:
             step = self._follow_chief(step)
         self.events = EventLog(self.run.path, writer=self.processes.chief)
+        for line in describe_training(self.task, self.model):
+            self.run.log(line)
         if step:
             self.run.log(f"resuming from step {step:,} of {self.total_steps:,}")
         else:
             self.events.images("augmented", self.task.sample_images(16), step=0)
+        if step < self.total_steps and not self._stops_early:
+            begin("compiling the training step and reading the first images")
         # 3. Skip the examples before that step. Their order and augmentation depend on seed, epoch and position only.
         with progress("train", self._images(self.total_steps), start=self._images(step)) as bar:
             while step < self.total_steps and not self._stops_early:
@@ -118,16 +130,21 @@ class Trainer:
             result, taken = self._take_steps(batches, step, min(self._call_steps, until_due))
             step, done = step + taken, done + taken
             stop, save = (float(vote) > 0.0 for vote in result.votes[:2])
-            bar.update(self._images(step), loss=f"{float(result.last_loss):.3f}")
+            bar.update(self._images(step), left=self._seconds_left(step), loss=f"{float(result.last_loss):.3f}")
             if done == steps_per_epoch or done % log_every == 0:
                 self._log_training(step)
             if done == steps_per_epoch:
-                self._end_epoch(step)
+                with self.timer.measure_epoch_end():
+                    self._end_epoch(step)
             elif stop or save:
                 self._save(step)
             if stop:
                 raise self.stop.error(f"saved a checkpoint of step {step:,}; start the command again to resume")
         return step
+
+    def _seconds_left(self, step: int) -> float:
+        epochs_left = -(-(self.total_steps - step) // self.steps_per_epoch)
+        return self.timer.seconds_left(self._images(self.total_steps - step), epochs_left)
 
     def _batches(self, epoch: int, done: int) -> Any:
         """Return an iterator over the batches of an epoch after its first `done` steps."""
@@ -145,7 +162,7 @@ class Trainer:
         steps = range(step, step + count)
         limit = self.config.training.ema_decay
         save = time.monotonic() - self._saved_at > 60 * self.config.training.checkpoint_minutes
-        with self.timer.measure(count * self.config.training.batch_size):
+        with self.timer.measure_steps(count * self.config.training.batch_size):
             result = self.steps(
                 batches,
                 tf.constant(step, tf.int64),
@@ -187,8 +204,8 @@ class Trainer:
         epoch, every = step // self.steps_per_epoch, self.config.training.eval_every_epochs
         if step == self.total_steps or (every and epoch % every == 0 and self.task.has_eval_examples):
             if self.config.finetune.recalibrate_batches:
-                with self.timer.measure():  # on the first batches of the epoch, even if it was resumed in the middle
-                    self.precise_batch_norm(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
+                # On the first batches of the epoch, even if it was resumed in the middle.
+                self.precise_batch_norm(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
             if self.task.has_eval_examples:
                 self._evaluate(step)
         if not self.task.has_eval_examples:
@@ -217,8 +234,7 @@ class Trainer:
     def _report_epoch(self, step: int, numbers: Mapping[str, float]) -> None:
         """Log the numbers of an epoch, and draw the curves."""
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
-        shown = "  ".join(f"{key} {value:.4f}" for key, value in numbers.items())
-        self.run.log(f"epoch {epoch} of {epochs}  {shown}  ({duration(self.timer.seconds)})")
+        self.run.log(epoch_line(epoch, epochs, numbers, self.timer.seconds))
         if self.processes.chief:
             plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / CURVES_FILE)
 

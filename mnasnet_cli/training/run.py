@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from mnasnet_cli import __version__
 from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, find_checkpoint, list_checkpoints
 from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
 from mnasnet_cli.config.schema import Config
+from mnasnet_cli.console import begin
 from mnasnet_cli.distributed.cluster import PeerLost, read_cluster, restart
 from mnasnet_cli.distributed.rendezvous import meet
 from mnasnet_cli.distributed.strategy import Processes, check_batch_size, make_strategy
@@ -29,6 +29,7 @@ from mnasnet_cli.training.loop import Trainer
 from mnasnet_cli.training.optimization.batch_parts import share_cores
 from mnasnet_cli.training.pretrained import inherit_settings, start_from_scratch
 from mnasnet_cli.training.signals import StopRequest
+from mnasnet_cli.training.timing import Timer
 
 
 def make_task(config: Config, data_dir: Path) -> Task:
@@ -37,7 +38,13 @@ def make_task(config: Config, data_dir: Path) -> Task:
 
 
 def train(
-    config: Config, data_dir: Path, run_dir: Path, *, fresh: bool = False, init: str | None = None
+    config: Config,
+    data_dir: Path,
+    run_dir: Path,
+    *,
+    fresh: bool = False,
+    init: str | None = None,
+    timer: Timer | None = None,
 ) -> dict[str, Any]:
     """Start or resume a training run and return its results, as in results.json.
 
@@ -46,16 +53,19 @@ def train(
       run_dir: folder of the run; if it holds a run, that run is resumed.
       fresh: move an existing run aside and start over.
       init: a model whose weights to start from: a run directory or a checkpoint.
+      timer: the clock of the run, which began when the command did; None: it begins now.
 
     Raises:
       MnasnetError: a fault that the user can fix. If the run is new and has no checkpoint yet, its directory is
         removed, except after divergence.
       Stopped: SIGTERM or Ctrl-C; a checkpoint was saved.
     """
+    timer = timer or Timer()
     share_cores(config.training.batch_parts)
     cluster = read_cluster()
     init = init or (None if fresh else recorded_init(run_dir))
     config = inherit_settings(config, init, read_info(find_checkpoint(init))) if init else start_from_scratch(config)
+    begin(f"reading the records in {data_dir}")
     task = make_task(config, data_dir)
     # Read before the run directory is created: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
@@ -85,8 +95,9 @@ def train(
         )
     keep = False
     try:
+        begin("building the net")
         with StopRequest() as stop, strategy.scope(), clear_errors(task):
-            trainer = Trainer(task, run, initial, stop)
+            trainer = Trainer(task, run, initial, stop, timer)
             with contextlib.closing(trainer.checkpoints):
                 return trainer.train()
     except MnasnetError as error:
@@ -94,22 +105,29 @@ def train(
         run.note(f"ended: {error}")
         raise
     finally:
+        run.write_time(timer.seconds, timer.cpu_seconds)
         run.close(keep=keep or bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
 
 
 def train_with_restarts(
-    config: Config, data_dir: Path, run_dir: Path, *, fresh: bool = False, init: str | None = None
+    config: Config,
+    data_dir: Path,
+    run_dir: Path,
+    *,
+    fresh: bool = False,
+    init: str | None = None,
+    timer: Timer | None = None,
 ) -> dict[str, Any]:
     """Run `train` in a program that does nothing else.
 
     If another process of the run is lost, this process starts its own command line again, waits for the others, and
     resumes from the last checkpoint.
     """
-    start = time.monotonic()
+    session = Timer()
     try:
-        return train(config, data_dir, run_dir, fresh=fresh, init=init)
+        return train(config, data_dir, run_dir, fresh=fresh, init=init, timer=timer)
     except PeerLost as error:
-        restart(error, time.monotonic() - start)
+        restart(error, session.seconds)
 
 
 def _check_frozen_weights(config: Config, run_dir: Path, init: str | None, *, fresh: bool) -> None:
