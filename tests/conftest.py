@@ -39,6 +39,11 @@ class Outcome(NamedTuple):
         """Standard output, which must be one JSON object and nothing else."""
         return json.loads(self.out)
 
+    @property
+    def lines(self) -> list[str]:
+        """Standard error without the lines that say what the command does now, such as "building the net …"."""
+        return [line for line in self.err.splitlines() if not line.endswith(" …")]
+
 
 @pytest.fixture
 def mnasnet() -> Callable[..., Outcome]:

@@ -86,6 +86,7 @@ def benchmark(
             folder, sizes = Path(temporary), (width, image_size)
             options: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "ema": ema, "best": best}
             options["int8"] = int8
+            console.begin("starting TensorFlow and preparing the models")
             if every:
                 cases = variants.variant_grid(models or [], *sizes, folder, resize_input=android is None, **options)
             else:

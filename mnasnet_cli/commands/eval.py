@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.api.model import load
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
 from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import CheckFailed, CheckpointError, ConfigError, nearest
 from mnasnet_cli.records.shards import SPLITS
+from mnasnet_cli.screen.starting import load_model
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
 MAX_CLASS_ROWS = 20  # of a data set with more classes, the table shows those with the lowest accuracy
@@ -25,8 +25,12 @@ def eval(
             metavar="MODEL", help="Run, checkpoint or exported artifact.", show_default="the newest run of the task"
         ),
     ] = None,
-    imagenet_val: Annotated[bool, typer.Option("--imagenet-val", help="Evaluate a classifier.")] = False,
-    coco_val: Annotated[bool, typer.Option("--coco-val", help="Evaluate a detector.")] = False,
+    imagenet_val: Annotated[
+        bool, typer.Option("--imagenet-val", help="MODEL must be a classifier; without MODEL: the newest one.")
+    ] = False,
+    coco_val: Annotated[
+        bool, typer.Option("--coco-val", help="MODEL must be a detector; without MODEL: the newest one.")
+    ] = False,
     data: DataOption = None,
     split: Annotated[
         str, typer.Option(metavar="SPLIT", help="Images to evaluate on: validation, test or train.")
@@ -56,35 +60,52 @@ def eval(
     ] = None,
     json_output: JsonFlag = False,
 ) -> None:
-    """Evaluate a model on records: accuracy of a classifier, the 12 COCO metrics of a detector."""
-    if imagenet_val == coco_val:
+    """Evaluate a model on records: accuracy of a classifier, the 12 COCO metrics of a detector.
+
+    The task follows from MODEL. Tables show percentages, --json fractions.
+    """
+    if imagenet_val and coco_val:
+        raise ConfigError("--imagenet-val is for classifiers and --coco-val for detectors; use only one of them")
+    if model is None and not (imagenet_val or coco_val):
         raise ConfigError(
-            "say what to evaluate on: `mnasnet eval --imagenet-val [MODEL]` or `mnasnet eval --coco-val [MODEL]`"
+            "name a MODEL, or say which newest run to evaluate: `mnasnet eval --imagenet-val` or "
+            "`mnasnet eval --coco-val`"
         )
     if split not in SPLITS:
         raise ConfigError(f"--split {split}: there are {', '.join(SPLITS)}{nearest(split, SPLITS)}")
-    if imagenet_val and detections is not None:
-        raise ConfigError("--detections is for detectors, with --coco-val")
     check_writable("--plots", plots, folder=True)
     check_writable("--detections", detections)
-    asked = _parse_required(require or [], coco_val)
-    task: TaskName = "detection" if coco_val else "classification"
-    if model is None:
-        from mnasnet_cli.runs.finding import newest_run
+    options: dict[str, Any] = {"image_size": image_size, "ema": ema, "best": best, "threads": threads}
+    task: TaskName | None = "detection" if coco_val else "classification" if imagenet_val else None
+    if task is None:
+        opened = load_model(str(model), **options)
+        asked = _check_for_task(opened.task, detections, require)
+    else:
+        asked = _check_for_task(task, detections, require)
+        if model is None:
+            from mnasnet_cli.runs.finding import newest_run
 
-        model = str(newest_run(task))
-    opened = load(model, image_size=image_size, ema=ema, best=best, threads=threads)
-    if opened.task != task:
-        other = f"mnasnet eval --{DATASETS[opened.task]}-val"
-        raise CheckpointError(f"{model} holds a {opened.kind}; score it with `{other}`")
+            model = str(newest_run(task))
+        opened = load_model(model, **options)
+        if opened.task != task:
+            other = f"mnasnet eval --{DATASETS[opened.task]}-val"
+            raise CheckpointError(f"{model} holds a {opened.kind}; score it with `{other}`")
+    is_detector = opened.task == "detection"
     report = opened.evaluate(data, split, batch_size=batch_size, plots=plots, detections=detections)
     if json_output:
         console.emit_json(report)
     else:
-        _show(report, coco_val)
+        _show(report, is_detector)
     missed = [f"{key} is {_number(report[key])}" for key, least in asked.items() if not (report[key] or 0.0) >= least]
     if missed:
         raise CheckFailed(f"{', '.join(missed)}; asked for were {', '.join(require or [])}")
+
+
+def _check_for_task(task: TaskName, detections: Path | None, require: list[str] | None) -> dict[str, float]:
+    """Return what --require asks for; an option that is not for the task is a ConfigError."""
+    if task == "classification" and detections is not None:
+        raise ConfigError("--detections is for detectors, with --coco-val")
+    return _parse_required(require or [], task == "detection")
 
 
 def _parse_required(assignments: list[str], coco_val: bool) -> dict[str, float]:

@@ -12,6 +12,7 @@ from mnasnet_cli import console
 from mnasnet_cli.api.exporting import export as run
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption
 from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Format
+from mnasnet_cli.screen import next_steps
 
 if TYPE_CHECKING:
     from mnasnet_cli.export.exporter import ExportResult
@@ -67,6 +68,7 @@ def export(
     differs by more than its format's tolerance is not kept, and the exit code is 3. The formats torchvision and timm
     are state dicts; they are read again and compared bit by bit.
     """
+    console.begin("starting TensorFlow")
     exported = run(
         model,
         formats or DEFAULT_FORMATS,
@@ -92,6 +94,7 @@ def export(
             )
         if state_dicts:
             _print_state_dicts(f"State dicts of {exported.prefix}", state_dicts)
+        next_steps.show(next_steps.after_export([result.path for result in compared if not result.fault]))
     exported.raise_for_faults()
 
 

@@ -10,7 +10,9 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import EmaFlag, ImageSizeOption, JsonFlag, SetOption, VariantOption, WidthOption
+from mnasnet_cli.config.task_names import parse_task
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.screen import next_steps
 from mnasnet_cli.weights.sources import fetch, is_published
 
 
@@ -51,6 +53,7 @@ def import_(
     if variant is None and not is_published(source):
         raise ConfigError("name the net of the weights with --variant, and with --width if that is not 1")
     local = fetch(source, sha256=sha256)
+    console.begin(f"reading {local.path}")
     from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 
     published = local.published
@@ -86,6 +89,7 @@ def import_(
         console.emit_json(result)
         return
     console.print_table(f"{out}: weights from {source}", ["", "value"], _rows(imported.format.title, info))
+    next_steps.show(next_steps.after_import(parse_task(info["task"]), out))
 
 
 def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.api.model import Model, load
 from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.screen.starting import load_model
 
 if TYPE_CHECKING:
+    from mnasnet_cli.api.model import Model
     from mnasnet_cli.prediction.results import Prediction
 
 CLASS_COLUMNS = ("file", "rank", "class", "name", "probability")
@@ -93,7 +94,7 @@ def predict(
     check_writable("--features", features)
     from mnasnet_cli.prediction.images import UnreadableInput
 
-    opened = load(model, ema=ema, best=best, image_size=image_size, threads=threads)
+    opened = load_model(model, ema=ema, best=best, image_size=image_size, threads=threads)
     files = _Files(opened, out, features, explain=explain)
     printer = _Printer(output_format, BOX_COLUMNS if opened.task == "detection" else CLASS_COLUMNS, keep=json_output)
     failed = []

@@ -14,6 +14,7 @@ from mnasnet_cli.api.preparation import prepare
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.screen import next_steps
 
 LARGE_IMAGE = 2_000_000  # bytes; most photographs of fewer than 3 megapixels take less in records
 SHOWN_BAD = 10  # bad files and annotations named on the terminal; dataset.json lists them all
@@ -58,12 +59,15 @@ Verify = Annotated[
 
 def _run(task: TaskName, source: Path, out: Path, json_output: bool, **options: Any) -> None:
     """Write the records and print the summary."""
+    console.begin(f"looking through {source}")
     result = prepare(source, out, task=task, **options)
     if json_output:
         console.emit_json(result)
     else:
         _print(out, result)
         _print_remarks(out, result, options)
+        if not result["missing_parts"]:
+            next_steps.show(next_steps.after_preparation(task, out))
 
 
 def _print(out: Path, result: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from mnasnet_cli.commands.options import (
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.screen.results import print_training
+from mnasnet_cli.screen.starting import start_training
 from mnasnet_cli.system.machine import process_age
 from mnasnet_cli.training.timing import Timer
 
@@ -119,7 +120,7 @@ def _train(
     planned = plan(
         task, config, data=data, run_dir=run_dir, init=init, fresh=fresh, assignments=assignments or (), options=options
     )
-    console.begin("starting TensorFlow")
+    start_training(task, planned.data)
     from mnasnet_cli.training.run import train_with_restarts
 
     results = train_with_restarts(**planned.arguments(), timer=timer)

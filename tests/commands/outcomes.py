@@ -8,9 +8,9 @@ AP_NUMBERS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 
 
 def error_of(outcome: Any) -> str:
-    """The line of an error that is all that the command said."""
+    """The line of an error that is all that the command said, but for what it was doing."""
     line = last_error_of(outcome)
-    assert outcome.err.splitlines() == [line], outcome.err
+    assert outcome.lines == [line], outcome.err
     return line
 
 

@@ -76,7 +76,7 @@ def test_the_newest_run_is_the_default(
 def test_what_cannot_be_evaluated_is_one_line(
     mnasnet: Callable[..., Any], evaluate: Callable[..., Any], trained_run: Path, shape_records: Path, tmp_path: Path
 ) -> None:
-    assert "say what to evaluate on" in error_of(mnasnet("eval", trained_run))
+    assert "name a MODEL, or say which newest run" in error_of(mnasnet("eval"))
     assert "no model at" in error_of(evaluate(tmp_path / "nothing"))
     assert "has no checkpoint yet" in error_of(evaluate(tmp_path))
     assert "no record folder" in error_of(evaluate(trained_run, f"--data={tmp_path / 'nothing'}"))

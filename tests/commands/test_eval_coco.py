@@ -32,7 +32,8 @@ def test_eval_says_what_training_said_and_report_the_same(
     assert again.code == 0, again.err
     for key in {*AP_NUMBERS} & {*defined}:  # the file holds boxes to a hundredth of a pixel
         assert again.json[key] == pytest.approx(outcome.json[key], abs=2e-3), key
-    table = mnasnet(*command, "--best", "--image-size=96")
+    # Without --coco-val: the task follows from the model.
+    table = mnasnet("eval", detector_run, f"--data={scene_records}", "--best", "--image-size=96")
     assert table.code == 0, table.err
     for text in ("AP50", "AR_large", "triangle", "96 px"):
         assert text in table.out
@@ -64,5 +65,5 @@ def test_what_cannot_be_evaluated_is_one_line(
     assert f"found.json can't be written: {summary} is a file" in refused
     refused = error_of(mnasnet("eval", "--coco-val", detector_run, f"--data={scene_records}", f"--detections={other}"))
     assert "is a folder; name a file" in refused
-    assert "say what to evaluate on" in error_of(mnasnet("eval", detector_run))
+    assert "use only one of them" in error_of(mnasnet("eval", detector_run, "--coco-val", "--imagenet-val"))
     assert "--detections is for detectors" in error_of(mnasnet("eval", "--imagenet-val", "--detections=a.json"))

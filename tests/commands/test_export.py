@@ -89,7 +89,7 @@ def test_faults_are_one_line_and_leave_nothing(mnasnet, run, monkeypatch, argume
     outcome = mnasnet("export", "run", *arguments)
     assert outcome.code == 2, outcome.err
     assert message in outcome.err
-    assert outcome.err.count("\n") == 1
+    assert len(outcome.lines) == 1
     assert sorted(run.iterdir()) == before
 
 
@@ -97,7 +97,7 @@ def test_a_state_dict_that_cannot_be_had_is_refused_before_anything_is_written(m
     pytest.importorskip("safetensors")
     asked = ["--format", "timm", "--format", "torchvision", "--format", "frozen", "--parity-images", 1]
     outcome = mnasnet("export", b1, *asked)
-    assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
+    assert (outcome.code, len(outcome.lines)) == (2, 1), outcome.err
     assert "torchvision has no such net" in outcome.err
     assert "--format torchvision" in outcome.err
     assert not (b1 / "export").exists()

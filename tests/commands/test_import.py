@@ -105,7 +105,7 @@ def test_export_to_torchvision_needs_torch(
     source = write_safetensors(tmp_path / "net.safetensors", state_dict("torchvision", "b1"))
     assert mnasnet("import", source, tmp_path / "model", "--variant=b1", f"--width={WIDTH}").code == 0
     outcome = mnasnet("export", tmp_path / "model", "--format=torchvision", "--out", tmp_path / "out")
-    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1), outcome.err
+    assert (outcome.code, len(outcome.lines)) == (2, 1), outcome.err
     assert "pip install 'torch>=" in outcome.err
     assert not list((tmp_path / "out").glob("*"))
 

@@ -37,7 +37,7 @@ def test_a_classifier(
     assert losses == [line["loss"] for line in usual if line["split"] == "train"]  # the same training
     assert {line["split"] for line in lines} == {"train"}
     assert (run / "curves.png").is_file()
-    assert "epoch 3 of 3  training loss" in (run / "train.log").read_text()
+    assert "epoch 3/3 training loss" in (run / "train.log").read_text()
 
     shutil.rmtree(run / "checkpoints")  # from the start again: it is not a finished run
     assert mnasnet(*command).json["steps"] == 18

@@ -175,7 +175,7 @@ def test_the_advice_in_messages_works(mnasnet: Any, pristine_coco: Path, tmp_pat
     before = contents(tmp_path / "out")
     for more in ([], flags):
         refused = mnasnet(*command, *more, "--resume")
-        errors = [line for line in refused.err.splitlines() if not line.startswith("COCO annotations")]
+        errors = [line for line in refused.lines if not line.startswith("COCO annotations")]
         assert (refused.code, len(errors)) == (2, 1), refused.err
     assert contents(tmp_path / "out") == before
     for part in (1, 2, 3, 4):  # the numbers of shards are those of the first run, with or without the flags

@@ -61,7 +61,7 @@ def test_a_wrong_tf_config_is_one_line_and_exit_2(
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     outcome = mnasnet("train-imagenet", f"--data={shape_records}", f"--run-dir={tmp_path / 'run'}")
-    assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
+    assert (outcome.code, len(outcome.lines)) == (2, 1), outcome.err
     problem, _, example = outcome.err.partition('{"cluster"')  # a valid one, to compare with
     assert example
     assert "TF_CONFIG" in problem

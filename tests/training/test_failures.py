@@ -39,7 +39,7 @@ def error_of(outcome: Any) -> str:
     """The one line of an error, without the lines of progress."""
     assert outcome.code == 2, outcome.err
     assert outcome.out == ""
-    errors = [line for line in outcome.err.splitlines() if not line.startswith(("train:", "evaluate:", "epoch "))]
+    errors = [line for line in outcome.lines if not line.startswith(("train:", "evaluate:", "epoch "))]
     assert len(errors) == 1, outcome.err
     assert errors[0].startswith("error: ")
     return str(errors[0])

@@ -187,5 +187,5 @@ def test_contradictions(
     outcome = mnasnet(command, *flags, f"--data={data}", f"--run-dir={tmp_path / 'run'}", *arguments)
     assert outcome.code == 2, outcome.err
     assert all(fact in outcome.err for fact in facts), outcome.err
-    assert len(outcome.err.splitlines()) == 1
+    assert len(outcome.lines) == 1
     assert not list(tmp_path.iterdir())

@@ -94,7 +94,7 @@ def test_files_that_are_not_annotation_files(
     result = mnasnet("prepare-coco", coco_source, tmp_path / "out")
     assert (result.code, result.out) == (2, "")
     assert result.err.strip().endswith(str(caught.value))
-    assert len(result.err.strip().splitlines()) == 1, result.err
+    assert len(result.lines) == 1, result.err
     assert not (tmp_path / "out").exists()
 
 

@@ -193,7 +193,7 @@ def test_command_line(mnasnet: Any, coco_source: Path, tmp_path: Path) -> None:
     change(coco_source, lambda content: content["annotations"][2]["bbox"].__setitem__(2, 0))
     arguments = ["prepare-coco", coco_source, tmp_path / "out", "--train-shards", 2, "--val-shards", 1]
     refused = mnasnet(*arguments)
-    assert (refused.code, len(refused.err.strip().splitlines())) == (2, 1), refused.err
+    assert (refused.code, len(refused.lines)) == (2, 1), refused.err
     result = mnasnet(*arguments, "--on-bad-annotation", "skip", "--json")
     assert result.code == 0, result.err
     assert result.json["kind"] == "coco"

@@ -26,13 +26,13 @@ def test_the_layout_is_one_line(mnasnet: Any, tmp_path: Path) -> None:
     roboflow(tmp_path / "set", DATA_SET)
     result = mnasnet("prepare-coco", tmp_path / "set", tmp_path / "out")
     assert result.code == 0, result.err
-    assert result.err.splitlines()[0] == (
+    assert result.lines[0] == (
         "COCO annotations from Roboflow: train in train/_annotations.coco.json, images in train;"
         " validation in valid/_annotations.coco.json, images in valid; test in test/_annotations.coco.json,"
         " images in test"
     )
     stored = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert stored["layout"] == result.err.splitlines()[0]
+    assert stored["layout"] == result.lines[0]
     assert splits(stored) == {"train": 4, "validation": 2, "test": 1}
 
 
