@@ -222,8 +222,8 @@ class _ProgressOutput:
     def _content(self, text: str) -> dict[str, str]:
         return {"text/plain": f"{self._description}: {text}"}
 
-    def update(self, done: int, **fields: str) -> None:
-        text = self._status.update(done, fields)
+    def update(self, done: int, *, left: float | None = None, **fields: str) -> None:
+        text = self._status.update(done, left, fields)
         now = time.monotonic()
         if now - self._last >= NOTEBOOK_SECONDS:
             self._last = now
@@ -294,6 +294,6 @@ def short_duration(seconds: float) -> str:
     return duration(seconds).replace("min", "m").replace(" ", "")
 
 
-def plural(count: int, unit: str) -> str:
-    """Return a number with its unit, such as "1 image" or "1,200 images"."""
-    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
+def plural(count: int, unit: str, units: str | None = None) -> str:
+    """Return a number with its unit, such as "1 image" or "1,200 images"; `units` is an irregular plural."""
+    return f"{count:,} {unit}" if count == 1 else f"{count:,} {units or unit + 's'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,11 @@ from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag
 from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import CheckFailed, CheckpointError, ConfigError, nearest
 from mnasnet_cli.records.shards import SPLITS
+from mnasnet_cli.screen.numbers import class_columns, percent
 from mnasnet_cli.screen.starting import load_model
+
+if TYPE_CHECKING:
+    from mnasnet_cli.api.model import Model
 
 ACCURACIES = ("top1", "top5")  # what --require knows of a classifier; of a detector the twelve COCO numbers
 MAX_CLASS_ROWS = 20  # of a data set with more classes, the table shows those with the lowest accuracy
@@ -77,19 +81,10 @@ def eval(
     check_writable("--detections", detections)
     options: dict[str, Any] = {"image_size": image_size, "ema": ema, "best": best, "threads": threads}
     task: TaskName | None = "detection" if coco_val else "classification" if imagenet_val else None
-    if task is None:
-        opened = load_model(str(model), **options)
-        asked = _check_for_task(opened.task, detections, require)
-    else:
-        asked = _check_for_task(task, detections, require)
-        if model is None:
-            from mnasnet_cli.runs.finding import newest_run
-
-            model = str(newest_run(task))
-        opened = load_model(model, **options)
-        if opened.task != task:
-            other = f"mnasnet eval --{DATASETS[opened.task]}-val"
-            raise CheckpointError(f"{model} holds a {opened.kind}; score it with `{other}`")
+    if task is not None:
+        _check_for_task(task, detections, require)  # before TensorFlow starts
+    opened = _open(model, task, **options)
+    asked = _check_for_task(opened.task, detections, require)
     is_detector = opened.task == "detection"
     report = opened.evaluate(data, split, batch_size=batch_size, plots=plots, detections=detections)
     if json_output:
@@ -99,6 +94,20 @@ def eval(
     missed = [f"{key} is {_number(report[key])}" for key, least in asked.items() if not (report[key] or 0.0) >= least]
     if missed:
         raise CheckFailed(f"{', '.join(missed)}; asked for were {', '.join(require or [])}")
+
+
+def _open(model: str | None, task: TaskName | None, **options: Any) -> Model:
+    """Open the model, or the newest run of the task. A model of another task is a CheckpointError."""
+    if model is None:
+        from mnasnet_cli.runs.finding import newest_run
+
+        assert task is not None
+        model = str(newest_run(task))
+    opened = load_model(model, **options)
+    if task is not None and opened.task != task:
+        other = f"mnasnet eval --{DATASETS[opened.task]}-val"
+        raise CheckpointError(f"{model} holds a {opened.kind}; score it with `{other}`")
+    return opened
 
 
 def _check_for_task(task: TaskName, detections: Path | None, require: list[str] | None) -> dict[str, float]:
@@ -132,6 +141,10 @@ def _number(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.4f}"
 
 
+def _loss(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4g}"
+
+
 def _show(report: dict[str, Any], coco_val: bool) -> None:
     weights = "averaged weights" if report["averaged"] else "last weights"
     images = "" if report["split"] == "validation" else f", {report['split']} images"
@@ -145,23 +158,32 @@ def _show(report: dict[str, Any], coco_val: bool) -> None:
 def print_coco_numbers(title: str, summary: dict[str, Any]) -> None:
     """Prints the twelve COCO numbers and AP per class of a summary that holds them."""
     from mnasnet_cli.metrics import coco_report as library
+    from mnasnet_cli.metrics.coco_map import COCO_METRICS
 
     known = summary.get("images_trained_on")
     memory = f"{known} of the {summary['images']} images were trained on, too: this scores memory" if known else None
-    console.print_table(title, ["number", "what", "value"], library.metric_rows(summary), caption=memory)
-    annotated = [row for row in library.class_rows(summary) if row[3] is not None]
+    numbers = [(name, library.MEANINGS[name], percent(summary[name])) for name in COCO_METRICS]
+    console.print_table(title, ["number", "what", "value"], numbers, caption=memory)
+    annotated = [row for row in summary["per_class"] if row["AP"] is not None]
     left_out = len(summary["per_class"]) - len(annotated)
-    caption = f"{left_out} classes without annotations are left out" if left_out else None
-    console.print_table("AP per class", ["class", "name", "annotations", "AP", "AP50"], annotated, caption=caption)
+    caption = f"{console.plural(left_out, 'class', 'classes')} without annotations left out" if left_out else None
+    heads, names = class_columns([(row["class"], row["name"]) for row in annotated])
+    cells = [
+        (*name, row["annotations"], percent(row["AP"]), percent(row["AP50"]))
+        for name, row in zip(names, annotated, strict=True)
+    ]
+    console.print_table("AP per class", [*heads, "boxes", "AP", "AP50"], cells, caption=caption)
 
 
 def _print_accuracies(title: str, report: dict[str, Any]) -> None:
-    numbers = [(key, report[key]) for key in ("top1", "top5", "loss", "examples")]
-    console.print_table(title, ["metric", "value"], numbers)
+    numbers = [(key, percent(report[key])) for key in ACCURACIES]
+    others = [("loss", _loss(report["loss"])), ("examples", f"{report['examples']:,}")]
+    console.print_table(title, ["metric", "value"], [*numbers, *others])
     rows = [row for row in report["per_class"] if row["top1"] is not None]
     shown = rows
     if len(rows) > MAX_CLASS_ROWS:
         shown = sorted(rows, key=lambda row: row["top1"])[:MAX_CLASS_ROWS]
     title = "Accuracy by class" if shown is rows else f"The {MAX_CLASS_ROWS} classes with the lowest accuracy"
-    cells = [(row["class"], row["name"], row["examples"], row["top1"]) for row in shown]
-    console.print_table(title, ["class", "name", "examples", "top1"], cells)
+    heads, names = class_columns([(row["class"], row["name"]) for row in shown])
+    cells = [(*name, row["examples"], percent(row["top1"])) for name, row in zip(names, shown, strict=True)]
+    console.print_table(title, [*heads, "examples", "top1"], cells)

@@ -11,7 +11,7 @@ from mnasnet_cli.metrics.coco_map import COCO_METRICS
 from mnasnet_cli.screen import next_steps
 from mnasnet_cli.screen.numbers import percent
 
-ACCURACIES = {"top1": "top-1", "top5": "top-5"}
+ACCURACIES = ("top1", "top5")
 
 
 def print_training(run_dir: Path, data: Path, results: Mapping[str, Any]) -> None:
@@ -35,9 +35,9 @@ def result_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("validation images", f"{results.get('examples') or results['images']:,}"))
     for key in (*ACCURACIES, *COCO_METRICS):
         if results.get(f"best_{key}") is not None:
-            rows.append((f"best {ACCURACIES.get(key, key)}", percent(results[f"best_{key}"])))
+            rows.append((f"best {key}", percent(results[f"best_{key}"])))
         if key in results:
-            rows.append((ACCURACIES.get(key, key), percent(results[key])))
+            rows.append((key, percent(results[key])))
     if results.get("loss") is not None:
         rows.append(("loss", f"{results['loss']:.4g}"))
     return rows

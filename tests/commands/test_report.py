@@ -41,7 +41,7 @@ def test_tables_plots_images_and_markdown(mnasnet, tmp_path):
     assert result.code == 0, result.err
     assert "1 of 20 images" in result.err
     numbers = run(mnasnet, tmp_path, truth, found, "--json").json
-    assert f"{numbers['AP']:.3f}" in result.out
+    assert f"{numbers['AP']:.1%}".replace("%", " %") in result.out
     assert "n/a" in result.out
     names = sorted(path.name for path in (tmp_path / "plots").iterdir())
     assert names == ["ap_per_class.png", "best_images.png", "pr_curves.png", "worst_images.png"]

@@ -16,7 +16,7 @@ RESULTS = {
 def test_accuracies_are_percentages_and_times_are_for_people():
     rows = dict(result_rows(RESULTS))
     assert rows["net"] == "b1, width 1, 128 px"
-    assert (rows["best top-1"], rows["top-1"], rows["top-5"]) == ("82.6 %", "82.5 %", "98.0 %")
+    assert (rows["best top1"], rows["top1"], rows["top5"]) == ("82.6 %", "82.5 %", "98.0 %")
     assert (rows["time"], rows["time of all cores"]) == ("6 min 48 s", "2 h 07 min")
     assert (rows["loss"], rows["validation images"], rows["steps"]) == ("0.7012", "3,925", "1,470")
 
@@ -33,8 +33,8 @@ def test_a_detector_shows_the_numbers_of_coco():
 def test_a_run_without_validation_images():
     results = {key: value for key, value in RESULTS.items() if key not in ("top5", "loss", "examples")}
     rows = dict(result_rows({**results, "top1": None, "best_top1": None}))
-    assert rows["top-1"] == "n/a"
-    assert "best top-1" not in rows
+    assert rows["top1"] == "n/a"
+    assert "best top1" not in rows
 
 
 def test_it_ends_with_the_next_commands(capsys):
