@@ -57,7 +57,7 @@ def test_the_notebooks_cells_with_a_small_net(repo: Path, tmp_path: Path, monkey
     """Every cell, with less to compute: a net of three blocks, fewer and smaller pictures, one epoch."""
     monkeypatch.chdir(tmp_path)
     smaller = {
-        'variant="small"': 'variant="tiny"', "epochs=12": "epochs=1, image_size=32", "train_per_class=160":
+        'variant="small"': 'variant="tiny"', "epochs=20": "epochs=1, image_size=32", "train_per_class=200":
         "train_per_class=8", "val_per_class=20": "val_per_class=3",
     }  # fmt: skip
     names: dict[str, Any] = {}
