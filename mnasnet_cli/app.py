@@ -34,6 +34,8 @@ COMMANDS = {
     "import": "import_",
     "benchmark": "benchmark",
     "inspect": "inspect",
+    "card": "card",
+    "runs": "runs",
     "models": "models",
     "doctor": "doctor",
     "demo": "demo",

@@ -35,8 +35,12 @@ def _stderr() -> Console:
 
 def emit_json(obj: Mapping[str, Any]) -> None:
     """Write one JSON object to standard output. NaN and infinities become null."""
-    sys.stdout.write(json.dumps(_to_json_value(obj), allow_nan=False) + "\n")
-    sys.stdout.flush()
+    emit_text(to_json(obj) + "\n")
+
+
+def to_json(obj: Mapping[str, Any]) -> str:
+    """Return one JSON object as text. NaN and infinities become null."""
+    return json.dumps(_to_json_value(obj), allow_nan=False)
 
 
 def emit_text(text: str) -> None:

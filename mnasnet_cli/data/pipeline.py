@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.verification import verify_records
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.records.dataset_info import DatasetInfo, load_dataset_info
+from mnasnet_cli.records.dataset_info import DatasetInfo, folder_fingerprint, load_dataset_info
 from mnasnet_cli.records.shards import COMMANDS, find_shards
 from mnasnet_cli.system.machine import core_count
 
@@ -67,12 +66,8 @@ class RecordFolder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the summary's fingerprint and of the size of every shard."""
-        digest = hashlib.sha256(self.info.fingerprint.encode())
-        for split in sorted(self.info.splits):
-            for path in find_shards(self.directory, split):
-                digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        return digest.hexdigest()
+        """See `dataset_info.folder_fingerprint`."""
+        return folder_fingerprint(self.info)
 
     @property
     def has_eval_examples(self) -> bool:

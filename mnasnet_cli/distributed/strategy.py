@@ -40,6 +40,13 @@ def make_strategy() -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def accelerator_names() -> list[str]:
+    """Return the names of this process's GPUs, such as "NVIDIA H200", and the TPU's address; [] on a CPU."""
+    devices = tf.config.list_physical_devices("GPU")
+    names = [str(tf.config.experimental.get_device_details(device).get("device_name", "GPU")) for device in devices]
+    return [*names, f"TPU {os.environ['TPU_NAME']}"] if os.environ.get("TPU_NAME") else names
+
+
 def _join() -> tf.distribute.Strategy:
     """Return the strategy over all processes, which have just met."""
     # If one of them dies now, TensorFlow waits for it forever and ignores other signals.

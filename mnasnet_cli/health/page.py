@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import string
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,45 +11,10 @@ from typing import Any
 from mnasnet_cli.health.contact_sheet import draw_contact_sheet
 from mnasnet_cli.health.examination import Health
 from mnasnet_cli.health.summary import QUANTILES, TINY
+from mnasnet_cli.pages import html as pages
+from mnasnet_cli.pages.html import Html, table
 from mnasnet_cli.records.findings import Finding
 from mnasnet_cli.system.files import write_atomically
-
-_PAGE = string.Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Health of $title</title>
-<style>
-:root { --text: #1d2329; --back: #fff; --soft: #f2f4f6; --line: #d5dbe1; --warn: #9a4a00; --bar: #3a7bd5; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e3e8ed; --back: #14181c; --soft: #1e242a; --line: #39424b; --warn: #ffb066; --bar: #6ea8f0; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); max-width: 76rem;
-  margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin-top: 2rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-th { background: var(--soft); }
-td { overflow-wrap: break-word; max-width: 28rem; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-li { margin: .4rem 0; }
-.suspicious { color: var(--warn); font-weight: 600; }
-.note { opacity: .8; }
-.bar { display: block; height: .4rem; margin-top: .55rem; background: var(--bar); }
-img { max-width: 100%; height: auto; border: 1px solid var(--line); }
-</style>
-</head>
-<body>
-<h1>Health of $title</h1>
-$body
-</body>
-</html>
-""")
 
 
 def write_page(health: Health, title: str, path: Path) -> None:
@@ -69,7 +33,7 @@ def render_page(health: Health, title: str) -> str:
         _oddest(health, found["oddest"]),
         _classes(found["classes"], list(found["splits"])),
     ]
-    return _PAGE.substitute(title=escape(title), body="\n".join(section for section in sections if section))
+    return pages.render_page(f"Health of {title}", sections)
 
 
 def _findings(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -95,8 +59,8 @@ def _images(splits: Mapping[str, Mapping[str, Any]]) -> str:
         for split, one in splits.items() for name in ("width", "height", "aspect_ratio", "bytes_per_pixel")
     ]  # fmt: skip
     return (
-        "<h2>Images</h2>\n" + _table(columns, rows) + "\n<h2>Sizes</h2>\n"
-        + _table(("split", "", "smallest", "5 %", "median", "95 %", "largest"), sizes)
+        "<h2>Images</h2>\n" + table(columns, rows) + "\n<h2>Sizes</h2>\n"
+        + table(("split", "", "smallest", "5 %", "median", "95 %", "largest"), sizes)
         + "\n<p>Widths and heights are in px. The aspect ratio is the longer side divided by the shorter one.</p>"
     )  # fmt: skip
 
@@ -115,7 +79,7 @@ def _boxes(splits: Mapping[str, Mapping[str, Any]]) -> str:
     columns = ("split", "boxes", "crowds", "small", "medium", "large", "images without", "most in an image",
                *(f"under {TINY} px at {size} px" for size in sizes))  # fmt: skip
     return (
-        "<h2>Boxes</h2>\n" + _table(columns, rows)
+        "<h2>Boxes</h2>\n" + table(columns, rows)
         + "\n<p>Small, medium and large are COCO's: below 32² px, below 96² px, and from there. The last columns count"
         f" boxes whose shorter side is under {TINY} px when the image is resized to the training size.</p>"
     )  # fmt: skip
@@ -130,11 +94,11 @@ def _classes(classes: Sequence[Mapping[str, Any]], splits: Sequence[str]) -> str
     for one in classes:
         counts = [one["splits"][split][part] for split in splits for part in parts]
         share = 100 * one["splits"][splits[0]]["images"] / most
-        bar = _Html(f'<div style="width:7rem"><span class="bar" style="width:{share:.1f}%"></span></div>')
+        bar = Html(f'<div style="width:7rem"><span class="bar" style="width:{share:.1f}%"></span></div>')
         rows.append((one["class"], one["name"], *counts, bar))
     columns = ("class", "name", *(f"{split} {part}" for split in splits for part in parts), f"{splits[0]} images")
     return (
-        f"<h2>Classes</h2>\n<details open><summary>{len(classes):,} classes</summary>{_table(columns, rows)}</details>"
+        f"<h2>Classes</h2>\n<details open><summary>{len(classes):,} classes</summary>{table(columns, rows)}</details>"
     )
 
 
@@ -151,8 +115,8 @@ def _duplicates(found: Mapping[str, Any]) -> str:
     hidden = found["groups"] - len(groups)
     more = f"<p>{hidden:,} more groups are not listed.</p>" if hidden else ""
     return (
-        "<h2>Images with the same content</h2>\n" + _table(("", "images"), rows)
-        + _table(("group", "images"), groups) + more
+        "<h2>Images with the same content</h2>\n" + table(("", "images"), rows)
+        + table(("group", "images"), groups) + more
     )  # fmt: skip
 
 
@@ -166,7 +130,7 @@ def _oddest(health: Health, rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     sheet = base64.b64encode(draw_contact_sheet(health.collection, health.oddest())).decode()
-    table = [
+    listed = [
         (number, odd["kind"], odd["value"], odd["split"], odd["file"], odd["class"] or "",
          f"{odd['width']}×{odd['height']}", f"{odd['shard']}, record {odd['record']}")
         for number, odd in enumerate(rows, 1)
@@ -174,31 +138,5 @@ def _oddest(health: Health, rows: Sequence[Mapping[str, Any]]) -> str:
     columns = ("", "oddest", "value", "split", "file", "class", "size, px", "place")
     return (
         '<h2>Oddest images</h2>\n<img alt="The images of the table below, numbered"'
-        f' src="data:image/jpeg;base64,{sheet}">\n' + _table(columns, table)
+        f' src="data:image/jpeg;base64,{sheet}">\n' + table(columns, listed)
     )  # fmt: skip
-
-
-class _Html(str):
-    """Text that is HTML already."""
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    numeric = [all(isinstance(row[index], int | float) for row in rows) for index in range(len(columns))]
-    head = "".join(_cell("th", name, number) for name, number in zip(columns, numeric, strict=True))
-    body = "\n".join(
-        f"<tr>{''.join(_cell('td', value, number) for value, number in zip(row, numeric, strict=True))}</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
-
-
-def _cell(tag: str, value: Any, is_number: bool) -> str:
-    if isinstance(value, _Html):
-        text = str(value)
-    elif isinstance(value, float):
-        text = f"{value:.4g}"
-    elif isinstance(value, int):
-        text = f"{value:,}"
-    else:
-        text = escape("n/a" if value is None else str(value))
-    return f'<{tag} class="number">{text}</{tag}>' if is_number else f"<{tag}>{text}</{tag}>"

@@ -18,10 +18,9 @@ from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.modules.classifier import make_classifier
 from mnasnet_cli.modules.detector import make_detector
+from mnasnet_cli.modules.info import net_cost
 from mnasnet_cli.modules.postprocessing import postprocessing_of
 from mnasnet_cli.modules.slim_module import SlimModule
-from mnasnet_cli.nets.detector_table import detector_multiply_adds, detector_parameters
-from mnasnet_cli.nets.spec import count_parameters, multiply_adds
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class LoadedModel:
 
     def manifest(self, format: str = "checkpoint") -> Manifest:
         """Return the manifest without signature, parity and files, which the exporter adds."""
-        params, multiplications = _cost(self.config, self.image_size, len(self.labels))
+        params, multiplications = net_cost(self.config, self.image_size, len(self.labels))
         return Manifest(
             format=format,
             task=self.task,
@@ -98,15 +97,6 @@ def with_weights(loaded: LoadedModel, changed: Mapping[str, np.ndarray]) -> Load
     """Return the net with new values for some of its weights, by name; `loaded` is not changed."""
     contents = dataclasses.replace(loaded.contents, weights={**loaded.contents.weights, **changed})
     return dataclasses.replace(loaded, contents=contents, model=_make_model(loaded.config, contents))
-
-
-def _cost(config: Config, size: int, classes: int) -> tuple[int, int]:
-    """Return the number of parameters, and of multiply-adds for one image of size × size px."""
-    spec = config.model.spec
-    if config.detection is None:
-        return count_parameters(spec, classes), multiply_adds(spec, size, classes)
-    detector = config.detection.spec
-    return detector_parameters(spec, detector, classes), detector_multiply_adds(spec, detector, classes, size)
 
 
 def _make_model(config: Config, contents: CheckpointContents) -> SlimModule:

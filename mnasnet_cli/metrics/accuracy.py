@@ -41,5 +41,23 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> 
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
+def class_scores(counts: np.ndarray) -> list[dict[str, float | None]]:
+    """Return precision, recall and F1 of each class from a confusion matrix [C, C] of `confusion_matrix`.
+
+    A precision without predictions, and a recall without examples, is None; F1 then is None or 0.
+    """
+    hits, true, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    return [scores_of(*map(int, row)) for row in zip(hits, true, predicted, strict=True)]
+
+
+def scores_of(hits: int, true: int, predicted: int) -> dict[str, float | None]:
+    """Return precision, recall and F1 from counts: correct predictions, examples, and predictions."""
+    return {
+        "precision": hits / predicted if predicted else None,
+        "recall": hits / true if true else None,
+        "f1": 2 * hits / (true + predicted) if true else None,
+    }
+
+
 def _mean(values: np.ndarray) -> float | None:
     return float(values.astype(np.float64).mean()) if len(values) else None

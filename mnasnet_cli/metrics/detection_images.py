@@ -12,6 +12,7 @@ import numpy as np
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics import plots
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth, iou_xywh
+from mnasnet_cli.pages.labels import draw_box, font_for
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,7 +21,7 @@ BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"
 SHOWN = 8  # images in each figure
 MATCH_IOU = 0.5
 TRUE_COLOR, CORRECT_COLOR, WRONG_COLOR, CROWD_COLOR = "lime", "deepskyblue", "orangered", "yellow"
-MAX_SIDE = 640  # px; larger images are scaled down
+MIN_SIDE, MAX_SIDE = 320, 640  # px of the longer side; other images are scaled, so that labels can be read
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def score_images(truth: GroundTruth, detections: Detections) -> tuple[float, lis
     score matches that annotation. Detections inside a crowd region do not count. Images without annotations have no F1
     and are left out.
     """
-    correct, ignored = _match(truth, detections)
+    correct, ignored = match_detections(truth, detections)
     order = np.argsort(-detections.scores, kind="stable")
     order = order[~ignored[order]]
     total = int((~truth.crowd).sum())
@@ -104,7 +105,7 @@ def image_file(truth: GroundTruth, image_id: int, folder: Path) -> Path | None:
     return path if name and path.is_file() else None
 
 
-def _match(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.ndarray]:
+def match_detections(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.ndarray]:
     """Return which detections are correct and which do not count, two masks bool [N]."""
     correct = np.zeros(len(detections.scores), bool)
     ignored = ~np.isin(detections.image_ids, list(truth.images))
@@ -160,9 +161,40 @@ def in_frame_of(entry: Mapping[str, Any], image: Image) -> Image:
     return image if image.size == told != upright.size else upright
 
 
+def draw_image(truth: GroundTruth, detections: Detections, score: ImageScore, picture: Image) -> Image:
+    """Return a picture with its annotations, and the correct and wrong detections of `score`.
+
+    Its longer side is MIN_SIDE to MAX_SIDE px.
+
+    Args:
+      picture: in the frame of its boxes, see `in_frame_of`; it is not changed.
+    """
+    longer = max(picture.size)
+    scale = min(max(longer, MIN_SIDE), MAX_SIDE) / longer
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    picture = picture.convert("RGB").resize(size)
+    font = font_for(size)
+
+    def box(xywh: Sequence[float], color: str, line: int, text: str = "", *, dashed: bool = False) -> None:
+        x, y, w, h = (value * scale for value in xywh)
+        draw_box(picture, (x, y, x + w, y + h), text, color, font, line=line, dashed=dashed)
+
+    for row in np.flatnonzero(truth.image_ids == score.image_id):
+        name = truth.categories[int(truth.category_ids[row])]
+        crowd = bool(truth.crowd[row])
+        color = CROWD_COLOR if crowd else TRUE_COLOR
+        box(truth.boxes_xywh[row].tolist(), color, 4, f"{name} (crowd)" if crowd else "", dashed=crowd)
+    for rows, color in ((score.wrong, WRONG_COLOR), (score.correct, CORRECT_COLOR)):
+        for row in rows[np.argsort(detections.scores[rows], kind="stable")]:  # the best on top
+            category = int(detections.category_ids[row])
+            name = truth.categories.get(category, str(category))
+            box(detections.boxes_xywh[row].tolist(), color, 2, f"{name} {detections.scores[row]:.2f}")
+    return picture
+
+
 def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder: Path) -> np.ndarray:
-    """Return the image [H, W, 3] uint8 with its boxes: annotations green, correct detections blue, wrong ones red."""
-    from PIL import Image, ImageDraw, ImageFont
+    """Return the image [H, W, 3] uint8 with its boxes."""
+    from PIL import Image
 
     path = image_file(truth, score.image_id, folder)
     assert path is not None
@@ -171,23 +203,4 @@ def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder:
             picture = in_frame_of(truth.images[score.image_id], opened).convert("RGB")
     except OSError as error:
         raise DataError(f"{path} can't be read: {error}") from None
-    scale = min(1.0, MAX_SIDE / max(picture.size))
-    picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(max(11, picture.width // 36))
-
-    def box(xywh: Sequence[float], color: str, width: int, text: str = "") -> None:
-        x, y, w, h = (value * scale for value in xywh)
-        draw.rectangle((x, y, x + max(w, 0), y + max(h, 0)), outline=color, width=width)
-        if text:
-            draw.text((x + 2, y + 1), text, color, font, stroke_width=1, stroke_fill="black")
-
-    for row in np.flatnonzero(truth.image_ids == score.image_id):
-        name = truth.categories[int(truth.category_ids[row])]
-        found = truth.crowd[row]
-        box(truth.boxes_xywh[row].tolist(), CROWD_COLOR if found else TRUE_COLOR, 4, f"{name} crowd" if found else "")
-    for rows, color in ((score.wrong, WRONG_COLOR), (score.correct, CORRECT_COLOR)):
-        for row in rows:
-            category = int(detections.category_ids[row])
-            name = truth.categories.get(category, str(category))
-            box(detections.boxes_xywh[row].tolist(), color, 2, f"{name} {detections.scores[row]:.2f}")
-    return np.asarray(picture)
+    return np.asarray(draw_image(truth, detections, score, picture))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnasnet_cli.config.schema import Config
+from mnasnet_cli.nets.detector_table import detector_multiply_adds, detector_parameters
+from mnasnet_cli.nets.spec import count_parameters, multiply_adds
 
 
 def model_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
@@ -27,3 +29,12 @@ def model_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> d
     if config.detection is not None:
         info["detection"] = config.detection.with_net().model_dump(mode="json")
     return info
+
+
+def net_cost(config: Config, size: int, classes: int) -> tuple[int, int]:
+    """Return the number of parameters, and of multiply-adds for one image of size × size px."""
+    spec = config.model.spec
+    if config.detection is None:
+        return count_parameters(spec, classes), multiply_adds(spec, size, classes)
+    detector = config.detection.spec
+    return detector_parameters(spec, detector, classes), detector_multiply_adds(spec, detector, classes, size)

@@ -102,6 +102,15 @@ def _load(directory: Path, path: Path) -> DatasetInfo:
     )  # fmt: skip
 
 
+def folder_fingerprint(info: DatasetInfo) -> str:
+    """Return a hash of the summary's fingerprint and of the size of every shard; runs keep it."""
+    digest = hashlib.sha256(info.fingerprint.encode())
+    for split in sorted(info.splits):
+        for path in find_shards(info.directory, split):
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
 def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (synsets or category ids, texts) from labels.txt; class i is at i - 1. Without the file, both are empty.
 

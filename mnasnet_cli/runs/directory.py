@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +20,7 @@ from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import say, warn
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.system.files import append_atomically, try_lock, write_atomically
+from mnasnet_cli.system.machine import host as describe_host
 from mnasnet_cli.system.machine import package_version
 
 CONFIG_FILE = "config.yaml"
@@ -29,7 +30,12 @@ RESULTS_FILE = "results.json"
 LOG_FILE = "train.log"
 CURVES_FILE = "curves.png"
 TIME_FILE = "time.json"
-_OWN_FILES = (CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, TIME_FILE, ".lock")
+EVALUATION_FILE = "evaluation.json"
+PAGE_FILE, CARD_FILE = "card.html", "card.md"
+_OWN_FILES = (
+    CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, TIME_FILE, EVALUATION_FILE,
+    PAGE_FILE, CARD_FILE, ".lock",
+)  # fmt: skip
 _OWN_FOLDERS = ("checkpoints", "best", "events")
 
 # A run may be resumed with other values of these: they do not change what it computes.
@@ -54,6 +60,7 @@ class RunDirectory:
         fresh: bool,
         writer: bool,
         init: str | None = None,
+        accelerators: Sequence[str] = (),
     ):
         """Opens a run to start or to resume it.
 
@@ -61,6 +68,7 @@ class RunDirectory:
           data: `directory` and `fingerprint` of the records.
           fresh: move an existing run aside and start over.
           init: the model whose weights the run starts from; recorded for a resume.
+          accelerators: names of the GPUs or TPUs that are used; recorded.
 
         Raises:
           ConfigError: the folder holds other files, another process is training into it, or the existing run has a
@@ -77,7 +85,7 @@ class RunDirectory:
             return
         try:
             self._claim(config, data, fresh=fresh)
-            self._open(config, data, init)
+            self._open(config, data, init, accelerators)
         except BaseException:
             self.close(keep=False)
             raise
@@ -104,7 +112,7 @@ class RunDirectory:
         """Return whether a folder holds a run."""
         return (path / CONFIG_FILE).exists()
 
-    def _open(self, config: Config, data: Mapping[str, str], init: str | None) -> None:
+    def _open(self, config: Config, data: Mapping[str, str], init: str | None, accelerators: Sequence[str]) -> None:
         self._is_new = not self.exists(self.path)
         self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
@@ -112,7 +120,7 @@ class RunDirectory:
             self._lock = _lock(self.path)
         self._remove_temporary_files()  # of a process that was killed
         write_atomically(self.path / CONFIG_FILE, config.to_yaml())
-        environment = {"data": dict(data), "init": init, **describe_environment()}
+        environment = {"data": dict(data), "init": init, **describe_environment(), "accelerators": list(accelerators)}
         write_atomically(self.path / ENVIRONMENT_FILE, json.dumps(environment, indent=2))
 
     def _check_same(self, config: Config, data: Mapping[str, str]) -> None:
@@ -123,7 +131,7 @@ class RunDirectory:
         free = FREE_TO_CHANGE if uses_epochs else (*FREE_TO_CHANGE, "training.epochs")
         changed = [
             f"{key} was {old!r} and is now {new!r}"
-            for key, old, new in _differences(before, config.model_dump(mode="json"))
+            for key, old, new in differences(before, config.model_dump(mode="json"))
             if key not in free
         ]
         if changed:
@@ -131,7 +139,7 @@ class RunDirectory:
                 f"{self.path} holds a run with a different configuration ({'; '.join(changed)}); use the same "
                 "configuration, choose another --run-dir, or start over with --fresh, which moves the old run aside"
             )
-        recorded = _read_environment(self.path).get("data", data)
+        recorded = read_environment(self.path).get("data", data)
         if recorded.get("fingerprint") != data["fingerprint"]:
             raise DataError(
                 f"{self.path} was trained on other records: those in {recorded.get('directory')} with fingerprint "
@@ -248,11 +256,12 @@ def recorded_init(run_dir: Path) -> str | None:
     """Return the model that a run starts from, as recorded; None if the run has a checkpoint to resume from."""
     if _has_checkpoint(run_dir):
         return None
-    init = _read_environment(run_dir).get("init")
+    init = read_environment(run_dir).get("init")
     return init if isinstance(init, str) else None
 
 
-def _read_environment(run_dir: Path) -> dict[str, Any]:
+def read_environment(run_dir: Path) -> dict[str, Any]:
+    """Return a run's environment.json; {} if it is missing or damaged."""
     try:
         found = json.loads((run_dir / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -289,21 +298,25 @@ def _lock(path: Path) -> TextIO:
     return file
 
 
-def _differences(before: Any, after: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+def differences(before: Any, after: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """Return (dotted key, value before, value after) where two nested dictionaries differ."""
     if not isinstance(before, dict) or not isinstance(after, dict):
         return [] if before == after else [(prefix.rstrip("."), before, after)]
     keys = [*before, *(key for key in after if key not in before)]
-    return [found for key in keys for found in _differences(before.get(key), after.get(key), f"{prefix}{key}.")]
+    return [found for key in keys for found in differences(before.get(key), after.get(key), f"{prefix}{key}.")]
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return command line, start time, host, operating system, number of processors and package versions."""
+    """Return command line, start time, host, operating system, processor, memory and package versions."""
     packages = ("mnasnet", "tensorflow", "tf-slim", "numpy")
+    machine = describe_host(())
     return {
         "command": sys.argv,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "system": platform.platform(),
         "cpus": os.cpu_count(),
+        "processor": machine["cpu"]["name"],
+        "memory_gb": machine["memory_gb"],
         "versions": {"python": platform.python_version()} | {name: package_version(name) for name in packages},
     }

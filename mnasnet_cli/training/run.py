@@ -16,7 +16,7 @@ from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import begin
 from mnasnet_cli.distributed.cluster import PeerLost, read_cluster, restart
 from mnasnet_cli.distributed.rendezvous import meet
-from mnasnet_cli.distributed.strategy import Processes, check_batch_size, make_strategy
+from mnasnet_cli.distributed.strategy import Processes, accelerator_names, check_batch_size, make_strategy
 from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
 from mnasnet_cli.records.shards import COMMANDS
 from mnasnet_cli.runs.directory import RunDirectory, recorded_init
@@ -27,6 +27,7 @@ from mnasnet_cli.tasks.failures import clear_errors
 from mnasnet_cli.training.divergence import DivergenceError
 from mnasnet_cli.training.loop import Trainer
 from mnasnet_cli.training.optimization.batch_parts import share_cores
+from mnasnet_cli.training.page import write_page
 from mnasnet_cli.training.pretrained import inherit_settings, start_from_scratch
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.timing import Timer
@@ -84,7 +85,9 @@ def train(
     check_batch_size(strategy, config.training.batch_size // parts)
     processes = Processes(strategy)
     with processes.together("opened"):
-        run = RunDirectory(run_dir, config, data, fresh=fresh, writer=processes.chief, init=init)
+        run = RunDirectory(
+            run_dir, config, data, fresh=fresh, writer=processes.chief, init=init, accelerators=accelerator_names()
+        )
     if task.scratch_note and not initial and not list_checkpoints(run_dir / CHECKPOINT_FOLDER):
         run.log(task.scratch_note)
     if not task.has_eval_examples:
@@ -99,7 +102,10 @@ def train(
         with StopRequest() as stop, strategy.scope(), clear_errors(task):
             trainer = Trainer(task, run, initial, stop, timer)
             with contextlib.closing(trainer.checkpoints):
-                return trainer.train()
+                results = trainer.train()
+                if processes.chief:
+                    write_page(run, task, trainer.evaluation, results["steps"])
+                return results
     except MnasnetError as error:
         keep = isinstance(error, DivergenceError)  # its metrics show what happened
         run.note(f"ended: {error}")

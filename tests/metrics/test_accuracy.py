@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mnasnet_cli.metrics.accuracy import confusion_matrix, summarize_accuracy
+from mnasnet_cli.metrics.accuracy import class_scores, confusion_matrix, summarize_accuracy
 
 TRUTH = np.array([0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 2, 0])
@@ -41,3 +41,13 @@ def test_values_without_examples_are_none() -> None:
 
 def test_rows_of_a_confusion_matrix_are_true_classes() -> None:
     assert confusion_matrix(TRUTH, PREDICTED, 4).tolist() == [[2, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0], [0] * 4]
+
+
+def test_scores_by_class():
+    # Class 0: 2 of 3 right, and 1 prediction too many; class 1: never predicted; class 2: no examples.
+    counts = np.array([[2, 0, 1], [1, 0, 0], [0, 0, 0]])
+    assert class_scores(counts) == [
+        {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3},
+        {"precision": None, "recall": 0.0, "f1": 0.0},
+        {"precision": 0.0, "recall": None, "f1": None},
+    ]

@@ -1,0 +1,1 @@
+"""What people look at: HTML pages that need nothing else, charts in them, and labels on pictures."""

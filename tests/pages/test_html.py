@@ -1,0 +1,26 @@
+"""The tables of pages: numbers to the right, text escaped."""
+
+from __future__ import annotations
+
+from mnasnet_cli.pages.html import Html, code_block, fold, paragraph, render_page, table
+
+
+def test_columns_of_numbers_are_aligned_to_the_right() -> None:
+    text = table(("name", "share", "count"), [("a", "12.3 %", 1200), ("b", "n/a", None)])
+    assert '<td class="number">12.3 %</td><td class="number">1,200</td>' in text
+    assert '<td class="number">n/a</td><td class="number">n/a</td>' in text
+    assert "<td>a</td>" in text
+
+
+def test_all_text_is_escaped() -> None:
+    evil = "<script>&"
+    page = render_page(
+        evil, [paragraph(f"`{evil}` {evil}"), table((evil,), [(evil,)]), code_block(evil), fold(evil, "")]
+    )
+    assert "<script" not in page
+    assert "<code>&lt;script&gt;&amp;</code>" in page
+    assert table(("",), [(Html("<b>x</b>"),)]).count("<b>") == 1
+
+
+def test_empty_sections_are_left_out() -> None:
+    assert render_page("a", ["", "<p>one</p>"]).count("\n\n") == 0
