@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("tiny_net")
 def test_a_run_holds_all_that_the_contract_promises(trained_run: Path) -> None:
     names = {path.name for path in trained_run.iterdir()}
     promised = {
-        "config.yaml", "environment.json", "metrics.jsonl", "train.log", "curves.png", "results.json", "evaluation.json",
-        "card.html", "card.md", "time.json",
+        "config.yaml", "environment.json", "metrics.jsonl", "train.log", "curves.png", "results.json", "time.json",
+        "evaluation.json", "card.html", "card.md",
     }  # fmt: skip
     assert promised | {"checkpoints", "best", "events", ".lock"} == names
     assert {path.name for path in (trained_run / "events").iterdir()} == {"train", "validation"}
