@@ -72,6 +72,7 @@ def read_label_table(
         raise DataError(f"{name} is empty: it has a header only")
     read_label = _one_hot_label(name, columns) if columns.one_hot else _plain_label(columns)
     labels = _without_decimals([read_label(row) for row in rows])
+    _check_not_nested(name, str(columns), labels)
     files = (
         [row.cells[columns.file].replace("\\", "/") for row in rows] if columns.file is not None else [""] * len(rows)
     )
@@ -83,6 +84,16 @@ def read_label_table(
         for row, file, label, split in zip(rows, files, labels, splits, strict=True)
     ]
     return LabelTable(name, labelled, columns.file is None, str(columns), _oddities(name, found, columns))
+
+
+def _check_not_nested(name: str, columns: str, labels: Sequence[str]) -> None:
+    """Raise DataError if the labels are lists or objects of JSON, such as the boxes of Hugging Face's image folders."""
+    given = [label for label in labels if label]
+    if given and all(label[0] + label[-1] in ("{}", "[]") and len(label) > 1 for label in given):
+        raise DataError(
+            f"{name} has no class for each image, but lists or objects such as {given[0][:60]!r}"
+            f" (columns {columns or '1'}); name a column with one class: --label-columns FILE,LABEL"
+        )
 
 
 def _oddities(name: str, found: Rows, columns: Columns) -> list[tuple[str, str, int, str]]:

@@ -333,3 +333,11 @@ def test_line_breaks_in_labels_become_blanks(tmp_path: Path) -> None:
     write(tmp_path, images("{0..2}.jpg"))
     source = find(write(tmp_path, {"labels.csv": 'image,label\n0.jpg,"a\nb"\n1.jpg,"c\td"\n2.jpg,c d\n'}))
     assert source.synsets == ["a b", "c d"]
+
+
+@pytest.mark.parametrize("objects", ['{"bbox": [[1, 2, 3, 4]], "categories": [0]}', "[3, 5]", "[]"])
+def test_boxes_and_lists_are_not_classes(tmp_path: Path, objects: str) -> None:
+    lines = "".join(f'{{"file_name": "{name}", "objects": {objects}}}\n' for name in NAMES)
+    root = flat(tmp_path, {"metadata.jsonl": lines})
+    with pytest.raises(DataError, match="no class for each image, but lists or objects"):
+        find(root)
