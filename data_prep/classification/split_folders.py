@@ -26,6 +26,7 @@ EXTRAS = re.compile(
 )
 """What lies beside the images of a set and is not a class."""
 
+_PARTIAL_TRAIN = re.compile(r"train(?:ing)?[_\- ]", re.IGNORECASE)  # "train_mini", beside "val"
 _PART = re.compile(r"(.*(?:part|batch|fold|chunk|shard|volume|vol|disk|images?|imgs)s?[_\- ]?)\d+", re.IGNORECASE)
 
 
@@ -66,8 +67,8 @@ def only_folder_with_images(tree: Tree, folder: str) -> str | None:
 def find_splits(tree: Tree, folder: str) -> dict[str, str]:
     """Return split → name of its folder in `folder`, {} if there are no folders of splits.
 
-    Names such as "seg_train" and "test1" count beside a folder for training. Raises DataError if two folders have equal
-    claims to be a split.
+    Names such as "seg_train" and "test1" count beside a folder for training, and "train_mini" beside another split.
+    Raises DataError if two folders have equal claims to be a split.
     """
     names = class_like_folders(tree, folder)
     exact: dict[str, list[str]] = {}
@@ -79,6 +80,8 @@ def find_splits(tree: Tree, folder: str) -> dict[str, str]:
             loose.setdefault(split, []).append(name)
     if "train" in exact or "train" in loose:
         exact = {split: found for split, found in loose.items() if len(found) == 1} | exact
+    elif exact and len(partial := [name for name in names if _PARTIAL_TRAIN.match(name)]) == 1:
+        exact = {"train": partial} | exact
     splits = {split: _choose(tree, folder, split, found) for split, found in exact.items()}
     return {} if _is_class_named_like_a_split(tree, folder, splits, names) else splits
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import zipfile
 
 T = TypeVar("T")
-SYSTEM_FOLDERS = ("__MACOSX", "System Volume Information", "$RECYCLE.BIN", "@eaDir")
+SYSTEM_FOLDERS = (
+    "__MACOSX", "System Volume Information", "$RECYCLE.BIN", "$Recycle.Bin", "#recycle", "@eaDir", "lost+found",
+)  # fmt: skip
 REMEMBERED = 8  # folders whose names are remembered
 DEEPEST = 12  # folders within folders that `walk` follows; a link may lead back up
 

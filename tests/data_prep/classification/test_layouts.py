@@ -37,6 +37,7 @@ def splits(*names: str) -> dict[str, str | bytes]:
         (["seg_train/seg_train", "seg_test/seg_test"], "train test"),
         (["train/train", "val/val"], "train validation"),
         (["train/images", "val/images"], "train validation"),
+        (["train_mini", "val"], "train validation"),
         (["chest_xray/train", "chest_xray/val", "chest_xray/test"], "train validation test"),
         (["data/Dataset/train", "data/Dataset/val"], "train validation"),
         (["val"], "validation"),
@@ -57,7 +58,7 @@ def test_folders_of_splits(tmp_path: Path, names: list[str], expected: str, pack
 EVERY_SUFFIX = ["jpg", "JPEG", "jfif", "jpe", "png", "gif", "bmp", "webp", "tif", "TIFF", "avif", "heic", "HEIF"]
 SYSTEM_FILES = (
     "cat/Thumbs.db", "cat/.DS_Store", "__MACOSX/cat/._1.jpg", ".ipynb_checkpoints/cat/1.jpg", "cat/__MACOSX/1.jpg",
-    "desktop.ini",
+    "lost+found/1.jpg", "desktop.ini",
 )  # fmt: skip
 PETS = images("images/Abyssinian_{1..3}.jpg", "images/american_bulldog_{10..12}.jpg")
 DEEP = images("cat/1.jpg", "cat/b/2.jpg", "cat/b/c/3.jpg", "dog/x/1.jpg", "dog/y/1.jpg")
