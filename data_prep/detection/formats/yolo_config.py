@@ -224,13 +224,13 @@ def _names_of_notes(catalog: Catalog, file: str) -> list[str]:
 def resolve(catalog: Catalog, config: YoloConfig, place: str) -> str | None:
     """Return the folder or file of the source that `place` means, None if there is none.
 
-    The place is relative to the folder of the configuration file or to its `path`, or is a path on another machine,
-    whose first folders are dropped. It stays within its split.
+    The place is relative to the folder of the configuration file or to its `path`, of which the last folder may lie
+    beside the file. Or it is a path on another machine, whose first folders are dropped. It stays within its split.
     """
     own = parent(config.file)
     split = split_of_path(_normal(place))
     for wanted in _endings(place):
-        for base in (f"{own}/{config.path}", own, ""):
+        for base in (f"{own}/{config.path}", f"{own}/{config.path.rstrip('/').rpartition('/')[2]}", own, ""):
             path = _normal(f"{base}/{wanted}")
             found = path if catalog.has(path) else catalog.folder(path)
             if found is not None and (wanted == place or split in (None, split_of_path(found))):

@@ -273,3 +273,11 @@ def test_configured_images_without_any_label_file_are_an_error(tmp_path: Path) -
     save(tmp_path / "data.yaml", "names: [a]\ntrain: images\n")
     with pytest.raises(DataError, match=r"1 images, but none has a label file; expected .*/labels/one\.txt"):
         recognised(tmp_path)
+
+
+def test_the_folder_of_a_set_may_lie_beside_its_configuration(tmp_path: Path) -> None:
+    (tmp_path / "coco8").mkdir()
+    source = one_image(tmp_path / "coco8", "1 0.5 0.5 0.2 0.4")
+    (source / "data.yaml").unlink()
+    save(tmp_path / "coco8.yaml", "path: ../datasets/coco8\ntrain: images\nnames: {0: a, 1: b}\n")
+    assert list(read(tmp_path).boxes) == pytest.approx((40, 15, 20, 20))
