@@ -78,7 +78,7 @@ $body
 """)
 
 
-_NUMBER = re.compile(r"[-−+]?[\d,]+(\.\d+)?(e[-+]\d+)?( [%M])?")  # as text, with a unit
+_NUMBER = re.compile(r"[-−+]?[\d,]+(\.\d+)?(e[-+]\d+)?( %| M| ms)?")  # as text, with a unit
 
 
 class Html(str):

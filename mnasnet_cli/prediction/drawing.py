@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnasnet_cli.pages.labels import color_of_name, draw_box, fit_text, font_for
 from mnasnet_cli.prediction.images import InputImage
 from mnasnet_cli.system.files import replace_atomically
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 MARK = b"drawn by mnasnet predict"  # the comment in our JPEG files; only files with it are overwritten
-MIN_FONT_SIZE = 12  # px; in large images, 1/45 of the longer side
 BACKGROUND, BAR, TEXT = "#202020", "#3b6ea5", "white"
 UNSEEN = 0.5  # brightness of what the net does not see, in an explanation
 OPACITY = 0.7  # of the strongest contribution
@@ -66,22 +65,12 @@ def _can_overwrite(path: Path) -> bool:
 
 def draw_boxes(image: InputImage, boxes: Sequence[Mapping[str, Any]]) -> PilImage:
     """The image with boxes (xmin, ymin, xmax, ymax in px), names and scores; the best are drawn on top."""
-    from PIL import ImageDraw
-
     drawing = image.open()
-    draw, font = ImageDraw.Draw(drawing), _font(drawing)
+    font = font_for(drawing.size)
     line = max(2, round(font.size / 7))
     for box in reversed(boxes):
-        colour = _colour(box["name"])
-        left, top = max(0.0, box["xmin"]), max(0.0, box["ymin"])
-        right, bottom = min(drawing.width - 1.0, box["xmax"]), min(drawing.height - 1.0, box["ymax"])
-        draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=line)
-        text = f"{box['name']} {box['score']:.2f}"
-        _, _, width, height = draw.textbbox((0, 0), text, font)
-        # Above the box if there is room, and always inside the image.
-        corner = min(left, max(0.0, drawing.width - width - 4.0)), top - height - 4 if top > height + 4 else top
-        draw.rectangle((*corner, corner[0] + width + 4, corner[1] + height + 4), fill=colour)
-        draw.text((corner[0] + 2, corner[1] + 1), text, "black", font)
+        corners = [float(box[side]) for side in ("xmin", "ymin", "xmax", "ymax")]
+        draw_box(drawing, corners, f"{box['name']} {box['score']:.2f}", color_of_name(box["name"]), font, line=line)
     return drawing
 
 
@@ -124,7 +113,7 @@ def _above_strip(photo: PilImage, predictions: Sequence[Mapping[str, Any]]) -> P
     from PIL import Image, ImageDraw
 
     width = max(photo.width, 240)  # room for names
-    font = _font(photo)
+    font = font_for(photo.size)
     row = round(font.size * 1.5)
     drawing = Image.new("RGB", (width, photo.height + row * len(predictions)), BACKGROUND)
     drawing.paste(photo, ((width - photo.width) // 2, 0))
@@ -133,27 +122,6 @@ def _above_strip(photo: PilImage, predictions: Sequence[Mapping[str, Any]]) -> P
         top = photo.height + number * row
         draw.rectangle((0, top + 1, round(prediction["probability"] * (width - 1)), top + row - 2), fill=BAR)
         percent = f"{prediction['probability']:.1%}"
-        draw.text((4, top + row / 2), _truncate(draw, prediction["name"], font, width * 0.75), TEXT, font, anchor="lm")
+        draw.text((4, top + row / 2), fit_text(prediction["name"], font, width * 0.75), TEXT, font, anchor="lm")
         draw.text((width - 4, top + row / 2), percent, TEXT, font, anchor="rm")
     return drawing
-
-
-def _font(drawing: PilImage) -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(max(MIN_FONT_SIZE, max(drawing.size) // 45))
-
-
-def _truncate(draw: Any, text: str, font: Any, width: float) -> str:
-    """The text, shortened with an ellipsis if it is wider than `width` px."""
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength(f"{text}…", font) > width:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def _colour(name: str) -> str:
-    """A light colour that depends only on the name. Steps of the golden ratio give similar names different hues."""
-    red, green, blue = colorsys.hsv_to_rgb(sum(name.encode()) * 0.618034 % 1, 0.6, 1.0)
-    return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"

@@ -66,7 +66,8 @@ def test_boxes_are_outlined(tmp_path: Path) -> None:
     assert light[start:end, start].all()
     assert light[end - 1, start:end].all()
     assert not light[end - 20 : end - 10, start + 10 : end - 10].any()
-    assert not light[: start - 1].any()
+    assert not light[: start - 20].any()  # the name is above the box
+    assert not light[end:].any()
 
 
 def test_crowds_have_dashed_outlines(tmp_path: Path) -> None:
