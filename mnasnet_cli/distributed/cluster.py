@@ -1,4 +1,4 @@
-"""The cluster of a multi-worker run from TF_CONFIG, and the restart of a process that lost another one."""
+"""The cluster of a multi-worker run from TF_CONFIG or Slurm, and the restart of a process that lost another one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mnasnet_cli.console import say
+from mnasnet_cli.distributed import slurm
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 
 WAIT_VARIABLE = "MNASNET_WAIT_SECONDS"
@@ -39,14 +40,24 @@ class Cluster:
         """Whether this process writes to the run directory."""
         return self.rank == 0
 
+    def tf_config(self) -> str:
+        """Return the cluster as the text of TF_CONFIG."""
+        task = {"type": "worker", "index": self.rank}
+        return json.dumps({"cluster": {"worker": self.addresses}, "task": task})
+
 
 def read_cluster() -> Cluster:
-    """Return the cluster of TF_CONFIG; a cluster of this process alone if TF_CONFIG is empty or names only one.
+    """Return the cluster of TF_CONFIG, or that of the Slurm step if there is no TF_CONFIG.
+
+    It is a cluster of this process alone if TF_CONFIG or the step names only one.
 
     Raises:
-      ConfigError: TF_CONFIG is not valid for `tf.distribute`, or has tasks other than chief and worker.
+      ConfigError: TF_CONFIG is not valid for `tf.distribute`, or has tasks other than chief and worker; or Slurm's
+        variables do not fit together.
     """
     text = os.environ.get("TF_CONFIG", "").strip()
+    if not text and slurm.several_tasks():
+        return Cluster(*slurm.read_tasks())
     try:
         config = json.loads(text or "{}")
         cluster = config.get("cluster") or {}

@@ -1,7 +1,7 @@
 """A barrier for the processes of a run, before TensorFlow connects them.
 
 If a process is missing, TensorFlow's own start-up waits forever without a message; and it lets a restarted process join
-a cluster that is already training. So the processes first meet here, on plain sockets at the addresses of TF_CONFIG.
+a cluster that is already training. So the processes first meet here, on plain sockets at the addresses of the cluster.
 They continue when all of them are there, just started, and with the same command.
 """
 
@@ -116,7 +116,7 @@ def _listen(address: str) -> socket.socket:
         server = socket.create_server(("", port))
     except OSError as error:
         raise EnvironmentProblem(
-            f"can't listen on {address}, the address of this process in TF_CONFIG: "
+            f"can't listen on {address}, the address of this process by TF_CONFIG or Slurm: "
             f"{os.strerror(error.errno or 0).lower()}"
         ) from None
     server.settimeout(0.2)

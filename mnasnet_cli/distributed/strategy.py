@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.distributed.cluster import Cluster, PeerLost, read_cluster
-from mnasnet_cli.errors import ConfigError, EnvironmentProblem, MnasnetError
+from mnasnet_cli.errors import ConfigError, EnvironmentProblem, MnasnetError, first_line
 from mnasnet_cli.modules.slim_module import MOVING_STATISTICS
 
 _JOIN_SECONDS = 120  # for TensorFlow's servers to connect, once all processes have met
@@ -22,19 +22,22 @@ _EXCHANGE_MILLISECONDS = 300_000
 
 
 def make_strategy() -> tf.distribute.Strategy:
-    """Return the strategy: several machines if TF_CONFIG names them, a TPU if TPU_NAME does, else all GPUs or the CPU.
+    """Return the strategy: several processes if there is a cluster, a TPU if TPU_NAME names one, else all GPUs or the CPU.
 
     Raises:
-      ConfigError: TF_CONFIG is not valid for `tf.distribute`.
+      ConfigError: TF_CONFIG or Slurm's variables are not valid.
+      EnvironmentProblem: TPU_NAME names a TPU that can't be used.
       PeerLost: another process ended while they connected.
     """
-    if read_cluster().several:
+    cluster, empty = read_cluster(), not os.environ.get("TF_CONFIG", "").strip()
+    if cluster.several:
+        if empty:
+            os.environ["TF_CONFIG"] = cluster.tf_config()  # MultiWorkerMirroredStrategy reads it, also after a restart
         return _join()
-    if not os.environ.get("TF_CONFIG", "").strip():
+    if empty:
         os.environ.pop("TF_CONFIG", None)  # TensorFlow would fail to parse an empty one
     if os.environ.get("TPU_NAME"):
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
-        return tf.distribute.TPUStrategy(resolver)
+        return _connect_tpu(os.environ["TPU_NAME"])
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
@@ -45,6 +48,15 @@ def accelerator_names() -> list[str]:
     devices = tf.config.list_physical_devices("GPU")
     names = [str(tf.config.experimental.get_device_details(device).get("device_name", "GPU")) for device in devices]
     return [*names, f"TPU {os.environ['TPU_NAME']}"] if os.environ.get("TPU_NAME") else names
+
+
+def _connect_tpu(name: str) -> tf.distribute.Strategy:
+    try:
+        return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver.connect(name))
+    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
+        raise EnvironmentProblem(
+            f"the TPU {name!r} of TPU_NAME can't be used ({first_line(error)}); unset TPU_NAME to train on GPUs or the CPU"
+        ) from error
 
 
 def _join() -> tf.distribute.Strategy:

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -73,6 +74,21 @@ def test_every_device_gets_as_many_evaluation_batches(shape_records: Path, repli
     assert [len(each) for each in batches] == [-(-20 // (2 * 4 * replicas)) * replicas] * 2
     positions = np.concatenate([batch.positions for each in batches for batch in each])
     assert sorted(positions[positions >= 0]) == list(range(20))
+
+
+def test_a_tpu_that_cannot_be_used_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    from mnasnet_cli.distributed.strategy import make_strategy
+    from mnasnet_cli.errors import EnvironmentProblem
+
+    def fail(name: str) -> None:
+        raise URLError(f"no such host for {name}")
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver.TPUClusterResolver, "connect", fail)
+    monkeypatch.setenv("TPU_NAME", "mine")
+    with pytest.raises(EnvironmentProblem, match=r"'mine' of TPU_NAME.*no such host for mine.*unset TPU_NAME"):
+        make_strategy()
 
 
 @pytest.mark.slow
