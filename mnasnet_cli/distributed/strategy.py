@@ -22,7 +22,7 @@ _EXCHANGE_MILLISECONDS = 300_000
 
 
 def make_strategy() -> tf.distribute.Strategy:
-    """Return the strategy: several processes if there is a cluster, a TPU if TPU_NAME names one, else all GPUs or the CPU.
+    """Return the strategy: that of the cluster if there is one, of the TPU of TPU_NAME, else of all GPUs or the CPU.
 
     Raises:
       ConfigError: TF_CONFIG or Slurm's variables are not valid.
@@ -55,7 +55,8 @@ def _connect_tpu(name: str) -> tf.distribute.Strategy:
         return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver.connect(name))
     except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
         raise EnvironmentProblem(
-            f"the TPU {name!r} of TPU_NAME can't be used ({first_line(error)}); unset TPU_NAME to train on GPUs or the CPU"
+            f"the TPU {name!r} of TPU_NAME can't be used ({first_line(error)}); "
+            "unset TPU_NAME to train on GPUs or the CPU"
         ) from error
 
 
