@@ -17,7 +17,7 @@ from data_prep.detection.coco_layouts import (
     places_within,
     survey,
 )
-from data_prep.detection.formats import cvat_xml, label_studio, pascal_voc, supervisely, via, yolo
+from data_prep.detection.formats import box_table, cvat_xml, label_studio, pascal_voc, supervisely, via, yolo
 from data_prep.detection.formats.source_files import Catalog
 from data_prep.detection.layout import Layout
 from data_prep.files.tree import FolderTree, Tree, open_tree
@@ -33,10 +33,11 @@ RECOGNISERS: tuple[Callable[[Catalog, str], Layout | None], ...] = (
     supervisely.recognise,
     via.recognise,
     label_studio.recognise,
+    box_table.recognise,
 )
 """For the formats other than COCO, in the order in which they are asked: of the files and of `Options.exif`."""
 
-FORMATS = "COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA or Label Studio"
+FORMATS = "COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA, Label Studio or CSV"
 ANNOTATION_SUFFIXES = (".yaml", ".yml", ".xml", ".csv", ".txt", ".data")
 LISTED = 5  # files in a message
 

@@ -264,9 +264,9 @@ def prepare_coco(
 ) -> None:
     """Write TFRecord shards, labels.txt and dataset.json from images with boxes.
 
-    The layout of SOURCE is found out and printed: COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA or Label Studio; see
-    docs/how-to/your-own-images.md. Classes are numbered 1..K in the order of the category ids; dataset.json maps one to
-    the other.
+    The layout of SOURCE is found out and printed: COCO, YOLO, Pascal VOC, CVAT, Supervisely, VIA, Label Studio or
+    CSV; see docs/how-to/your-own-images.md. Classes are numbered 1..K in the order of the category ids; dataset.json
+    maps one to the other.
     """
     _run(
         "detection", source, out, json_output, train_shards=train_shards, val_shards=val_shards,
