@@ -47,6 +47,7 @@ def export(
     parity_images: int | None = None,
     calibration_images: int | None = None,
     mediapipe: bool = False,
+    litertjs: str | None = None,
 ) -> Export:
     """Export a model to several formats; see `export.exporter.export_model`.
 
@@ -80,6 +81,7 @@ def export(
         parity_images=parity_images,
         calibration_images=calibration_images,
         mediapipe=mediapipe,
+        litertjs=litertjs,
     )
     return Export(prefix, out, "generated images" if data is None else f"images of {data}", results)
 

@@ -262,18 +262,20 @@ class Model:
         parity_images: int | None = None,
         calibration_images: int | None = None,
         mediapipe: bool = False,
+        litertjs: str | os.PathLike[str] | None = None,
     ) -> list[ExportResult]:
         """Export the model, and compare each artifact with the checkpoint on the same images.
 
         Args:
           formats: one or several of saved-model, frozen, tflite, tflite-fp16, tflite-int8, onnx, slim-checkpoint,
-            torchvision and timm.
+            web, torchvision and timm.
           out: folder for one folder per format; None: `export` in the run.
           data: folder of records for the comparison and for the calibration of tflite-int8; None: data/imagenet or
             data/coco where there is one, else generated images.
           parity_images: images of the comparison; None: 64, for a detector 16.
           calibration_images: images for tflite-int8; None: 300, for a detector 100.
           mediapipe: TFLite files take pixels and normalize them inside, as MediaPipe Tasks needs it.
+          litertjs: for the format web, a folder with the npm package @litertjs/core, or a URL to load it from.
 
         Returns:
           a result for each format, with `path`, `file_bytes` and `comparison`.
@@ -293,6 +295,7 @@ class Model:
             parity_images=parity_images,
             calibration_images=calibration_images,
             mediapipe=mediapipe,
+            litertjs=os.fspath(litertjs) if litertjs is not None else None,
             **self._loaded_with,
         )
         exported.raise_for_faults()

@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 
 DEFAULT_FORMATS = (Format.SAVED_MODEL, Format.TFLITE)
 
+MediapipeFlag = Annotated[
+    bool,
+    typer.Option(
+        "--mediapipe", help="TFLite files take pixels and normalize them inside, as MediaPipe Tasks needs it."
+    ),
+]
+LitertjsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--litertjs",
+        metavar="DIR|URL",
+        help="For web: the folder of `npm install @litertjs/core`, or a URL that the page loads it from.",
+        show_default="put the files there yourself",
+    ),
+]
+
 
 def export(
     model: Annotated[
@@ -52,12 +68,8 @@ def export(
             show_default="300; detectors 100",
         ),
     ] = None,
-    mediapipe: Annotated[
-        bool,
-        typer.Option(
-            "--mediapipe", help="TFLite files take pixels and normalize them inside, as MediaPipe Tasks needs it."
-        ),
-    ] = False,
+    mediapipe: MediapipeFlag = False,
+    litertjs: LitertjsOption = None,
     ema: EmaFlag = True,
     best: BestFlag = False,
     json_output: JsonFlag = False,
@@ -80,6 +92,7 @@ def export(
         parity_images=parity_images,
         calibration_images=calibration_images,
         mediapipe=mediapipe,
+        litertjs=litertjs,
     )
     compared = [result for result in exported.results if result.format not in STATE_DICT_FORMATS]
     state_dicts = [result for result in exported.results if result.format in STATE_DICT_FORMATS]

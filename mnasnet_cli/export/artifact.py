@@ -21,6 +21,7 @@ class Format(enum.StrEnum):
     TFLITE_INT8 = "tflite-int8"
     ONNX = "onnx"
     SLIM_CHECKPOINT = "slim-checkpoint"
+    WEB = "web"
     TORCHVISION = "torchvision"
     TIMM = "timm"
 

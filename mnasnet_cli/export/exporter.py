@@ -29,6 +29,7 @@ from mnasnet_cli.export.state_dict import check_state_dict, write_state_dict
 from mnasnet_cli.export.tflite.converter import write_tflite, write_tflite_fp16
 from mnasnet_cli.export.tflite.int8 import write_tflite_int8
 from mnasnet_cli.export.tflite.mediapipe import as_pixels
+from mnasnet_cli.export.web import check_runtime, write_web_page
 from mnasnet_cli.inference.base import size_in_bytes
 from mnasnet_cli.inference.checkpoint import CheckpointRunner
 from mnasnet_cli.inference.manifest import Manifest
@@ -84,6 +85,8 @@ class ExportJob:
     calibration_images: int
     mediapipe: bool = False
     """Whether TFLite files normalize pixels themselves; see `export.tflite.mediapipe`."""
+    litertjs: str | None = None
+    """Where LiteRT.js is; see `export.web`."""
 
     def batches(self) -> Iterator[np.ndarray]:
         """Return the images of the parity check as the net's input, in batches [n, S, S, 3]."""
@@ -100,6 +103,7 @@ WRITERS: dict[str, Callable[[ExportJob, Path], Artifact]] = {
     ),
     "onnx": lambda job, folder: onnx.write_onnx(job.loaded, folder),
     "slim-checkpoint": lambda job, folder: write_slim_checkpoint(job.loaded, folder),
+    "web": lambda job, folder: write_web_page(job.loaded, folder, job.litertjs),
     "torchvision": lambda job, folder: write_state_dict(job.loaded.contents, folder, "torchvision"),
     "timm": lambda job, folder: write_state_dict(job.loaded.contents, folder, "timm"),
 }
@@ -116,6 +120,7 @@ def export_model(
     parity_images: int | None = None,
     calibration_images: int | None = None,
     mediapipe: bool = False,
+    litertjs: str | None = None,
 ) -> list[ExportResult]:
     """Export a checkpoint to several formats, each into the folder of its name in `out`.
 
@@ -132,6 +137,7 @@ def export_model(
       parity_images: number of images to compare on; None: 64, for a detector 16.
       calibration_images: number of images for tflite-int8; None: 300, for a detector 100.
       mediapipe: the TFLite files normalize pixels themselves, as MediaPipe Tasks needs it.
+      litertjs: for the format web, the folder or the URL of LiteRT.js; see `export.web.write_web_page`.
 
     Raises:
       CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as this can be known.
@@ -144,6 +150,7 @@ def export_model(
     runner = CheckpointRunner(prefix, ema=ema, image_size=image_size)
     if mediapipe:
         _check_mediapipe(runner.task, formats)
+    check_runtime(litertjs if "web" in formats else None)
     _check_state_dicts(runner.loaded.contents, state_dicts, has_others=len(formats) > 1)
     samples = SampleImages(runner.loaded, data if compared else None)
     if "onnx" in formats:
@@ -152,7 +159,7 @@ def export_model(
         samples.calibration_images(0)  # raises an error if there are no records
     images = samples.parity_images(parity_images or PARITY_IMAGES[runner.task]) if compared else []
     calibration_images = calibration_images or CALIBRATION_IMAGES[runner.task]
-    job = ExportJob(runner.loaded, runner.predict_tensors, samples, images, calibration_images, mediapipe)
+    job = ExportJob(runner.loaded, runner.predict_tensors, samples, images, calibration_images, mediapipe, litertjs)
     results = []
     for format in compared + state_dicts:
         began = time.monotonic()

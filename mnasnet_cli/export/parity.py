@@ -45,6 +45,7 @@ TOLERANCES: dict[str, Tolerance] = {
     "tflite": _FLOAT,
     "onnx": _FLOAT,
     "slim-checkpoint": _FLOAT,
+    "web": _FLOAT,
     # Weights keep 11 bits.
     "tflite-fp16": Tolerance(logits=0.02, scores=0.01, iou=0.95, agreement=0.95),
     # Weights and activations keep 8 bits, and outliers of the activations are clipped (see tflite/int8.py).

@@ -18,7 +18,7 @@ from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.system.files import write_atomically
 
 MANIFEST_FILE = "manifest.json"
-FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onnx", "slim-checkpoint")
+FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onnx", "slim-checkpoint", "web")
 
 
 @dataclass(frozen=True)

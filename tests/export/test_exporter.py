@@ -21,6 +21,7 @@ ARTIFACTS = {
     "tflite-int8": "tflite-int8/model.tflite",
     "onnx": "onnx/model.onnx",
     "slim-checkpoint": "slim-checkpoint/model.ckpt",
+    "web": "web/model.tflite",
 }
 IMPOSSIBLE = Tolerance(logits=-1.0, scores=0.0, iou=1.0, agreement=1.0)
 
@@ -55,10 +56,10 @@ def test_a_manifest_describes_the_model_and_the_comparison(exported, format):
         assert manifest.category_ids == (1, 4, 7)
         assert manifest.postprocessing.inside == (format != "tflite-int8")
         assert manifest.parity["counted"] > 20  # there were boxes to compare
-        assert bool(manifest.notes) == (format == "slim-checkpoint")
+        assert bool(manifest.notes) == (format in ("slim-checkpoint", "web"))
     else:
         assert manifest.names == ("ant", "bee", "cat", "dog")
-        assert manifest.notes == ()
+        assert bool(manifest.notes) == (format == "web")
 
 
 def test_no_temporary_folder_is_left(exported):

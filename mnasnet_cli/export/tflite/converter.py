@@ -34,12 +34,14 @@ def write_tflite(
     calibration: Callable[[], Iterator[np.ndarray]] | None,
     *,
     mediapipe: bool = False,
+    one_image: bool = False,
 ) -> Artifact:
     """Write `model.tflite` in float32, or in int8 if `calibration` is given.
 
     Args:
       calibration: iterates over preprocessed images [S, S, 3], from whose activations the scales are computed.
       mediapipe: see `_convert`.
+      one_image: fix the number of images at 1 for classifiers, too.
     """
     integer = tf.uint8 if mediapipe else tf.int8  # MediaPipe takes no int8
 
@@ -51,7 +53,7 @@ def write_tflite(
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = integer
 
-    return _convert(loaded, folder, configure, int8=calibration is not None, mediapipe=mediapipe)
+    return _convert(loaded, folder, configure, int8=calibration is not None, mediapipe=mediapipe, one_image=one_image)
 
 
 def _whole_range(calibration: Callable[[], Iterator[np.ndarray]], loaded: LoadedModel) -> Callable[[], Iterator[Any]]:
@@ -78,13 +80,19 @@ def write_tflite_fp16(loaded: LoadedModel, folder: Path, *, mediapipe: bool = Fa
 
 
 def _convert(
-    loaded: LoadedModel, folder: Path, configure: Callable[[Any], None], *, int8: bool, mediapipe: bool
+    loaded: LoadedModel,
+    folder: Path,
+    configure: Callable[[Any], None],
+    *,
+    int8: bool,
+    mediapipe: bool,
+    one_image: bool = False,
 ) -> Artifact:
     """Convert a model with a TFLiteConverter that `configure` has set up.
 
     mediapipe: write a file of the second kind in `tflite/mediapipe.py`.
     """
-    function = _function(loaded, int8=int8, mediapipe=mediapipe)
+    function = _function(loaded, int8=int8, mediapipe=mediapipe, one_image=one_image)
     # `from_concrete_functions` writes a SavedModel, too. When it can't, as on a full disk, it converts in another way,
     # which loses names. So the SavedModel is written here, on the disk of the final file.
     with suppress_output(), tempfile.TemporaryDirectory(dir=folder) as saved:
@@ -109,7 +117,7 @@ def _convert(
     return Artifact(path, signature, boxes_inside=not int8, preprocessing=preprocessing, mediapipe=described)
 
 
-def _function(loaded: LoadedModel, *, int8: bool, mediapipe: bool) -> Any:
+def _function(loaded: LoadedModel, *, int8: bool, mediapipe: bool, one_image: bool) -> Any:
     """Return the concrete function to convert.
 
     A classifier takes any number of images. It ends with logits, because an int8 softmax would only blur their order. A
@@ -129,7 +137,7 @@ def _function(loaded: LoadedModel, *, int8: bool, mediapipe: bool) -> Any:
         boxes = select_boxes(found["class_logits"], found["box_deltas"], size, options)
         return {name: tf.cast(values, tf.float32) for name, values in boxes.items()} if mediapipe else boxes
 
-    batch = None if options is None else 1
+    batch = None if options is None and not one_image else 1
     spec = tf.TensorSpec([batch, size, size, 3], tf.float32, name=INPUT)
     return tf.function(outputs, autograph=False, input_signature=[spec]).get_concrete_function()
 
