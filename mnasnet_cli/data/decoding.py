@@ -21,8 +21,8 @@ _ADOBE_CMYK = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
 _PNG_SIDES, _PNG_BITS = 16, 24
 _GRAY, _GRAY_ALPHA, _RGB_ALPHA = 0, 4, 6
 
-# Makes a function of an encoded image one operation of the graphs that call it. TensorFlow would inline it, and then
-# visit each of its operations for every JPEG, too: that took 0.3 ms an image.
+# Makes a function of an encoded image one operation of the graphs that call it. If TensorFlow inlined the rare
+# branches, it would visit each of their operations for every JPEG as well, which took 0.3 ms an image.
 _one_operation = tf.function(
     autograph=False, input_signature=[tf.TensorSpec([], tf.string)], experimental_attributes={"_noinline": True}
 )
@@ -30,7 +30,6 @@ _one_operation = tf.function(
 
 def image_shape(image_bytes: tf.Tensor) -> tf.Tensor:
     """Return height, width and channels, int32 [3], of an encoded image; a JPEG or PNG is not decoded for that."""
-
     return tf.cond(
         tf.io.is_jpeg(image_bytes),
         lambda: tf.io.extract_jpeg_shape(image_bytes),
