@@ -21,6 +21,7 @@ BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"
 SHOWN = 8  # images in each figure
 MATCH_IOU = 0.5
 TRUE_COLOR, CORRECT_COLOR, WRONG_COLOR, CROWD_COLOR = "lime", "deepskyblue", "orangered", "yellow"
+LEGEND = "annotations green, correct detections blue, wrong ones orange, crowds yellow and dashed"
 MIN_SIDE, MAX_SIDE = 320, 640  # px of the longer side; other images are scaled, so that labels can be read
 
 
@@ -85,7 +86,7 @@ def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path
             f"{score.annotations} annotated, {len(score.correct)} correct, {len(score.wrong)} wrong"
             for score in chosen
         ]
-        plots.plot_images(pictures, captions, path, columns=4, tile=5.0)
+        plots.plot_images(pictures, captions, path, title=LEGEND, columns=4, tile=5.0)
     return paths
 
 

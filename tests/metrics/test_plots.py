@@ -36,3 +36,12 @@ def test_image_grids(tmp_path: Path, count: int) -> None:
     image = np.tile(np.arange(64, dtype=np.uint8)[:, None, None], (1, 48, 3))
     plot_images([image] * count, [f"number {i}\nwith $odd_ text" for i in range(count)], tmp_path / "images.png")
     assert (tmp_path / "images.png").stat().st_size
+
+
+def test_long_names_leave_room_for_the_matrix(tmp_path: Path) -> None:
+    names = ["a class with quite a long name of several words", "$x$", "short"]
+    plot_confusion(np.eye(3, dtype=np.int64), names, tmp_path / "confusion.png")
+    with Image.open(tmp_path / "confusion.png") as opened:
+        pixels = np.asarray(opened.convert("RGB")).astype(int)
+    blue = (pixels[..., 2] - pixels[..., 0] > 60).any(axis=1)  # the diagonal, the darkest blue
+    assert blue.sum() > 200
