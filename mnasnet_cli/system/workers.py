@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from types import FrameType
@@ -88,6 +89,17 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Keep a spawned process from running the script of the user again: the functions of tasks are in modules."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
 class _Message(NamedTuple):
     """A message of a worker. kind: "progress", "result" or "error". done: what is done of the current task."""
 
@@ -107,7 +119,8 @@ class _Worker:
         # A forked worker closes its copies of the parent's ends. Otherwise nobody would see that the parent is gone.
         inherited = [worker.connection for worker in (*others, self)] if method == "fork" else []
         self._process = context.Process(target=_serve, args=(function, shared, child_end, inherited), daemon=True)
-        self._process.start()
+        with _main_module_hidden():
+            self._process.start()
         child_end.close()
 
     def send_next(self, tasks: Iterator[Task]) -> None:

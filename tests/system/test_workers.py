@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +97,21 @@ def test_other_threads_do_not_handle_sigterm() -> None:
     thread.start()
     thread.join()
     assert entered
+
+
+def test_a_script_without_a_guard_is_not_run_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, types\n"
+        "print('script')\n"
+        "sys.modules['tensorflow'] = types.ModuleType('tensorflow')  # then workers are spawned\n"
+        "from mnasnet_cli.system.workers import run_tasks\n"
+        "import test_workers\n"
+        "run_tasks(test_workers.square, 10, [(1,), (2,)], processes=2, on_result=print)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    result = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split().count("script") == 1
