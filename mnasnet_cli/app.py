@@ -7,6 +7,7 @@ import importlib
 import io
 import keyword
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -41,6 +42,25 @@ COMMANDS = {
     "demo": "demo",
 }
 
+# What other programs call a command, and what it is here.
+SYNONYMS = {
+    "help": "mnasnet --help", "version": "mnasnet --version", "commands": "mnasnet --help",
+    "train": "mnasnet train-imagenet or mnasnet train-coco", "fit": "mnasnet train-imagenet or mnasnet train-coco",
+    "finetune": "mnasnet train-imagenet --config finetune --init MODEL",
+    "resume": "mnasnet train-imagenet or mnasnet train-coco, which continue a run",
+    "prepare": "mnasnet prepare-imagenet or mnasnet prepare-coco",
+    "convert": "mnasnet export, or mnasnet import for the weights of others",
+    "data": "mnasnet prepare-imagenet or mnasnet prepare-coco",
+    "val": "mnasnet eval", "validate": "mnasnet eval", "evaluate": "mnasnet eval", "test": "mnasnet eval",
+    "score": "mnasnet eval", "predict-image": "mnasnet predict", "infer": "mnasnet predict",
+    "inference": "mnasnet predict", "classify": "mnasnet predict", "detect": "mnasnet predict",
+    "info": "mnasnet inspect", "show": "mnasnet inspect", "summary": "mnasnet inspect",
+    "health": "mnasnet inspect DATA --health",
+    "list": "mnasnet models", "zoo": "mnasnet models", "download": "mnasnet import NAME OUT",
+    "bench": "mnasnet benchmark", "speed": "mnasnet benchmark", "latency": "mnasnet benchmark",
+    "profile": "mnasnet benchmark", "check": "mnasnet doctor", "checks": "mnasnet doctor", "env": "mnasnet doctor",
+}  # fmt: skip
+
 EXIT_BUG, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 141, 130  # 128 + SIGPIPE, 128 + SIGINT
 
 
@@ -66,7 +86,7 @@ class CommandGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command. Raises MnasnetError with the most similar name if there is no such command."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise MnasnetError(f"no command '{args[0]}'{nearest(args[0], COMMANDS) or '; see mnasnet --help'}")
+            raise MnasnetError(f"no command '{args[0]}'{_hint(args[0])}")
         return super().resolve_command(ctx, args)
 
     def main(  # type: ignore[override]
@@ -101,6 +121,12 @@ class CommandGroup(TyperGroup):
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
+def _hint(word: str) -> str:
+    """Return the end of the message about an unknown command: what it is called here, or the most similar name."""
+    known = SYNONYMS.get(word.lower())
+    return f"; use {known}" if known else nearest(word, COMMANDS) or "; see mnasnet --help"
+
+
 def split_debug(words: list[str]) -> tuple[list[str], bool]:
     """Return the command line without `--debug`, and whether it had it. Words after a "--" are not options."""
     end = words.index("--") if "--" in words else len(words)
@@ -128,10 +154,13 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def _explain_usage(error: typer.TyperException) -> str:
     """Return the message for an invalid command line, with the most similar option."""
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     if context is None:
         return message
+    value = re.search(r"'([^']*)' is not one of (.*)", message)
+    if value:  # of an option with a few values
+        return message + nearest(value[1], re.findall(r"'([^']+)'", value[2]))
     if hasattr(error, "possibilities"):  # an unknown option
         unknown = str(getattr(error, "option_name", ""))
         options = [name for param in context.command.params for name in param.opts if name.startswith("--")]
@@ -166,7 +195,6 @@ def _location(error: Exception) -> str:
 
 app = typer.Typer(
     cls=CommandGroup,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="mnasnet COMMAND --help explains a command. --debug, anywhere, shows an error's traceback.",

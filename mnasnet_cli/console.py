@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
+import re
 import sys
 import time
 from collections import deque
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -19,14 +22,19 @@ from rich.text import Text
 
 LINE_SECONDS = 10.0  # time between two lines of progress, if standard error is not a terminal
 NOTEBOOK_SECONDS = 0.5  # time between two changes of the line in a notebook
+WORD_END = r"\s(?!(?:%|px|MB|M)(?:\s|$))"  # where a cell may be folded: not between a number and its unit
 RATE_WINDOW_SECONDS = 30.0  # the rate is the mean over this time
 
 _live: Console | None = None  # the console of a running progress bar, which prints messages above the bar
 
 
 def _console(stream: TextIO) -> Console:
-    """Return a new console, because the stream may have been redirected. Lines are wrapped on terminals only."""
-    return Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False, soft_wrap=True)
+    """Return a new console, because the stream may have been redirected.
+
+    Tables fit a terminal, or the variable COLUMNS if it is set; elsewhere they are as wide as they need.
+    """
+    narrow = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, width=None if narrow else 10_000, highlight=False, soft_wrap=True)
 
 
 def _stderr() -> Console:
@@ -70,20 +78,43 @@ def print_table(
     """Print a table to standard output.
 
     Integers get thousands separators and floats four significant digits. None and NaN become "n/a". Columns of numbers
-    are aligned to the right.
+    are aligned to the right. Cells are folded at blanks to fit the terminal; a name or a path is never broken, even if
+    the table becomes wider than the terminal.
     """
+    out = _console(sys.stdout)
+    texts = [[_format_cell(value) for value in row] for row in rows]
+    by_column = [[name, *(row[index] for row in texts)] for index, name in enumerate(columns)]
+    borders = 3 * len(columns) + 1
+    widths = _fit([_width(cells, "\n") for cells in by_column], [_width(cells, WORD_END) for cells in by_column],
+                  out.width - borders)  # fmt: skip
     table = Table()
-    for index, name in enumerate(columns):
+    for index, (name, width) in enumerate(zip(columns, widths, strict=True)):
         cells = [row[index] for row in rows]
         numeric = any(_is_number(cell) for cell in cells) and all(cell is None or _is_number(cell) for cell in cells)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_format_cell(value)) for value in row))
-    out = _console(sys.stdout)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold", width=width)
+    for row in texts:
+        table.add_row(*map(Text, row))
     out.print(Text(title, style="bold"))
+    out.width = max(out.width, sum(widths) + borders)
     out.print(table, soft_wrap=False)
     if caption:
         out.print(Text(caption, style="dim"))
+
+
+def _width(cells: Sequence[str], separator: str) -> int:
+    """Return the columns on the screen that the longest part between separators needs."""
+    return max((cell_len(part) for cell in cells for part in re.split(separator, cell)), default=0)
+
+
+def _fit(widths: Sequence[int], least: Sequence[int], available: int) -> list[int]:
+    """Return the widths, the widest first made narrower until they fit or all are at their least."""
+    fitted = list(widths)
+    while sum(fitted) > available:
+        reducible = [index for index, width in enumerate(fitted) if width > least[index]]
+        if not reducible:
+            break
+        fitted[max(reducible, key=fitted.__getitem__)] -= 1
+    return fitted
 
 
 def _is_number(value: object) -> bool:

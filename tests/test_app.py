@@ -46,6 +46,9 @@ def test_version(mnasnet):
     ("arguments", "message"),
     [
         (["docto"], "error: no command 'docto'; did you mean 'doctor'?"),
+        (["help"], "error: no command 'help'; use mnasnet --help"),
+        (["train"], "error: no command 'train'; use mnasnet train-imagenet or mnasnet train-coco"),
+        (["val"], "error: no command 'val'; use mnasnet eval"),
         (["zzz"], "error: no command 'zzz'; see mnasnet --help"),
         (["doctor", "--jsn"], "error: no option '--jsn'; did you mean '--json'?"),
         (["doctor", "--zzz"], "error: no option '--zzz'; see mnasnet doctor --help"),
@@ -55,6 +58,19 @@ def test_version(mnasnet):
 )
 def test_a_usage_error_is_one_line_and_code_2(mnasnet, arguments, message):
     assert mnasnet(*arguments) == (2, "", message + "\n")
+
+
+def test_a_wrong_value_names_the_nearest(mnasnet):
+    result = mnasnet("export", "run", "--format", "tflit")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "Value error" not in result.err
+    assert result.err.endswith("did you mean 'tflite'?\n")
+
+
+@pytest.mark.parametrize("words", program.SYNONYMS.values())
+def test_synonyms_name_commands_that_exist(words):
+    names = {*program.COMMANDS, "--help", "--version"}
+    assert all(part.split()[0].strip(",") in names for part in words.split("mnasnet ")[1:])
 
 
 def _doctor_raises(monkeypatch, error: BaseException) -> None:

@@ -57,6 +57,18 @@ def test_a_table_goes_to_standard_output_unwrapped(capsys):
     assert "from tests" in captured.out
 
 
+def test_a_narrow_table_folds_at_blanks_and_breaks_no_name(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    path = "runs/photographs/export/tflite-int8/model.tflite"
+    console.print_table("Exports", ("file", "what"), [(path, "a sentence of many short words, " * 4)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) == 80
+    assert any(path in line for line in lines)
+    console.print_table("Exports", ("a", "b"), [(path, path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.count(path) == 2 for line in lines)  # wider than the terminal, but whole
+
+
 def test_an_empty_table_prints(capsys):
     console.print_table("Nothing", ("a",), [])
     assert "Nothing" in capsys.readouterr().out

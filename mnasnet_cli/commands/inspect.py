@@ -15,6 +15,8 @@ from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.commands.prepare import print_objects
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records.shards import DATASET_FILE
+from mnasnet_cli.screen.numbers import class_columns
+from mnasnet_cli.screen.run_tables import print_run, setting_text
 
 CLASSES_SHOWN = 20
 
@@ -74,7 +76,8 @@ def inspect(
     else:
         inspector.show(found)
     if images:
-        console.say(f"{found['drawn']} examples are drawn in {out}")
+        drawn = found["drawn"]
+        console.say(f"{console.plural(drawn, 'example')} {'is' if drawn == 1 else 'are'} drawn in {out}")
     if html:
         console.say(f"the health of {path} is written to {html}")
 
@@ -192,8 +195,10 @@ def _show_classes(found: dict[str, Any]) -> None:
     ]
     more = len(names) - CLASSES_SHOWN
     caption = f"and {more:,} more: --json lists them" if more > 0 else None
-    heads = ("", "category", "name") if found["kind"] == "coco" else ("", "class", "text")
-    console.print_table("Classes", (*heads, *splits), rows, caption=caption)
+    wanted = ("category", "name") if found["kind"] == "coco" else ("class", "text")
+    heads, classes = class_columns([(row[1], row[2]) for row in rows], wanted)
+    cells = [(row[0], *names, *row[3:]) for row, names in zip(rows, classes, strict=True)]
+    console.print_table("Classes", ("", *heads, *splits), cells, caption=caption)
 
 
 def _range(values: dict[str, int]) -> str:
@@ -214,17 +219,7 @@ def _describe_run(path: Path) -> dict[str, Any]:
 
 
 def _show_run(found: dict[str, Any]) -> None:
-    config = found["config"] or {}
-    rows = [(f"{section}.{key}", str(value)) for section, values in config.items() if isinstance(values, dict)
-            for key, value in values.items()]  # fmt: skip
-    console.print_table(f"Configuration of {found['path']}", ("key", "value"), rows)
-    state = [
-        (f"{split} {key}", value) for split, last in found["last"].items() if last for key, value in last.items()
-        if key != "split"
-    ]  # fmt: skip
-    state += [("checkpoint", prefix) for prefix in found["checkpoints"]]
-    state += [("best checkpoint", found["best"])] if found["best"] else []
-    console.print_table("State", ("", "value"), [*state, ("finished", found["results"] is not None)])
+    print_run(found)
     if "model" in found:
         _show_checkpoint(found["model"], variables=False)
 
@@ -246,7 +241,9 @@ def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
     details = [*(found["detection"] or {}).items(), *found["net"].items(), *found["preprocessing"].items()]
     source = [("source", f"{found['source']['kind']}, {found['source']['file']}")] if found["source"] else []
     rows = [*((key, found[key]) for key in keys), *source, *details]
-    console.print_table(f"Checkpoint {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
+    console.print_table(
+        f"Checkpoint {found['path']}", ("", "value"), [(key, setting_text(value)) for key, value in rows]
+    )
     if variables:
         shapes = [(name, "×".join(map(str, shape))) for name, shape in found["variables"].items()]
         console.print_table("Variables", ("name", "shape"), shapes)
@@ -279,7 +276,7 @@ def _show_artifact(found: dict[str, Any]) -> None:
     rows += [*((f"version of {key}", value) for key, value in found["versions"].items())]
     rows += _mediapipe_rows(found["mediapipe"])
     rows += [("note", note) for note in found["notes"]]
-    console.print_table(f"Artifact {found['path']}", ("", "value"), [(key, str(value)) for key, value in rows])
+    console.print_table(f"Artifact {found['path']}", ("", "value"), [(key, setting_text(value)) for key, value in rows])
     # A SavedModel has several signatures by name, other formats have one.
     signatures = {"": found["signature"]} if "inputs" in found["signature"] else found["signature"]
     tensors = [
@@ -291,7 +288,8 @@ def _show_artifact(found: dict[str, Any]) -> None:
     classes = [*zip(found["labels"], found["names"], strict=True)]
     more = len(classes) - CLASSES_SHOWN
     caption = f"and {more:,} more: --json lists them" if more > 0 else None
-    console.print_table("Classes", ("class", "name"), classes[:CLASSES_SHOWN], caption=caption)
+    heads, names = class_columns(classes[:CLASSES_SHOWN])
+    console.print_table("Classes", heads, names, caption=caption)
 
 
 def _mediapipe_rows(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,65 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.api.catalogue import models as list_models
 from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
 
 
-def models(width: WidthOption = None, image_size: ImageSizeOption = None, json_output: JsonFlag = False) -> None:
+def models(
+    width: WidthOption = None,
+    image_size: ImageSizeOption = None,
+    long: Annotated[bool, typer.Option("--long", help="Show address and checksum of the published weights.")] = False,
+    json_output: JsonFlag = False,
+) -> None:
     """List the variants and the published weights.
 
     Variants: trainable parameters for 1,000 classes, multiply-adds, and published and measured accuracy on ImageNet's
     50,000 validation images.
 
-    Published weights: URL, accuracy, licence and checksum, as their publisher states them. `mnasnet import NAME OUT`
-    downloads and converts them. --width and --image-size select among them.
+    Published weights: accuracy and licence, as their publisher states them; with --long URL and checksum.
+    `mnasnet import NAME OUT` downloads and converts them. --width and --image-size select among them.
     """
     found = list_models(width=width, image_size=image_size)
     if json_output:
         console.emit_json(found)
         return
     _print_variants(found["variants"], width or 1.0)
-    _print_weights(found["weights"], every_size=image_size is not None)
+    _print_weights(found["weights"], every_size=image_size is not None, long=long)
 
 
 def _print_variants(variants: list[dict[str, Any]], width: float) -> None:
     shown = [_published(variant) for variant in variants]
     sources = dict.fromkeys(row["source"] for row in shown if row)
     numbers = {source: number for number, source in enumerate(sources, 1)}
+    measured = any(variant["measured"] for variant in variants)
     console.print_table(
         f"MnasNet at width {width:g}",
-        ("variant", "input", "parameters", "multiply-adds", "published top-1", "top-5", "measured top-1"),
-        [_row(variant, numbers) for variant in variants],
+        (
+            "variant",
+            "px",
+            "parameters",
+            "multiply-adds",
+            "published top-1",
+            "top-5",
+            *(["measured"] if measured else []),
+        ),
+        [_row(variant, numbers)[: None if measured else -1] for variant in variants],
         caption="\n".join(f"[{number}] {source}" for source, number in numbers.items()) or None,
     )
 
 
-def _print_weights(weights: list[dict[str, Any]], *, every_size: bool) -> None:
+def _print_weights(weights: list[dict[str, Any]], *, every_size: bool, long: bool) -> None:
     """Prints the published weights; those for images below 224 px only with --image-size, because there are many."""
     shown = [w for w in weights if every_size or w["image_size"] >= 224]
     if not shown:
         return
-    notes = ["SHA-256: the first digits, if published; --json has all digits and the sources"]
+    notes = ["SHA-256: the first digits, if published; --json has all digits and the sources"] if long else []
+    notes += [] if long else ["--long shows where they come from"]
     if len(shown) < len(weights):
         sizes = ", ".join(str(size) for size in sorted({w["image_size"] for w in weights if w["image_size"] < 224}))
         notes.append(f"{len(weights) - len(shown)} more are for smaller images: --image-size {sizes}")
-    if not all(w["direct"] for w in shown):
+    if long and not all(w["direct"] for w in shown):
         notes.append("*: a web page; save the file in a browser, then give it to mnasnet import")
     console.print_table(
         "Published weights (mnasnet import NAME OUT)",
-        ("name", "variant", "input", "accuracy", "licence", "SHA-256", "URL"),
+        ("name", "variant", "input", "top-1", "licence", *(("SHA-256", "URL") if long else ())),
         [
             (
                 w["name"],
                 w["variant"] if w["width"] == 1.0 else f"{w['variant']} ×{w['width']:g}",
                 f"{w['image_size']} px",
-                f"AP {_percent(w['average_precision'])}" if w["kind"] == "detector" else f"top-1 {_percent(w['top1'])}",
+                f"AP {_percent(w['average_precision'])}" if w["kind"] == "detector" else _percent(w["top1"]),
                 w["licence"],
-                (w["sha256"] or "–")[:8],
-                w["url"] + ("" if w["direct"] else " *"),
+                *(((w["sha256"] or "–")[:8], w["url"] + ("" if w["direct"] else " *")) if long else ()),
             )
             for w in shown
         ],
@@ -78,7 +94,7 @@ def _row(variant: dict[str, Any], numbers: dict[str, int]) -> tuple[object, ...]
     top1 = f"{_percent(published['top1'])} [{numbers[published['source']]}]" if published else "–"
     return (
         variant["name"],
-        f"{variant['image_size']} px",
+        variant["image_size"],
         f"{variant['params']:,}",
         f"{variant['multiply_adds'] / 1e6:.1f} M",
         top1,
@@ -88,4 +104,4 @@ def _row(variant: dict[str, Any], numbers: dict[str, int]) -> tuple[object, ...]
 
 
 def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{fraction:.1%}"
+    return "–" if fraction is None else f"{100 * fraction:.1f} %"

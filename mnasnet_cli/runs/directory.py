@@ -134,6 +134,11 @@ class RunDirectory:
             for key, old, new in differences(before, config.model_dump(mode="json"))
             if key not in free
         ]
+        if [found.split()[0] for found in changed] == ["training.epochs"]:
+            raise ConfigError(
+                f"{self.path} holds a run whose schedule depends on the number of epochs ({changed[0]}); train on from its weights with `--init {self.path} --run-dir NEW --epochs "
+                f"{config.training.epochs}`, or start over with --fresh, which moves the old run aside"
+            )
         if changed:
             raise ConfigError(
                 f"{self.path} holds a run with a different configuration ({'; '.join(changed)}); use the same "

@@ -115,7 +115,8 @@ def test_more_epochs_are_allowed_unless_the_schedule_depends_on_them(tmp_path: P
         if allowed:
             open_run(tmp_path / name, longer).close()
         else:
-            with pytest.raises(ConfigError, match=r"training\.epochs was 10 and is now 20"):
+            way_on = rf"training\.epochs was 10 and is now 20\); .*--init {tmp_path / name} --run-dir NEW --epochs 20"
+            with pytest.raises(ConfigError, match=way_on):
                 open_run(tmp_path / name, longer)
 
 

@@ -35,11 +35,14 @@ def train(mnasnet: Callable[..., Any], records: Path, tmp_path: Path) -> Callabl
     return run
 
 
+PROGRESS = ("train:", "evaluate:", "epoch ", "net: ", "recipe: ", "images: ", "steps: ", "device: ")
+
+
 def error_of(outcome: Any) -> str:
     """The one line of an error, without the lines of progress."""
     assert outcome.code == 2, outcome.err
     assert outcome.out == ""
-    errors = [line for line in outcome.lines if not line.startswith(("train:", "evaluate:", "epoch "))]
+    errors = [line for line in outcome.lines if not line.startswith(PROGRESS)]
     assert len(errors) == 1, outcome.err
     assert errors[0].startswith("error: ")
     return str(errors[0])

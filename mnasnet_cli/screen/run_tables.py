@@ -1,0 +1,50 @@
+"""Tables of a run: its configuration and its state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mnasnet_cli import console
+from mnasnet_cli.screen.numbers import percent
+
+PERCENTAGES = ("top1", "top5", "AP", "AR")  # keys, or the first letters of keys, that hold fractions
+
+
+def print_run(found: Mapping[str, Any]) -> None:
+    """Print configuration and state of a run, from `runs.describe.describe_run`."""
+    console.print_table(f"Configuration of {found['path']}", ("key", "value"), setting_rows(found["config"] or {}))
+    train, validation = (found["last"][split] or {} for split in ("train", "validation"))
+    keys = [key for key in {**train, **validation} if key != "split"]
+    rows = [(key, *(_number(key, last[key]) if key in last else "" for last in (train, validation))) for key in keys]
+    if rows:
+        console.print_table("Last numbers", ("", "training", "validation"), rows)
+    files = [("checkpoint", prefix) for prefix in found["checkpoints"]]
+    files += [("best checkpoint", found["best"])] if found["best"] else []
+    state = "finished" if found["results"] is not None else "not finished; the same command continues it"
+    console.print_table("State", ("", "value"), [("run", state), *files])
+
+
+def setting_rows(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return each setting as a row: its dotted key and its value as --set takes it."""
+    rows: list[tuple[str, str]] = []
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        rows += setting_rows(value, f"{key}.") if isinstance(value, Mapping) else [(key, setting_text(value))]
+    return rows
+
+
+def setting_text(value: Any) -> str:
+    """Return a value as YAML and --set write it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _number(key: str, value: Any) -> str:
+    if value is None:
+        return "n/a"
+    if key.startswith(PERCENTAGES):
+        return percent(value)
+    if key in ("seconds", "cpu_seconds"):
+        return console.duration(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
