@@ -38,17 +38,10 @@ def _print_variants(variants: list[dict[str, Any]], width: float) -> None:
     sources = dict.fromkeys(row["source"] for row in shown if row)
     numbers = {source: number for number, source in enumerate(sources, 1)}
     measured = any(variant["measured"] for variant in variants)
+    columns = ("variant", "px", "parameters", "multiply-adds", "published top-1", "top-5")
     console.print_table(
         f"MnasNet at width {width:g}",
-        (
-            "variant",
-            "px",
-            "parameters",
-            "multiply-adds",
-            "published top-1",
-            "top-5",
-            *(["measured"] if measured else []),
-        ),
+        (*columns, "measured top-1") if measured else columns,
         [_row(variant, numbers)[: None if measured else -1] for variant in variants],
         caption="\n".join(f"[{number}] {source}" for source, number in numbers.items()) or None,
     )

@@ -136,8 +136,9 @@ class RunDirectory:
         ]
         if [found.split()[0] for found in changed] == ["training.epochs"]:
             raise ConfigError(
-                f"{self.path} holds a run whose schedule depends on the number of epochs ({changed[0]}); train on from its weights with `--init {self.path} --run-dir NEW --epochs "
-                f"{config.training.epochs}`, or start over with --fresh, which moves the old run aside"
+                f"{self.path} holds a run whose schedule depends on the number of epochs ({changed[0]}); train on from "
+                f"its weights with `--init {self.path} --run-dir NEW --epochs {config.training.epochs}`, or start over "
+                "with --fresh, which moves the old run aside"
             )
         if changed:
             raise ConfigError(

@@ -44,14 +44,22 @@ def test_width_and_image_size(mnasnet):
 def test_table(mnasnet):
     result = mnasnet("models")
     assert result.code == 0, result.err
-    for text in ("a1-2019", "3,887,038", "312.2 M", "75.2% [1]", "[1] github.com/tensorflow/tpu"):
+    for text in ("a1-2019", "3,887,038", "312.2 M", "75.2 % [1]", "[1] github.com/tensorflow/tpu"):
         assert text in result.out, result.out
+
+
+def test_the_tables_fit_80_columns(mnasnet, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = mnasnet("models").out
+    tables = [line for line in out.splitlines() if line.startswith(("│", "┃"))]
+    assert max(map(len, tables)) <= 80
+    assert "timm/semnasnet_100.rmsp_in1k" in out
 
 
 def test_the_table_has_no_accuracy_of_another_size(mnasnet):
     result = mnasnet("models", "--image-size", "96")
     assert result.code == 0, result.err
-    assert "75.2%" not in result.out
+    assert "75.2 %" not in result.out
 
 
 @pytest.mark.parametrize("arguments", [["--width", "0"], ["--width", "wide"], ["--image-size", "8"]])
@@ -84,8 +92,10 @@ def test_published_weights(mnasnet):
 
 def test_table_of_weights(mnasnet):
     out = mnasnet("models").out
-    for text in ("mnasnet1_3-a4c69d6f.pth", "AP 33.7%", "20 more ", "BSD-3-Clause"):
+    for text in ("AP 33.7 %", "20 more ", "BSD-3-Clause"):
         assert text in out, out
+    assert "https://" not in out
+    assert "mnasnet1_3-a4c69d6f.pth" in mnasnet("models", "--long").out
     assert "i96" not in out
-    assert "mnasnet-a1_d1.0_i96.tgz" in mnasnet("models", "--image-size", "96").out
+    assert "mnasnet-a1_d1.0_i96.tgz" in mnasnet("models", "--image-size", "96", "--long").out
     assert "Published weights" not in mnasnet("models", "--width", "0.4").out
