@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -38,6 +39,11 @@ from data_prep.split_names import SPLITS
 from mnasnet_cli.errors import DataError
 
 TARS = {"train": "ILSVRC2012_img_train.tar", "validation": "ILSVRC2012_img_val.tar"}
+# "train.txt", "trainval.txt", "train_test_split.txt", "TrainImages.txt"
+_LIST = re.compile(
+    r"(?:.*[_-])?train(?:ing|val)?(?:[_-]?(?:\d+|test|split|list|files|images|set))*\.(?:txt|csv|json)",
+    re.IGNORECASE,
+)
 
 
 def recognise(view: View) -> Layout:
@@ -46,10 +52,29 @@ def recognise(view: View) -> Layout:
         for layout in LAYOUTS:
             found = layout(view)
             if found is not None:
+                _report_unread_lists(view, found)
                 return found
     except NoLabels as error:
         raise without_labels(view.tree, view.path, error) from None
     raise unknown_layout(view.tree, view.path)
+
+
+def _report_unread_lists(view: View, layout: Layout) -> None:
+    """Report lists of training images if all images are taken for training and no list was read."""
+    if {one.split for one in layout.splits} != {"train"}:
+        return
+    lists = []
+    for folder in view.path:
+        beside = [join(folder, name) for name in class_like_folders(view.tree, folder) if EXTRAS.fullmatch(name)]
+        for place in (folder, *beside):
+            lists += [join(place, name) for name in sorted(view.tree.names(place)[1]) if _LIST.fullmatch(name)]
+    unread = [name for name in lists if name.rpartition("/")[2] not in layout.text]
+    if unread and len(unread) == len(lists):
+        view.findings.suspect(
+            "split-list-not-read", "files may list the splits of this set, and were not read", count=len(unread),
+            example=view.tree.show(unread[0]),
+            advice="to keep these splits, move the images into train/<class>/ and test/<class>/",
+        )  # fmt: skip
 
 
 def ilsvrc_tars(view: View) -> Layout | None:

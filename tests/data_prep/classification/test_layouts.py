@@ -307,3 +307,12 @@ def test_sixteen_thousand_classes(tmp_path: Path) -> None:
     source: Any = find(zipped)
     assert len(source.synsets) == 16_000
     assert source.tables["validation"].labels[-1] == 16_000
+
+
+@pytest.mark.parametrize("name", ["meta/train.txt", "meta/train.json", "train_test_split.txt", "TrainImages.txt"])
+def test_lists_of_splits_that_are_not_read_are_said(tmp_path: Path, name: str) -> None:
+    files = images("images/pie/{1..3}.jpg", "images/cake/{1..3}.jpg")
+    assert not codes(find(write(tmp_path / "plain", files)))
+    source = find(write(tmp_path / "listed", files | {name: "pie/1\n"}))
+    assert codes(source) == ["split-list-not-read"]
+    assert list(source.tables) == ["train"]
