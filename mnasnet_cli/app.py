@@ -42,6 +42,24 @@ COMMANDS = {
     "demo": "demo",
 }
 
+# An example for the help of each command.
+EXAMPLES = {
+    "prepare-imagenet": "prepare-imagenet photos data/photos",
+    "prepare-coco": "prepare-coco boxes.zip data/boxes",
+    "train-imagenet": "train-imagenet --config quick --data data/photos --run-dir runs/photos",
+    "train-coco": "train-coco --config lite --backbone runs/photos --data data/boxes --run-dir runs/boxes",
+    "eval": "eval runs/photos --data data/photos --plots plots",
+    "report": "report found.json instances_val2017.json",
+    "predict": "predict runs/photos picture.jpg --out drawn",
+    "export": "export runs/photos --data data/photos --format tflite --format onnx",
+    "import": "import timm/mnasnet_100.rmsp_in1k models/b1",
+    "benchmark": "benchmark runs/photos b1 small",
+    "inspect": "inspect data/photos --health --images 16",
+    "models": "models --width 0.5",
+    "doctor": "doctor",
+    "demo": "demo",
+}
+
 # What other programs call a command, and what it is here.
 SYNONYMS = {
     "help": "mnasnet --help", "version": "mnasnet --version", "commands": "mnasnet --help",
@@ -80,7 +98,8 @@ class CommandGroup(TyperGroup):
             name += "_"
         module = importlib.import_module(f"mnasnet_cli.commands.{COMMANDS[cmd_name]}")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        single.command(cmd_name)(getattr(module, name))
+        example = f"Example: mnasnet {EXAMPLES[cmd_name]}" if cmd_name in EXAMPLES else None
+        single.command(cmd_name, epilog=example)(getattr(module, name))
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -28,6 +28,8 @@ def test_every_command_has_help(mnasnet, name):
     assert result.code == 0, result.err
     assert "Usage: mnasnet" in result.out
     assert name in result.out
+    if name in program.EXAMPLES:
+        assert f"Example: mnasnet {name}" in result.out
 
 
 def test_no_arguments_show_the_help(mnasnet):

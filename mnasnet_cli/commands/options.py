@@ -34,7 +34,8 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="NAME|FILE",
-        help="Recipe: the name of a shipped one, or a YAML file. Other options override its values.",
+        help="Recipe, or a YAML file. Recipes: paper, quick, thorough and finetune; for detectors retinanet and lite;"
+        " for trials demo. Other options override its values.",
         show_default="paper; detectors retinanet",
     ),
 ]
