@@ -47,6 +47,7 @@ def export(
     parity_images: int | None = None,
     calibration_images: int | None = None,
     mediapipe: bool = False,
+    accept_parity: bool = False,
     litertjs: str | None = None,
 ) -> Export:
     """Export a model to several formats; see `export.exporter.export_model`.
@@ -55,6 +56,7 @@ def export(
       model: a run or a checkpoint; None: the newest run, of the task of `data` if that is given.
       out: None: the folder `export` in the run.
       data: folder of records; None: the default folder of the task, if it holds records.
+      accept_parity: keep an artifact over its tolerance; its manifest says so.
       mediapipe: TFLite files normalize pixels themselves, as MediaPipe Tasks needs it.
 
     Raises:
@@ -81,6 +83,7 @@ def export(
         parity_images=parity_images,
         calibration_images=calibration_images,
         mediapipe=mediapipe,
+        accept_parity=accept_parity,
         litertjs=litertjs,
     )
     return Export(prefix, out, "generated images" if data is None else f"images of {data}", results)

@@ -262,6 +262,7 @@ class Model:
         parity_images: int | None = None,
         calibration_images: int | None = None,
         mediapipe: bool = False,
+        accept_parity: bool = False,
         litertjs: str | os.PathLike[str] | None = None,
     ) -> list[ExportResult]:
         """Export the model, and compare each artifact with the checkpoint on the same images.
@@ -274,6 +275,7 @@ class Model:
             data/coco where there is one, else generated images.
           parity_images: images of the comparison; None: 64, for a detector 16.
           calibration_images: images for tflite-int8; None: 300, for a detector 100.
+          accept_parity: keep an artifact over its tolerance; its manifest says so.
           mediapipe: TFLite files take pixels and normalize them inside, as MediaPipe Tasks needs it.
           litertjs: for the format web, a folder with the npm package @litertjs/core, or a URL to load it from.
 
@@ -295,6 +297,7 @@ class Model:
             parity_images=parity_images,
             calibration_images=calibration_images,
             mediapipe=mediapipe,
+            accept_parity=accept_parity,
             litertjs=os.fspath(litertjs) if litertjs is not None else None,
             **self._loaded_with,
         )

@@ -69,6 +69,9 @@ def export(
         ),
     ] = None,
     mediapipe: MediapipeFlag = False,
+    accept_parity: Annotated[
+        bool, typer.Option("--accept-parity", help="Keep artifacts over their tolerance; the manifest says so.")
+    ] = False,
     litertjs: LitertjsOption = None,
     ema: EmaFlag = True,
     best: BestFlag = False,
@@ -92,6 +95,7 @@ def export(
         parity_images=parity_images,
         calibration_images=calibration_images,
         mediapipe=mediapipe,
+        accept_parity=accept_parity,
         litertjs=litertjs,
     )
     compared = [result for result in exported.results if result.format not in STATE_DICT_FORMATS]

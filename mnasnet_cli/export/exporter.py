@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ class ExportResult:
     """None for state dicts, and if the format could not be written or run."""
     fault: str = ""
     """Why the artifact was not kept; "" if it was."""
+    accepted: str = ""
+    """What exceeds the tolerance of an artifact that was kept all the same."""
     load_code: str = ""
     """For state dicts: the line of Python that loads the weights."""
 
@@ -69,6 +72,7 @@ class ExportResult:
             **({"code": self.load_code} if self.load_code else {}),
             "ok": not self.fault,
             "fault": self.fault or None,
+            "accepted": self.accepted or None,
             "parity": parity,
         }
 
@@ -87,6 +91,8 @@ class ExportJob:
     """Whether TFLite files normalize pixels themselves; see `export.tflite.mediapipe`."""
     litertjs: str | None = None
     """Where LiteRT.js is; see `export.web`."""
+    accept_parity: bool = False
+    """Whether an artifact over its tolerance is kept."""
 
     def batches(self) -> Iterator[np.ndarray]:
         """Return the images of the parity check as the net's input, in batches [n, S, S, 3]."""
@@ -121,6 +127,7 @@ def export_model(
     calibration_images: int | None = None,
     mediapipe: bool = False,
     litertjs: str | None = None,
+    accept_parity: bool = False,
 ) -> list[ExportResult]:
     """Export a checkpoint to several formats, each into the folder of its name in `out`.
 
@@ -138,6 +145,8 @@ def export_model(
       calibration_images: number of images for tflite-int8; None: 300, for a detector 100.
       mediapipe: the TFLite files normalize pixels themselves, as MediaPipe Tasks needs it.
       litertjs: for the format web, the folder or the URL of LiteRT.js; see `export.web.write_web_page`.
+      accept_parity: keep an artifact over its tolerance; its manifest says so. Numbers that are not finite are never
+        accepted.
 
     Raises:
       CheckpointError, DataError, EnvironmentProblem: before anything is written, as far as this can be known.
@@ -159,13 +168,17 @@ def export_model(
         samples.calibration_images(0)  # raises an error if there are no records
     images = samples.parity_images(parity_images or PARITY_IMAGES[runner.task]) if compared else []
     calibration_images = calibration_images or CALIBRATION_IMAGES[runner.task]
-    job = ExportJob(runner.loaded, runner.predict_tensors, samples, images, calibration_images, mediapipe, litertjs)
+    job = ExportJob(
+        runner.loaded, runner.predict_tensors, samples, images, calibration_images, mediapipe, litertjs, accept_parity
+    )
     results = []
     for format in compared + state_dicts:
         began = time.monotonic()
         result = _export(job, format, out / format)
         results.append(result)
         outcome = f"not exported: {result.fault}" if result.fault else f"written to {result.path}"
+        if result.accepted:
+            warn(f"{format} is over its tolerance, and kept because of --accept-parity: {result.accepted}")
         say(f"{format}: {outcome} ({duration(time.monotonic() - began)})")
     if any(result.comparison and not result.comparison.counted for result in results):
         warn(
@@ -215,14 +228,14 @@ def _export(job: ExportJob, format: str, target: Path) -> ExportResult:
             path = target / artifact.path.relative_to(folder)
             file_bytes = size_in_bytes(artifact.path if artifact.path.is_file() else folder)
             fault = comparison.fault(format, job.loaded.task)
-            if fault:
+            if fault and not (job.accept_parity and math.isfinite(comparison.relative)):
                 raise CheckFailed(fault)
             parity = {"on": job.samples.describe_parity_images(len(job.images)), **comparison.as_dict()}
-            parity["tolerance"] = dataclasses.asdict(TOLERANCES[format])
+            parity |= {"tolerance": dataclasses.asdict(TOLERANCES[format]), "accepted": fault or None}
             dataclasses.replace(manifest, parity=parity).write(folder)
     except (CheckFailed, CheckpointError) as error:  # also from converters and runtimes that reject this net
         return ExportResult(format, path, file_bytes, comparison, str(error))
-    return ExportResult(format, path, file_bytes, comparison)
+    return ExportResult(format, path, file_bytes, comparison, accepted=fault)
 
 
 def _manifest(loaded: LoadedModel, format: str, artifact: Artifact, folder: Path) -> Manifest:

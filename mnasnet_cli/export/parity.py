@@ -76,12 +76,21 @@ class Comparison:
         tolerance = TOLERANCES[format]
         limit = tolerance.logits if task == "classification" else tolerance.scores
         if not self.relative <= limit:  # NaN is a fault, too
-            what = "logits differ by {:.2g} of the largest" if task == "classification" else "scores differ by {:.2g}"
-            return f"{what.format(self.relative)}; at most {limit:g} is allowed"
+            found, allowed = two_numbers(self.relative, limit)
+            of = " of the largest" if task == "classification" else ""
+            what = "logits" if task == "classification" else "scores"
+            return f"{what} differ by {found}{of}; at most {allowed} is allowed"
         if self.agreement is not None and not self.agreement >= tolerance.agreement:
             what = "images have the same top-1 class" if task == "classification" else "boxes match"
-            return f"{self.agreement:.1%} of the {what}; at least {tolerance.agreement:.0%} is required"
+            found, required = two_numbers(100 * self.agreement, 100 * tolerance.agreement)
+            return f"{found}% of the {what}; at least {required}% is required"
         return ""
+
+
+def two_numbers(found: float, expected: float) -> tuple[str, str]:
+    """Return two numbers with three digits, or as many as they need to look different."""
+    digits = next((digits for digits in range(3, 17) if f"{found:.{digits}g}" != f"{expected:.{digits}g}"), 3)
+    return f"{found:.{digits}g}", f"{expected:.{digits}g}"
 
 
 def compare(outputs: Outputs, expected: Outputs, format: str) -> Comparison:

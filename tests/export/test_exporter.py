@@ -31,8 +31,8 @@ def exported(request):
     return request.getfixturevalue(f"exported_{request.param}")
 
 
-def _export(run, out, *formats, data=None):
-    return export_model(find_checkpoint(str(run)), out, formats, data=data, parity_images=2)
+def _export(run, out, *formats, data=None, **options):
+    return export_model(find_checkpoint(str(run)), out, formats, data=data, parity_images=2, **options)
 
 
 def test_every_format_has_a_writer():
@@ -78,6 +78,17 @@ def test_an_artifact_over_its_tolerance_does_not_replace_an_older_one(made_class
     (elsewhere,) = _export(made_classifier, tmp_path / "new" / "folder", "frozen")
     assert elsewhere.fault
     assert not (tmp_path / "new").exists()
+
+
+def test_an_artifact_over_its_tolerance_can_be_accepted(made_classifier, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(TOLERANCES, "frozen", IMPOSSIBLE)
+    (kept,) = _export(made_classifier, tmp_path / "out", "frozen", accept_parity=True)
+    assert (kept.fault, kept.path.is_file()) == ("", True)
+    assert "-1" in kept.accepted
+    assert kept.as_dict()["accepted"] == kept.accepted
+    assert read_manifest(kept.path).parity["accepted"] == kept.accepted
+    assert "kept because of --accept-parity" in capsys.readouterr().err
+    raise_for_faults([kept])
 
 
 def test_faults_are_raised_together(made_classifier, tmp_path, monkeypatch):

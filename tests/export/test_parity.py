@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnasnet_cli.export.parity import compare, concatenate
+from mnasnet_cli.export.parity import compare, concatenate, two_numbers
 
 
 def _boxes(boxes, scores, classes):
@@ -41,7 +41,14 @@ def test_logits_that_differ():
 def test_another_class_is_a_fault():
     comparison = compare({"logits": np.array([[0.9, 1.0]])}, {"logits": np.array([[1.0, 0.9]])}, "tflite-int8")
     assert comparison.agreement == 0.0
-    _assert_mentions(comparison.fault("tflite-int8", "classification"), "top-1", "0.0%", "75%")
+    _assert_mentions(comparison.fault("tflite-int8", "classification"), "top-1", "0%", "75%")
+
+
+def test_numbers_that_differ_look_different() -> None:
+    assert two_numbers(0.123456, 0.001) == ("0.123", "0.001")
+    assert two_numbers(0.35004, 0.35) == ("0.35004", "0.35")
+    assert two_numbers(94.99999, 95) == ("94.99999", "95")
+    assert two_numbers(0.5, 0.5) == ("0.5", "0.5")
 
 
 def test_logits_that_are_not_numbers_are_a_fault():
