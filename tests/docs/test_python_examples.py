@@ -58,7 +58,7 @@ def test_the_notebooks_cells_with_a_small_net(repo: Path, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     smaller = {
         'variant="small"': 'variant="tiny"', "epochs=20": "epochs=1, image_size=32", "train_per_class=200":
-        "train_per_class=8", "val_per_class=20": "val_per_class=3",
+        "train_per_class=8", "val_per_class=40": "val_per_class=3",
     }  # fmt: skip
     names: dict[str, Any] = {}
     cells = "\0".join(_code(repo))
@@ -67,8 +67,8 @@ def test_the_notebooks_cells_with_a_small_net(repo: Path, tmp_path: Path, monkey
         cells = cells.replace(found, replacement)
     for cell in cells.split("\0"):
         exec(cell, names)
-    assert names["records"]["splits"]["train"]["examples"] == 32
-    assert (len(names["features"]), names["report"]["examples"]) == (12, 12)
+    assert names["records"]["splits"]["train"]["examples"] == 48
+    assert (len(names["features"]), names["report"]["examples"]) == (18, 18)
     assert names["exported"].path.suffix == ".tflite"
     assert names["phone"].format == "tflite"
 
