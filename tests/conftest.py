@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 
 silence_tensorflow()
+os.environ.pop("COLUMNS", None)  # pytest-xdist may set it, and tables would fold
 
 pytest_plugins = ["model_fixtures"]
 

@@ -101,7 +101,7 @@ def test_an_artifact_without_its_manifest_is_one_clear_error(exported_classifier
 def test_what_else_can_be_wrong(exported_classifier, exported_detector, tmp_path):
     with pytest.raises(CheckpointError, match="there is no such file"):
         open_model(str(tmp_path / "model.tflite"))
-    with pytest.raises(CheckpointError, match=r"holds 7 exports; name one of them: .*tflite-int8"):
+    with pytest.raises(CheckpointError, match=r"holds 8 exports; name one of them: .*tflite-int8"):
         open_model(str(exported_classifier))
     with pytest.raises(ConfigError, match="was exported for images of 32 px"):
         open_model(str(exported_classifier / "tflite"), image_size=64)
