@@ -58,6 +58,8 @@ EXAMPLES = {
     "models": "models --width 0.5",
     "doctor": "doctor",
     "demo": "demo",
+    "card": "card runs/photos --data data/photos",
+    "runs": "runs --format html --out runs.html",
 }
 
 # What other programs call a command, and what it is here.
