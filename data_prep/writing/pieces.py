@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from data_prep.images.prepared_image import prepare_image
 from data_prep.writing.shard_job import BadImageError, Job, ShardId, ShardStatistics
-from data_prep.writing.shards import ShardWriter, digest, join, shard_range
+from data_prep.writing.shards import ShardWriter, append, digest, shard_range
 from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.orientation import Exif
 from mnasnet_cli.system.workers import Report
@@ -58,23 +58,29 @@ class Joiner:
 
     def __init__(self, job: Job, on_entry: Callable[[dict[str, Any]], None]) -> None:
         self._job, self._on_entry = job, on_entry
-        self._waiting: dict[ShardId, dict[int, WrittenPiece]] = {}
+        self._waiting: dict[Piece, WrittenPiece] = {}  # for the pieces before them
+        self._joined: dict[ShardId, list[WrittenPiece]] = {}
 
     def add(self, written: WrittenPiece) -> None:
-        """Take a piece; if it is the last one of its shard, make the shard."""
-        shard, number, count = written.piece
-        pieces = self._waiting.setdefault(shard, {})
-        pieces[number] = written
-        if len(pieces) == count:
-            del self._waiting[shard]
-            self._on_entry(_join([pieces[place] for place in range(count)], self._job))
+        """Take a piece and append it to those before it; the last one of a shard completes it.
+
+        Pieces are joined as they arrive, while the workers write others.
+        """
+        shard, _, count = written.piece
+        self._waiting[written.piece] = written
+        joined = self._joined.setdefault(shard, [])
+        while following := self._waiting.pop(Piece(shard, len(joined), count), None):
+            if joined:
+                append(joined[0].file, following.file)
+            joined.append(following)
+        if len(joined) == count:
+            self._on_entry(_complete(self._joined.pop(shard), self._job))
 
 
-def _join(pieces: Sequence[WrittenPiece], job: Job) -> dict[str, Any]:
-    """Make a shard of its pieces and return its journal entry."""
+def _complete(pieces: Sequence[WrittenPiece], job: Job) -> dict[str, Any]:
+    """Give a shard its name and return its journal entry."""
     shard, path = pieces[0].piece.shard, job.out / job.shard_name(pieces[0].piece.shard)
-    if len(pieces) > 1:
-        join([written.file for written in pieces], path)
+    os.replace(pieces[0].file, path)
     statistics = pieces[0].statistics
     for written in pieces[1:]:
         statistics.merge(written.statistics)

@@ -23,7 +23,7 @@ class ShardWriter:
     """Writes one shard to a temporary file, which gets the shard's name when the block ends without an error.
 
     Then `examples`, `bytes` and `checksums` (four bytes of each record) describe the shard. A `piece` of a shard keeps
-    its temporary name until `join` puts it behind the others.
+    its temporary name until `append` puts it behind the others.
     """
 
     def __init__(self, path: Path, piece: int | None = None) -> None:
@@ -61,14 +61,11 @@ class ShardWriter:
                 self.temporary.unlink(missing_ok=True)
 
 
-def join(pieces: Sequence[Path], path: Path) -> None:
-    """Make the shard `path` of its pieces, in this order, and remove them."""
-    with open(pieces[0], "ab") as whole:
-        for piece in pieces[1:]:
-            with open(piece, "rb") as file:
-                shutil.copyfileobj(file, whole, BUFFER_BYTES)
-            piece.unlink()
-    os.replace(pieces[0], path)
+def append(whole: Path, piece: Path) -> None:
+    """Append the file of a piece to that of the pieces before it, and remove it."""
+    with open(whole, "ab") as target, open(piece, "rb") as source:
+        shutil.copyfileobj(source, target, BUFFER_BYTES)
+    piece.unlink()
 
 
 def digest(checksums: bytes) -> str:
