@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -129,6 +130,7 @@ class CommandGroup(TyperGroup):
                 console.print_traceback(error)
             message, code = explain(error)
             console.fail(message)
+        _give_up_broken_output()
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
@@ -235,6 +237,31 @@ def root(
         typer.echo(context.get_help())
 
 
+def _open_closed_streams() -> None:
+    """Let standard streams that were closed (`>&-`) lead nowhere.
+
+    Otherwise the next file that is opened gets the number of such a stream, and output of libraries goes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def _give_up_broken_output() -> None:
+    """Drop what could not be written to standard output: Python would try again at its end, and print a traceback."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the program (the console entry point)."""
+    _open_closed_streams()
     app()

@@ -11,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
 from rich.cells import cell_len
@@ -24,6 +24,10 @@ LINE_SECONDS = 10.0  # time between two lines of progress, if standard error is 
 NOTEBOOK_SECONDS = 0.5  # time between two changes of the line in a notebook
 WORD_END = r"\s(?!(?:%|px|MB|M)(?:\s|$))"  # where a cell may be folded: not between a number and its unit
 RATE_WINDOW_SECONDS = 30.0  # the rate is the mean over this time
+
+# What a terminal obeys or shows as nothing: control characters, marks that reverse the direction of writing, and the
+# halves of surrogate pairs with which Python stands for bytes that are not UTF-8.
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _live: Console | None = None  # the console of a running progress bar, which prints messages above the bar
 
@@ -41,6 +45,19 @@ def _stderr() -> Console:
     return _live or _console(sys.stderr)
 
 
+def visible(text: str, keep: str = "") -> str:
+    """Return text of others, such as a file's name, as it may be printed: a control character is shown as \\x1b.
+
+    keep: characters that stay, such as "\\n".
+    """
+    return _INVISIBLE.sub(lambda found: found[0] if found[0] in keep else _code(found[0]), text)
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
 def emit_json(obj: Mapping[str, Any]) -> None:
     """Write one JSON object to standard output. NaN and infinities become null."""
     emit_text(to_json(obj) + "\n")
@@ -52,8 +69,8 @@ def to_json(obj: Mapping[str, Any]) -> str:
 
 
 def emit_text(text: str) -> None:
-    """Write text to standard output unchanged, such as CSV."""
-    sys.stdout.write(text)
+    """Write text to standard output, such as CSV. Control characters are shown, but line ends and tabs stay."""
+    sys.stdout.write(visible(text, keep="\r\n\t"))
     sys.stdout.flush()
 
 
@@ -82,7 +99,8 @@ def print_table(
     the table becomes wider than the terminal.
     """
     out = _console(sys.stdout)
-    texts = [[_format_cell(value) for value in row] for row in rows]
+    texts = [[visible(_format_cell(value), keep="\n") for value in row] for row in rows]
+    columns, title, caption = [visible(name) for name in columns], visible(title), visible(caption or "", keep="\n")
     by_column = [[name, *(row[index] for row in texts)] for index, name in enumerate(columns)]
     borders = 3 * len(columns) + 1
     widths = _fit([_width(cells, "\n") for cells in by_column], [_width(cells, WORD_END) for cells in by_column],
@@ -157,11 +175,17 @@ def print_traceback(error: BaseException) -> None:
     """Print the traceback of an exception to standard error (`--debug`)."""
     import traceback
 
-    _stderr().print(Text("".join(traceback.format_exception(error)).rstrip()))
+    _print_message(Text(visible("".join(traceback.format_exception(error)).rstrip(), keep="\n")))
 
 
 def _print_line(prefix: str, message: str, style: str) -> None:
-    _stderr().print(Text.assemble((prefix, style), " ".join(message.split())))
+    _print_message(Text.assemble((prefix, style), visible(" ".join(message.split()))))
+
+
+def _print_message(text: Text) -> None:
+    """Print to standard error. Nobody may read it, or its disk may be full: that does not stop the work."""
+    with suppress(OSError, ValueError):
+        _stderr().print(text)
 
 
 class ProgressReport(Protocol):
@@ -210,7 +234,7 @@ class _ProgressText:
                 left = (self.total - done) / rate
         if left is not None and left > 0:
             parts.append(f"{duration(left)} left")
-        return ", ".join(parts + [f"{key} {value}" for key, value in fields.items()])
+        return visible(", ".join(parts + [f"{key} {value}" for key, value in fields.items()]))
 
     def summary(self) -> str:
         seconds = time.monotonic() - self.began
@@ -288,6 +312,7 @@ def progress(description: str, total: int | None, unit: str = "images", *, start
         start: number of units that were finished before, such as in a resumed run; they do not count for the rate.
     """
     global _live
+    description = visible(description)
     status = _ProgressText(total, unit, start)
     if in_notebook():
         output = _ProgressOutput(description, status)

@@ -12,6 +12,7 @@ import yaml
 from mnasnet_cli.cards import content
 from mnasnet_cli.cards.content import Section
 from mnasnet_cli.cards.facts import RunFacts
+from mnasnet_cli.console import visible
 
 PIPELINES = {"classification": "image-classification", "detection": "object-detection"}
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$])")
@@ -58,7 +59,8 @@ def _section(section: Section) -> str:
     parts += [_table(table.columns, table.rows) for table in section.tables]
     if section.code:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", section.code)), default=0))
-        parts.append(f"{fence}sh\n{section.code}\n{fence}")
+        code = visible(section.code, keep="\n")
+        parts.append(f"{fence}sh\n{code}\n{fence}")
     parts += [_note(note) for note in section.notes]
     return "\n\n".join(parts)
 
@@ -66,7 +68,7 @@ def _section(section: Section) -> str:
 def _note(text: str) -> str:
     """Escape a note, except what stands in backticks."""
     parts = text.split("`")
-    return "".join(f"`{part}`" if number % 2 else _escape(part) for number, part in enumerate(parts))
+    return "".join(f"`{visible(part)}`" if number % 2 else _escape(part) for number, part in enumerate(parts))
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -81,4 +83,4 @@ def _cell(value: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", re.sub(r"\s+", " ", text))
+    return _SPECIAL.sub(r"\\\1", visible(re.sub(r"\s+", " ", text)))

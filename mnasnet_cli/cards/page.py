@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import yaml
@@ -13,6 +12,7 @@ from mnasnet_cli.cards.content import Section, percent
 from mnasnet_cli.cards.facts import RunFacts
 from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart, draw_matrix
+from mnasnet_cli.pages.html import escape
 
 MATRIX_CLASSES = 40  # of more classes, the most frequent confusions are listed
 CONFUSIONS = 30

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import string
-from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.export.artifact import Artifact
 from mnasnet_cli.export.tflite.converter import write_tflite
 from mnasnet_cli.inference.model import LoadedModel
+from mnasnet_cli.pages.html import escape
 
 PAGE = Path(__file__).with_name("web_page")
 RUNTIME = "litert"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from mnasnet_cli.health.contact_sheet import draw_contact_sheet
 from mnasnet_cli.health.examination import Health
 from mnasnet_cli.health.summary import QUANTILES, TINY
 from mnasnet_cli.pages import html as pages
-from mnasnet_cli.pages.html import Html, table
+from mnasnet_cli.pages.html import Html, escape, table
 from mnasnet_cli.records.findings import Finding
 from mnasnet_cli.system.files import write_atomically
 

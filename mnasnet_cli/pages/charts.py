@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from mnasnet_cli.pages.html import Html
+from mnasnet_cli.pages.html import Html, escape
 
 WIDTH, HEIGHT = 440, 280  # units of the drawing, which is scaled to its place
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 30, 42

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_markup
 from typing import Any
+
+from mnasnet_cli.console import visible
 
 _PAGE = string.Template("""\
 <!DOCTYPE html>
@@ -83,6 +85,11 @@ _NUMBER = re.compile(r"[-−+]?[\d,]+(\.\d+)?(e[-+]\d+)?( %| M| ms)?")  # as tex
 
 class Html(str):
     """Text that is HTML already; all other text is escaped."""
+
+
+def escape(text: str) -> str:
+    """Return text of others for HTML: its markup and its control characters are shown, not obeyed."""
+    return escape_markup(visible(text, keep="\n\t"))
 
 
 def render_page(title: str, sections: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import yaml
 
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.console import say, warn
+from mnasnet_cli.console import say, visible, warn
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.system.files import append_atomically, try_lock, write_atomically
 from mnasnet_cli.system.machine import host as describe_host
@@ -168,7 +168,7 @@ class RunDirectory:
         """Write a line to the log. A failure to write is ignored: the line often reports another failure."""
         if self._writer and self.path.is_dir():
             with contextlib.suppress(OSError):
-                append_atomically(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+                append_atomically(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
 
     def resume_metrics(self, step: int) -> list[dict[str, Any]]:
         """Drop the metrics of steps after `step`, which will be repeated, and return the others."""

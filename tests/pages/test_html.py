@@ -24,3 +24,11 @@ def test_all_text_is_escaped() -> None:
 
 def test_empty_sections_are_left_out() -> None:
     assert render_page("a", ["", "<p>one</p>"]).count("\n\n") == 0
+
+
+def test_control_characters_are_shown() -> None:
+    page = render_page("a\x1b[31m", [table(["n\udc80"], [["<b>\u202e"]]), paragraph("p\x07")])
+    assert r"a\x1b[31m" in page
+    assert r"n\udc80" in page
+    assert r"&lt;b&gt;\u202e" in page
+    assert r"p\x07" in page
