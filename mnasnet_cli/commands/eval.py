@@ -51,7 +51,7 @@ def eval(
     ema: EmaFlag = True,
     best: BestFlag = False,
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for plots, tables and the best and worst images.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for plots and the best and worst images.")
     ] = None,
     detections: Annotated[
         Path | None, typer.Option(metavar="OUT.json", help="File for a detector's boxes in COCO's results format.")

@@ -26,7 +26,8 @@ def report(
         ),
     ] = "faster",
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for precision-recall curves and AP per class.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for precision-recall curves, AP per class and confusions."),
     ] = None,
     images: Annotated[
         Path | None,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.decoding import decode_whole
@@ -15,12 +16,15 @@ from mnasnet_cli.data.imagenet import ClassificationBatch
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.evaluation.scoring import ModelEvaluation, evaluate_model
 from mnasnet_cli.inference.runner import Runner
-from mnasnet_cli.metrics.accuracy import confusion_matrix
-from mnasnet_cli.metrics.plots import plot_confusion, plot_images
+from mnasnet_cli.metrics.accuracy import class_scores, confusion_matrix
+from mnasnet_cli.metrics.classification_plots import CLASS_FILE, PR_FILE, plot_confidences
+from mnasnet_cli.metrics.plots import plot_class_bars, plot_confusion
+from mnasnet_cli.pages.sheets import draw_sheet, save_sheet
 from mnasnet_cli.tasks.base import Evaluation
 from mnasnet_cli.tasks.classification import ClassificationTask
 
-WORST_IMAGES = 20
+BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"
+SHOWN, COLUMNS, TILE = 20, 5, 240  # images of a sheet, in a row, and px of the longer side
 
 
 def evaluate_classifier(model: str, data_dir: Path, **options: Any) -> dict[str, Any]:
@@ -53,19 +57,43 @@ class ClassifierEvaluation(ModelEvaluation):
         return tf.constant(self.runner.predict_tensors(images.numpy())["logits"])
 
     def write_plots(self, evaluation: Evaluation, folder: Path) -> None:
-        """Write confusion.png, and worst.png with the images of the highest loss."""
+        """Write the confusion matrix, scores by class, precision-recall curves, and the best and worst images."""
         task, outputs = self.task, evaluation.outputs
         counts = confusion_matrix(outputs["labels"], outputs["predictions"], len(task.labels))
         plot_confusion(counts, task.names, folder / "confusion.png")
-        worst = np.argsort(-outputs["losses"], kind="stable")[:WORST_IMAGES]
-        records = task.records.eval_records(outputs["positions"][worst].tolist())
-        images, captions = [], []
-        for index in worst:
+        correct = outputs["labels"] == outputs["predictions"]
+        plot_confidences(outputs["confidences"], correct, folder / PR_FILE)
+        scores = zip(evaluation.summary["per_class"], class_scores(counts), strict=True)
+        bars = [
+            (row["name"], row["examples"], row["top1"], one["precision"] or 0.0)
+            for row, one in scores
+            if row["top1"] is not None
+        ]
+        plot_class_bars(
+            bars,
+            folder / CLASS_FILE,
+            what="top-1 and precision",
+            score="top-1 (recall)",
+            other="precision",
+            counted="examples",
+        )
+        order = np.argsort(outputs["losses"], kind="stable")
+        self._draw(
+            outputs, order[correct[order]][:SHOWN], folder / BEST_FILE, "the lowest loss among the right answers"
+        )
+        self._draw(outputs, order[::-1][:SHOWN], folder / WORST_FILE, "the highest loss")
+
+    def _draw(self, outputs: Mapping[str, np.ndarray], chosen: np.ndarray, path: Path, title: str) -> None:
+        records = self.task.records.eval_records(outputs["positions"][chosen].tolist())
+        pictures, captions = [], []
+        for index in chosen:
             filename, encoded = records[int(outputs["positions"][index])]
-            images.append(decode_whole(tf.constant(encoded)).numpy())
-            truth, predicted = (task.names[outputs[key][index]] for key in ("labels", "predictions"))
-            captions.append(f"{filename}\n{truth}, taken for\n{predicted} ({outputs['confidences'][index]:.0%})")
-        plot_images(images, captions, folder / "worst.png")
+            pictures.append(Image.fromarray(decode_whole(tf.constant(encoded)).numpy()))
+            truth, predicted = (self.task.names[outputs[key][index]] for key in ("labels", "predictions"))
+            answer = truth if truth == predicted else f"{truth}\ntaken for {predicted}"
+            captions.append(f"{answer}\n{100 * outputs['confidences'][index]:.1f} %; {filename}")
+        title = f"The {len(chosen)} images with {title}"
+        save_sheet(draw_sheet(pictures, captions, columns=COLUMNS, tile=TILE, title=title), path)
 
 
 def _check_classes(task: ClassificationTask, trained: list[str]) -> None:

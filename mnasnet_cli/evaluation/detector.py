@@ -75,10 +75,10 @@ class DetectorEvaluation(ModelEvaluation):
         return outputs
 
     def write_plots(self, evaluation: Evaluation, folder: Path) -> None:
-        """Write precision-recall curves, AP by class, and the best and worst images with their boxes."""
+        """Write precision-recall curves, AP by class, confusions, and the best and worst images with their boxes."""
         task, outputs = self.task, evaluation.outputs
         boxes = task.detections(outputs)
-        plot_evaluation(evaluate_detections(task.truth, boxes), folder)
+        plot_evaluation(evaluate_detections(task.truth, boxes), task.truth, boxes, folder)
         _, scores = score_images(task.truth, boxes)
         best = sorted(scores, key=lambda score: (-score.f1, -score.annotations))[:SHOWN]
         wanted = {score.image_id for score in [*best, *scores[:SHOWN]]}

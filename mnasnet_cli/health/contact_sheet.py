@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from mnasnet_cli.health.collection import Collection
 from mnasnet_cli.health.oddest import Odd
-from mnasnet_cli.records.drawing import draw_sheet, draw_tile
+from mnasnet_cli.pages.sheets import draw_sheet
+from mnasnet_cli.records.drawing import draw_example
 
 TILE_SIZE = 200  # px
 COLUMNS = 6
@@ -16,10 +17,10 @@ QUALITY = 80
 
 def draw_contact_sheet(collection: Collection, oddest: Sequence[Odd]) -> bytes:
     """Return a JPEG with the images in their order, numbered from 1. Raises DataError if a record cannot be read."""
-    tiles = []
+    pictures, captions = [], []
     for number, odd in enumerate(oddest, 1):
-        example, caption = collection.read(odd.split, odd.index), f"{number}. {odd.kind}: {odd.value}"
-        tiles.append(draw_tile(example, collection.texts, TILE_SIZE, caption=caption))
+        pictures.append(draw_example(collection.read(odd.split, odd.index), collection.texts, TILE_SIZE))
+        captions.append(f"{number}. {odd.kind}: {odd.value}")
     out = io.BytesIO()
-    draw_sheet(tiles, TILE_SIZE, COLUMNS).save(out, "JPEG", quality=QUALITY)
+    draw_sheet(pictures, captions, columns=COLUMNS, tile=TILE_SIZE).save(out, "JPEG", quality=QUALITY)
     return out.getvalue()

@@ -102,7 +102,7 @@ def report(
     if plots is not None:
         from mnasnet_cli.metrics.detection_plots import plot_evaluation
 
-        paths = plot_evaluation(evaluation, plots)
+        paths = plot_evaluation(evaluation, truth, detections, plots)
         if images is not None:
             from mnasnet_cli.metrics.detection_images import draw_best_and_worst
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.metrics import plots
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth, iou_xywh
-from mnasnet_cli.pages.labels import draw_box, font_for
+from mnasnet_cli.pages.labels import Box, draw_boxes, font_for
+from mnasnet_cli.pages.sheets import draw_sheet, save_sheet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,8 +21,14 @@ BEST_FILE, WORST_FILE = "best_images.png", "worst_images.png"
 SHOWN = 8  # images in each figure
 MATCH_IOU = 0.5
 TRUE_COLOR, CORRECT_COLOR, WRONG_COLOR, CROWD_COLOR = "lime", "deepskyblue", "orangered", "yellow"
-LEGEND = "annotations green, correct detections blue, wrong ones orange, crowds yellow and dashed"
-MIN_SIDE, MAX_SIDE = 320, 640  # px of the longer side; other images are scaled, so that labels can be read
+MAX_WRONG = 20  # wrong detections that are drawn, those with the highest scores
+LEGEND = (
+    (TRUE_COLOR, "annotation"),
+    (CORRECT_COLOR, "correct detection"),
+    (WRONG_COLOR, f"wrong detection (the {MAX_WRONG} best)"),
+    (CROWD_COLOR, "crowd, dashed"),
+)
+MIN_SIDE, MAX_SIDE = 320, 480  # px of the longer side; other images are scaled, so that labels can be read
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,14 @@ def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path
     best = sorted(scores, key=lambda score: (-score.f1, -score.annotations))
     paths = [folder / BEST_FILE, folder / WORST_FILE]
     for path, chosen in zip(paths, (best[:SHOWN], scores[:SHOWN]), strict=True):
-        pictures = [_draw(truth, detections, score, images) for score in chosen]
+        pictures = [draw_image(truth, detections, score, _open(truth, score, images)) for score in chosen]
         captions = [
-            f"{truth.images[score.image_id].get('file_name')}: F1 {score.f1:.2f} at score {threshold:.2f}\n"
-            f"{score.annotations} annotated, {len(score.correct)} correct, {len(score.wrong)} wrong"
+            f"{truth.images[score.image_id].get('file_name')}\nF1 {score.f1:.2f}: {score.annotations} annotated, "
+            f"{len(score.correct)} correct, {len(score.wrong)} wrong"
             for score in chosen
         ]
-        plots.plot_images(pictures, captions, path, title=LEGEND, columns=4, tile=5.0)
+        title = f"{path.stem.replace('_', ' ').capitalize()}: detections with a score of at least {threshold:.2f}"
+        save_sheet(draw_sheet(pictures, captions, columns=4, tile=MAX_SIDE, legend=LEGEND, title=title), path)
     return paths
 
 
@@ -176,32 +183,47 @@ def draw_image(truth: GroundTruth, detections: Detections, score: ImageScore, pi
     picture = picture.convert("RGB").resize(size)
     font = font_for(size)
 
-    def box(xywh: Sequence[float], color: str, line: int, text: str = "", *, dashed: bool = False) -> None:
-        x, y, w, h = (value * scale for value in xywh)
-        draw_box(picture, (x, y, x + w, y + h), text, color, font, line=line, dashed=dashed)
+    def box(row: int, boxes: np.ndarray, color: str, line: int, text: str, *, dashed: bool = False) -> Box:
+        x, y, w, h = (value * scale for value in boxes[row].tolist())
+        return Box((x, y, x + w, y + h), text, color, line, dashed)
 
-    for row in np.flatnonzero(truth.image_ids == score.image_id):
+    def found(rows: np.ndarray, color: str) -> list[Box]:
+        rows = rows[np.argsort(-detections.scores[rows], kind="stable")]  # the best on top
+        names = (truth.categories.get(int(detections.category_ids[row]), detections.category_ids[row]) for row in rows)
+        return [
+            box(row, detections.boxes_xywh, color, 2, f"{name} {detections.scores[row]:.2f}")
+            for row, name in zip(rows.tolist(), names, strict=True)
+        ]
+
+    annotated = []
+    for row in np.flatnonzero(truth.image_ids == score.image_id).tolist():
         name = truth.categories[int(truth.category_ids[row])]
-        crowd = bool(truth.crowd[row])
-        color = CROWD_COLOR if crowd else TRUE_COLOR
-        box(truth.boxes_xywh[row].tolist(), color, 4, f"{name} (crowd)" if crowd else "", dashed=crowd)
-    for rows, color in ((score.wrong, WRONG_COLOR), (score.correct, CORRECT_COLOR)):
-        for row in rows[np.argsort(detections.scores[rows], kind="stable")]:  # the best on top
-            category = int(detections.category_ids[row])
-            name = truth.categories.get(category, str(category))
-            box(detections.boxes_xywh[row].tolist(), color, 2, f"{name} {detections.scores[row]:.2f}")
+        if truth.crowd[row]:
+            annotated.append(box(row, truth.boxes_xywh, CROWD_COLOR, 4, f"{name} (crowd)", dashed=True))
+        else:  # the detection tells the name of what was found
+            text = "" if _is_found(truth, detections, row, score.correct) else name
+            annotated.append(box(row, truth.boxes_xywh, TRUE_COLOR, 4, text))
+    draw_boxes(
+        picture, [*found(score.correct, CORRECT_COLOR), *found(score.wrong, WRONG_COLOR)[:MAX_WRONG], *annotated], font
+    )
     return picture
 
 
-def _draw(truth: GroundTruth, detections: Detections, score: ImageScore, folder: Path) -> np.ndarray:
-    """Return the image [H, W, 3] uint8 with its boxes."""
+def _is_found(truth: GroundTruth, detections: Detections, row: int, correct: np.ndarray) -> bool:
+    """Tell whether one of the correct detections is of an annotation."""
+    own = correct[detections.category_ids[correct] == truth.category_ids[row]]
+    overlaps = iou_xywh(detections.boxes_xywh[own], truth.boxes_xywh[[row]])
+    return bool((overlaps >= MATCH_IOU).any())
+
+
+def _open(truth: GroundTruth, score: ImageScore, folder: Path) -> Image:
+    """Return an image in the frame of its boxes."""
     from PIL import Image
 
     path = image_file(truth, score.image_id, folder)
     assert path is not None
     try:
         with Image.open(path) as opened:
-            picture = in_frame_of(truth.images[score.image_id], opened).convert("RGB")
+            return in_frame_of(truth.images[score.image_id], opened).convert("RGB")
     except OSError as error:
         raise DataError(f"{path} can't be read: {error}") from None
-    return np.asarray(draw_image(truth, detections, score, picture))

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mnasnet_cli.pages.html import Html, escape
+from mnasnet_cli.pages.html import SERIES_COLORS, Html, escape
 
 WIDTH, HEIGHT = 440, 280  # units of the drawing, which is scaled to its place
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 30, 42
-COLORS = 6  # `--series-N` in the style of the page
+COLORS = len(SERIES_COLORS)  # `--series-N` in the style of the page
 MAX_POINTS = 400  # of one line; a chart is 390 units wide inside
 LABEL_HEIGHT = 13
 

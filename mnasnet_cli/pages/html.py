@@ -10,6 +10,8 @@ from typing import Any
 
 from mnasnet_cli.console import visible
 
+SERIES_COLORS = ("#2767c0", "#c2570c", "#2e7d4f", "#8a3fb0", "#0d7f8c", "#a33055")  # of lines and points
+
 _PAGE = string.Template("""\
 <!DOCTYPE html>
 <html lang="en">
@@ -20,8 +22,7 @@ _PAGE = string.Template("""\
 <title>$title</title>
 <style>
 :root { --text: #1d2329; --back: #fff; --soft: #f2f4f6; --line: #d5dbe1; --warn: #9a4a00; --bar: #3a7bd5;
-  --series-0: #2767c0; --series-1: #c2570c; --series-2: #2e7d4f; --series-3: #8a3fb0; --series-4: #0d7f8c;
-  --series-5: #a33055; --cell: 39 103 192; }
+  $series --cell: 39 103 192; }
 @media screen and (prefers-color-scheme: dark) {
   :root { --text: #e3e8ed; --back: #14181c; --soft: #1e242a; --line: #39424b; --warn: #ffb066; --bar: #6ea8f0;
     --series-0: #6ea8f0; --series-1: #f09a5b; --series-2: #6cc492; --series-3: #c690e6; --series-4: #5fc3cf;
@@ -94,7 +95,9 @@ def escape(text: str) -> str:
 
 def render_page(title: str, sections: Sequence[str]) -> str:
     """Return a page as HTML text. `sections` are HTML; empty ones are left out."""
-    return _PAGE.substitute(title=escape(title), body="\n".join(section for section in sections if section))
+    series = " ".join(f"--series-{number}: {color};" for number, color in enumerate(SERIES_COLORS))
+    body = "\n".join(section for section in sections if section)
+    return _PAGE.substitute(title=escape(title), series=series, body=body)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Html:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnasnet_cli.pages.labels import color_of_name, draw_box, fit_text, font_for
+from mnasnet_cli.pages import labels
+from mnasnet_cli.pages.labels import Box, color_of_name, fit_text, font_for
 from mnasnet_cli.prediction.images import InputImage
 from mnasnet_cli.system.files import replace_atomically
 
@@ -19,6 +20,8 @@ MARK = b"drawn by mnasnet predict"  # the comment in our JPEG files; only files 
 BACKGROUND, BAR, TEXT = "#202020", "#3b6ea5", "white"
 UNSEEN = 0.5  # brightness of what the net does not see, in an explanation
 OPACITY = 0.7  # of the strongest contribution
+MIN_SIDE = 160  # px of the longer side; smaller images are enlarged, so that names can be read
+MIN_STRIP = 240  # px; room for names
 
 
 class Annotator:
@@ -64,13 +67,21 @@ def _can_overwrite(path: Path) -> bool:
 
 
 def draw_boxes(image: InputImage, boxes: Sequence[Mapping[str, Any]]) -> PilImage:
-    """The image with boxes (xmin, ymin, xmax, ymax in px), names and scores; the best are drawn on top."""
+    """The image with boxes (xmin, ymin, xmax, ymax in px), names and scores; the best are drawn on top.
+
+    An image whose longer side is under MIN_SIDE px is enlarged. A name that finds no free place is left out.
+    """
     drawing = image.open()
+    scale = _enlargement(drawing)
+    drawing = _enlarge(drawing)
     font = font_for(drawing.size)
     line = max(2, round(font.size / 7))
-    for box in reversed(boxes):
-        corners = [float(box[side]) for side in ("xmin", "ymin", "xmax", "ymax")]
-        draw_box(drawing, corners, f"{box['name']} {box['score']:.2f}", color_of_name(box["name"]), font, line=line)
+    drawn = [
+        Box([scale * float(box[side]) for side in ("xmin", "ymin", "xmax", "ymax")],
+            f"{box['name']} {box['score']:.2f}", color_of_name(box["name"]), line)
+        for box in boxes
+    ]  # fmt: skip
+    labels.draw_boxes(drawing, drawn, font)
     return drawing
 
 
@@ -112,16 +123,29 @@ def _above_strip(photo: PilImage, predictions: Sequence[Mapping[str, Any]]) -> P
     """The photo above a row with a bar for each class."""
     from PIL import Image, ImageDraw
 
-    width = max(photo.width, 240)  # room for names
+    photo = _enlarge(photo)
+    width = max(photo.width, MIN_STRIP)
     font = font_for(photo.size)
     row = round(font.size * 1.5)
     drawing = Image.new("RGB", (width, photo.height + row * len(predictions)), BACKGROUND)
     drawing.paste(photo, ((width - photo.width) // 2, 0))
     draw = ImageDraw.Draw(drawing)
+    room = (row - sum(font.getmetrics())) / 2
     for number, prediction in enumerate(predictions):
         top = photo.height + number * row
         draw.rectangle((0, top + 1, round(prediction["probability"] * (width - 1)), top + row - 2), fill=BAR)
-        percent = f"{prediction['probability']:.1%}"
-        draw.text((4, top + row / 2), fit_text(prediction["name"], font, width * 0.75), TEXT, font, anchor="lm")
-        draw.text((width - 4, top + row / 2), percent, TEXT, font, anchor="rm")
+        percent = f"{100 * prediction['probability']:.1f} %"
+        space = width - 16 - font.getlength("100.0 %")
+        font.draw(draw, (4, top + room), fit_text(prediction["name"], font, space), TEXT)
+        font.draw(draw, (width - 4 - font.getlength(percent), top + room), percent, TEXT)
     return drawing
+
+
+def _enlargement(picture: PilImage) -> int:
+    return max(1, -(-MIN_SIDE // max(picture.size)))
+
+
+def _enlarge(picture: PilImage) -> PilImage:
+    """Return a picture whose longer side has at least MIN_SIDE px."""
+    scale = _enlargement(picture)
+    return picture if scale == 1 else picture.resize((picture.width * scale, picture.height * scale))

@@ -6,10 +6,12 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.pages.labels import color_of, draw_box, fit_text
+from mnasnet_cli.pages.fonts import Font
+from mnasnet_cli.pages.labels import Box, color_of, draw_boxes, fit_text
+from mnasnet_cli.pages.sheets import FONT_SIZE, draw_sheet
 from mnasnet_cli.records import dataset_info, keys, shards
 from mnasnet_cli.records.describe import Features, examples, record_files, text_of
 from mnasnet_cli.records.keys import BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 
 LABEL_TILE_SIZE, BOX_TILE_SIZE = 200, 400  # px; boxes with names need more space
-CAPTION_HEIGHT, GAP = 18, 8  # px
-FONT_SIZE = 12  # px
 
 
 def draw_examples(path: Path, count: int, out: Path) -> int:
@@ -37,8 +37,9 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
     if not rows:
         raise DataError(f"{path} contains no examples to draw")
     size = BOX_TILE_SIZE if any(BOX_SIDES[0] in features for features in rows) else LABEL_TILE_SIZE
-    tiles = [draw_tile(features, texts or synsets, size) for features in rows]
-    sheet = draw_sheet(tiles, size, math.ceil(math.sqrt(len(tiles))))
+    pictures = [draw_example(features, texts or synsets, size) for features in rows]
+    captions = [caption_of(features, texts or synsets) for features in rows]
+    sheet = draw_sheet(pictures, captions, columns=math.ceil(math.sqrt(len(rows))), tile=size)
     try:
         sheet.save(out)
     except (OSError, ValueError) as error:
@@ -46,28 +47,15 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
     return len(rows)
 
 
-def draw_sheet(tiles: Sequence[Image], size: int, columns: int) -> Image:
-    """Return the tiles of `draw_tile` as one image, row by row."""
-    from PIL import Image
+def draw_example(features: Features, names: Sequence[str], size: int) -> Image:
+    """Return the image of an example with its boxes; its longer side has `size` px.
 
-    columns = min(columns, len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    step = size + GAP
-    sheet = Image.new("RGB", (columns * step + GAP, rows * (step + CAPTION_HEIGHT) + GAP), "white")
-    for number, tile in enumerate(tiles):
-        sheet.paste(tile, (GAP + number % columns * step, GAP + number // columns * (step + CAPTION_HEIGHT)))
-    return sheet
-
-
-def draw_tile(features: Features, names: Sequence[str], size: int, *, caption: str = "") -> Image:
-    """Return one example as an image of size × size px with a caption below: by default its file or its class.
-
-    names: of the classes; class i is at i - 1.
+    Args:
+      names: of the classes; class i is at i - 1.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    tile = Image.new("RGB", (size, size + CAPTION_HEIGHT), "white")
-    font = ImageFont.load_default(FONT_SIZE)
+    font = Font(FONT_SIZE)
     try:
         with Image.open(io.BytesIO(features[keys.ENCODED][0])) as encoded:
             encoded.draft("RGB", (size, size))  # a JPEG is decoded at 1/2, 1/4 or 1/8 if that is large enough
@@ -78,33 +66,33 @@ def draw_tile(features: Features, names: Sequence[str], size: int, *, caption: s
             image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     except (KeyError, IndexError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         image = Image.new("RGB", (size, size), "white")
-        ImageDraw.Draw(image).text((4, 4), fit_text(f"no image: {error}", font, size - 8), "red", font)
+        font.draw(ImageDraw.Draw(image), (4, 4), fit_text(f"no image: {error}", font, size - 8), "red")
     _draw_boxes(image, features, names, font)
-    tile.paste(image, (0, 0))
-    text = fit_text(caption or _caption(features, names), font, size - 2)
-    ImageDraw.Draw(tile).text((2, size + 2), text, "black", font)
-    return tile
+    return image
 
 
-def _draw_boxes(picture: Image, features: Features, names: Sequence[str], font: Any) -> None:
+def _draw_boxes(picture: Image, features: Features, names: Sequence[str], font: Font) -> None:
     """Draw the boxes of an example into its picture."""
     size = picture.size
     boxes = list(zip(*(features.get(side, []) for side in BOX_SIDES), strict=False))
     labels = features.get(OBJECT_LABEL) or []
     texts = [text.decode("utf-8", "replace") for text in features.get(OBJECT_TEXT, [])]
     crowds = features.get(IS_CROWD) or []
-    # The largest boxes are drawn first, so that they do not hide the names of the small ones.
-    for number in sorted(range(len(boxes)), key=lambda number: -_area(boxes[number])):
+    drawn = []
+    # The largest boxes are drawn first, so that they do not hide the small ones.
+    for number in sorted(range(len(boxes)), key=lambda number: _area(boxes[number])):
         label = labels[number] if number < len(labels) else 0
         name = texts[number] if number < len(texts) else _class_name(label, names)
         color = color_of(label or sum(name.encode()))
         is_crowd = number < len(crowds) and bool(crowds[number])
         top, left, bottom, right = boxes[number]
         corners = (left * size[0], top * size[1], right * size[0] - 1, bottom * size[1] - 1)
-        draw_box(picture, corners, f"{name} (crowd)" if is_crowd else name, color, font, dashed=is_crowd)
+        drawn.append(Box(corners, f"{name} (crowd)" if is_crowd else name, color, dashed=is_crowd))
+    draw_boxes(picture, drawn, font)
 
 
-def _caption(features: Features, names: Sequence[str]) -> str:
+def caption_of(features: Features, names: Sequence[str]) -> str:
+    """Return the file and the number of boxes of an example with boxes, else its class."""
     if BOX_SIDES[0] in features:
         count = len(features[BOX_SIDES[0]])
         return f"{text_of(features, keys.FILENAME)}: {count or 'no'} box{'es' * (count != 1)}"

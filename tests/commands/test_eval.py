@@ -49,7 +49,9 @@ def test_the_table_and_the_plots(evaluate: Callable[..., Any], trained_run: Path
     assert outcome.code == 0, outcome.err
     for text in ("top1", "top5", "loss", "n90000004", "cross"):
         assert text in outcome.out
-    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"confusion.png", "worst.png"}
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {
+        "best_images.png", "confusion.png", "pr_curves.png", "top1_per_class.png", "worst_images.png"
+    }  # fmt: skip
 
 
 def test_plots_that_cannot_be_written_are_refused_before_the_work(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 from detection_cases import as_results, noisy_case, write
 from PIL import Image
 
 KEYS = ["AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
         "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"]  # fmt: skip
+Command = Callable[..., Any]
 
 
-def run(mnasnet, tmp_path, truth, found, *flags):
+def run(mnasnet: Command, tmp_path: Path, truth: Any, found: Any, *flags: Any) -> Any:
     return mnasnet("report", *write(tmp_path, truth, found), *flags)
 
 
-def test_json_has_the_same_keys_and_numbers_with_both_engines(mnasnet, tmp_path):
+def test_json_has_the_same_keys_and_numbers_with_both_engines(mnasnet: Command, tmp_path: Path) -> None:
     truth, found = noisy_case()
     results = []
     for flags in ((), ("--engine", "pycocotools")):
@@ -29,7 +34,7 @@ def test_json_has_the_same_keys_and_numbers_with_both_engines(mnasnet, tmp_path)
     assert last == {"class": 13, "name": "class 13", "annotations": 0, "AP": None, "AP50": None}
 
 
-def test_tables_plots_images_and_markdown(mnasnet, tmp_path):
+def test_tables_plots_images_and_markdown(mnasnet: Command, tmp_path: Path) -> None:
     truth, found = noisy_case()
     (tmp_path / "images").mkdir()
     for entry in truth["images"][1:]:
@@ -44,15 +49,15 @@ def test_tables_plots_images_and_markdown(mnasnet, tmp_path):
     assert f"{numbers['AP']:.1%}".replace("%", " %") in result.out
     assert "n/a" in result.out
     names = sorted(path.name for path in (tmp_path / "plots").iterdir())
-    assert names == ["ap_per_class.png", "best_images.png", "pr_curves.png", "worst_images.png"]
+    assert names == ["ap_per_class.png", "best_images.png", "confusion.png", "pr_curves.png", "worst_images.png"]
     for name in names:
         with Image.open(tmp_path / "plots" / name) as picture:
-            assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+            assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 20
     markdown = (tmp_path / "report.md").read_text()
     assert f"{numbers['AP50']:.3f} |" in markdown
 
 
-def test_ground_truth_scores_1(mnasnet, tmp_path):
+def test_ground_truth_scores_1(mnasnet: Command, tmp_path: Path) -> None:
     truth, _ = noisy_case()
     result = run(mnasnet, tmp_path, truth, as_results(truth), "--json")
     assert result.code == 0, result.err
@@ -60,7 +65,7 @@ def test_ground_truth_scores_1(mnasnet, tmp_path):
     assert result.err == ""
 
 
-def test_other_category_ids_are_a_warning(mnasnet, tmp_path):
+def test_other_category_ids_are_a_warning(mnasnet: Command, tmp_path: Path) -> None:
     truth, found = noisy_case()
     for row in found:
         row["category_id"] += 1
@@ -71,7 +76,7 @@ def test_other_category_ids_are_a_warning(mnasnet, tmp_path):
     assert len(result.json["warnings"]) == 1
 
 
-def test_an_empty_list_scores_0(mnasnet, tmp_path):
+def test_an_empty_list_scores_0(mnasnet: Command, tmp_path: Path) -> None:
     result = run(mnasnet, tmp_path, noisy_case()[0], [], "--json")
     assert result.code == 0, result.err
     assert {result.json[key] for key in KEYS} == {0.0}
@@ -82,12 +87,14 @@ def test_an_empty_list_scores_0(mnasnet, tmp_path):
     ("flags", "fact"),
     [(["--engine=slow"], "'slow'"), (["--images=."], "--plots"), (["--images=none", "--plots=plots"], "none")],
 )
-def test_faulty_flags_are_one_line(mnasnet, tmp_path, monkeypatch, flags, fact):
+def test_faulty_flags_are_one_line(
+    mnasnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], fact: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert_one_line(run(mnasnet, tmp_path, *noisy_case(2, 2), *flags), fact)
 
 
-def test_faulty_files_are_one_line(mnasnet, tmp_path):
+def test_faulty_files_are_one_line(mnasnet: Command, tmp_path: Path) -> None:
     found, truth = write(tmp_path, *noisy_case(2, 2))
     assert_one_line(mnasnet("report", truth, found), "DETECTIONS.json ANNOTATIONS.json")
     assert_one_line(mnasnet("report", tmp_path / "none.json", truth), "none.json")
@@ -97,7 +104,7 @@ def test_faulty_files_are_one_line(mnasnet, tmp_path):
     assert_one_line(mnasnet("report", found, truth, "--json"), "detections.json")
 
 
-def assert_one_line(result, fact):
+def assert_one_line(result: Any, fact: str) -> None:
     assert result.code == 2, result.out + result.err
     assert result.out == ""
     assert len(result.err.strip().splitlines()) == 1, result.err

@@ -43,7 +43,9 @@ def test_plots_are_a_confusion_matrix_and_the_worst_images(
     made_classifier: Path, records: Path, tmp_path: Path
 ) -> None:
     evaluate_classifier(str(made_classifier), records, plots=tmp_path / "plots")
-    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["confusion.png", "worst.png"]
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == [
+        "best_images.png", "confusion.png", "pr_curves.png", "top1_per_class.png", "worst_images.png"
+    ]  # fmt: skip
 
 
 def test_other_classes_and_other_models_are_errors(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from detection_cases import as_results, noisy_case, write
@@ -13,20 +14,20 @@ from mnasnet_cli.metrics.coco_map import COCO_METRICS
 from mnasnet_cli.metrics.coco_report import MEANINGS, check_detections, metric_rows, report_files
 
 
-def warnings(truth, found):
+def warnings(truth: Any, found: Any) -> list[str]:
     return check_detections(parse_ground_truth(truth, "truth.json"), parse_detections(found, "found.json"))
 
 
-def test_sound_detections_have_no_warning():
+def test_sound_detections_have_no_warning() -> None:
     assert warnings(*noisy_case()) == []
 
 
-def test_no_detections():
+def test_no_detections() -> None:
     [warning] = warnings(noisy_case()[0], [])
     assert "found.json" in warning
 
 
-def test_boxes_in_other_formats():
+def test_boxes_in_other_formats() -> None:
     truth, _ = noisy_case()
     corners, normalized, negative = as_results(truth), as_results(truth), as_results(truth)
     for row in corners:
@@ -43,7 +44,7 @@ def test_boxes_in_other_formats():
     assert warnings(truth, corners) == []  # the image sizes are unknown
 
 
-def test_unknown_images():
+def test_unknown_images() -> None:
     truth, found = noisy_case()
     found[0]["image_id"] = 999
     with pytest.raises(DataError, match=r"found\.json: 1 of 600 .*truth\.json.* 999"):
@@ -59,7 +60,9 @@ def test_the_summary_and_its_markdown(tmp_path: Path, engine: str) -> None:
     summary = report_files(*paths, engine=engine, plots=tmp_path / "plots", markdown=tmp_path / "report.md")
     assert (summary["engine"], summary["images"], summary["warnings"]) == (engine, 20, [])
     assert {summary[name] is None for name in ("AP_medium", "AP_large", "AR_medium", "AR_large")} == {True}
-    assert [Path(path).name for path in summary["plots"]] == ["pr_curves.png", "ap_per_class.png"]
+    assert [Path(path).name for path in summary["plots"]] == [
+        "pr_curves.png", "ap_per_class.png", "confusion.png"
+    ]  # fmt: skip
     assert all(Path(path).is_file() for path in summary["plots"])
     lines = (tmp_path / "report.md").read_text().splitlines()
     assert f"| AP50 | {MEANINGS['AP50']} | {summary['AP50']:.3f} |" in lines
