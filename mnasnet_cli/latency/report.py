@@ -1,4 +1,4 @@
-"""Reports of measured latencies: a table, CSV, JSON, and a plot of accuracy over latency."""
+"""Reports of measured latencies: a table, CSV, JSON, and a plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnasnet_cli.metrics.plots import new_figure, save_figure
+from mnasnet_cli.latency.plots import plot_latency
 from mnasnet_cli.system.files import write_atomically
 
 JSON_FILE, CSV_FILE, PLOT_FILE = "latency.json", "latency.csv", "latency.png"
@@ -29,7 +29,7 @@ def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
         ("format", [row.get("format") for row in rows]),
         ("input", [f"{row['image_size']} px" if row.get("image_size") else None for row in rows]),
         ("M multiply-adds", [_millions(row.get("multiply_adds")) for row in rows]),
-        ("published top-1", [f"{row['top1']:.1%}" if row.get("top1") else None for row in rows]),
+        ("published top-1", [f"{100 * row['top1']:.1f} %" if row.get("top1") else None for row in rows]),
         ("p50 ms", [_rounded(row["p50_ms"], 2) for row in rows]),
         ("p90 ms", [_rounded(row["p90_ms"], 2) for row in rows]),
         ("p99 ms", [_rounded(row["p99_ms"], 2) for row in rows]),
@@ -53,54 +53,14 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Writes latency.json, latency.csv and, if multiply-adds are known, latency.png; returns their paths."""
+    """Write latency.json, latency.csv and latency.png; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = report["models"]
-    write_atomically(folder / JSON_FILE, json.dumps(report, indent=2, default=str) + "\n")
-    write_atomically(folder / CSV_FILE, to_csv(rows))
-    paths = [folder / JSON_FILE, folder / CSV_FILE]
-    if any(row.get("multiply_adds") for row in rows):
-        plot_latency(rows, folder / PLOT_FILE)
-        paths.append(folder / PLOT_FILE)
+    paths = [folder / JSON_FILE, folder / CSV_FILE, folder / PLOT_FILE]
+    write_atomically(paths[0], json.dumps(report, indent=2, default=str) + "\n")
+    write_atomically(paths[1], to_csv(rows))
+    plot_latency(rows, paths[2])
     return paths
-
-
-def plot_latency(rows: Sequence[Row], path: Path) -> None:
-    """Plots published accuracy over median latency, and latency over multiply-adds, with one color per variant."""
-    figure, (accuracies, costs) = new_figure(1, 2, width=15, height=6)
-    for number, variant in enumerate(dict.fromkeys(row.get("variant") for row in rows)):
-        # In the order of cost, so that the line shows where a smaller net took longer.
-        own = sorted(
-            (row for row in rows if row.get("variant") == variant), key=lambda row: row.get("multiply_adds") or 0
-        )
-        _plot_accuracies(accuracies, own, variant, f"C{number}")
-        _plot_costs(costs, own, variant, f"C{number}")
-    accuracies.set(xlabel="latency, median [ms]", ylabel="published ImageNet top-1 [%]", title="accuracy over latency")
-    costs.set(xlabel="multiply-adds [M]", ylabel="latency, median [ms]", title="latency over multiply-adds")
-    for axes in (accuracies, costs):
-        axes.grid(alpha=0.3)
-        axes.margins(0.08)  # room for the labels of the outer points
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend()
-    if not accuracies.lines:
-        accuracies.text(0.5, 0.5, "no published accuracy for these sizes", ha="center", transform=accuracies.transAxes)
-    save_figure(figure, path)
-
-
-def _plot_accuracies(axes: Any, rows: Sequence[Row], variant: str | None, color: str) -> None:
-    known = [(row["p50_ms"], 100 * row["top1"], row["width"]) for row in rows if row.get("top1")]
-    if known:
-        latencies, percents, _ = zip(*known, strict=True)
-        axes.plot(latencies, percents, "o-", color=color, label=variant)
-    for latency, percent, width in known:
-        axes.annotate(f"×{width:g}", (latency, percent), (5, -10), textcoords="offset points", fontsize=8)
-
-
-def _plot_costs(axes: Any, rows: Sequence[Row], variant: str | None, color: str) -> None:
-    known = [row for row in rows if row.get("multiply_adds")]
-    millions = [row["multiply_adds"] / 1e6 for row in known]
-    areas = [max(8, (row.get("image_size") or 224) / 6) for row in known]
-    axes.scatter(millions, [row["p50_ms"] for row in known], color=color, s=areas, label=variant)
 
 
 def _millions(count: int | None) -> str | None:

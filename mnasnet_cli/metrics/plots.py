@@ -15,7 +15,7 @@ from mnasnet_cli.pages.html import SERIES_COLORS
 from mnasnet_cli.system.files import replace_atomically
 
 MAX_CLASSES, SHOWN_CLASSES = 80, 40  # of more classes, a confusion matrix shows those with the most confusions
-MAX_BARS = 60  # of more classes, those with the lowest and the highest scores
+MAX_BARS = 80  # of more classes, those with the lowest and the highest scores
 MAX_NAME = 30  # characters of a name
 NAME_INCHES = 0.09  # width of a letter beside a matrix
 METRIC_NAMES = {"top1": "top-1"}  # where a metric has another name than its key
@@ -73,11 +73,11 @@ def plot_confusion(
         counts, shares = counts[np.ix_(chosen, chosen)], shares[np.ix_(chosen, chosen)]
         names = [names[number] for number in chosen if number < total]
         title = f"confusion matrix: the {SHOWN_CLASSES} of {total:,} classes with the most confusions"
-    names = [_shorten(name) for name in names]
+    names = [shorten(name) for name in names]
     rows, columns = ([*names, outside[0]], [*names, outside[1]]) if outside else (names, names)
     room = NAME_INCHES * max(map(len, rows), default=0)
     side = 2.2 + (0.4 if len(rows) <= 25 else 0.26) * len(rows)
-    figure, axes = new_figure(1, 1, width=max(side + 0.6 + room, 0.11 * len(title)), height=side + room)
+    figure, axes = new_figure(1, 1, width=max(side + 1.4 + room, 0.11 * len(title)), height=side + room)
     heatmap = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     bar = 0.3 / figure.get_figwidth()  # its share of the width
     figure.colorbar(heatmap, ax=axes, label="share of the true class", fraction=bar, pad=bar, aspect=5 * side)
@@ -125,7 +125,7 @@ def plot_class_bars(
     behind = {"color": "lightsteelblue", "label": other}
     axes.barh(places - shift, second, height=0.8 if nested else height, **behind)
     axes.barh(places + shift, first, height=height, label=score)
-    names = [f"{_shorten(name)} ({count:,})" for name, count, _, _ in rows]
+    names = [f"{shorten(name)} ({count:,})" for name, count, _, _ in rows]
     axes.set_yticks(places, names, fontsize=8, parse_math=False)
     axes.set(xlim=(0, 100), xlabel="%", ylim=(-0.6, max(len(rows), 1) - 0.4))
     axes.grid(visible=False, axis="y")
@@ -134,7 +134,7 @@ def plot_class_bars(
     save_figure(figure, path)
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
     """Return a text of at most MAX_NAME characters, without its middle if it is longer; control characters visible."""
     text = visible(text)
     half = (MAX_NAME - 1) // 2

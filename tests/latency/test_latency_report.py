@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mnasnet_cli.latency.measure import BenchmarkCase, Timing
+from mnasnet_cli.latency.plots import names_of, plot_latency
 from mnasnet_cli.latency.report import CSV_COLUMNS, table_cells, to_csv, write_report
 
 
@@ -30,7 +31,7 @@ def test_a_table_has_only_columns_with_values() -> None:
     titles, cells = table_cells([row("x"), row("y", **KNOWN)])
     first, second = (dict(zip(titles, line, strict=True)) for line in cells)
     assert first["published top-1"] == "–"
-    assert (second["published top-1"], second["M multiply-adds"], second["input"]) == ("74.5%", "315.0", "32 px")
+    assert (second["published top-1"], second["M multiply-adds"], second["input"]) == ("74.5 %", "315.0", "32 px")
     assert (second["p50 ms"], second["rounds' p50"], second["file MB"]) == ("1.50", "1.00–2.00", "1.50")
 
 
@@ -41,15 +42,31 @@ def test_csv_leaves_unknown_values_empty() -> None:
     assert (rows[1]["variant"], rows[1]["params"]) == ("b1", "4383312")
 
 
-def test_a_report_without_multiply_adds_has_no_plot(tmp_path: Path) -> None:
+def test_a_report_is_three_files(tmp_path: Path) -> None:
     paths = write_report({"models": [row("x")]}, tmp_path / "new")
-    assert [path.name for path in paths] == ["latency.json", "latency.csv"]
+    assert [path.name for path in paths] == ["latency.json", "latency.csv", "latency.png"]
     assert json.loads(paths[0].read_text())["models"][0]["p50_ms"] == 1.5
 
 
 @pytest.mark.parametrize("top1", [0.7, None])
-def test_the_plot_is_drawn_with_and_without_accuracy(tmp_path: Path, top1: float | None) -> None:
-    paths = write_report({"models": [row("x", **{**KNOWN, "top1": top1}), row("y")]}, tmp_path)
-    assert paths[-1].name == "latency.png"
-    with Image.open(paths[-1]) as image:
+@pytest.mark.parametrize("count", [0, 2, 60])
+def test_the_plot_has_what_is_known_of_the_models(tmp_path: Path, top1: float | None, count: int) -> None:
+    known = [row(f"b1 ×{width}", **{**KNOWN, "top1": top1, "width": width}) for width in range(1, count + 1)]
+    for number, one in enumerate(known):
+        one["multiply_adds"] += number
+    plot_latency([row("odd $name_ 猫"), *known], tmp_path / "latency.png")
+    with Image.open(tmp_path / "latency.png") as image:
         assert image.format == "PNG"
+        plots = 1 + (top1 is not None and count > 0) + (count > 0)
+        assert image.width == 300 + 550 * plots
+        assert image.height < 1500
+
+
+def test_names_of_models_leave_out_what_all_share() -> None:
+    rows = [{"name": f"runs/a/{name}", "image_size": 64} for name in ("tflite", "onnx")]
+    assert names_of(rows) == ["tflite", "onnx"]
+    assert names_of(rows[:1]) == ["runs/a/tflite"]
+    assert names_of([{**rows[0], "image_size": 96}, {"name": "b1 ×1", "image_size": 64}]) == [
+        "runs/a/tflite, 96 px",
+        "b1 ×1, 64 px",
+    ]
