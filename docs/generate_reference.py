@@ -167,6 +167,8 @@ def _type(field: Mapping[str, Any]) -> str:
     """Return a field's type and bounds in words, e.g. "integer ≥ 1" or "number in [0, 1)"."""
     if "anyOf" in field:
         return " or ".join(_type(choice) for choice in field["anyOf"])
+    if "const" in field:
+        return _code(field["const"])
     if "enum" in field:
         *others, last = map(_code, field["enum"])
         return f"{', '.join(others)} or {last}"

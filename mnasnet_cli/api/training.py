@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.recipes import shipped_configs
@@ -39,7 +39,7 @@ class TrainOptions(TypedDict, total=False):
     variant: str | None
     width: float | None
     epochs: int | None
-    batch_size: int | None
+    batch_size: int | Literal["auto"] | None
     image_size: int | None
     freeze: str | None
     precision: str | None
@@ -107,7 +107,8 @@ def train(
       init: a run or a checkpoint to start from; for a detector also a classifier, as its backbone.
       fresh: start over; an older run in the folder is moved aside.
       settings: dotted key → value, such as {"optimizer.name": "sgd"}; docs/reference/configuration.md has all keys.
-      options: variant, width, epochs, batch_size, image_size (px), freeze, precision, seed. They win over `settings`.
+      options: variant, width, epochs, batch_size (a number or "auto"), image_size (px), freeze, precision, seed. They
+        win over `settings`.
 
     Raises:
       ConfigError: an option or a setting is unknown, has the wrong type or contradicts another.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +25,11 @@ def _check_width(width: float | None) -> float | None:
     if width is not None and not (math.isfinite(width) and width > 0):
         raise ConfigError(f"--width must be a positive number, e.g. 0.5, not {width:g}")
     return width
+
+
+def _parse_batch_size(text: str | None) -> Any:
+    """Return a number as such; the configuration checks the rest."""
+    return int(text) if text is not None and re.fullmatch(r"[-+]?\d+", text.strip()) else text
 
 
 JsonFlag = Annotated[
@@ -97,12 +103,12 @@ OwnImageSizeOption = Annotated[
     ),
 ]
 BatchSizeOption = Annotated[
-    int | None,
+    str | None,
     typer.Option(
         "--batch-size",
-        metavar="N",
-        min=1,
-        help="Images per update of the weights.",
+        metavar="N|auto",
+        callback=_parse_batch_size,
+        help="Images per update of the weights; auto: as many as memory has room for.",
         show_default="the recipe's",
     ),
 ]

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from mnasnet_cli.config.detection import DetectionConfig, check_for_detection
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, NonNegative, Pair, Positive, Section, Triple
@@ -178,13 +178,32 @@ class ScheduleConfig(Section):
     """`cosine`: final learning rate as a fraction of the peak."""
 
 
+AUTO_BATCH_SIZE = 0  # what `auto` is, until the training knows the number
+
+
+def _parse_batch_size(value: Any) -> Any:
+    if value == "auto":
+        return AUTO_BATCH_SIZE
+    if isinstance(value, str) or (isinstance(value, int) and value < 1):
+        raise ValueError(f"must be a number of images, at least 1, or auto; found {value!r}")
+    return value
+
+
+BatchSize = Annotated[
+    int,
+    BeforeValidator(_parse_batch_size, json_schema_input_type=Annotated[int, Field(ge=1)] | Literal["auto"]),
+    PlainSerializer(lambda value: value or "auto", return_type=int | Literal["auto"]),
+]
+
+
 class TrainingConfig(Section):
     """Duration, batches, evaluation and checkpoints."""
 
     epochs: Annotated[int, Field(ge=1)] = 350
     """Passes over the training images."""
-    batch_size: Annotated[int, Field(ge=1)] = 256
-    """Images per update of the weights, over all devices."""
+    batch_size: BatchSize = 256
+    """Images per update of the weights, over all devices. `auto`: as many as memory has room for, at most 256 a device
+    (64 in detection), and at least 20 updates an epoch; the run keeps the number that it begins with."""
     accumulate_steps: Annotated[int, Field(ge=1)] = 1
     """Gradient accumulation: number of equal parts of a batch that are run one after the other, to save memory."""
     batch_parts: Annotated[int, Field(ge=1)] = 1

@@ -139,6 +139,12 @@ def _memory() -> dict[str, float | None]:
     }
 
 
+def available_memory() -> float | None:
+    """Return the memory in bytes that programs can still take, within the container's limit; None if it is unknown."""
+    available = _memory()["available"]
+    return None if available is None else available * 1e9
+
+
 def _read(path: str) -> str:
     """Return a file's text, "" if there is no such file (on other systems than Linux)."""
     try:

@@ -21,9 +21,9 @@ from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
 from mnasnet_cli.records.shards import COMMANDS
 from mnasnet_cli.runs.directory import RunDirectory, recorded_init
 from mnasnet_cli.tasks.base import Task
-from mnasnet_cli.tasks.classification import ClassificationTask
-from mnasnet_cli.tasks.detection import DetectionTask
 from mnasnet_cli.tasks.failures import clear_errors
+from mnasnet_cli.tasks.from_config import make_task
+from mnasnet_cli.training.batch_size import resolve_batch_size
 from mnasnet_cli.training.divergence import DivergenceError
 from mnasnet_cli.training.loop import Trainer
 from mnasnet_cli.training.optimization.batch_parts import share_cores
@@ -31,11 +31,6 @@ from mnasnet_cli.training.page import write_page
 from mnasnet_cli.training.pretrained import inherit_settings, start_from_scratch
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.timing import Timer
-
-
-def make_task(config: Config, data_dir: Path) -> Task:
-    """Return the task of a configuration on a folder of records."""
-    return DetectionTask(config, data_dir) if config.task == "detection" else ClassificationTask(config, data_dir)
 
 
 def train(
@@ -67,6 +62,7 @@ def train(
     init = init or (None if fresh else recorded_init(run_dir))
     config = inherit_settings(config, init, read_info(find_checkpoint(init))) if init else start_from_scratch(config)
     begin(f"reading the records in {data_dir}")
+    config, chosen = resolve_batch_size(config, data_dir, None if fresh else run_dir, several=cluster.several)
     task = make_task(config, data_dir)
     # Read before the run directory is created: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
@@ -88,6 +84,8 @@ def train(
         run = RunDirectory(
             run_dir, config, data, fresh=fresh, writer=processes.chief, init=init, accelerators=accelerator_names()
         )
+    if chosen:
+        run.log(chosen)
     if task.scratch_note and not initial and not list_checkpoints(run_dir / CHECKPOINT_FOLDER):
         run.log(task.scratch_note)
     if not task.has_eval_examples:
