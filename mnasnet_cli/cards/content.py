@@ -9,10 +9,11 @@ from typing import Any
 
 from mnasnet_cli.cards.facts import METRIC_NAMES, RunFacts
 from mnasnet_cli.config.task_names import MODEL_KINDS
-from mnasnet_cli.console import duration
-from mnasnet_cli.metrics.coco_map import COCO_METRICS
+from mnasnet_cli.console import duration, plural
+from mnasnet_cli.metrics.coco_report import MEANINGS
 from mnasnet_cli.records.findings import Finding
 
+KEY_VALUE = ("", "value")  # the columns of a table that needs no head
 CLASS_ROWS = 200  # classes of larger data sets: those with the lowest scores
 
 
@@ -56,7 +57,7 @@ def headline(facts: RunFacts) -> list[tuple[str, str]]:
 def summary_sentence(facts: RunFacts) -> str:
     """Return one sentence: what was trained on what, with which result."""
     kind, name = MODEL_KINDS[facts.config.task], METRIC_NAMES[facts.config.task]
-    classes = f" of {facts.classes:,} classes" if facts.classes else ""
+    classes = f" of {plural(facts.classes, 'class', 'classes')}" if facts.classes else ""
     data = f", trained on {facts.data_dir}" if facts.data_dir else ""
     text = f"A {kind}{classes}: MnasNet {facts.net} at {facts.config.eval_size} px{data}."
     if facts.final is not None:
@@ -71,14 +72,16 @@ def summary_sentence(facts: RunFacts) -> str:
 def results_section(facts: RunFacts) -> Section:
     """Return the numbers of the last evaluation."""
     results = facts.results or {}
-    keys = ("top1", "top5") if facts.config.task == "classification" else tuple(COCO_METRICS)
-    rows = [(key, percent(results.get(key))) for key in keys if key in results]
+    names = {"top1": "top-1", "top5": "top-5"}
+    if facts.config.task == "detection":
+        names = {key: f"{key}: {meaning}" for key, meaning in MEANINGS.items()}
+    rows = [(name, percent(results.get(key))) for key, name in names.items() if key in results]
     if results.get("loss") is not None:
         rows.append(("loss", f"{results['loss']:.4g}"))
     images = results.get("examples", results.get("images"))
     texts = [f"{images:,} images of the validation split, step {results.get('steps', 0):,}."] if images else []
     notes = [] if rows else ["The training is not finished, so there are no final numbers."]
-    return Section("Results", texts, [Table(("number", "value"), rows)] if rows else [], notes=notes)
+    return Section("Results", texts, [Table(KEY_VALUE, rows)] if rows else [], notes=notes)
 
 
 def classes_section(facts: RunFacts) -> Section:
@@ -135,7 +138,7 @@ def net_section(facts: RunFacts) -> Section:
     if facts.environment.get("init"):
         rows.append(("started from the weights of", facts.environment["init"]))
     notes = [] if params else ["The number of classes is unknown, and so is the cost of the net."]
-    return Section("Net and cost", tables=[Table(("", "value"), rows)], notes=notes)
+    return Section("Net and cost", tables=[Table(KEY_VALUE, rows)], notes=notes)
 
 
 def recipe_section(facts: RunFacts) -> Section:
@@ -157,7 +160,7 @@ def data_section(facts: RunFacts) -> Section:
         rows.append((split, f"{one.get('examples', 0):,} images" + (f", {boxes:,} boxes" if boxes else "")))
     if dataset.get("images_in_both_splits"):
         rows.append(("validation images that were trained on", dataset["images_in_both_splits"]))
-    tables.append(Table(("", "value"), rows))
+    tables.append(Table(KEY_VALUE, rows))
     findings = dataset.get("findings")
     if isinstance(findings, list):
         found = [(row.get("severity"), _finding(row)) for row in findings if isinstance(row, dict)]
@@ -225,14 +228,14 @@ def machine_section(facts: RunFacts) -> Section:
     rows: list[tuple[str, object]] = [
         ("system", environment.get("system")),
         ("processor", environment.get("processor")),
-        ("processors", environment.get("cpus")),
+        ("cores", environment.get("cpus")),
         ("memory", f"{environment['memory_gb']} GB" if environment.get("memory_gb") else None),
         ("accelerators", ", ".join(map(str, environment.get("accelerators") or ())) or None),
         ("started", environment.get("started")),
         ("time", None if facts.seconds is None else duration(facts.seconds)),
         *dict(environment.get("versions") or {}).items(),
     ]
-    return Section("Hardware and versions", tables=[Table(("", "value"), [row for row in rows if row[1] is not None])])
+    return Section("Hardware and versions", tables=[Table(KEY_VALUE, [row for row in rows if row[1] is not None])])
 
 
 def commands_section(facts: RunFacts) -> Section:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnasnet_cli.metrics.accuracy import class_scores, confusion_matrix, scores_of
+from mnasnet_cli.metrics.classification_plots import precision_recall
 from mnasnet_cli.metrics.coco_map import RECALL_LEVELS, evaluate_detections
 from mnasnet_cli.metrics.detection_confusion import confuse_detections
-from mnasnet_cli.metrics.detection_images import draw_image, in_frame_of, score_images
+from mnasnet_cli.metrics.detection_images import best_and_worst, draw_image, in_frame_of, score_images
 from mnasnet_cli.runs.directory import EVALUATION_FILE
 from mnasnet_cli.system.files import write_atomically
 from mnasnet_cli.tasks.base import Evaluation, Task
@@ -59,7 +60,9 @@ def _describe_classification(task: ClassificationTask, evaluation: Evaluation) -
         {**row, **scores} for row, scores in zip(evaluation.summary["per_class"], class_scores(counts), strict=True)
     ]
     order = np.argsort(outputs["losses"], kind="stable")
-    best = order[outputs["labels"][order] == outputs["predictions"][order]][:PICTURES]
+    correct = outputs["labels"] == outputs["predictions"]
+    best = order[correct[order]][:PICTURES]
+    precision = precision_recall(outputs["confidences"], correct, RECALL_LEVELS)
     chosen = {"best": best, "worst": order[::-1][:PICTURES]}
     records = task.records.eval_records(outputs["positions"][np.concatenate([*chosen.values()])].tolist())
 
@@ -78,6 +81,10 @@ def _describe_classification(task: ClassificationTask, evaluation: Evaluation) -
         "images": len(outputs["labels"]),
         "classes": classes,
         "confusion": _sparse(counts),
+        "curves": {
+            "recall": RECALL_LEVELS.round(4).tolist(),
+            "precision": {"all classes": precision.round(4).tolist()},
+        },
         "pictures": {kind: [picture(int(index)) for index in indices] for kind, indices in chosen.items()},
     }
 
@@ -93,10 +100,9 @@ def _describe_detection(task: DetectionTask, evaluation: Evaluation) -> dict[str
         {**by_class[category], **scores_of(*map(int, (counts[place, place], true[place], predicted[place])))}
         for place, category in enumerate(truth.categories)
     ]
-    best = sorted(scores, key=lambda score: (-score.f1, -score.annotations))[:PICTURES]
-    chosen = {"best": best, "worst": scores[:PICTURES]}
+    chosen = best_and_worst(scores, PICTURES)
     places = dict(zip(outputs["image_ids"].tolist(), outputs["positions"].tolist(), strict=True))
-    records = task.records.eval_records({places[score.image_id] for score in [*best, *scores[:PICTURES]]})
+    records = task.records.eval_records({places[score.image_id] for images in chosen.values() for score in images})
 
     def picture(score: Any) -> dict[str, Any]:
         name, encoded = records[places[score.image_id]]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart
 from mnasnet_cli.runs.directory import CONFIG_FILE
 
+USUAL = "(most runs)"
 DEPTH = 4  # folders below a given one in which runs are looked for
 # Keys that have a column of their own.
 OWN_COLUMNS = ("task", "model.variant", "model.width", "data.image_size", "training.epochs")
@@ -157,20 +160,19 @@ def tables(board: Leaderboard) -> list[tuple[str, Sequence[str], Sequence[Sequen
         rows = board.of_task(task)
         if not rows:
             continue
-        name = METRIC_NAMES[task]
+        name, short = METRIC_NAMES[task], _short_names([row["run"] for row in rows])
         found.append(
-            (f"{kind.capitalize()}s by {name}", ("run", "net", "px", "epochs", f"{name}, last", "best", "time"),
-             [(row["run"], row["net"], row["image_size"], epochs(row), percent(row["last"]), percent(row["best"]),
-               "n/a" if row["seconds"] is None else duration(row["seconds"])) for row in rows])
+            (f"{kind.capitalize()}s by {name}", ("run", "net", "px", "epochs", f"{name}, last", "best"),
+             [(row["run"], row["net"], row["image_size"], epochs(row), percent(row["last"]), percent(row["best"]))
+              for row in rows])
         )  # fmt: skip
         found.append(
-            (f"Cost of the {kind}s", ("run", "parameters", "multiply-adds", "latency"),
-             [(row["run"], millions(row["params"]), millions(row["multiply_adds"]), milliseconds(row)) for row in rows])
+            (f"Cost of the {kind}s", ("run", "time", "parameters", "multiply-adds", "latency"),
+             [(short[row["run"]], time_of(row), millions(row["params"]), millions(row["multiply_adds"]),
+               milliseconds(row)) for row in rows])
         )  # fmt: skip
-        keys = [key for key in board.keys if any(key in row["differs"] for row in rows)]
-        settings = [(row["run"], f"{key}={_setting(row['differs'][key])}") for row in rows for key in keys]
-        if settings:
-            found.append((f"Settings that differ between the {kind}s", ("run", "setting"), settings))
+        if settings := differing_settings(rows):
+            found.append((f"Settings that differ between the {kind}s", ("run", "settings"), settings))
     if board.damaged:
         found.append(
             ("Runs that can't be read", ("run", "reason"), [(row["run"], row["reason"]) for row in board.damaged])
@@ -181,6 +183,11 @@ def tables(board: Leaderboard) -> list[tuple[str, Sequence[str], Sequence[Sequen
 def epochs(row: Mapping[str, Any]) -> str:
     """Return the epochs as text: "5", or "3 of 20" where the training did not reach the last one."""
     return str(row["epochs"]) if row["state"] == "finished" else f"{row['epochs_done']:.3g} of {row['epochs']}"
+
+
+def time_of(row: Mapping[str, Any]) -> str:
+    """Return the time of the training as text."""
+    return "n/a" if row["seconds"] is None else duration(row["seconds"])
 
 
 def milliseconds(row: Mapping[str, Any]) -> str:
@@ -218,7 +225,7 @@ def _task_sections(rows: Sequence[Mapping[str, Any]], title: str, metric: str) -
     for key, label, scale in (("multiply_adds", "multiply-adds, M", 1e-6), ("latency_ms", "median latency, ms", 1.0)):
         known = [row for row in scored if row[key] is not None]
         charts.append(
-            draw_chart(f"best {metric} over {label.partition(',')[0]}", _by_net(known, key, scale), x_label=label,
+            draw_chart(f"best {metric} over {label.partition(',')[0]}", _by_net(rows, known, key, scale), x_label=label,
                        y_label=f"{metric}, %")
         )  # fmt: skip
     columns = (
@@ -235,7 +242,7 @@ def _task_sections(rows: Sequence[Mapping[str, Any]], title: str, metric: str) -
     )
     cells = [
         (row["run"], row["net"], row["image_size"], epochs(row), percent(row["last"]), percent(row["best"]),
-         "n/a" if row["seconds"] is None else duration(row["seconds"]), millions(row["params"]),
+         time_of(row), millions(row["params"]),
          millions(row["multiply_adds"]), milliseconds(row))
         for row in rows
     ]  # fmt: skip
@@ -245,24 +252,57 @@ def _task_sections(rows: Sequence[Mapping[str, Any]], title: str, metric: str) -
         parts.append(
             html.paragraph("No latency was measured; `mnasnet benchmark … --out RUN/latency` does it.", "note")
         )
-    if keys := list(rows[0]["differs"]):
-        numbered = [(key, *(_setting(row["differs"][key]) for row in rows)) for key in keys]
+    if settings := differing_settings(rows):
         parts += [
             "<h3>Settings that differ</h3>",
-            html.table(("key", *(Path(row["run"]).name for row in rows)), numbered),
+            html.table(("run", "settings"), [(html.Whole(run), text) for run, text in settings]),
         ]
     return parts
 
 
-def _by_net(rows: Sequence[Mapping[str, Any]], key: str, scale: float) -> list[Series]:
-    nets = dict.fromkeys(row["net"] for row in rows)
+def _by_net(
+    rows: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]], key: str, scale: float
+) -> list[Series]:
+    """Return the known points of each net. All charts have all nets of `rows`, so that colors are the same."""
+    nets, names = dict.fromkeys(row["net"] for row in rows), _short_names([row["run"] for row in rows])
     series = []
     for net in nets:
-        own = [row for row in rows if row["net"] == net]
+        own = [row for row in known if row["net"] == net]
         points = [(row[key] * scale, 100 * row["best"]) for row in own]
-        series.append(Series(net, points, [Path(row["run"]).name for row in own], dots=True))
+        series.append(Series(net, points, [names[row["run"]] for row in own], dots=True))
     return series
 
 
+def differing_settings(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return (end of the run's path, its settings that are not the usual ones), and the usual ones as the first row.
+
+    The usual value of a key is the one that most of the runs have; of several, that of the best run. Without a key that
+    differs, the result is empty.
+
+    Args:
+      rows: of one task, the best run first.
+    """
+    settings = [{key: _setting(value) for key, value in row["differs"].items()} for row in rows]
+    if not settings or not settings[0]:
+        return []
+    usual = {key: Counter(one[key] for one in settings).most_common(1)[0][0] for key in settings[0]}
+    own = [", ".join(f"{key}={value}" for key, value in one.items() if value != usual[key]) for one in settings]
+    return [
+        (USUAL, ", ".join(f"{key}={value}" for key, value in usual.items())),
+        *zip(_short_names([row["run"] for row in rows]).values(), (text or "the same" for text in own), strict=True),
+    ]
+
+
 def _setting(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    """Return a value as `--set` takes it, without blanks."""
+    return json.dumps(value, separators=(",", ":")) if not isinstance(value, str) else value
+
+
+def _short_names(runs: Sequence[str]) -> dict[str, str]:
+    """Return the shortest end of each path that no other run has."""
+    names = {}
+    for run in runs:
+        parts = Path(run).parts
+        ends = ("/".join(parts[-count:]) for count in range(1, len(parts)))
+        names[run] = next((end for end in ends if sum(f"/{other}".endswith(f"/{end}") for other in runs) == 1), run)
+    return names

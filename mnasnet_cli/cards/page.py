@@ -43,6 +43,9 @@ def render_page(facts: RunFacts) -> str:
 def _section(section: Section) -> str:
     parts = [f"<h2>{escape(section.title)}</h2>", *map(html.paragraph, section.texts)]
     for table in section.tables:
+        if table.columns == content.KEY_VALUE:
+            parts.append(html.key_values([(name, value) for name, value in table.rows]))
+            continue
         drawn = html.table(table.columns, table.rows)
         parts.append(html.fold(f"{len(table.rows)} rows", drawn) if len(table.rows) > OPEN_ROWS else drawn)
     if section.code:
@@ -62,7 +65,7 @@ def _curves(facts: RunFacts) -> str:
     scores = [Series(name, points("validation", key, 100)) for key, name in metrics.items()]
     rates = [Series("learning rate", points("train", "learning_rate"))]
     charts = [
-        draw_chart("loss", losses, x_label="epoch"),
+        draw_chart("loss", losses, x_label="epoch", spread=True),
         draw_chart("validation, %", [one for one in scores if one.points], x_label="epoch"),
         draw_chart("learning rate", rates, x_label="epoch"),
     ]
@@ -102,15 +105,22 @@ def _precision_recall(facts: RunFacts) -> str:
     curves = (facts.evaluation or {}).get("curves")
     if not curves:
         return ""
-    series = [
-        Series(f"IoU {iou.replace(':', ' to ')}", list(zip(curves["recall"], values, strict=True)))
-        for iou, values in curves["precision"].items()
-    ]
+    detects = facts.config.task == "detection"
+    lines = {
+        f"IoU {name.replace(':', ' to ')}" if detects else name: zip(curves["recall"], values, strict=True)
+        for name, values in curves["precision"].items()
+    }
+    series = [Series(name, [point for point in line if detects or point[1] > 0]) for name, line in lines.items()]
+    of = "mean of all classes" if detects else "by confidence"
     chart = draw_chart(
-        "precision over recall, mean of all classes", series, x_label="recall", y_label="precision",
-        x_range=(0.0, 1.0), y_range=(0.0, 1.0),
+        f"precision over recall, {of}", series, x_label="recall", y_label="precision", x_range=(0.0, 1.0),
+        y_range=(0.0, 1.0),
     )  # fmt: skip
-    return f"<h2>Precision and recall</h2>\n{chart}"
+    text = "" if detects else html.paragraph(
+        "Only answers from some confidence on count. Precision is the share of right ones among them, recall the share "
+        "of right answers among all images."
+    )  # fmt: skip
+    return f"<h2>Precision and recall</h2>\n{text}{chart}"
 
 
 def _pictures(facts: RunFacts) -> str:
@@ -138,14 +148,16 @@ def _key(detects: bool, kind: str) -> str:
 def _figure(one: Mapping[str, Any], detects: bool) -> str:
     if detects:
         counts = f"{one['annotated']} annotated, {one['correct']} correct, {one['wrong']} wrong"
-        caption = f"{one['file']}: F1 {percent(one['f1'])}; {counts}"
-    elif one["true"] == one["predicted"]:
-        caption = f"{one['true']} ({percent(one['confidence'])}); {one['file']}"
+        name, text = f"F1 {one['f1']:.2f}", counts
     else:
-        caption = f"{one['true']}, taken for {one['predicted']} ({percent(one['confidence'])}); {one['file']}"
+        name, text = str(one["true"]), percent(one["confidence"])
+        if one["true"] != one["predicted"]:
+            text = f"taken for {one['predicted']}, {text}"
+    text = text.replace(" %", "\u00a0%")
     source = f"data:image/jpeg;base64,{escape(one['jpeg'])}"
+    file = html.breakable(str(one["file"]))
     image = f'<img alt="{escape(str(one["file"]))}" src="{source}">'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure>{image}<figcaption><b>{escape(name)}</b>{escape(text)}<br>{file}</figcaption></figure>"
 
 
 def _unique_names(classes: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -18,7 +18,7 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.evaluation.scoring import ModelEvaluation, evaluate_model
 from mnasnet_cli.inference.runner import Runner
 from mnasnet_cli.metrics.coco_map import evaluate_detections
-from mnasnet_cli.metrics.detection_images import SHOWN, draw_best_and_worst, score_images
+from mnasnet_cli.metrics.detection_images import best_and_worst, draw_best_and_worst, score_images
 from mnasnet_cli.metrics.detection_plots import plot_evaluation
 from mnasnet_cli.nets.retinanet import Predictions
 from mnasnet_cli.system.files import write_atomically
@@ -80,8 +80,7 @@ class DetectorEvaluation(ModelEvaluation):
         boxes = task.detections(outputs)
         plot_evaluation(evaluate_detections(task.truth, boxes), task.truth, boxes, folder)
         _, scores = score_images(task.truth, boxes)
-        best = sorted(scores, key=lambda score: (-score.f1, -score.annotations))[:SHOWN]
-        wanted = {score.image_id for score in [*best, *scores[:SHOWN]]}
+        wanted = {score.image_id for chosen in best_and_worst(scores).values() for score in chosen}
         places = dict(zip(outputs["image_ids"].tolist(), outputs["positions"].tolist(), strict=True))
         records = task.records.eval_records([places[image_id] for image_id in wanted])
         with tempfile.TemporaryDirectory(prefix="mnasnet-") as temporary:

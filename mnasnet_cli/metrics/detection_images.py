@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,14 +78,26 @@ def score_images(truth: GroundTruth, detections: Detections) -> tuple[float, lis
     return threshold, sorted(scores, key=lambda score: (score.f1, -score.annotations))
 
 
+def best_and_worst(scores: Sequence[ImageScore], count: int = SHOWN) -> dict[str, list[ImageScore]]:
+    """Return the `count` "best" images, with a correct detection, and the "worst" ones, with a fault.
+
+    Args:
+      scores: of `score_images`.
+    """
+    best = sorted(scores, key=lambda score: (-score.f1, -score.annotations))
+    return {
+        "best": [score for score in best if score.f1 > 0][:count],
+        "worst": [score for score in scores if score.f1 < 1][:count],
+    }
+
+
 def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path, folder: Path) -> list[Path]:
     """Draw the images with the highest and the lowest F1 into two figures; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     threshold, scores = score_images(truth, detections)
     scores = [score for score in scores if image_file(truth, score.image_id, images) is not None]
-    best = sorted(scores, key=lambda score: (-score.f1, -score.annotations))
     paths = [folder / BEST_FILE, folder / WORST_FILE]
-    for path, chosen in zip(paths, (best[:SHOWN], scores[:SHOWN]), strict=True):
+    for path, chosen in zip(paths, best_and_worst(scores).values(), strict=True):
         pictures = [draw_image(truth, detections, score, _open(truth, score, images)) for score in chosen]
         captions = [
             f"{truth.images[score.image_id].get('file_name')}\nF1 {score.f1:.2f}: {score.annotations} annotated, "

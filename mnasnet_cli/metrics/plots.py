@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.console import visible
+from mnasnet_cli.pages.charts import is_spread
 from mnasnet_cli.pages.fonts import BASE_FAMILY, families
 from mnasnet_cli.pages.html import SERIES_COLORS
 from mnasnet_cli.system.files import replace_atomically
@@ -49,6 +50,8 @@ def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> Non
         scores[0].plot(epochs, [100 * value for value in values], marker=".")
         scores[0].set(xlabel="epoch", title=f"validation {METRIC_NAMES.get(metric, metric)}, %")
     losses.set(xlabel="epoch", title="loss")
+    if is_spread([*_curve(train, "loss")[1], *_curve(validation, "loss")[1]]):
+        losses.set_yscale("log")
     losses.legend(frameon=False)
     rates.plot(*_curve(train, "learning_rate"))
     rates.set(xlabel="epoch", title="learning rate")

@@ -34,29 +34,35 @@ h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin-top: 2rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
 .scroll { overflow-x: auto; }
+.matrix tr > th:first-child { position: sticky; left: 0; }
 table { border-collapse: collapse; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { background: var(--soft); }
 td { overflow-wrap: break-word; max-width: 28rem; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.whole { white-space: nowrap; }
 li { margin: .4rem 0; }
 code { overflow-wrap: anywhere; }
 code, pre { font: 13px/1.5 ui-monospace, monospace; }
-pre { background: var(--soft); padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { background: var(--soft); padding: .6rem .8rem; overflow-x: auto; }
 summary { cursor: pointer; }
+details pre { columns: 20rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .suspicious { color: var(--warn); font-weight: 600; }
 .note { opacity: .8; }
 .bar { display: block; height: .4rem; margin-top: .55rem; background: var(--bar); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .6rem; }
-.tiles div { background: var(--soft); padding: .5rem .8rem; }
-.tiles b { display: block; font-size: 1.15rem; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: .6rem; }
+.tiles div { background: var(--soft); padding: .5rem .6rem; }
+.tiles b { display: block; font-size: 1.05rem; overflow-wrap: anywhere; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem;
+  margin-bottom: 1rem; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.2rem, 1fr)); gap: .8rem; }
 .pictures.large { grid-template-columns: repeat(auto-fill, minmax(min(18rem, 100%), 1fr)); }
 figure { margin: 0; break-inside: avoid; }
 figcaption { font-size: .85rem; overflow-wrap: anywhere; }
+figcaption b { display: block; }
 img { max-width: 100%; height: auto; border: 1px solid var(--line); }
 .pictures img { display: block; box-sizing: border-box; width: 100%; }
+.pictures.large img { height: 15rem; object-fit: contain; background: var(--soft); }
 svg { display: block; width: 100%; height: auto; max-width: 34rem; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--text); }
 .matrix td, .matrix th { padding: .15rem .4rem; text-align: right; font-variant-numeric: tabular-nums; }
@@ -67,8 +73,12 @@ svg text { fill: var(--text); }
   body { max-width: none; padding: 0; font-size: 11px; }
   .scroll { overflow: visible; }
   details::details-content { content-visibility: visible; display: block; height: auto; }
-  tr, pre, figure { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
+  tr, pre, figure, .matrix { break-inside: avoid; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  details pre { break-inside: auto; font-size: 9px; columns: 3; }
+  .pictures.large { grid-template-columns: repeat(3, 1fr); }
+  .pictures.large img { height: 11rem; }
+  h2, h3, h2 + p { break-after: avoid; }
   * { print-color-adjust: exact; }
 }
 </style>
@@ -81,7 +91,9 @@ $body
 """)
 
 
-_NUMBER = re.compile(r"[-−+]?[\d,]+(\.\d+)?(e[-+]\d+)?( %| M| ms)?")  # as text, with a unit
+_NUMBER = re.compile(  # as text, with a unit; also "3 of 20" and "12 min 30 s"
+    r"[-−+]?[\d,]+(\.\d+)?(e[-+]\d+)?( %| M| ms| of \d+)?|(\d+(\.\d+)? (d|h|min|s) ?)+"
+)
 
 
 class Html(str):
@@ -100,6 +112,10 @@ def render_page(title: str, sections: Sequence[str]) -> str:
     return _PAGE.substitute(title=escape(title), series=series, body=body)
 
 
+class Whole(str):
+    """A name in a cell that is never broken into lines."""
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Html:
     """Return a table that scrolls where it is wider than the page.
 
@@ -113,6 +129,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Html:
         for row in rows
     )
     return Html(f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>')
+
+
+def key_values(rows: Sequence[tuple[str, Any]]) -> Html:
+    """Return a table without a head: what it is, and its value, one pair a row."""
+    body = "\n".join(f"<tr><th>{escape(name)}</th>{_cell('td', value, False)}</tr>" for name, value in rows)
+    return Html(f'<div class="scroll"><table>\n{body}\n</table></div>')
+
+
+def breakable(text: str) -> Html:
+    """Return a text, such as a file's name, that breaks behind its marks where a line is too short."""
+    return Html(re.sub(r"([_/.-])", r"\1<wbr>", escape(text)))
 
 
 def fold(summary: str, body: str, *, opened: bool = False) -> Html:
@@ -156,4 +183,5 @@ def _cell(tag: str, value: Any, is_number: bool) -> str:
         text = f"{value:,}"
     else:
         text = escape("n/a" if value is None else str(value))
-    return f'<{tag} class="number">{text}</{tag}>' if is_number else f"<{tag}>{text}</{tag}>"
+    css = ' class="number"' if is_number else ' class="whole"' if isinstance(value, Whole) else ""
+    return f"<{tag}{css}>{text}</{tag}>"

@@ -16,7 +16,7 @@ from outcomes import last_error_of
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
-UNCLOSED = ("meta", "img")
+UNCLOSED = ("meta", "img", "br", "wbr")
 DRAWN = ("line", "circle", "rect", "polyline")  # closed in their own tag
 
 
@@ -58,13 +58,15 @@ def test_a_training_ends_with_the_page_of_a_classifier(trained_run: Path) -> Non
     page = Page(trained_run / "card.html")
     assert not {"script", "link", "iframe"} & set(page.tags)
     for expected in ("Curves", "Accuracy by class", "Confusions", "Best images", "Worst images", "fingerprint", "F1",
+                     "Precision and recall",
                      "recipe is quick, with these changes", "model.variant", "train the same again"):  # fmt: skip
         assert expected in page.text
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 4
     assert page.tags.count("img") >= 8
     found = json.loads((trained_run / "evaluation.json").read_text())
     results = json.loads((trained_run / "results.json").read_text())
     right = sum(count for true, predicted, count in found["confusion"] if true == predicted)
+    assert len(found["curves"]["recall"]) == len(found["curves"]["precision"]["all classes"]) == 101
     assert right / found["images"] == results["top1"] == found["numbers"]["top1"]
     assert [row["recall"] for row in found["classes"]] == [row["top1"] for row in results["per_class"]]
     front = front_matter(trained_run / "card.md")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from outcomes import last_error_of
 
+from mnasnet_cli.cards.leaderboard import compare_runs, differing_settings, find_runs
 from mnasnet_cli.config.loading import load_config
 
 
@@ -62,8 +63,24 @@ def test_a_table(mnasnet: Callable[..., Any], folder: Path) -> None:
     assert "Classifiers by top-1" in outcome.out
     assert "76.0 %" in outcome.out
     assert "2 of " in outcome.out
-    assert outcome.out.count(str(folder / "sub" / "good")) == 2  # its scores and its cost, once each
+    assert outcome.out.count(str(folder / "sub" / "good")) == 1  # its cost has its name only
+    assert outcome.out.count("good") == 2
     assert "Runs that can't be read" in outcome.out
+
+
+def test_settings_are_told_where_they_are_not_the_usual_ones(tmp_path: Path) -> None:
+    for number in range(12):
+        make_run(tmp_path / "sweep" / f"run-{number:02}", number / 20, training__seed=number % 2 + 3 * (number == 4))
+    make_run(tmp_path / "other" / "run-04", 0.9, optimizer__weight_decay=0.25, data__augment__crop_area=[0.2, 1.0])
+    rows = differing_settings(compare_runs(find_runs([tmp_path])).of_task("classification"))
+    assert rows[0] == (
+        "(most runs)", "data.augment.crop_area=[0.35,1.0], optimizer.weight_decay=0.05, training.seed=0"
+    )  # fmt: skip
+    assert rows[1] == ("other/run-04", "data.augment.crop_area=[0.2,1.0], optimizer.weight_decay=0.25")
+    assert rows[2:4] == [("run-11", "training.seed=1"), ("run-10", "the same")]
+    assert ("sweep/run-04", "training.seed=3") in rows
+    assert len(rows) == 14
+    assert differing_settings([]) == []
 
 
 def test_csv(mnasnet: Callable[..., Any], folder: Path) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics.coco_files import parse_detections, parse_ground_truth
 from mnasnet_cli.metrics.detection_images import (
+    best_and_worst,
     check_image_folder,
     draw_best_and_worst,
     image_file,
@@ -19,7 +20,7 @@ from mnasnet_cli.metrics.detection_images import (
 )
 
 
-def test_images_are_scored_at_the_threshold_with_the_best_f1():
+def test_images_are_scored_at_the_threshold_with_the_best_f1() -> None:
     box, far = [10, 10, 20, 20], [100, 100, 20, 20]
     truth = {
         "images": [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}],
@@ -47,9 +48,11 @@ def test_images_are_scored_at_the_threshold_with_the_best_f1():
     # Image 3: none of one. Image 2: one of two, 2·1/(1+2). Image 1: all. Image 4 has no annotations.
     assert [(score.image_id, round(score.f1, 3)) for score in scores] == [(3, 0.0), (2, 0.667), (1, 1.0)]
     assert [score.wrong.tolist() for score in scores] == [[], [], []]
+    found_ids = {kind: [score.image_id for score in chosen] for kind, chosen in best_and_worst(scores).items()}
+    assert found_ids == {"best": [1, 2], "worst": [3, 2]}
 
 
-def test_no_detections():
+def test_no_detections() -> None:
     truth = {
         "images": [{"id": 1}],
         "categories": [{"id": 1}],

@@ -59,3 +59,18 @@ def test_a_matrix() -> None:
     assert "/ 0.56)" in matrix  # 0.75 × 3 / 4
     assert matrix.count('class="right"') == 2
     assert ">0<" not in matrix
+
+
+def test_values_that_differ_by_orders_of_magnitude_get_a_logarithmic_axis() -> None:
+    points = [(1.0, 700.0), (2.0, 3.0), (3.0, 1.0)]
+    heights = numbers(draw_chart("loss", [Series("a", points)], x_label="epoch", spread=True), "cy")
+    assert heights[1] - heights[0] > 100
+    assert heights[2] - heights[1] > 20  # 3 and 1 can be told apart
+    heights = numbers(draw_chart("loss", [Series("a", [*points, (4.0, 0.0)])], x_label="epoch", spread=True), "cy")
+    assert heights[2] - heights[1] < 2  # 0 has no logarithm
+
+
+def test_labels_without_room_are_shown_by_the_pointer_only() -> None:
+    chart = draw_chart("x", [Series("a", [(1.0, 1.0)] * 40, [f"run {n}" for n in range(40)], dots=True)], x_label="x")
+    assert chart.count("<title>run ") == 40
+    assert chart.count('font-size="11"') < 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mnasnet_cli.pages import html
 from mnasnet_cli.pages.html import Html, code_block, fold, paragraph, render_page, table
 
 
@@ -10,6 +11,9 @@ def test_columns_of_numbers_are_aligned_to_the_right() -> None:
     assert '<td class="number">12.3 %</td><td class="number">1,200</td>' in text
     assert '<td class="number">n/a</td><td class="number">n/a</td>' in text
     assert "<td>a</td>" in text
+    text = table(("run", "time", "epochs"), [(html.Whole("run-1"), "1 h 12 min", "3 of 20"), ("b", "9.5 s", "20")])
+    assert '<td class="number">1 h 12 min</td><td class="number">3 of 20</td>' in text
+    assert '<td class="whole">run-1</td>' in text
 
 
 def test_all_text_is_escaped() -> None:
@@ -32,3 +36,10 @@ def test_control_characters_are_shown() -> None:
     assert r"n\udc80" in page
     assert r"&lt;b&gt;\u202e" in page
     assert r"p\x07" in page
+
+
+def test_pairs_and_names_that_break() -> None:
+    found = html.key_values([("a<b", 1234), ("c", None)])
+    assert "<th>a&lt;b</th><td>1,234</td>" in found
+    assert "n/a" in found
+    assert html.breakable("n01_2.J<") == "n01_<wbr>2.<wbr>J&lt;"
