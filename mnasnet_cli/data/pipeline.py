@@ -142,6 +142,8 @@ class RecordFolder:
             if position in wanted:
                 example = self.parse(record)
                 found[position] = (text_of(example["filename"]), example["image_bytes"].numpy())
+                if len(found) == len(wanted):
+                    break
         return found
 
     def paths(self, split: str) -> list[str]:

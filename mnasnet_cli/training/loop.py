@@ -15,8 +15,9 @@ from mnasnet_cli.console import begin, progress
 from mnasnet_cli.distributed.strategy import Processes, share_of
 from mnasnet_cli.metrics.plots import plot_curves
 from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
-from mnasnet_cli.runs.events import EventLog
 from mnasnet_cli.tasks.base import Evaluation, Task
+from mnasnet_cli.tracking.evaluation_events import EvaluationEvents
+from mnasnet_cli.tracking.events import EventLog
 from mnasnet_cli.training.advice import poor_result
 from mnasnet_cli.training.checkpoint_manager import CheckpointManager
 from mnasnet_cli.training.divergence import DivergenceError, divergence_error
@@ -93,13 +94,15 @@ class Trainer:
         self._scores = [line[metric] for line in before if metric in line]
         if self.processes.several:
             step = self._follow_chief(step)
-        self.events = EventLog(self.run.path, writer=self.processes.chief)
+        self.events = EventLog(self.run.path, writer=self.processes.chief, step=step)
+        self.evaluation_events = EvaluationEvents(self.task, self.events)
         for line in describe_training(self.task, self.model):
             self.run.log(line)
         if step:
             self.run.log(f"resuming from step {step:,} of {self.total_steps:,}")
         else:
-            self.events.images("augmented", self.task.sample_images(16), step=0)
+            self.events.settings(self.config, self.run.path.resolve().name)
+            self.events.images("train", "augmented", self.task.sample_images(16), step=0)
         if step < self.total_steps and not self._stops_early:
             begin("compiling the training step and reading the first images")
         # 3. Skip the examples before that step. Their order and augmentation depend on seed, epoch and position only.
@@ -223,6 +226,8 @@ class Trainer:
         if step not in self._evaluated_steps:
             rate = self._learning_rate(step - 1)  # lines of both splits have the same keys, except for the metrics
             self._record("validation", step, **numbers, learning_rate=rate, images_per_second=images_per_second)
+            if self.processes.chief:
+                self._show_evaluation(self.evaluation, step)
         self._report_epoch(step, numbers)
         score = numbers.get(self.task.metric)
         if score is not None and step not in self._evaluated_steps:
@@ -230,6 +235,12 @@ class Trainer:
             self._scores.append(score)
             if is_best:
                 self.checkpoints.save_best(step)  # the weights are finite, because the loss is
+
+    def _show_evaluation(self, evaluation: Evaluation, step: int) -> None:
+        try:
+            self.evaluation_events.write(evaluation, step)
+        except Exception as error:  # whatever it is, the training itself goes on
+            self.run.warn(f"TensorBoard's pictures of the evaluation were not written ({error})")
 
     def _report_epoch(self, step: int, numbers: Mapping[str, float]) -> None:
         """Log the numbers of an epoch, and draw the curves."""
@@ -265,6 +276,7 @@ class Trainer:
             digest = self.processes.check_identical("ended", self.steps.variables)
             self.run.log(f"all replicas hold the same weights and statistics (sha256 {digest[:16]}…)")
         self.run.write_results(results)
+        self.events.end(step)
         if step < self.total_steps:
             self.run.log(f"stopped early: no better {self.task.metric} for as long as training.patience allows")
         train_loss = None if math.isnan(self._last_loss) else self._last_loss

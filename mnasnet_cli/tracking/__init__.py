@@ -1,0 +1,1 @@
+"""Tracking: TensorBoard events."""
