@@ -24,6 +24,7 @@ from data_prep.writing.records_health import examine_entries
 from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, Table
 from data_prep.writing.shards import is_complete, remove_partial, shard_count, shuffled
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.health.facts import Facts
 from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
 from mnasnet_cli.system.files import write_atomically, write_error
 from mnasnet_cli.system.machine import core_count
@@ -141,11 +142,28 @@ def _write_part(job: Job, plan: dict[str, Any], folder: OutputFolder, on_progres
     return _combine_parts(job, plan, journal) | {"kept_shards": kept}
 
 
-def _is_up_to_date(job: Job, entry: dict[str, Any]) -> bool:
+def _belongs(job: Job, entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of a journal is about a shard of this job, and its counts can be summed."""
+    shard = ShardId(entry["split"], entry["index"])
+    if shard.number >= job.shard_counts.get(shard.split, 0) or entry["shard"] != job.shard_name(shard):
+        return False
+    labels, boxes = entry["labels"], entry.get("boxes", {})
+    if not all(key.isdecimal() and 0 < int(key) <= len(job.source.class_keys) for key in labels):
+        return False
+    try:
+        facts = Facts.parse(entry["facts"]) if "facts" in entry else None
+    except ValueError:
+        return False
+    return all(key.isdecimal() for key in boxes) and (facts is None or len(facts) == entry["examples"])
+
+
+def _is_up_to_date(job: Job, entry: Mapping[str, Any]) -> bool:
     """Tell whether a shard of an earlier run is complete and the sizes of its image files have not changed."""
     shard = ShardId(entry["split"], entry["index"])
-    return entry["source"] == job.sizes_checksum(shard) and is_complete(
-        job.out / entry["shard"], entry["examples"], entry["bytes"]
+    return (
+        _belongs(job, entry)
+        and entry["source"] == job.sizes_checksum(shard)
+        and is_complete(job.out / entry["shard"], entry["examples"], entry["bytes"])
     )
 
 
@@ -198,6 +216,7 @@ def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str
             other = journal
         elif other.path.exists():
             other.load()
+            other.entries = {name: entry for name, entry in other.entries.items() if _belongs(job, entry)}
         journals.append(other)
         if len(other.entries) < len(_all_shards(job)[part - 1 :: parts]):
             missing.append(f"{part}/{parts}")
@@ -213,7 +232,7 @@ def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str
 
 def _rewrite_missing_shards(job: Job, plan: dict[str, Any], on_progress: Progress) -> dict[str, Any]:
     """Write the shards that are missing in finished records (--resume). They must have the same bytes as before."""
-    stored = summary.load(job.out / DATASET_FILE)
+    stored = summary.load(job.out)
     plan = plan | {"parts": stored["plan"].get("parts")}  # parts do not change the records
     check_plan(job.out, stored["plan"], plan)
     digests = {}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from data_prep.classification.image_names import fold
 from data_prep.classification.split_images import SplitImages
+from data_prep.files.reading import read_bytes
 from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError, nearest
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.system.documents import parse_json
 
 NAME_FILES = ("synset_words.txt", "LOC_synset_mapping.txt", "words.txt")  # ILSVRC's, Kaggle's, Tiny ImageNet's
 LIST_FILES = ("classes.txt", "class_names.txt", "classnames.txt", "labels.txt", "names.txt", "categories.txt")
@@ -41,8 +42,7 @@ def read_class_names(tree: Tree, folders: Iterable[str], classes: Sequence[str])
 
 
 def _lines(tree: Tree, name: str) -> list[str]:
-    with tree.open(name) as file:
-        return file.read().decode("utf-8-sig", "replace").splitlines()
+    return read_bytes(tree, name).decode("utf-8-sig", "replace").splitlines()
 
 
 def _pairs(lines: Iterable[str], known: set[str]) -> dict[str, str]:
@@ -68,9 +68,8 @@ def _json_names(tree: Tree, name: str, known: set[str]) -> dict[str, str]:
     if found is None or found.size > 1 << 20:
         return {}
     try:
-        with tree.open(name) as file:
-            names = json.loads(file.read())
-    except ValueError:
+        names = parse_json(read_bytes(tree, name), name, foreign=True)
+    except DataError:
         return {}
     if not isinstance(names, dict) or not known <= names.keys():
         return {}

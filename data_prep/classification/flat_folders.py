@@ -22,9 +22,10 @@ from data_prep.classification.label_table import LabelTable, read_label_table
 from data_prep.classification.split_images import Batch, Counts, SplitImages, check_class_name
 from data_prep.files.archives import FileEntry, list_tar
 from data_prep.files.file_list import Place
-from data_prep.files.tree import Tree, join, walk
+from data_prep.files.reading import read_bytes
+from data_prep.files.tree import FolderTree, Tree, join, walk
 from data_prep.options import Options
-from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
 
 
@@ -166,11 +167,8 @@ def _read_labels(
     path = options.labels
     assert path is not None
     beside = tree.find(str(path)) if not path.exists() else None  # also the name of a file in the source
-    try:
-        with tree.open(str(path)) if beside else open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise DataError(f"cannot read --labels {path}: {os_error_reason(error)}") from error
+    source = tree if beside else FolderTree(path.parent)
+    data = read_bytes(source, str(path) if beside else path.name)
     index = ImageIndex(images)
     table = read_label_table(str(path), data, index.__contains__, asked=options.label_columns, classes=known)
     if not table.by_order:

@@ -10,6 +10,7 @@ from data_prep.classification.label_columns import LABEL_COLUMNS, plain
 from data_prep.classification.label_matching import FlatImage, ImageIndex, Matched, match_by_name, match_by_order
 from data_prep.classification.label_table import LabelRow, LabelTable, read_label_table
 from data_prep.classification.split_folders import EXTRAS
+from data_prep.files.reading import opened, read_bytes
 from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
@@ -32,7 +33,7 @@ def has_metadata(tree: Tree, folder: str) -> bool:
     """
     for name in tree.names(folder)[1]:
         if name in METADATA:
-            with tree.open(join(folder, name)) as file:
+            with opened(tree, join(folder, name)) as file:
                 first = file.readline(1 << 16).decode("utf-8", "replace")
             return any(plain(cell) in LABEL_COLUMNS for cell in re.split(r'[,;\t"]', first))
     return False
@@ -147,8 +148,8 @@ def _read(
     index = ImageIndex(images)
     name = tree.show(candidate.path)
     try:
-        with tree.open(candidate.path) as file:
-            table = read_label_table(name, file.read(), index.__contains__, asked=asked, classes=classes)
+        data = read_bytes(tree, candidate.path)
+        table = read_label_table(name, data, index.__contains__, asked=asked, classes=classes)
     except DataError as error:
         found.problems.append(error)
         return None

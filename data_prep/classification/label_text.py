@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from data_prep.classification.image_names import is_image
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
+from mnasnet_cli.system.documents import parse_json
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE = 200  # rows from which the delimiter and the columns are found
@@ -94,8 +95,8 @@ def _decode(name: str, data: bytes) -> tuple[str, str]:
 def _json_rows(name: str, text: str) -> list[Row]:
     """Return the rows of JSON lines, of a list of objects, or of one object {file: label}. The first is the header."""
     try:
-        found = json.loads(text) if name.lower().endswith(".json") else None
-        objects = _objects(text) if found is None else list(enumerate(_as_list(found), 1))
+        found = parse_json(text, name, foreign=True) if name.lower().endswith(".json") else None
+        objects = _objects(name, text) if found is None else list(enumerate(_as_list(found), 1))
     except ValueError as error:
         raise DataError(f"{name} is not a table of labels: {error}") from error
     if not objects or not all(isinstance(one, dict) for _, one in objects):
@@ -105,8 +106,9 @@ def _json_rows(name: str, text: str) -> list[Row]:
     return [Row(0, keys), *rows]
 
 
-def _objects(text: str) -> list[tuple[int, Any]]:
-    return [(number, json.loads(line)) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+def _objects(name: str, text: str) -> list[tuple[int, Any]]:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [(number, parse_json(line, f"{name}, line {number}", foreign=True)) for number, line in lines]
 
 
 def _as_list(found: Any) -> list[Any]:
@@ -114,7 +116,9 @@ def _as_list(found: Any) -> list[Any]:
         raise ValueError("this is an annotation file of boxes; for a detector, use mnasnet prepare-coco")
     if isinstance(found, dict):
         return [{"file": key, "label": value} for key, value in found.items()]
-    return list(found)
+    if not isinstance(found, list):
+        raise ValueError("expected a list of objects, or one object {file: label}")
+    return found
 
 
 def _cell(value: Any) -> str:

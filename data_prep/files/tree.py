@@ -154,7 +154,10 @@ class FolderTree:
 
     def open(self, name: str) -> IO[bytes]:
         """See `Tree`."""
-        return io.BufferedReader(io.FileIO(self.path / name))
+        path = self.path / name
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits for its writer, and a device may never end
+            raise OSError(0, "it is a pipe, a device or a folder", str(path))
+        return io.BufferedReader(io.FileIO(path))
 
     def place(self, folder: str = "") -> Place:
         """See `Tree`."""

@@ -7,15 +7,20 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_prep.options import Options
+from data_prep.writing.shard_entry import ShardEntry
 from mnasnet_cli.errors import ConfigError, DataError, os_error_reason
+from mnasnet_cli.records.dataset_file import read_dataset_file
 from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, SPLITS, journal_parts, shard_groups
+from mnasnet_cli.system.documents import JsonObject, Missing, Unreadable, parse_json, read_text, validate
 from mnasnet_cli.system.files import write_atomically
 
 if TYPE_CHECKING:
     from data_prep.writing.shard_job import Source
+
+T = TypeVar("T")
 
 # The keys of a plan that flags set. The others depend on the source.
 PLAN_FLAGS = {
@@ -119,14 +124,18 @@ class Journal:
         self.entries: dict[str, dict[str, Any]] = {}
 
     def load(self) -> None:
-        """Read the journal. Raises the errors of `check_plan` if it has another plan."""
-        lines = self.path.read_text().split("\n")[:-1]  # a killed writer may leave a last line without its end
-        try:
-            stored, *entries = map(json.loads, lines)
-        except ValueError:
-            stored, entries = {}, []
+        """Read the journal. Raises the errors of `check_plan` if it has another plan.
+
+        What is damaged counts as absent: its shards are written again. A killed writer may leave a last line cut short.
+        """
+        first, *rest = _lines(self.path)
+        stored = _parse(first, JsonObject, self.path)
+        if stored is None:
+            self.entries = {}
+            return
         check_plan(self.path.parent, stored or self.plan, self.plan)
-        self.entries = {entry["shard"]: entry for entry in entries}
+        entries = [_parse(line, ShardEntry, self.path) for line in rest]
+        self.entries = {entry["shard"]: dict(entry) for entry in entries if entry is not None}
 
     def start(self) -> None:
         """Write the plan and the entries to the file."""
@@ -140,20 +149,39 @@ class Journal:
             file.write(json.dumps(entry) + "\n")
 
 
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a journal: at least one, empty if the journal is damaged. Raises Missing."""
+    try:
+        return read_text(path, remedy="remove it, and run the command again").split("\n")
+    except Missing:
+        raise
+    except Unreadable:
+        return [""]
+
+
+def _parse(line: str, model: type[T], path: Path) -> T | None:
+    """Return a line of a journal, None if it is damaged."""
+    try:
+        return validate(parse_json(line, path), model, path)
+    except Unreadable:
+        return None
+
+
 def stored_plan(out: Path) -> dict[str, Any]:
     """Return the plan of the records that an earlier run finished or started in `out`, {} if there is none."""
     for path in (out / DATASET_FILE, *sorted(out.glob(JOURNAL_PATTERN))):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            text = path.read_text(encoding="utf-8")
-            plan = json.loads(text)["plan"] if path.name == DATASET_FILE else json.loads(text.partition("\n")[0])
-            return dict(plan)
+        with suppress(Unreadable):
+            if path.name == DATASET_FILE:
+                return dict(read_dataset_file(out)["plan"])
+            if plan := _parse(_lines(path)[0], JsonObject, path):
+                return plan
     return {}
 
 
 def check_journals(directory: Path, plan: Mapping[str, Any]) -> None:
     """Raise the errors of `check_plan` if the journal of any part has another plan."""
     for path in sorted(directory.glob(JOURNAL_PATTERN)):
-        with suppress(FileNotFoundError):  # another process is combining the parts
+        with suppress(Missing):  # another process is combining the parts
             Journal(path, plan).load()
 
 

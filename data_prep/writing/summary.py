@@ -11,7 +11,8 @@ from typing import Any
 
 from data_prep.writing.shard_job import SIDES, Source
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.records.shards import SPLITS
+from mnasnet_cli.records.dataset_file import REMEDY, read_dataset_file
+from mnasnet_cli.records.shards import DATASET_FILE, SPLITS
 
 VERSION = 1
 CHANGES = ("reencoded", "turned", "converted")  # numbers of images; older journals have the first only
@@ -98,11 +99,14 @@ def to_json(summary: Mapping[str, Any]) -> str:
     return f"{{\n{rows}\n}}\n"
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(directory: Path) -> dict[str, Any]:
     """Read the dataset.json of an earlier run. Raises DataError."""
-    try:
-        stored = json.loads(path.read_text())
-        _ = [split["shard_digests"] for split in stored["splits"].values()], stored["plan"]["seed"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"cannot continue from {path}: {error!r}; write the records again") from error
+    stored = read_dataset_file(directory)
+    whole = all(
+        {"shards", "bytes", "bad"} <= split.keys()
+        and len(split.get("shard_digests", ())) == len(split["shard_examples"])
+        for split in stored["splits"].values()
+    )
+    if not whole or "seed" not in stored.get("plan", {}):
+        raise DataError(f"cannot continue from {directory / DATASET_FILE}: parts of it are missing; {REMEDY}")
     return dict(stored)

@@ -58,9 +58,9 @@ class TrainedRun:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl: loss, learning rate and speed by step, and the scores of each evaluation."""
-        from mnasnet_cli.runs.directory import read_metrics
+        from mnasnet_cli.runs.run_files import read_metrics
 
-        return read_metrics(self.run_dir)
+        return [dict(line) for line in read_metrics(self.run_dir)]
 
     def model(self, *, best: bool = False) -> Model:
         """Open the newest checkpoint of the run, or with `best` the best one; see `load`."""
@@ -146,7 +146,7 @@ def plan(
       assignments: of the form "training.epochs=10", from `--set`.
       options: by the names of OPTION_KEYS; the others are arguments of `train`.
     """
-    from mnasnet_cli.runs.directory import read_config
+    from mnasnet_cli.runs.run_files import read_config
 
     for name in options or ():
         if name not in OPTION_KEYS:

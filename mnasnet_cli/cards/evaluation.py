@@ -16,7 +16,7 @@ from mnasnet_cli.metrics.classification_plots import precision_recall
 from mnasnet_cli.metrics.coco_map import RECALL_LEVELS, evaluate_detections
 from mnasnet_cli.metrics.detection_confusion import confuse_detections
 from mnasnet_cli.metrics.detection_images import best_and_worst, draw_image, in_frame_of, score_images
-from mnasnet_cli.runs.directory import EVALUATION_FILE
+from mnasnet_cli.runs.run_files import EVALUATION_FILE
 from mnasnet_cli.system.files import write_atomically
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.tasks.classification import ClassificationTask

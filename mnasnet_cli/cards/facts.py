@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mnasnet_cli.cards.side_files import Export, Latency, read_exports, read_latencies
 from mnasnet_cli.config.loading import load_config, validate
 from mnasnet_cli.config.recipes import shipped_configs
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
 from mnasnet_cli.modules.info import net_cost
+from mnasnet_cli.records.dataset_file import read_dataset_file
 from mnasnet_cli.records.dataset_info import folder_fingerprint, load_dataset_info
 from mnasnet_cli.records.shards import DATASET_FILE
-from mnasnet_cli.runs.directory import (
+from mnasnet_cli.runs.directory import differences
+from mnasnet_cli.runs.run_files import (
     CONFIG_FILE,
-    EVALUATION_FILE,
-    RESULTS_FILE,
-    differences,
+    Environment,
+    MetricsLine,
+    RecordedData,
+    Results,
+    RunEvaluation,
     read_config,
     read_environment,
+    read_evaluation,
     read_metrics,
+    read_results,
 )
+from mnasnet_cli.system.documents import Missing
 
-LATENCY_FILE, MANIFEST_FILE = "latency.json", "manifest.json"
 METRICS = {"classification": "top1", "detection": "AP"}
 METRIC_NAMES = {"classification": "top-1", "detection": "AP"}
 # Keys in which a run may differ from a recipe and still follow it.
@@ -56,14 +62,14 @@ class RunFacts:
     path: Path
     config: Config
     stored: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    metrics: Sequence[Mapping[str, Any]]
-    results: Mapping[str, Any] | None
-    evaluation: Mapping[str, Any] | None
+    environment: Environment
+    metrics: Sequence[MetricsLine]
+    results: Results | None
+    evaluation: RunEvaluation | None
     dataset: Mapping[str, Any] = field(default_factory=dict)
     dataset_note: str = ""
-    exports: Sequence[Mapping[str, Any]] = ()
-    latencies: Sequence[Mapping[str, Any]] = ()
+    exports: Sequence[Export] = ()
+    latencies: Sequence[Latency] = ()
 
     @property
     def metric(self) -> str:
@@ -128,8 +134,8 @@ class RunFacts:
     @cached_property
     def classes(self) -> int | None:
         """The number of classes, None if no file tells it."""
-        for rows in ((self.results or {}).get("per_class"), (self.evaluation or {}).get("classes")):
-            if isinstance(rows, list) and rows:
+        for rows in (self.results and self.results.get("per_class"), self.evaluation and self.evaluation["classes"]):
+            if rows:
                 return len(rows)
         if isinstance(self.dataset.get("classes"), int):
             return int(self.dataset["classes"])
@@ -203,68 +209,37 @@ def read_facts(run_dir: Path, data: Path | None = None) -> RunFacts:
         )
     config = validate(stored, str(run_dir / CONFIG_FILE))
     environment = read_environment(run_dir)
-    if not isinstance(environment.get("data", {}), dict):
-        environment = {**environment, "data": {}}
     dataset, note = _read_dataset(environment.get("data", {}), data)
-    exports = [_read_export(path) for path in sorted((run_dir / "export").glob(f"*/{MANIFEST_FILE}"))]
     return RunFacts(
         run_dir,
         config,
         stored,
         environment,
-        [line for line in read_metrics(run_dir) if isinstance(line, dict)],
-        read_object(run_dir / RESULTS_FILE),
-        read_object(run_dir / EVALUATION_FILE),
+        read_metrics(run_dir),
+        read_results(run_dir),
+        read_evaluation(run_dir, config.task),
         dataset,
         note,
-        [manifest for manifest in exports if manifest],
-        _read_latencies(run_dir),
+        read_exports(run_dir),
+        read_latencies(run_dir),
     )
 
 
-def read_object(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object from a file; None if it is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _read_dataset(recorded: Mapping[str, Any], data: Path | None) -> tuple[dict[str, Any], str]:
+def _read_dataset(recorded: RecordedData, data: Path | None) -> tuple[Mapping[str, Any], str]:
     """Return dataset.json, or {} and the reason."""
     folder = str(data or recorded.get("directory") or "")
     if not folder:
         return {}, "The run doesn't say which records it was trained on."
-    found = read_object(Path(folder) / DATASET_FILE)
-    if found is None:
-        return {}, f"{folder} has no {DATASET_FILE}, so sizes and findings of the data set are left out (--data DIR)."
     try:
+        found = read_dataset_file(Path(folder))
         fingerprint = folder_fingerprint(load_dataset_info(Path(folder)))
+    except Missing:
+        return {}, f"{folder} has no {DATASET_FILE}, so sizes and findings of the data set are left out (--data DIR)."
     except (MnasnetError, OSError) as error:
         return {}, f"The records can't be read ({error}), so sizes and findings are left out."
     if recorded.get("fingerprint") not in (None, fingerprint):
         return {}, f"{folder} holds other records now than in the training, so their numbers are left out (--data DIR)."
     return found, ""
-
-
-def _read_export(path: Path) -> dict[str, Any] | None:
-    manifest = read_object(path)
-    if manifest is None or not isinstance(manifest.get("files"), list):
-        return None
-    files = [path.parent / str(name) for name in manifest["files"]]
-    return {
-        **manifest,
-        "folder": path.parent.name,
-        "bytes": sum(file.stat().st_size for file in files if file.is_file()),
-    }
-
-
-def _read_latencies(run_dir: Path) -> list[dict[str, Any]]:
-    reports = [
-        read_object(path) for depth in ("", "*/", "*/*/") for path in sorted(run_dir.glob(f"{depth}{LATENCY_FILE}"))
-    ]
-    return [row for report in reports if report for row in report.get("models", ()) if isinstance(row, dict)]
 
 
 def _number(value: Any) -> float | None:

@@ -19,7 +19,7 @@ from mnasnet_cli.console import duration
 from mnasnet_cli.errors import DataError, MnasnetError
 from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart
-from mnasnet_cli.runs.directory import CONFIG_FILE
+from mnasnet_cli.runs.run_files import CONFIG_FILE
 
 USUAL = "(most runs)"
 DEPTH = 4  # folders below a given one in which runs are looked for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -58,7 +58,8 @@ def _curves(facts: RunFacts) -> str:
     lines = {split: [line for line in facts.metrics if line.get("split") == split] for split in ("train", "validation")}
 
     def points(split: str, key: str, scale: float = 1.0) -> list[tuple[float, float]]:
-        return [(line["epoch"], scale * line[key]) for line in lines[split] if key in line and "epoch" in line]
+        rows = [(line.get("epoch"), cast(Mapping[str, Any], line).get(key)) for line in lines[split]]
+        return [(epoch, scale * value) for epoch, value in rows if epoch is not None and value is not None]
 
     losses = [Series(split, points(split, "loss")) for split in lines if points(split, "loss")]
     metrics = {"top1": "top-1", "top5": "top-5"} if facts.metric == "top1" else {"AP": "AP", "AP50": "AP50"}
@@ -78,7 +79,7 @@ def _curves(facts: RunFacts) -> str:
 def _confusion(facts: RunFacts) -> str:
     found = facts.evaluation
     title = "<h2>Confusions</h2>\n"
-    if not found or not isinstance(found.get("confusion"), list):
+    if not found or "confusion" not in found:
         hint = f"The run holds no predictions by image; {content.evaluate_hint(facts)} makes the confusion matrix."
         return title + html.paragraph(hint, "note")
     names = _unique_names(found["classes"])
@@ -102,7 +103,7 @@ def _confusion(facts: RunFacts) -> str:
 
 
 def _precision_recall(facts: RunFacts) -> str:
-    curves = (facts.evaluation or {}).get("curves")
+    curves = facts.evaluation and facts.evaluation.get("curves")
     if not curves:
         return ""
     detects = facts.config.task == "detection"
@@ -124,11 +125,11 @@ def _precision_recall(facts: RunFacts) -> str:
 
 
 def _pictures(facts: RunFacts) -> str:
-    found = (facts.evaluation or {}).get("pictures")
+    found = facts.evaluation and facts.evaluation.get("pictures")
     if not found:
         return ""
     detects = facts.config.task == "detection"
-    titles = {"best": "Best images", "worst": "Worst images"}
+    titles: dict[Literal["best", "worst"], str] = {"best": "Best images", "worst": "Worst images"}
     parts = []
     for kind, title in titles.items():
         figures = "\n".join(_figure(one, detects) for one in found.get(kind) or ())

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Required
 
 import numpy as np
 import tensorflow as tf
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from mnasnet_cli.checkpoints.format import AVERAGED_WEIGHTS, INFO, MODEL_WEIGHTS, STEP, value_key, variable_name
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
+from mnasnet_cli.system.documents import Unreadable, parse_json, validate
 
 # TensorFlow raises these for files that are damaged or don't fit; for example an IndexError for a truncated file.
 UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, RuntimeError, IndexError, KeyError)
+
+
+_INFO_NAME = "the information about the net"
+
+
+@with_config(ConfigDict(extra="allow"))
+class StoredInfo(TypedDict, total=False):
+    """See `modules.info.model_info`."""
+
+    task: Required[str]
+    variant: Required[str]
+    width: Required[Annotated[float, Field(gt=0)]]
+    labels: Required[list[str]]
+    names: list[str]
+    net: dict[str, Any] | None
+    preprocessing: dict[str, Any]
+    detection: dict[str, Any] | None
+    source: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -71,12 +91,15 @@ def read_info(prefix: str) -> dict[str, Any]:
 
 def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
     """Return the information about the net, with today's name of the task."""
-    info = json.loads(reader.get_tensor(value_key(INFO)))
-    known = {"variant": info["variant"], "width": info["width"], "labels": info["labels"], **info}
+    stored = reader.get_tensor(value_key(INFO))
     try:
-        return {**known, "task": parse_task(info.get("task"))}
-    except ValueError as error:
-        raise CheckpointError(f"{prefix} was written by another version of mnasnet: {error}") from None
+        info = validate(parse_json(stored, _INFO_NAME), StoredInfo, _INFO_NAME)
+        task = parse_task(info["task"])
+        if "preprocessing" in info:
+            Preprocessing.parse(info["preprocessing"], task)
+    except (Unreadable, ValueError) as error:
+        raise CheckpointError(f"{prefix} was written by another version of mnasnet, or is damaged: {error}") from None
+    return {**info, "task": task}
 
 
 def _open(prefix: str) -> Any:

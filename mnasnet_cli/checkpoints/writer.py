@@ -22,6 +22,7 @@ from mnasnet_cli.checkpoints.format import (
     variable_key,
 )
 from mnasnet_cli.modules.slim_module import SlimModule
+from mnasnet_cli.system.documents import parse_json, validate
 
 
 class SavedState:
@@ -57,7 +58,7 @@ class SavedState:
     @property
     def losses(self) -> list[float]:
         """The losses that were saved with the state."""
-        return list(json.loads(self._losses.text))
+        return validate(parse_json(self._losses.text, "the losses", foreign=True), list[float], "the losses")
 
     def manager(self, folder: Path, keep: int) -> tf.train.CheckpointManager:
         """Return a manager that keeps the newest `keep` checkpoints in a folder. Unfinished files there are removed."""

@@ -14,6 +14,7 @@ from mnasnet_cli.config.recipes import find_config
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import ConfigError, nearest
+from mnasnet_cli.system.documents import MAX_YAML_BYTES, Unreadable, parse_yaml, read_text, shorten
 
 
 class _Loader(yaml.SafeLoader):
@@ -115,15 +116,10 @@ def _describe(fault: Any) -> str:
     if fault["type"] == "model_type":
         message = f"expected a section with keys such as {', '.join(_children(key))}"
     elif fault["type"] == "literal_error":
-        hint = nearest(str(fault["input"]), re.findall(r"'([^']+)'", fault["ctx"]["expected"]))
-        return f"{key}: must be {fault['ctx']['expected']}, found {fault['input']!r}{hint}"
+        hint = nearest(str(fault["input"])[:60], re.findall(r"'([^']+)'", fault["ctx"]["expected"]))
+        return f"{key}: must be {fault['ctx']['expected']}, found {shorten(fault['input'])}{hint}"
     message = message.removeprefix("Input ")
-    return f"{key}: {message[0].lower()}{message[1:]}, found {_shorten(fault['input'])}"
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return f"{key}: {message[0].lower()}{message[1:]}, found {shorten(fault['input'])}"
 
 
 def _children(section: str) -> list[str]:
@@ -145,11 +141,9 @@ def _keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tree = _parse(path.read_text(encoding="utf-8"), str(path))
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a text file; expected YAML") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        tree = _parse(read_text(path, MAX_YAML_BYTES), str(path))
+    except Unreadable as error:
+        raise ConfigError(f"{error}; expected a recipe in YAML") from None
     if not isinstance(tree, dict):
         found = "nothing" if tree is None else f"a {type(tree).__name__}"
         raise ConfigError(f"{path} holds {found}, expected sections such as 'training:' with keys")
@@ -159,9 +153,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # safe: _Loader is a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date, 2024-99-99
-        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+        return parse_yaml(text, source, _Loader)
+    except Unreadable as error:
+        raise ConfigError(str(error)) from None
 
 
 def _assign(tree: dict[str, Any], key: str, value: Any, source: str) -> None:
@@ -170,7 +164,7 @@ def _assign(tree: dict[str, Any], key: str, value: Any, source: str) -> None:
         below = tree.setdefault(section, {})
         if not isinstance(below, dict):
             hint = "" if key in _keys() else nearest(key, _keys())
-            raise ConfigError(f"{source}: {section!r} holds {_shorten(below)}, which is a value, not a section{hint}")
+            raise ConfigError(f"{source}: {section!r} holds {shorten(below)}, which is a value, not a section{hint}")
         tree = below
     tree[name] = value
 

@@ -6,11 +6,21 @@ Both types are stored as they are in checkpoints and manifests.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from mnasnet_cli.config.task_names import TaskName
+from mnasnet_cli.system.documents import validate
+
+Interpolation = Literal["bilinear", "bicubic", "tf1-bilinear"]
+Decode = Literal["accurate", "fast"]
+
+MAX_SIDE = 8192
+"""Px of a net's input. At 4096, the largest that commands take, a classifier needs 8 GB."""
+_Positive = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True)
@@ -21,37 +31,45 @@ class Preprocessing:
     and divide by `deviation`. The fields but `image_size` are keys of the section `data` of a configuration.
     """
 
-    image_size: int
+    image_size: Annotated[int, Field(ge=1, le=MAX_SIDE)]
     """S, px."""
-    crop_fraction: float | None = 0.875
+    crop_fraction: Annotated[float, Field(gt=0, le=1)] | None = 0.875
     """Side of the central square over the image's short side; None: the whole image, as detectors see it."""
     antialias: bool = False
     """Whether to smooth an image before it is sampled down."""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """Of R, G, B; the default is ImageNet's."""
-    deviation: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    deviation: tuple[_Positive, _Positive, _Positive] = (58.395, 57.12, 57.375)
     """Standard deviation of R, G, B; the default is ImageNet's."""
-    interpolation: str = "bilinear"
-    """See `config.schema.Interpolation`."""
+    interpolation: Interpolation = "bilinear"
     stretch: bool = False
     """Crop that fraction of both sides instead of a square, as TF-Slim does."""
-    decode: str = "accurate"
-    """See `config.schema.Decode`."""
+    decode: Decode = "accurate"
 
     @classmethod
-    def parse(cls, tree: Mapping[str, Any], task: TaskName) -> Preprocessing:
+    def parse(cls, tree: Any, task: TaskName) -> Preprocessing:
         """Read what a checkpoint or a manifest holds.
 
         Keys of later versions are ignored. Older versions left out keys: those take their defaults.
+
+        Raises Unreadable.
         """
-        values = _known_fields(cls, tree)
-        if task == "detection":
-            values["crop_fraction"] = None
-        return cls(**values)
+        found = validate(tree, cls, "the preprocessing")
+        return dataclasses.replace(found, crop_fraction=None) if task == "detection" else found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON holds them."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+
+
+class AnchorLayout(TypedDict):
+    """The arguments of `geometry.anchors.level_anchors`."""
+
+    min_level: Annotated[int, Field(ge=0, le=12)]
+    max_level: Annotated[int, Field(ge=0, le=12)]
+    aspect_ratios: list[_Positive]
+    scales_per_octave: Annotated[int, Field(ge=1, le=16)]
+    anchor_scale: _Positive
 
 
 @dataclass(frozen=True)
@@ -66,26 +84,20 @@ class Postprocessing:
     """Whether the artifact contains these steps; otherwise its outputs are the raw ones."""
     category_ids: tuple[int, ...]
     """The data set's category id of each class 1..K."""
-    candidates: int
+    candidates: Annotated[int, Field(ge=1, le=1 << 20)]
     """(anchor, class) pairs of each level that enter the suppression."""
-    nms_iou: float
+    nms_iou: Annotated[float, Field(ge=0, le=1)]
     """A box that overlaps a better one of its class by more is dropped."""
     score_threshold: float
     """Boxes with lower scores are dropped."""
-    max_detections: int
+    max_detections: Annotated[int, Field(ge=1, le=1 << 20)]
     """M, boxes of an image."""
-    anchors: Mapping[str, Any]
+    anchors: AnchorLayout
     """The arguments of `geometry.anchors.level_anchors`."""
-    code_scales: tuple[float, float, float, float]
+    code_scales: tuple[_Positive, _Positive, _Positive, _Positive]
     """Deltas are divided by these before they are decoded: ty, tx, th, tw."""
 
     @classmethod
-    def parse(cls, tree: Mapping[str, Any]) -> Postprocessing:
-        """Read what a manifest holds; keys of later versions are ignored."""
-        return cls(**_known_fields(cls, tree))
-
-
-def _known_fields(kind: type[Any], tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a dataclass's fields; JSON's lists become tuples."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in tree.items() if name in names}
+    def parse(cls, tree: Any) -> Postprocessing:
+        """Read what a manifest holds; keys of later versions are ignored. Raises Unreadable."""
+        return validate(tree, cls, "the postprocessing")

@@ -12,13 +12,10 @@ from mnasnet_cli.config.detection import DetectionConfig, check_for_detection
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, NonNegative, Pair, Positive, Section, Triple
 from mnasnet_cli.config.finetune import FinetuneConfig
 from mnasnet_cli.config.net import NetConfig
-from mnasnet_cli.config.pre_postprocessing import Preprocessing
+from mnasnet_cli.config.pre_postprocessing import Decode, Interpolation, Preprocessing
 from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.errors import nearest
 from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec, layer_names
-
-Interpolation = Literal["bilinear", "bicubic", "tf1-bilinear"]
-Decode = Literal["accurate", "fast"]
 
 
 class ModelConfig(Section):

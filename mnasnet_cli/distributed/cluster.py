@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 from mnasnet_cli.console import say
 from mnasnet_cli.distributed import slurm
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
+from mnasnet_cli.system.documents import JsonObject, Unreadable, parse_json, validate
 
 WAIT_VARIABLE = "MNASNET_WAIT_SECONDS"
 WAIT_SECONDS = 600.0  # how long a process waits for the others, unless the variable sets it
@@ -59,8 +61,10 @@ def read_cluster() -> Cluster:
     if not text and slurm.several_tasks():
         return Cluster(*slurm.read_tasks())
     try:
-        config = json.loads(text or "{}")
+        config = validate(parse_json(text or "{}", "it"), JsonObject, "it")
         cluster = config.get("cluster") or {}
+        if not isinstance(cluster, dict):
+            raise ValueError("'cluster' must be an object")
         chiefs, workers = (_addresses(cluster, job) for job in ("chief", "worker"))
         if unknown := sorted(set(cluster) - {"chief", "worker"}):
             raise ValueError(f"the task type {unknown[0]!r} is not supported, only 'chief' and 'worker' are")
@@ -69,25 +73,26 @@ def read_cluster() -> Cluster:
             raise ValueError("there is more than one chief" if len(chiefs) > 1 else "an address occurs twice")
         if len(addresses) < 2:
             return Cluster()
-        kind, index = config["task"]["type"], config["task"]["index"]
+        task = validate(config["task"], JsonObject, "'task'")
+        kind, index = str(task["type"]), task["index"]
         tasks = {"chief": chiefs, "worker": workers}.get(kind, ())
-        if not isinstance(index, int) or not 0 <= index < len(tasks):
+        if type(index) is not int or not 0 <= index < len(tasks):
             raise ValueError(f"the task {kind} {index} is not in the cluster")
         return Cluster(addresses, index + (len(chiefs) if kind == "worker" else 0))
     except KeyError as error:
         problem = f"{error} is missing"
-    except (ValueError, TypeError, AttributeError) as error:
-        problem = "it is not JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+    except (ValueError, Unreadable) as error:
+        problem = str(error)
     raise ConfigError(f"TF_CONFIG is not valid ({problem}); expected {_EXAMPLE}")
 
 
 def _addresses(cluster: dict[str, Any], job: str) -> tuple[str, ...]:
-    found = cluster.get(job, [])
+    found = cluster.get(job) or []
     if not isinstance(found, list) or not all(isinstance(address, str) for address in found):
         raise ValueError(f"{job!r} must be a list of addresses")
     for address in found:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not host or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:
             raise ValueError(f"{address!r} is not host:port")
     return tuple(found)
 
@@ -112,7 +117,10 @@ def restart(problem: PeerLost, trained_seconds: float) -> NoReturn:
     Raises:
       EnvironmentProblem: too many restarts in a row, with little training in between.
     """
-    count = 1 if trained_seconds > WAIT_SECONDS else 1 + int(os.environ.get(RESTARTS_VARIABLE) or 0)
+    before = os.environ.get(RESTARTS_VARIABLE, "")
+    count = 1 + (int(before) if before.isascii() and before.isdecimal() and len(before) < 9 else 0)
+    if trained_seconds > WAIT_SECONDS:
+        count = 1
     if count > MAX_RESTARTS:
         raise EnvironmentProblem(f"{problem}; this process ends after {MAX_RESTARTS} restarts in a row")
     say(f"{problem}; restarting, to resume from the last checkpoint with all processes")

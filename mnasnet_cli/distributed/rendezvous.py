@@ -17,6 +17,7 @@ from typing import Any
 from mnasnet_cli.console import duration, say
 from mnasnet_cli.distributed.cluster import WAIT_VARIABLE, Cluster, wait_seconds
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
+from mnasnet_cli.system.documents import JsonObject, Unreadable, parse_json, validate
 
 _ANSWER_SECONDS = 5.0  # an address that takes longer belongs to another program, for example an older run
 _FIRST_MESSAGE_SECONDS, _MESSAGE_SECONDS = 2.0, 60.0
@@ -77,7 +78,7 @@ def _join_chief(cluster: Cluster, digest: str, deadline: _Deadline) -> None:
             answer = peer.read()
             while answer is not None:
                 if "problem" in answer:
-                    raise ConfigError(answer["problem"])
+                    raise ConfigError(str(answer["problem"]))
                 if "go" in answer:
                     return
                 if "ready" in answer:
@@ -167,8 +168,8 @@ class _Connection:
                 return None
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
-            message = json.loads(line)
-        except ValueError:
+            message = validate(parse_json(line, "a message"), JsonObject, "a message")
+        except Unreadable:
             message = None
-        self.alive = isinstance(message, dict)
-        return message if self.alive else None
+        self.alive = message is not None
+        return message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from mnasnet_cli.errors import ConfigError
 
@@ -12,7 +13,7 @@ _FIRST_PORT, _PORTS_OF_A_JOB, _JOBS = 12_000, 64, 256  # below the ports that Li
 def several_tasks() -> bool:
     """Return whether `srun` started this process as one of several tasks."""
     count = os.environ.get("SLURM_STEP_NUM_TASKS", "")
-    return count.isdecimal() and int(count) > 1
+    return _number(count, "SLURM_STEP_NUM_TASKS") > 1 if count.isdecimal() else False
 
 
 def read_tasks() -> tuple[tuple[str, ...], int]:
@@ -26,7 +27,7 @@ def read_tasks() -> tuple[tuple[str, ...], int]:
     import tensorflow as tf  # late: it takes seconds
 
     try:
-        job = int(os.environ.get("SLURM_JOB_ID") or 0)
+        job = _number(os.environ.get("SLURM_JOB_ID"), "SLURM_JOB_ID")
         # Slurm gives each task its GPUs. The resolver would count them with nvidia-smi, which a CPU machine lacks.
         # Given as many GPUs as a machine can have tasks, it does not count.
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
@@ -37,11 +38,21 @@ def read_tasks() -> tuple[tuple[str, ...], int]:
         )
         addresses = tuple(resolver.cluster_spec().job_tasks("worker"))
         return addresses, _place(addresses, resolver.get_task_info()[1])
-    except (RuntimeError, ValueError) as error:
+    # The resolver raises many kinds of errors for variables that are missing, no numbers or no lists of hosts.
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ConfigError(
             f"the variables of Slurm (SLURM_STEP_*, SLURM_PROCID) do not describe the tasks of this run: {error}; "
             "start it with `srun`, or set TF_CONFIG"
         ) from None
+
+
+def _number(text: str | None, name: str) -> int:
+    """Return the number in a variable, 0 where it is not set. Raises ValueError."""
+    if not text:
+        return 0
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise ValueError(f"{name} is {text[:40]!r}, expected a number")
+    return int(text)
 
 
 def _place(addresses: tuple[str, ...], rank: int | None) -> int:
@@ -50,7 +61,7 @@ def _place(addresses: tuple[str, ...], rank: int | None) -> int:
     The resolver sorts hosts as text (n10 before n9) and takes Slurm's rank for the index. Slurm's own order differs, so
     the host's name and the number of the task on it decide where Slurm gives them.
     """
-    host, task = os.environ.get("SLURMD_NODENAME"), int(os.environ.get("SLURM_LOCALID") or 0)
+    host, task = os.environ.get("SLURMD_NODENAME"), _number(os.environ.get("SLURM_LOCALID"), "SLURM_LOCALID")
     if host:
         on_host = [index for index, address in enumerate(addresses) if address.rpartition(":")[0] == host]
         if task < len(on_host):

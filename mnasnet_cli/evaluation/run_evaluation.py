@@ -10,7 +10,7 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.evaluation.classifier import ClassifierEvaluation
 from mnasnet_cli.evaluation.detector import DetectorEvaluation
 from mnasnet_cli.evaluation.scoring import evaluate_model
-from mnasnet_cli.runs.directory import read_environment
+from mnasnet_cli.runs.run_files import read_environment
 
 
 def evaluate_run(run_dir: Path, data_dir: Path, task: TaskName) -> None:

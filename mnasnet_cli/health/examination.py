@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from mnasnet_cli.health.duplicates import Duplicates, find_duplicates
 from mnasnet_cli.health.oddest import Odd, find_oddest
 from mnasnet_cli.health.scan import scan
 from mnasnet_cli.health.suspicions import find_suspicions
+from mnasnet_cli.records.dataset_file import read_dataset_file
 from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.records.findings import Finding, Findings
 from mnasnet_cli.records.shards import DATASET_FILE
@@ -81,4 +81,4 @@ def stored_findings(path: Path) -> Findings:
     file = path / DATASET_FILE
     if not path.is_dir() or not file.is_file():
         return Findings()
-    return Findings.parse(json.loads(file.read_text(encoding="utf-8")).get("findings", ()))
+    return Findings.parse(read_dataset_file(path).get("findings", ()))

@@ -122,13 +122,19 @@ class Facts:
     def parse(cls, stored: Mapping[str, Any]) -> Facts:
         """Read what `to_json` returned. Raises ValueError if it is damaged."""
         facts = cls()
-        for name, column in facts.columns.items():
-            if name in stored:
-                _unpack(stored[name], column)
-        facts.problems = {str(code): list(map(int, pair)) for code, pair in stored.get("problems", {}).items()}
+        try:
+            for name, column in facts.columns.items():
+                if name in stored:
+                    _unpack(stored[name], column)
+            facts.problems = {str(code): [int(count), int(number)]
+                              for code, (count, number) in stored.get("problems", {}).items()}  # fmt: skip
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"damaged facts: {error}") from error
         lengths = {len(facts.columns[name]) for name in IMAGE_COLUMNS}
         if len(lengths) > 1:
             raise ValueError("the columns differ in length")
+        if {len(facts.columns[name]) for name in BOX_COLUMNS} != {sum(max(n, 0) for n in facts.columns["boxes"])}:
+            raise ValueError("the number of boxes differs between the columns")
         return facts
 
 

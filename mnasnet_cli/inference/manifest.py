@@ -10,11 +10,20 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.config.task_names import MODEL_KINDS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.system.documents import (
+    JsonObject,
+    Missing,
+    Unreadable,
+    parse_json,
+    read_sound_json,
+    read_text,
+    validate,
+)
 from mnasnet_cli.system.files import write_atomically
 
 MANIFEST_FILE = "manifest.json"
@@ -80,6 +89,16 @@ class Manifest:
         write_atomically(folder / MANIFEST_FILE, self.to_json())
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """What an import needs of a manifest, which may be one of another kind, such as that of a state dict."""
+
+    format: str
+    kind: Literal["classifier", "detector"]
+    preprocessing: Mapping[str, Any]
+    net: Mapping[str, Any] = field(default_factory=dict)
+
+
 def manifest_path(artifact: Path) -> Path:
     """Return the path of an artifact's manifest: in its folder, or beside the version folder of a SavedModel."""
     folder = artifact if artifact.is_dir() else artifact.parent
@@ -96,43 +115,41 @@ def read_manifest(artifact: Path) -> Manifest:
     """
     path = manifest_path(artifact)
     try:
-        return parse_manifest(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return parse_manifest(read_text(path), path)
+    except Missing:
         raise CheckpointError(
             f"{artifact} has no {MANIFEST_FILE} ({path} is missing), so its input and its labels are unknown; copy the "
             "manifest together with the artifact, or export the model again with `mnasnet export`"
         ) from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = str(error) if not isinstance(error, KeyError) else f"no {error}"
+    except Unreadable as error:
         raise CheckpointError(
-            f"{path} is not a valid manifest ({reason}); export the model again with `mnasnet export`"
+            f"{path} is not a valid manifest: it {error.reason}; export the model again with `mnasnet export`"
         ) from error
 
 
-def parse_manifest(text: str) -> Manifest:
-    """Read what `Manifest.to_json` wrote.
+def parse_manifest(text: str, source: object = MANIFEST_FILE) -> Manifest:
+    """Read what `Manifest.to_json` wrote. Keys of later versions are ignored.
 
     Raises:
-      ValueError, TypeError, KeyError, AttributeError: the text is not a manifest.
+      Unreadable: the text is not a manifest.
     """
-    tree = json.loads(text)
-    if not isinstance(tree, dict):
-        raise ValueError("it holds no JSON object")
-    task = parse_task(tree["kind"])
-    if not isinstance(tree["format"], str):
-        raise ValueError(f"unknown format {tree['format']!r}")
-    post = tree["postprocessing"]
-    if (post is None) != (task == "classification"):
-        raise ValueError(f"a {tree['kind']} with postprocessing {post!r}")
-    known = {item.name for item in dataclasses.fields(Manifest)}
-    values = {name: value for name, value in tree.items() if name in known}
-    values["task"] = task
-    values.setdefault("notes", ())  # missing in manifests of older versions
-    for name in ("labels", "names", "files", "notes"):
-        values[name] = tuple(values[name])
-    values["preprocessing"] = Preprocessing.parse(tree["preprocessing"], task)
-    values["postprocessing"] = None if post is None else Postprocessing.parse(post)
-    return Manifest(**values)
+    tree = validate(parse_json(text, source), JsonObject, source)
+    try:
+        task = parse_task(tree.get("kind"))
+    except ValueError as error:
+        raise Unreadable(source, f"is of an unknown kind ({error})") from None
+    try:
+        preprocessing = Preprocessing.parse(tree.get("preprocessing"), task)
+    except Unreadable as error:
+        raise Unreadable(source, f"holds a preprocessing that {error.reason}") from None
+    manifest = validate({**tree, "task": task, "preprocessing": preprocessing}, Manifest, source)
+    if (manifest.postprocessing is None) != (task == "classification"):
+        raise Unreadable(source, f"is of a {tree['kind']}, but its postprocessing is of the other kind")
+    if len(manifest.names) != len(manifest.labels):
+        raise Unreadable(source, f"has {len(manifest.labels):,} labels, but {len(manifest.names):,} names")
+    if manifest.postprocessing and len(manifest.category_ids) != len(manifest.labels):
+        raise Unreadable(source, f"has {len(manifest.labels):,} labels, but {len(manifest.category_ids):,} categories")
+    return manifest
 
 
 def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -142,12 +159,12 @@ def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[st
       "preprocessing" (the fields of `Preprocessing` that are not None) and "net" (the section `model.net`); {} if there
       is no manifest of ours. Weights can be imported without one.
     """
-    try:
-        tree = json.loads(manifest_path(artifact).read_text(encoding="utf-8"))
-        if tree["format"] not in formats:
-            return {}
-        preprocessing = Preprocessing.parse(tree["preprocessing"], parse_task(tree["kind"])).to_dict()
-        net = dict(tree.get("net") or {})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    tree = read_sound_json(manifest_path(artifact), _Settings)
+    if tree is None or tree.format not in formats:
         return {}
-    return {"preprocessing": {key: value for key, value in preprocessing.items() if value is not None}, "net": net}
+    try:
+        preprocessing = Preprocessing.parse(tree.preprocessing, parse_task(tree.kind))
+    except Unreadable:
+        return {}
+    known = {key: value for key, value in preprocessing.to_dict().items() if value is not None}
+    return {"preprocessing": known, "net": dict(tree.net)}

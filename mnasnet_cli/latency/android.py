@@ -9,12 +9,19 @@ import statistics
 import time
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Required
+
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 
 from mnasnet_cli.console import say
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.system.documents import Missing, read_bytes, read_json
 from mnasnet_cli.system.files import write_atomically
 
+MAX_LOG_BYTES = 1 << 26
+"""Of one log: benchmark_model prints a few kB a run."""
+_FLOAT = r"[0-9]{1,18}(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?"
 MODELS, RESULTS = "models", "results"
 MODELS_FILE, SCRIPT_FILE, DEVICE_FILE = "models.json", "run.sh", "device.txt"
 
@@ -90,7 +97,7 @@ def read_android_results(path: Path) -> dict[str, Any]:
       DataError: there is no result.
     """
     if path.is_file():
-        runs = parse_output(path.read_text(encoding="utf-8", errors="replace"))
+        runs = parse_output(_read_log(path))
         if not runs:
             raise DataError(
                 f'{path} is not output of benchmark_model; expected a line with "Inference timings in us: … '
@@ -103,11 +110,11 @@ def read_android_results(path: Path) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
     failed = []
     for file in _result_files(root):
-        runs = parse_output(file.read_text(encoding="utf-8", errors="replace"))
+        runs = parse_output(_read_log(file))
         if runs:
             found.setdefault(file.stem, []).extend(runs)
         else:
-            name = models.get(file.stem, {}).get("name", file.stem)
+            name = models[file.stem]["name"] if file.stem in models else file.stem
             failed.append({"name": name, "file": str(file), "message": _last_line(file)})
     if failed and not found:
         raise DataError(f"no model has a result; {failed[0]['file']} ends with: {failed[0]['message']}")
@@ -136,25 +143,27 @@ def parse_output(text: str) -> list[dict[str, Any]]:
         elif match := re.search(r"Graph: \[(.*)\]", line):
             run["graph"] = Path(match[1]).stem
         elif "count=" in line and "curr=" in line:
-            counted = {key: float(value) for key, value in re.findall(r"(\w+)=([\d.e+]+)", line)}
+            counted = {key: float(value) for key, value in re.findall(rf"(\w+)=({_FLOAT})", line)}
             if "avg" not in counted:  # for one call, or for calls of equal length, the tool prints only the time
                 counted.setdefault("median", counted["curr"])
             run["counted"] = counted
-        elif match := re.search(r"num_threads: \[?(\d+)|Num threads: \[(\d+)\]", line):
+        elif match := re.search(r"num_threads: \[?([0-9]{1,6})\b|Num threads: \[([0-9]{1,6})\]", line):
             run["threads"] = int(match[1] or match[2])
         elif "timings in us:" in line:
             values = dict(
-                re.findall(r"(Init|First inference|Warmup|Inference|no stats)(?: \(avg\))?: ([\d.e+]+)", line)
+                re.findall(rf"(Init|First inference|Warmup|Inference|no stats)(?: \(avg\))?: ({_FLOAT})", line)
             )
             average = values.get("Inference") or values.get("no stats")
-            if average is not None:
+            if average is not None and float(average) > 0:
                 runs.append({**run, "average_us": float(average), "init_us": float(values.get("Init", "nan"))})
                 run = {}
         elif runs and (
-            match := re.search(r"peak memory footprint \(MB\)[^:]*: *(?:init=[\d.]+ overall=)?([\d.]+)", line, re.I)
+            match := re.search(
+                rf"peak memory footprint \(MB\)[^:]*: *(?:init={_FLOAT} overall=)?({_FLOAT})", line, re.I
+            )
         ):
             runs[-1]["peak_memory_mb"] = float(match[1]) or None
-        elif runs and (match := re.search(r"footprint delta .*overall=([\d.]+)", line)):
+        elif runs and (match := re.search(rf"footprint delta .*overall=({_FLOAT})", line)):
             runs[-1]["model_memory_mb"] = float(match[1])
     return runs
 
@@ -183,24 +192,50 @@ def _row(
     }
 
 
-def _read_metadata(path: Path) -> dict[str, Any]:
+@with_config(ConfigDict(extra="allow"))
+class _Model(TypedDict, total=False):
+    """A measured file: what `benchmark` knows of it."""
+
+    name: Required[str]
+    file_mb: float
+    format: str | None
+    variant: str | None
+    width: float | None
+    top1: float | None
+    image_size: int | None
+    params: int | None
+    multiply_adds: int | None
+
+
+class _Models(TypedDict, total=False):
+    """models.json: the models by the name of their file."""
+
+    threads: int
+    models: dict[str, _Model]
+
+
+def _read_metadata(path: Path) -> _Models:
+    """Return models.json, {} without one. Raises DataError."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+        return read_json(path, _Models, "write the folder again with `mnasnet benchmark --android`")
+    except Missing:
         return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
 
 
 def _read_device(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    pairs = (line.partition("=") for line in _read_log(path).splitlines())
     return {key: value.strip() for key, _, value in pairs if key}
 
 
+def _read_log(path: Path) -> str:
+    """Return the text of a log. Raises DataError if it is no log."""
+    return read_bytes(path, MAX_LOG_BYTES).decode("utf-8", "replace")
+
+
 def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = _read_log(path).strip().splitlines()
     return lines[-1].strip() if lines else "(empty)"
 
 

@@ -6,7 +6,6 @@ Boxes in `metrics` are [x, y, width, height] in px of the original image.
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.system.documents import parse_json, read_bytes, shorten
 
+MAX_NAME = 1000
+"""Letters of a category: a longer one is no name, and drawing 100,000 letters takes a minute."""
+MAX_ID = (1 << 63) - 1
+MAX_COCO_BYTES = 1 << 31
+"""COCO's largest file has 450 MB; as objects of Python it takes ten times as much memory."""
 ORDER = "the order of the arguments is DETECTIONS.json ANNOTATIONS.json"
 RESULTS_FORMAT = 'a list of {"image_id": …, "category_id": …, "bbox": [x, y, width, height], "score": …}'
 
@@ -122,9 +127,11 @@ def parse_ground_truth(content: Any, source: str) -> GroundTruth:
     given = np.array([row.get("area") is not None for row in rows], bool)
     try:
         areas[given] = [float(row["area"]) for row in rows if row.get("area") is not None]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{source}: the area of an annotation is not a number: {error}") from None
-    names = {key: str(row.get("name", key)) for key, row in categories.items()}
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{source}: the area of an annotation is not a number") from None
+    if not np.isfinite(areas).all():
+        raise DataError(f"{source}: the area of an annotation is not a finite number")
+    names = {key: _name(row.get("name", key)) for key, row in categories.items()}
     truth = GroundTruth(
         source, images, names, columns["image_id"], columns["category_id"], columns["bbox"], areas, crowd
     )
@@ -169,28 +176,21 @@ def parse_detections(content: Any, source: str) -> Detections:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder, expected a JSON file") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not valid JSON: it is not text") from None
-    except RecursionError:
-        raise DataError(f"{path} is not a COCO file: it is nested too deeply") from None
+    return parse_json(read_bytes(path, MAX_COCO_BYTES), path, foreign=True)
 
 
 def _by_id(rows: Sequence[Mapping[str, Any]], source: str, what: str) -> dict[int, Mapping[str, Any]]:
     found = {}
     for number, row in enumerate(rows):
         identity = row.get("id")
-        if not isinstance(identity, int) or isinstance(identity, bool):
-            raise DataError(f"{source}: {what} {number} has the id {identity!r}, expected an integer")
+        if type(identity) is not int or abs(identity) > MAX_ID:
+            raise DataError(f"{source}: {what} {number} has the id {shorten(identity)}, expected an integer")
         found[identity] = row
     return found
+
+
+def _name(value: Any) -> str:
+    return value[:MAX_NAME] if isinstance(value, str) else shorten(value)
 
 
 def _columns(rows: Sequence[Any], keys: Sequence[str], source: str, what: str) -> dict[str, np.ndarray]:
@@ -212,7 +212,7 @@ def _columns(rows: Sequence[Any], keys: Sequence[str], source: str, what: str) -
                 _column([row[key]], key)
             except (TypeError, ValueError, OverflowError, AttributeError):
                 expected = {"bbox": "[x, y, width, height]", "score": "a number"}.get(key, "an integer")
-                raise DataError(f"{place} has the {key} {repr(row[key])[:60]}, expected {expected}") from None
+                raise DataError(f"{place} has the {key} {shorten(row[key])}, expected {expected}") from None
     raise DataError(f"{source}: the {what}s mix types of values")
 
 

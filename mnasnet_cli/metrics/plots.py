@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ STYLE: Any = {
 TITLE = {"fontsize": 12}
 
 
-def plot_curves(lines: Sequence[dict[str, Any]], metric: str, path: Path) -> None:
+def plot_curves(lines: Sequence[Mapping[str, Any]], metric: str, path: Path) -> None:
     """Plot loss, learning rate and the validation metric over epochs, from the lines of metrics.jsonl.
 
     Without a validation split, loss and learning rate only. The metric is in percent.
@@ -144,8 +144,8 @@ def shorten(text: str) -> str:
     return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1 - half]}…{text[-half:]}"
 
 
-def _curve(lines: Sequence[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    known = [line for line in lines if line.get(key) is not None]
+def _curve(lines: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
+    known = [line for line in lines if line.get(key) is not None and "epoch" in line]
     return [line["epoch"] for line in known], [line[key] for line in known]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.dataset_file import REMEDY, read_dataset_file
 from mnasnet_cli.records.keys import LABEL, OBJECT_LABEL, OBJECT_TEXT, SOURCE_ID
 from mnasnet_cli.records.shards import COMMANDS, DATASET_FILE, LABELS_FILE, SPLITS, find_shards, shard_groups
 from mnasnet_cli.records.tfrecord import count_records, decode_example, read_records
+from mnasnet_cli.system.documents import read_text
+
+MAX_LABELS_BYTES = 1 << 24
+"""Of labels.txt: 100,000 classes with names of 160 letters."""
 
 
 @dataclass(frozen=True)
@@ -75,30 +79,27 @@ def load_dataset_info(directory: Path, kind: str | None = None) -> DatasetInfo:
 
 def _load(directory: Path, path: Path) -> DatasetInfo:
     synsets, texts = read_labels(directory / LABELS_FILE)
-    try:
-        stored = json.loads(path.read_text())
-        splits = {
-            name: SplitInfo(
-                int(split["examples"]), tuple(split["shard_examples"]), split["per_class"], split.get("objects", {})
-            )
-            for name, split in stored["splits"].items()
-        }
-        classes, fingerprint, kind = int(stored["classes"]), str(stored["fingerprint"]), str(stored["kind"])
-        categories = tuple(int(category["id"]) for category in stored["categories"]) if kind == "coco" else ()
-        if kind == "coco":  # labels.txt has the same, for people
-            synsets = tuple(map(str, categories))
-            texts = tuple(str(category["name"]) for category in stored["categories"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"cannot read {path}: {error}; write the records again") from error
+    stored = read_dataset_file(directory)
+    kind, categories = stored["kind"], stored.get("categories", [])
+    splits = {
+        name: SplitInfo(
+            split["examples"], tuple(split["shard_examples"]), split["per_class"], dict(split.get("objects", {}))
+        )
+        for name, split in stored["splits"].items()
+    }
+    if kind == "coco":  # labels.txt has the same, for people
+        synsets = tuple(str(category["id"]) for category in categories)
+        texts = tuple(category["name"] for category in categories)
+    if synsets and len(synsets) != stored["classes"]:
+        raise DataError(f"{path} says {stored['classes']:,} classes, but {len(synsets):,} are named; {REMEDY}")
     for name, info in splits.items():
         found = len(find_shards(directory, name, kind))
         if found != info.shards:
-            raise DataError(
-                f"{path} says {info.shards} {name} shards, but the folder contains {found}; write the records again"
-            )
+            raise DataError(f"{path} says {info.shards} {name} shards, but the folder contains {found}; {REMEDY}")
     return DatasetInfo(
-        directory, kind, classes, splits, fingerprint, synsets, texts, stored.get("image_sizes", {}),
-        tuple(stored.get("bad_files", ())), categories, int(stored.get("images_in_both_splits", 0)),
+        directory, kind, stored["classes"], splits, stored["fingerprint"], synsets, texts,
+        dict(stored.get("image_sizes", {})), tuple(stored.get("bad_files", ())),
+        tuple(category["id"] for category in categories), stored.get("images_in_both_splits", 0),
     )  # fmt: skip
 
 
@@ -115,10 +116,11 @@ def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (synsets or category ids, texts) from labels.txt; class i is at i - 1. Without the file, both are empty.
 
     The lines are ours, "n01440764<TAB>tench", or TF-Slim's, "1:tench". In TF-Slim's file, label 0 is the background.
+    Raises DataError if it is damaged.
     """
     if not path.exists():
         return (), ()
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in read_text(path, MAX_LABELS_BYTES, REMEDY).splitlines() if line.strip()]
     numbered = [re.fullmatch(r"(\d+):(.*)", line) for line in lines]
     if lines and all(numbered):
         texts = {int(match[1]): match[2] for match in numbered if match}

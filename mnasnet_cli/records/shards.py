@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.tfrecord import read_records
+from mnasnet_cli.system.documents import JsonObject, Unreadable, parse_json, read_text, validate
 
 SPLITS = ("train", "validation", "test")
 DATASET_FILE = "dataset.json"
@@ -102,11 +103,10 @@ def _resume_command(command: str, journal: Path) -> str:
 def _stored_kind(directory: Path) -> str:
     """Return the kind of records from dataset.json or a journal, "" if there is none."""
     for path in (directory / DATASET_FILE, *directory.glob(JOURNAL_PATTERN)):
-        try:
-            text = path.read_text(encoding="utf-8")
-            return str(json.loads(text if path.name == DATASET_FILE else text.partition("\n")[0])["kind"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        with suppress(Unreadable):
+            text = read_text(path)
+            found = parse_json(text if path.name == DATASET_FILE else text.partition("\n")[0], path)
+            return str(validate(found, JsonObject, path).get("kind", ""))
     return ""
 
 

@@ -13,24 +13,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import say, visible, warn
 from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.runs.run_files import (
+    CONFIG_FILE,
+    ENVIRONMENT_FILE,
+    EVALUATION_FILE,
+    METRICS_FILE,
+    RESULTS_FILE,
+    TIME_FILE,
+    MetricsLine,
+    read_config,
+    read_environment,
+    read_metrics,
+    read_times,
+)
 from mnasnet_cli.system.files import append_atomically, try_lock, write_atomically
 from mnasnet_cli.system.machine import host as describe_host
 from mnasnet_cli.system.machine import package_version
 
-CONFIG_FILE = "config.yaml"
-ENVIRONMENT_FILE = "environment.json"
-METRICS_FILE = "metrics.jsonl"
-RESULTS_FILE = "results.json"
 LOG_FILE = "train.log"
 CURVES_FILE = "curves.png"
-TIME_FILE = "time.json"
-EVALUATION_FILE = "evaluation.json"
 PAGE_FILE, CARD_FILE = "card.html", "card.md"
 _OWN_FILES = (
     CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, TIME_FILE, EVALUATION_FILE,
@@ -170,7 +175,7 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 append_atomically(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
 
-    def resume_metrics(self, step: int) -> list[dict[str, Any]]:
+    def resume_metrics(self, step: int) -> list[MetricsLine]:
         """Drop the metrics of steps after `step`, which will be repeated, and return the others."""
         if not self._writer:
             return []
@@ -201,10 +206,10 @@ class RunDirectory:
 
         Call it before `resume_metrics`: the time of steps that will be repeated has passed as well.
         """
-        lines = [{}, *read_metrics(self.path)] if self._writer else [{}]
-        with contextlib.suppress(OSError, ValueError):
-            lines.append(json.loads((self.path / TIME_FILE).read_text(encoding="utf-8")))
-        longest = max(lines, key=lambda line: line.get("seconds", 0.0))
+        lines: list[Mapping[str, Any]] = [read_times(self.path)]
+        if self._writer:
+            lines += read_metrics(self.path)
+        longest = max(lines, key=lambda line: float(line.get("seconds", 0.0)))
         return {key: float(longest.get(key, 0.0)) for key in ("seconds", "cpu_seconds")}
 
     def close(self, *, keep: bool = True) -> None:
@@ -228,51 +233,11 @@ class RunDirectory:
                 file.unlink(missing_ok=True)
 
 
-def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl. A line that was cut short when the process was killed is skipped."""
-    path = run_dir / METRICS_FILE
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            warn(f"{path} has a line that was cut short; it is skipped")
-    return lines
-
-
-def read_config(run_dir: Path) -> dict[str, Any] | None:
-    """Return a run's configuration as nested dictionaries; None if there is no run.
-
-    Raises:
-      ConfigError: config.yaml is damaged.
-    """
-    path = run_dir / CONFIG_FILE
-    if not path.is_file():
-        return None
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        tree = None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path} is damaged; restore it, or start over with --fresh, which moves the old run aside")
-    return tree
-
-
 def recorded_init(run_dir: Path) -> str | None:
     """Return the model that a run starts from, as recorded; None if the run has a checkpoint to resume from."""
     if _has_checkpoint(run_dir):
         return None
-    init = read_environment(run_dir).get("init")
-    return init if isinstance(init, str) else None
-
-
-def read_environment(run_dir: Path) -> dict[str, Any]:
-    """Return a run's environment.json; {} if it is missing or damaged."""
-    try:
-        found = json.loads((run_dir / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_environment(run_dir).get("init")
 
 
 def _has_checkpoint(path: Path) -> bool:

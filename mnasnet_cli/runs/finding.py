@@ -10,7 +10,7 @@ from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, list_checkpoints
 from mnasnet_cli.config.task_names import DATASETS, MODEL_KINDS, TaskName, parse_task
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import CheckpointError, ConfigError
-from mnasnet_cli.runs.directory import CONFIG_FILE, read_config
+from mnasnet_cli.runs.run_files import CONFIG_FILE, read_config
 
 
 def newest_run(task: TaskName, root: Path = Path("runs")) -> Path:

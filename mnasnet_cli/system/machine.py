@@ -6,7 +6,6 @@ TensorFlow is imported in another process only, because importing it may fail or
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mnasnet_cli
+from mnasnet_cli.system.documents import JsonObject, parse_json, validate
 from mnasnet_cli.system.optional_packages import install_command
 
 REQUIRED = (
@@ -166,7 +166,8 @@ def probe_tensorflow() -> dict[str, Any]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return {"error": f"importing it fails with {type(error).__name__}"}
     if result.returncode == 0:
-        return dict(json.loads(result.stdout.splitlines()[-1]))
+        last = (result.stdout.splitlines() or [""])[-1]
+        return validate(parse_json(last, "its output"), JsonObject, "its output")
     if result.returncode < 0:
         # Without AVX, TensorFlow aborts itself (SIGABRT) or the processor rejects an instruction (SIGILL).
         no_avx = result.returncode in (-signal.SIGABRT, -signal.SIGILL)

@@ -20,7 +20,8 @@ from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import AUTO_BATCH_SIZE, Config
 from mnasnet_cli.console import begin
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem, MnasnetError
-from mnasnet_cli.runs.directory import read_config
+from mnasnet_cli.runs.run_files import read_config
+from mnasnet_cli.system.documents import Unreadable, parse_json
 from mnasnet_cli.system.machine import available_memory
 from mnasnet_cli.tasks.from_config import make_task
 
@@ -122,10 +123,10 @@ def measure_step(config: Config, data_dir: Path) -> StepMemory:
             check=False,
             env={**os.environ, "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
         )
-        found = json.loads(child.stdout.splitlines()[-1])
+        found = parse_json(child.stdout.splitlines()[-1], "what the child printed")
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _failure(type(error).__name__) from error
-    except (IndexError, ValueError):
+    except (IndexError, Unreadable):
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         raise _failure(last if child.returncode > 0 else f"signal {-child.returncode}: out of memory?") from None
     if "error" in found:
@@ -214,7 +215,7 @@ def main() -> None:
 
     silence_tensorflow()
     try:
-        found = _measure_here(json.loads(sys.stdin.read()))
+        found = _measure_here(parse_json(sys.stdin.read(), "the configuration"))
     except MnasnetError as error:
         found = {"error": str(error)}
     sys.stdout.write(json.dumps(found) + "\n")

@@ -14,7 +14,9 @@ import tensorflow as tf
 from mnasnet_cli.console import begin, progress
 from mnasnet_cli.distributed.strategy import Processes, share_of
 from mnasnet_cli.metrics.plots import plot_curves
-from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory, read_metrics
+from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory
+from mnasnet_cli.runs.run_files import read_metrics, scores_in
+from mnasnet_cli.system.documents import parse_json
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.tracking.evaluation_events import EvaluationEvents
 from mnasnet_cli.tracking.events import EventLog
@@ -91,7 +93,7 @@ class Trainer:
         self.timer.add_earlier(**self.run.earlier_time())
         before = self.run.resume_metrics(step)
         self._evaluated_steps = [line["step"] for line in before if line["split"] == "validation"]
-        self._scores = [line[metric] for line in before if metric in line]
+        self._scores = scores_in(before, metric)
         if self.processes.several:
             step = self._follow_chief(step)
         self.events = EventLog(self.run.path, writer=self.processes.chief, step=step)
@@ -287,7 +289,7 @@ class Trainer:
     def _follow_chief(self, step: int) -> int:
         """Take over the state that the chief restored. Other processes may not see its run directory."""
         own = json.dumps({"step": step, "scores": self._scores, "losses": self._losses})
-        chief = json.loads(self.processes.exchange("resumed", own)[0])
+        chief = parse_json(self.processes.exchange("resumed", own)[0], "the state of the chief")
         self._scores, self._losses = chief["scores"], chief["losses"]
         self.processes.broadcast(self.steps.variables)
         return int(chief["step"])

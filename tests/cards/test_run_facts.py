@@ -71,7 +71,12 @@ def test_classes_and_cost_come_from_the_first_file_that_tells_them(run: Path) ->
     params, multiply_adds = facts.cost
     assert params is not None
     assert multiply_adds is not None
-    write(run, "results.json", {"per_class": [{}] * 1000, "top1": 0.6, "best_top1": 0.7, "stopped_early": True})
+    rows = [{"class": 1, "name": "a"}]
+    write(
+        run,
+        "results.json",
+        {"per_class": rows * 1000, "top1": 0.6, "best_top1": 0.7, "stopped_early": True},
+    )
     facts = read_facts(run)
     assert (facts.classes, facts.final, facts.best, facts.state) == (1000, 0.6, 0.7, "stopped early")
     assert facts.cost[0] == params + (1000 - 3) * 1281  # 1280 channels and a bias

@@ -24,7 +24,12 @@ def make_run(folder: Path, top1: float | None, *, latency: float | None = None, 
     line = {"step": 5, "epoch": 2.0, "split": "validation", "top1": 0.25, "loss": 1.0, "seconds": 3.0}
     (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
     if top1 is not None:
-        results = {"per_class": [{}] * 10, "top1": top1, "best_top1": top1 + 0.01, "seconds": 90.0}
+        results = {
+            "per_class": [{"class": 1, "name": "a"}] * 10,
+            "top1": top1,
+            "best_top1": top1 + 0.01,
+            "seconds": 90.0,
+        }
         (folder / "results.json").write_text(json.dumps(results))
     if latency is not None:
         (folder / "latency.json").write_text(json.dumps({"models": [{"batch_size": 1, "p50_ms": latency}]}))

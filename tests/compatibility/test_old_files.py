@@ -45,9 +45,9 @@ def old(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     such key. So `fast` is the default here.
     """
     monkeypatch.chdir(unpacked)
-    *others, decode = Preprocessing.__init__.__defaults__
-    assert decode == "accurate"
-    monkeypatch.setattr(Preprocessing.__init__, "__defaults__", (*others, "fast"))
+    parse = Preprocessing.parse
+    assert parse({"image_size": 32}, "classification").decode == "accurate"
+    monkeypatch.setattr(Preprocessing, "parse", lambda tree, task: parse({"decode": "fast", **tree}, task))
     return unpacked
 
 

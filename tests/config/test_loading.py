@@ -74,7 +74,7 @@ def test_a_bad_assignment_is_one_line_that_names_it(assignment: str, facts: list
         (b"hello", ["a str", "'training:'"]),
         (b"", ["nothing", "'training:'"]),
         (b"a: [1", ["YAML"]),
-        (b"\x9e\x00\xff\x01", ["not a text file", "YAML"]),
+        (b"\x9e\x00\xff\x01", ["not text in UTF-8", "YAML"]),
         (b"1: 2", ["keys should be strings"]),
         (b"training: {epochs: ten}", ["training.epochs", "integer", "'ten'"]),
         (b"training: {batch_size: '64'}", ["training.batch_size", "integer", "'64'"]),

@@ -6,6 +6,8 @@ import json
 
 from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 
+ANCHORS = {"min_level": 3, "max_level": 7, "aspect_ratios": [1.0], "scales_per_octave": 2, "anchor_scale": 4.0}
+
 
 def test_preprocessing_survives_json() -> None:
     options = Preprocessing(
@@ -29,7 +31,7 @@ def test_detectors_see_the_whole_image() -> None:
 def test_postprocessing_from_json() -> None:
     stored = {
         "inside": True, "category_ids": [1, 3], "candidates": 1000, "nms_iou": 0.6, "score_threshold": 0.0,
-        "max_detections": 100, "anchors": {"min_level": 3}, "code_scales": [10.0, 10.0, 5.0, 5.0], "later": 1,
+        "max_detections": 100, "anchors": ANCHORS, "code_scales": [10.0, 10.0, 5.0, 5.0], "later": 1,
     }  # fmt: skip
     parsed = Postprocessing.parse(stored)
     assert (parsed.category_ids, parsed.code_scales) == ((1, 3), (10.0, 10.0, 5.0, 5.0))

@@ -39,7 +39,12 @@ def test_tf_config(config: Any, addresses: tuple[str, ...], rank: int, monkeypat
     ("text", "fact"),
     [
         ("{'cluster'", "JSON"),
-        ("[1]", "list"),
+        ("[1]", "found"),
+        ("[" * 100_000, "nested"),
+        ('{"cluster": [1]}', "'cluster'"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": 1}', "'task'"),
+        ('{"cluster": {"worker": [[]]}, "task": 1}', "'worker'"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": [], "index": 0}}', "0 is not"),
         ('{"cluster": {"worker": ["a:1", "b:1"]}}', "'task'"),
         ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker"}}', "'index'"),
         ('{"cluster": {"worker": "a:1"}}', "'worker'"),

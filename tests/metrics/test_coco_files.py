@@ -72,7 +72,7 @@ def test_select_keeps_images_and_categories() -> None:
         ({"images": [{"id": "a"}], "annotations": [], "categories": []}, ["image 0", "'a'"]),
         ({"images": [{"id": True}], "annotations": [], "categories": []}, ["image 0", "True"]),
         ({"images": [], "annotations": [{"image_id": 7}], "categories": []}, ["annotation 0", "'category_id'"]),
-        (minimal(area="large"), ["area", "'large'"]),
+        (minimal(area="large"), ["area", "not a number"]),
         (minimal(bbox=None), ["annotation 0", "bbox", "None"]),
     ],
 )

@@ -13,7 +13,8 @@ import pytest
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
-from mnasnet_cli.runs.directory import RunDirectory, read_config, read_metrics, recorded_init
+from mnasnet_cli.runs.directory import RunDirectory, recorded_init
+from mnasnet_cli.runs.run_files import read_config, read_metrics
 
 DATA = {"directory": "records", "fingerprint": "abc"}
 
@@ -173,13 +174,13 @@ def test_metrics_of_repeated_steps_are_dropped(tmp_path: Path) -> None:
     run = open_run(tmp_path / "run")
     run.resume_metrics(0)
     for step in (1, 2, 3):
-        run.add_metrics(step=step, loss=0.5)
+        run.add_metrics(step=step, split="train", loss=0.5)
     run.close()
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 4, "lo')  # killed while writing
+        file.write('[]\n{"step": "x"}\n\0\0\0\n' + "[" * 100_000 + "\n" + '{"step": 4, "lo')  # killed while writing
     run = open_run(tmp_path / "run")
-    assert run.resume_metrics(2) == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.5}]
-    run.add_metrics(step=3, loss=0.25)
+    assert run.resume_metrics(2) == [{"step": step, "split": "train", "loss": 0.5} for step in (1, 2)]
+    run.add_metrics(step=3, split="train", loss=0.25)
     run.close()
     assert [line["loss"] for line in read_metrics(tmp_path / "run")] == [0.5, 0.5, 0.25]
 

@@ -15,12 +15,12 @@ from data_prep.detection.formats.source_files import (
     common_folder,
     in_order,
     parent,
-    read_text,
     split_of_file,
     start_of,
     suffix,
 )
 from data_prep.detection.layout import Layout
+from data_prep.files.reading import read_text
 from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -22,15 +20,15 @@ from data_prep.detection.formats.source_files import (
     common_folder,
     in_order,
     parent,
-    read_bytes,
     split_of_file,
     suffix,
 )
 from data_prep.detection.formats.xml_elements import Element, XmlError, children_of_root, root_tag
 from data_prep.detection.layout import Layout
+from data_prep.files.reading import opened, read_bytes
 from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
-from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
 
 _ROOT = "annotations"
@@ -75,14 +73,10 @@ def _elements(tree: Tree, file: str) -> Iterator[Element]:
     """Yield the elements below the root of a file. Raises DataError."""
     shown = tree.show(file)
     try:
-        with tree.open(file) as stream:
+        with opened(tree, file) as stream:
             yield from children_of_root(stream)
     except XmlError as error:
         raise DataError(f"{shown}, line {error.line}: not XML ({error})") from None
-    except OSError as error:
-        raise DataError(f"cannot read {shown}: {os_error_reason(error)}") from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"cannot read {shown}: the zip is damaged") from error
 
 
 def _survey(tree: Tree, file: str) -> tuple[dict[str, list[str]], set[str]]:

@@ -25,13 +25,13 @@ from data_prep.detection.formats.source_files import (
     image_size,
     in_order,
     is_image,
-    read_json,
     split_of_file,
     start_of,
     suffix,
 )
 from data_prep.detection.layout import Layout
 from data_prep.files.file_names import FileFinder
+from data_prep.files.reading import read_json
 from data_prep.files.tree import Tree
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError

@@ -8,8 +8,6 @@ Detectron2 reads it. Other programs write the edges of a box from 0.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -22,17 +20,15 @@ from data_prep.detection.formats.source_files import (
     in_order,
     is_image,
     parent,
-    read_bytes,
-    read_text,
     split_of_path,
     stem,
     suffix,
 )
 from data_prep.detection.formats.xml_elements import Element, XmlError, children_of_root, root_tag
 from data_prep.detection.layout import Layout
+from data_prep.files.reading import opened, read_bytes, read_text
 from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
-from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.findings import Findings
 
 NO_BOX = "it has neither a box nor a polygon"
@@ -175,13 +171,8 @@ def _listed(catalog: Catalog, file: str) -> set[str]:
 
 def _read_file(tree: Tree, name: str) -> list[Element]:
     """Return the children of a file's root. Raises XmlError, and DataError if the file cannot be read."""
-    try:
-        with tree.open(name) as file:
-            return list(children_of_root(file))
-    except OSError as error:
-        raise DataError(f"cannot read {tree.show(name)}: {os_error_reason(error)}") from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"cannot read {tree.show(name)}: the zip is damaged") from error
+    with opened(tree, name) as file:
+        return list(children_of_root(file))
 
 
 def _counts_from_one(tree: Tree, name: str) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
+from data_prep.files.reading import read_bytes
 from data_prep.files.tree import DEEPEST, Tree, join
 from data_prep.split_names import SPLITS, split_of
-from mnasnet_cli.errors import DataError, os_error_reason
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
 from mnasnet_cli.records.image_files.opening import load_image
@@ -158,39 +155,6 @@ class Catalog:
                 for below in dict.fromkeys(["/".join(rest), "/".join([part, *rest]), ""]):
                     if join(other, below) in self.names:
                         yield join(other, below)
-
-
-def read_bytes(tree: Tree, name: str, limit: int = -1) -> bytes:
-    """Return the content of a file, or its first `limit` bytes. Raises DataError."""
-    try:
-        with tree.open(name) as file:
-            return file.read(limit)
-    except OSError as error:
-        raise DataError(f"cannot read {tree.show(name)}: {os_error_reason(error)}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"cannot read {tree.show(name)}: the zip is damaged") from error
-
-
-def read_text(tree: Tree, name: str) -> str:
-    """Return the content of a text file: UTF-8 or UTF-16 if it is marked so, else bytes that are not UTF-8 as they are.
-
-    Raises DataError.
-    """
-    data = read_bytes(tree, name)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8-sig", "surrogateescape")
-
-
-def read_json(tree: Tree, name: str) -> Any:
-    """Return the content of a JSON file. Raises DataError with the line that is damaged."""
-    try:
-        return json.loads(read_text(tree, name))
-    except json.JSONDecodeError as error:
-        reason = error.msg[:1].lower() + error.msg[1:]
-        raise DataError(f"{tree.show(name)}, line {error.lineno}: not JSON ({reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{tree.show(name)}: not JSON ({str(error).lower()})") from None
 
 
 def start_of(tree: Tree, name: str) -> str:

@@ -25,13 +25,13 @@ from data_prep.detection.formats.source_files import (
     in_order,
     is_image,
     parent,
-    read_json,
     split_of_path,
     start_of,
     stem,
     suffix,
 )
 from data_prep.detection.layout import Layout
+from data_prep.files.reading import read_json
 from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError

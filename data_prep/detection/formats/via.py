@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,17 +25,17 @@ from data_prep.detection.formats.source_files import (
     image_size,
     in_order,
     parent,
-    read_json,
-    read_text,
     split_of_file,
     start_of,
     suffix,
 )
 from data_prep.detection.formats.via_3 import is_version_3, to_version_2
 from data_prep.detection.layout import Layout
+from data_prep.files.reading import read_json, read_text
 from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.system.documents import parse_json
 
 ONLY_CLASS = "object"  # where regions have no attributes
 
@@ -138,10 +137,10 @@ def _read_csv(tree: Tree, path: str) -> _File:
         if not name:
             raise DataError(f"{place}: no file name")
         regions = file.images.setdefault(name, [])
-        try:
-            shape, attributes = (json.loads(row.get(key) or "{}") for key in (_CSV_KEY, "region_attributes"))
-        except (ValueError, RecursionError):
-            raise DataError(f"{place}: '{_CSV_KEY}' or 'region_attributes' is not JSON") from None
+        shape, attributes = (
+            parse_json(row.get(key) or "{}", f"{place}: '{key}'", foreign=True)
+            for key in (_CSV_KEY, "region_attributes")
+        )
         if shape:
             regions.append(_Region(shape, attributes, place))
     return file

@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from typing import IO
 from xml.parsers import expat
 
+MAX_DEPTH = 64
+"""Elements within elements. Annotations have 5."""
+MAX_TEXT = 1 << 20
+"""Letters in an element, besides those of one more chunk. The longest are the masks of CVAT."""
 _CHUNK_BYTES = 1 << 16
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _START_TAG = re.compile(r"<([A-Za-z_][\w.:-]*)")
@@ -97,6 +101,8 @@ class _Builder:
         return complete
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        if len(self._open) >= MAX_DEPTH:
+            raise XmlError(f"elements are nested more than {MAX_DEPTH} deep", self.parser.CurrentLineNumber)
         self._open.append(Element(tag, attributes, self.parser.CurrentLineNumber))
 
     def _end(self, tag: str) -> None:
@@ -107,7 +113,10 @@ class _Builder:
             self._open[-1].children.append(element)
 
     def _add_text(self, text: str) -> None:
-        self._open[-1].text += text
+        element = self._open[-1]
+        if len(element.text) > MAX_TEXT:
+            raise XmlError(f"an element holds more than {MAX_TEXT:,} letters", self.parser.CurrentLineNumber)
+        element.text += text
 
     def _refuse_entity(self, name: str, *_: object) -> None:
         raise XmlError(f"it declares the entity '{name}', which is not allowed", self.parser.CurrentLineNumber)

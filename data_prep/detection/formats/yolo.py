@@ -14,7 +14,6 @@ from data_prep.detection.formats.source_files import (
     in_order,
     is_image,
     parent,
-    read_text,
     split_of_path,
     stem,
     suffix,
@@ -23,6 +22,7 @@ from data_prep.detection.formats.yolo_config import YoloConfig, find_config, fin
 from data_prep.detection.formats.yolo_labels import NOT_FRACTIONS, LabelLineError, parse_line, split_lines
 from data_prep.detection.layout import AnnotatedImages, Entries, Layout
 from data_prep.files.file_names import FileFinder
+from data_prep.files.reading import read_text
 from data_prep.files.tree import Tree, join
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError

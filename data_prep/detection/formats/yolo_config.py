@@ -6,32 +6,31 @@ They are in a `data.yaml` (Ultralytics, Roboflow), in `obj.data` and `obj.names`
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from data_prep.detection.formats.labelled_images import clean_name
 from data_prep.detection.formats.source_files import (
     Catalog,
     is_image,
     parent,
-    read_text,
     split_of_path,
     suffix,
 )
 from data_prep.detection.formats.yolo_labels import Keypoints
+from data_prep.files.reading import read_text
 from data_prep.files.tree import FolderTree, join
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.system.documents import Unreadable, parse_json, parse_yaml
 
 _USUAL_YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _NAME_FILES = ("classes.txt", "obj.names", "names.txt", "_darknet.labels", "predefined_classes.txt", "notes.json")
 _OTHER_NAME_FILE = "labels.txt"
-_MAX_YAML_BYTES = 1 << 20
 
 
 @dataclass
@@ -98,16 +97,12 @@ def _read_yaml(catalog: Catalog, file: str) -> YoloConfig | None:
     """Return what a YAML file says, None if it is about something else."""
     import yaml
 
-    shown = catalog.tree.show(file)
-    text = read_text(catalog.tree, file)
-    try:
-        content = yaml.load(text[:_MAX_YAML_BYTES], yaml.BaseLoader)  # all values are text: a class may be called "no"
-    except yaml.YAMLError as error:
+    try:  # all values are text: a class may be called "no"
+        content = parse_yaml(read_text(catalog.tree, file), catalog.tree.show(file), yaml.BaseLoader)
+    except Unreadable:
         if file.rpartition("/")[2].lower() not in _USUAL_YAML:
             return None
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise DataError(f"{shown}{where}: not YAML ({getattr(error, 'problem', None) or 'damaged'})") from None
+        raise
     if not isinstance(content, dict) or not ("names" in content or "nc" in content):
         return None
     splits: dict[str, list[str]] = {}
@@ -117,7 +112,7 @@ def _read_yaml(catalog: Catalog, file: str) -> YoloConfig | None:
     count = content.get("nc")
     config = YoloConfig(file, {}, {split: places for split, places in splits.items() if places})
     config.path = content["path"] if isinstance(content.get("path"), str) else ""
-    config.class_count = int(count) if isinstance(count, str) and count.isdecimal() else None
+    config.class_count = int(count) if is_class_number(count) else None
     config.keypoints = _keypoints(content.get("kpt_shape"))
     config.names = _names_of_yaml(catalog, file, content.get("names"))
     if not config.names and config.class_count:
@@ -125,12 +120,17 @@ def _read_yaml(catalog: Catalog, file: str) -> YoloConfig | None:
     return config
 
 
+def is_class_number(text: Any) -> TypeGuard[str]:
+    """Tell whether a text is a number from 0 that a class or a count may have."""
+    return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= 6
+
+
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) and value else [value]
 
 
 def _keypoints(shape: Any) -> Keypoints | None:
-    if isinstance(shape, list) and len(shape) == 2 and all(isinstance(one, str) and one.isdecimal() for one in shape):
+    if isinstance(shape, list) and len(shape) == 2 and all(map(is_class_number, shape)):
         return Keypoints(int(shape[0]), int(shape[1]))
     return None
 
@@ -142,7 +142,7 @@ def _names_of_yaml(catalog: Catalog, file: str, names: Any) -> dict[int, str]:
         return dict(enumerate(_lines_of_file(catalog, file, names)))
     listed = list(enumerate(names)) if isinstance(names, list) else []
     if isinstance(names, dict):
-        if not all(isinstance(key, str) and key.isdecimal() for key in names):
+        if not all(map(is_class_number, names)):
             raise DataError(f"{shown}: the keys of 'names' must be class numbers from 0")
         listed = sorted((int(key), name) for key, name in names.items())
     if not all(isinstance(name, str) for _, name in listed):
@@ -215,9 +215,9 @@ def _lines(catalog: Catalog, file: str) -> list[str]:
 
 def _names_of_notes(catalog: Catalog, file: str) -> list[str]:
     try:
-        content = json.loads(read_text(catalog.tree, file))
+        content = parse_json(read_text(catalog.tree, file), file, foreign=True)
         return [clean_name(one["name"]) for one in sorted(content["categories"], key=lambda one: int(one["id"]))]
-    except (ValueError, OverflowError, KeyError, TypeError, RecursionError):
+    except (DataError, ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return []  # notes about something else
 
 

@@ -244,7 +244,7 @@ def test_other_encodings_and_missing_quotes_are_mended(tmp_path: Path) -> None:
             "image,label,split\n01.jpg,a,train\n02.jpg,b,extra\n",
             r"line 3: the split is 'extra'; expected train, val, test",
         ),
-        (None, "cannot read --labels .*: no such file"),
+        (None, "cannot read .*: no such file"),
     ],
 )
 def test_invalid_label_files(tmp_path: Path, content: str | bytes | None, message: str) -> None:

@@ -156,7 +156,7 @@ def test_an_export_without_its_images_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[{"data": {},\n"annotations": [}]', r"export\.json, line 2: not JSON"),
+        ('[{"data": {},\n"annotations": [}]', r"export\.json is not valid JSON: .* in line 2"),
         ('[{"data": {}, "annotations": []}]', r"export\.json, task 1: it has no image"),
         ('[7, {"data": {}, "annotations": []}]', r"export\.json, task 1: this is not a task"),
         ('[{"data": {"image": "a.png"}, "annotations": []}]', "no task has an annotation"),

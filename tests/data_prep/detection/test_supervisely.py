@@ -99,7 +99,7 @@ def test_declared_classes_count_without_objects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{\n", r"two\.png\.json, line 2: not JSON"), ("[]", "has no list 'objects'")]
+    ("text", "message"), [("{\n", r"two\.png\.json is not valid JSON: .* in line 2"), ("[]", "has no list 'objects'")]
 )
 def test_a_damaged_file_is_named_and_its_image_left_out(tmp_path: Path, text: str, message: str) -> None:
     one_image(tmp_path, RECTANGLE | {"classTitle": "a"})
@@ -114,7 +114,7 @@ def test_a_damaged_file_is_named_and_its_image_left_out(tmp_path: Path, text: st
 def test_a_damaged_file_with_the_tags_is_named(tmp_path: Path) -> None:
     one_image(tmp_path)
     save(tmp_path / "ds" / "ann" / "one.png.json", "{\n")
-    with pytest.raises(DataError, match=r"one\.png\.json, line 2: not JSON"):
+    with pytest.raises(DataError, match=r"one\.png\.json is not valid JSON: .* in line 2"):
         read(tmp_path)
 
 

@@ -152,9 +152,9 @@ def test_shapes_of_version_3(tmp_path: Path, shape: list[Any], box: tuple[float,
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", '{"a": {"filename": "x", "regions": [],\n "size": 1,}}', r"a\.json, line 2: not JSON"),
+        ("a.json", '{"a": {"filename": "x", "regions": [],\n "size": 1,}}', r"a\.json is not valid JSON: .* in line 2"),
         ("a.json", '{"a": {"filename": "", "regions": [], "size": 1}}', r"a\.json: image 1 has no 'filename'"),
-        ("a.csv", "filename,region_shape_attributes\nx,{}\ny,{a\n", r"a\.csv, line 3: .*not JSON"),
+        ("a.csv", "filename,region_shape_attributes\nx,{}\ny,{a\n", r"a\.csv, line 3: .*not valid JSON"),
         ("a.csv", "filename,region_shape_attributes\n,{}\n", r"a\.csv, line 2: no file name"),
     ],
 )

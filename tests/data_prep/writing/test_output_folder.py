@@ -19,14 +19,22 @@ def test_a_journal_may_end_within_a_line_and_has_a_plan(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     journal = Journal(path, {"seed": 0, "train_shards": 4})
     journal.start()
-    journal.add({"shard": "a", "examples": 3})
+    entry = {
+        "shard": "a", "split": "train", "index": 0, "examples": 3, "bytes": 9, "digest": "d", "source": 1,
+        "labels": {"1": 3}, "channels": {"3": 3}, "sides": {}, "image_bytes": 5, "bad": [],
+    }  # fmt: skip
+    journal.add(entry)
     with open(path, "a") as file:
-        file.write('{"shard": "b", "exam')
+        file.write('[1]\n{"shard": "b", "examples": 1e999}\n{"shard": "b", "exam')
     again = Journal(path, {"seed": 0, "train_shards": 4})
     again.load()
-    assert again.entries == {"a": {"shard": "a", "examples": 3}}
+    assert again.entries == {"a": {**entry, "sides": {}}}
     with pytest.raises(ConfigError, match=r"--seed \(was 0, is 5\) differs"):
         Journal(path, {"seed": 5, "train_shards": 4}).load()
+    for damage in (b"", b"\xff\xfe", b"[" * 100_000, b"[]", b"9" * 5_000, b"NaN\n"):
+        path.write_bytes(damage)  # counts as absent
+        again.load()
+        assert again.entries == {}
 
 
 def test_plans_differ_in_the_source_or_in_flags(tmp_path: Path) -> None:
