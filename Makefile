@@ -10,10 +10,10 @@ DOCS_READY := $(VENV)/.docs-ready
 SOURCES := mnasnet_cli data_prep tests benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers lint format types check docs docs-serve reference bench clean
+.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers test-clients lint format types check docs docs-serve reference bench clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## install everything, in pinned versions, into .venv
 
@@ -57,6 +57,21 @@ test-tf1: $(READY)  ## nets and records in TF-Slim and the Object Detection API,
 test-peers: $(READY)  ## imported weights against the original code: make test-peers PEER=python TPU=dir PORT=dir
 	@$(BIN)/python tests/peers/check_torch.py --peer-python $(PEER)
 	@$(BIN)/python tests/tf1/check_weights.py $(if $(TPU),--tpu "$(TPU)") $(if $(PORT),--port "$(PORT)")
+
+# The programs come into an environment of their own: MediaPipe and OpenVINO want other versions of shared packages.
+CLIENTS := $(VENV)-clients
+CLIENT_FLAGS = $(if $(CLASSIFIER),--classifier "$(CLASSIFIER)") $(if $(RECORDS),--records "$(RECORDS)") \
+	$(if $(DETECTOR),--detector "$(DETECTOR)") $(if $(DATA),--pictures "$(DATA)")
+
+$(CLIENTS)/.ready:
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install -qq --disable-pip-version-check mediapipe openvino onnxruntime pillow
+	@if command -v npm > /dev/null; then npm install --silent --prefix $(CLIENTS) @litertjs/core playwright-core; fi
+	@touch $@
+
+test-clients: $(READY) $(CLIENTS)/.ready  ## exports in other programs: make test-clients CLASSIFIER=run RECORDS=dir DETECTOR=run DATA=pictures
+	@$(BIN)/python tests/peers/check_clients.py --peer-python $(CLIENTS)/bin/python \
+		--node-modules $(CLIENTS)/node_modules $(CLIENT_FLAGS)
 
 lint: $(READY)  ## style, formatting and the import contract
 	@$(BIN)/ruff check $(SOURCES)

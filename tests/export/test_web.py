@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import os
 import shutil
 import subprocess
-import threading
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from folder_server import serve_folder
 from PIL import Image
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
@@ -27,14 +26,14 @@ NODE_MODULES = Path(os.environ.get("MNASNET_NODE_MODULES", "node_modules"))
 CHROMIUM, NODE = shutil.which("chromium"), shutil.which("node")
 
 
-def _export(run, out, litertjs=None):
+def _export(run: Path, out: Path, litertjs: str | None = None) -> Path:
     raise_for_faults(
         export_model(find_checkpoint(str(run)), out, ["web"], data=None, parity_images=2, litertjs=litertjs)
     )
     return out / "web"
 
 
-def _fake_runtime(folder):
+def _fake_runtime(folder: Path) -> None:
     for name in (
         "core/package.json", "core/dist/index.js", "core/wasm/litert_wasm_internal.js",
         "core/wasm/litert_wasm_internal.wasm", "core/wasm/litert_wasm_compat_internal.js",
@@ -45,7 +44,7 @@ def _fake_runtime(folder):
         path.write_text(name)
 
 
-def test_the_page_loads_files_of_its_folder_only(exported_classifier):
+def test_the_page_loads_files_of_its_folder_only(exported_classifier: Path) -> None:
     folder = exported_classifier / "web"
     page = (folder / "index.html").read_text()
     assert "http:" not in page
@@ -60,14 +59,14 @@ def test_the_page_loads_files_of_its_folder_only(exported_classifier):
     assert "--litertjs" in manifest["notes"][0]
 
 
-def test_litert_is_copied_beside_the_page(made_classifier, tmp_path):
+def test_litert_is_copied_beside_the_page(made_classifier: Path, tmp_path: Path) -> None:
     _fake_runtime(tmp_path)
     folder = _export(made_classifier, tmp_path / "out", str(tmp_path))
     assert (folder / "litert/@litertjs/core/wasm/litert_wasm_internal.wasm").read_text()
     assert json.loads((folder / "manifest.json").read_text())["notes"] == []
 
 
-def test_a_url_is_the_only_other_place(made_classifier, tmp_path):
+def test_a_url_is_the_only_other_place(made_classifier: Path, tmp_path: Path) -> None:
     page = (_export(made_classifier, tmp_path, "https://cdn.example.org/npm/") / "index.html").read_text()
     assert '"https://cdn.example.org/npm/@litertjs/core/dist/index.js"' in page
     policy = page[page.index("default-src") :].split('"')[0]
@@ -75,7 +74,7 @@ def test_a_url_is_the_only_other_place(made_classifier, tmp_path):
     assert "npm" not in policy
 
 
-def test_a_wrong_place_is_one_line(tmp_path):
+def test_a_wrong_place_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"core/package\.json; install LiteRT\.js"):
         check_runtime(str(tmp_path))
     _fake_runtime(tmp_path)
@@ -86,7 +85,7 @@ def test_a_wrong_place_is_one_line(tmp_path):
         check_runtime("https://example.org/'; script-src *")
 
 
-def _picture(width, height):
+def _picture(width: int, height: int) -> Image.Image:
     """Return an image with edges of all widths, so that each step of preprocessing shows."""
     y, x = np.mgrid[:height, :width]
     noise = np.random.default_rng(0).integers(0, 60, [height, width, 3])
@@ -107,8 +106,10 @@ def _picture(width, height):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("size", [(75, 61), (20, 27)], ids=str)
-def test_the_page_makes_the_nets_input(exported_classifier, tmp_path, changes, size):
+@pytest.mark.parametrize("size", [(90, 77), (20, 27)], ids=str)
+def test_the_page_makes_the_nets_input(
+    exported_classifier: Path, tmp_path: Path, changes: dict[str, Any], size: tuple[int, int]
+) -> None:
     from mnasnet_cli.config.pre_postprocessing import Preprocessing
     from mnasnet_cli.data.preprocessing import preprocess_bytes
 
@@ -130,10 +131,10 @@ const part = cropWindow(width, height, options), inside = [];
 for (let y = part.y; y < part.y + part.height; y++) {
   inside.push(...pixels.slice((y * width + part.x) * 4, (y * width + part.x + part.width) * 4));
 }
-console.log(JSON.stringify(Array.from(netInput(inside, part.width, part.height, options, false))));
+console.log(JSON.stringify(Array.from(netInput(inside, part.width, part.height, options, true))));
 """
     )
-    result = subprocess.run([NODE, "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = subprocess.run([str(NODE), "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
     np.testing.assert_allclose(np.reshape(json.loads(result.stdout), expected.shape), expected, atol=1e-3)
 
 
@@ -144,20 +145,18 @@ console.log(JSON.stringify(Array.from(netInput(inside, part.width, part.height, 
     reason="needs node, chromium and MNASNET_NODE_MODULES with @litertjs/core and playwright-core",
 )
 @pytest.mark.parametrize("kind", ["classifier", "detector"])
-def test_the_page_predicts_as_the_checkpoint(request, repo, tmp_path, kind):
+def test_the_page_predicts_as_the_checkpoint(
+    request: pytest.FixtureRequest, repo: Path, tmp_path: Path, kind: str
+) -> None:
     run = request.getfixturevalue(f"made_{kind}")
     folder = _export(run, tmp_path / "out", str(NODE_MODULES))
     (tmp_path / "images").mkdir()
     for name in ("shape", "scene"):
         Image.open(repo / f"tests/fixtures/{name}.jpg").save(tmp_path / f"images/{name}.png")
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://localhost:{server.server_port}/"
-        script, out = repo / "tests/peers/browser.mjs", tmp_path / "found.json"
+    script, out = repo / "tests/peers/browser.mjs", tmp_path / "found.json"
+    with serve_folder(folder) as url:
         command = [NODE, script, NODE_MODULES, CHROMIUM, f"{url}index.html", tmp_path / "images", out]
         subprocess.run([str(part) for part in command], check=True, timeout=120)
-        server.shutdown()
     page = json.loads(out.read_text())
     assert page["status"].startswith("Ready"), page
     assert all(address.startswith((url, "data:", "blob:")) for address in page["asked"])

@@ -11,12 +11,13 @@ export function cropWindow(width, height, options) {
 
 /**
  * The net's input, Float32Array of S · S · 3, from the pixels of the window (RGBA, as ImageData holds them).
- * isJpeg: a large JPEG is decoded at half or a quarter of its scale, which averages 2 × 2 or 4 × 4 pixels.
+ * isJpeg: where the manifest has the fast decoding, a large JPEG is decoded at half or a quarter of its scale, which
+ * averages 2 × 2 or 4 × 4 pixels.
  */
 export function netInput(pixels, width, height, options, isJpeg) {
   let image = {values: rgb(pixels), width, height};
   const least = Math.min(width, height), size = options.image_size;
-  if (isJpeg && !options.interpolation.startsWith("tf1") && least >= 2 * size) {
+  if (isJpeg && options.decode === "fast" && !options.interpolation.startsWith("tf1") && least >= 2 * size) {
     image = averaged(image, least >= 4 * size ? 4 : 2);
   }
   const across = resampled(image.values, image.height, image.width, 3, weightsOf(image.width, options));
