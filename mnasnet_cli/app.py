@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from mnasnet_cli import __version__, console
 from mnasnet_cli.errors import MnasnetError, StoppedByUser, nearest, os_error_reason
@@ -85,8 +85,33 @@ SYNONYMS = {
 EXIT_BUG, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 141, 130  # 128 + SIGPIPE, 128 + SIGINT
 
 
+def _without_types(params: list[Any]) -> list[Any]:
+    """Let the help show types only where a value follows, not "<bool>" at a flag or "<list[str]>" at an argument."""
+    for param in params:
+        if param.param_type_name == "argument" or getattr(param, "is_flag", False):
+            param.display_type_rich = lambda ctx: None
+    return params
+
+
+class _Command(TyperCommand):
+    """A command. Its help leaves line breaks to the terminal."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        paragraphs = (self.help or "").split("\n\n")
+        self.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options and arguments."""
+        return _without_types(super().get_params(ctx))
+
+
 class CommandGroup(TyperGroup):
     """The root command. It imports commands when they are called, and handles the errors of all."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of the program itself."""
+        return _without_types(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands in the order of the help."""
@@ -102,7 +127,7 @@ class CommandGroup(TyperGroup):
         module = importlib.import_module(f"mnasnet_cli.commands.{COMMANDS[cmd_name]}")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         example = f"Example: mnasnet {EXAMPLES[cmd_name]}" if cmd_name in EXAMPLES else None
-        single.command(cmd_name, epilog=example)(getattr(module, name))
+        single.command(cmd_name, cls=_Command, epilog=example)(getattr(module, name))
         return typer.main.get_command(single)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import BestFlag, EmaFlag, ImageSizeOption, JsonFlag, WidthOption, check_writable
+from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, check_writable, image_size_option, width_option
 from mnasnet_cli.errors import ConfigError
 
 PACKAGES = ("ai-edge-litert", "tensorflow", "onnxruntime")
@@ -33,8 +33,8 @@ def benchmark(
     ] = None,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads.")] = 1,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images per inference.")] = 1,
-    image_size: ImageSizeOption = None,
-    width: WidthOption = None,
+    image_size: Annotated[int | None, image_size_option("the model's own, or that of the variant")] = None,
+    width: Annotated[float | None, width_option("1")] = None,
     runs: Annotated[int, typer.Option(metavar="N", min=1, help="Timed inferences per model.")] = 100,
     rounds: Annotated[
         int,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import EmaFlag, ImageSizeOption, JsonFlag, SetOption, VariantOption, WidthOption
+from mnasnet_cli.commands.options import EmaFlag, JsonFlag, SetOption, VariantOption, image_size_option, width_option
 from mnasnet_cli.config.task_names import parse_task
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.screen import next_steps
@@ -26,7 +26,7 @@ def import_(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the checkpoint.")],
     variant: VariantOption = None,
-    width: WidthOption = None,
+    width: Annotated[float | None, width_option("1, or that of the published weights")] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -35,7 +35,7 @@ def import_(
             show_default="the classes of ImageNet or COCO",
         ),
     ] = None,
-    image_size: ImageSizeOption = None,
+    image_size: Annotated[int | None, image_size_option("that of the weights")] = None,
     sha256: Annotated[
         str | None,
         typer.Option("--sha256", metavar="HEX", help="SHA-256 of the download, or at least its first 8 digits."),

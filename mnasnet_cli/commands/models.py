@@ -8,12 +8,12 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.api.catalogue import models as list_models
-from mnasnet_cli.commands.options import ImageSizeOption, JsonFlag, WidthOption
+from mnasnet_cli.commands.options import JsonFlag, image_size_option, width_option
 
 
 def models(
-    width: WidthOption = None,
-    image_size: ImageSizeOption = None,
+    width: Annotated[float | None, width_option("1")] = None,
+    image_size: Annotated[int | None, image_size_option("that of each net")] = None,
     long: Annotated[bool, typer.Option("--long", help="Show address and checksum of the published weights.")] = False,
     json_output: JsonFlag = False,
 ) -> None:

@@ -35,16 +35,52 @@ def _parse_batch_size(text: str | None) -> Any:
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")
 ]
-ConfigOption = Annotated[
-    str | None,
-    typer.Option(
+
+
+def config_option(*recipes: str) -> Any:
+    """Return --config with the recipes of a task; the first is the default."""
+    names = f"{', '.join(recipes[:-1])} and {recipes[-1]}"
+    return typer.Option(
         "--config",
         metavar="NAME|FILE",
-        help="Recipe, or a YAML file. Recipes: paper, quick, thorough and finetune; for detectors retinanet and lite;"
-        " for trials demo. Other options override its values.",
-        show_default="paper; detectors retinanet",
-    ),
-]
+        help=f"Recipe, or a YAML file. Recipes: {names}. Other options override its values.",
+        show_default=recipes[0],
+    )
+
+
+def data_option(default: str) -> Any:
+    """Return --data with the folder that is used without it."""
+    return typer.Option("--data", metavar="DIR", help="Folder of records.", show_default=default)
+
+
+def run_dir_option(default: str) -> Any:
+    """Return --run-dir with the folder that is used without it."""
+    return typer.Option("--run-dir", metavar="DIR", help="Folder of the run.", show_default=default)
+
+
+def width_option(default: str) -> Any:
+    """Return --width with the width that is used without it."""
+    return typer.Option(
+        "--width",
+        metavar="X",
+        help="Width multiplier: any positive number, e.g. 0.5.",
+        callback=_check_width,
+        show_default=default,
+    )
+
+
+def image_size_option(default: str) -> Any:
+    """Return --image-size with the size that is used without it."""
+    return typer.Option(
+        "--image-size",
+        metavar="PX",
+        min=32,
+        max=4096,
+        help="Side of the net's input, in pixels.",
+        show_default=default,
+    )
+
+
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -57,51 +93,8 @@ VariantOption = Annotated[
     str | None,
     typer.Option("--variant", metavar="NAME", help=f"Variant of the net: {', '.join(NETS)}.", callback=_check_variant),
 ]
-WidthOption = Annotated[
-    float | None,
-    typer.Option(
-        "--width",
-        metavar="X",
-        help="Width multiplier: any positive number, e.g. 0.5.",
-        callback=_check_width,
-        show_default="1; in training the recipe's",
-    ),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of records.", show_default="data/imagenet or data/coco"),
-]
-RunDirOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--run-dir",
-        metavar="DIR",
-        help="Folder of the run.",
-        show_default="runs/imagenet-VARIANT or runs/coco-VARIANT",
-    ),
-]
-ImageSizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--image-size",
-        metavar="PX",
-        min=32,
-        max=4096,
-        help="Side of the net's input, in pixels.",
-        show_default="that of the net or its weights; in training the recipe's",
-    ),
-]
-OwnImageSizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--image-size",
-        metavar="PX",
-        min=32,
-        max=4096,
-        help="Side of the net's input, in pixels.",
-        show_default="the model's own",
-    ),
-]
+DataOption = Annotated[Path | None, data_option("data/imagenet or data/coco")]
+OwnImageSizeOption = Annotated[int | None, image_size_option("the model's own")]
 BatchSizeOption = Annotated[
     str | None,
     typer.Option(

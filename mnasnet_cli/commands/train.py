@@ -11,19 +11,19 @@ from mnasnet_cli import console
 from mnasnet_cli.api.training import plan
 from mnasnet_cli.commands.options import (
     BatchSizeOption,
-    ConfigOption,
-    DataOption,
     EpochsOption,
     FreezeOption,
     FreshFlag,
-    ImageSizeOption,
     JsonFlag,
     PrecisionOption,
-    RunDirOption,
     SeedOption,
     SetOption,
     VariantOption,
-    WidthOption,
+    config_option,
+    data_option,
+    image_size_option,
+    run_dir_option,
+    width_option,
 )
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.errors import ConfigError
@@ -32,15 +32,18 @@ from mnasnet_cli.screen.starting import start_training
 from mnasnet_cli.system.machine import process_age
 from mnasnet_cli.training.timing import Timer
 
+RecipeWidthOption = Annotated[float | None, width_option("the recipe's")]
+RecipeImageSizeOption = Annotated[int | None, image_size_option("the recipe's")]
+
 
 def train_imagenet(
     variant: VariantOption = None,
-    width: WidthOption = None,
-    data: DataOption = None,
-    run_dir: RunDirOption = None,
+    width: RecipeWidthOption = None,
+    data: Annotated[Path | None, data_option("data/imagenet")] = None,
+    run_dir: Annotated[Path | None, run_dir_option("runs/imagenet-VARIANT")] = None,
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
-    image_size: ImageSizeOption = None,
+    image_size: RecipeImageSizeOption = None,
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from the weights of this model; for other classes, with a new head."),
@@ -49,7 +52,7 @@ def train_imagenet(
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
-    config: ConfigOption = None,
+    config: Annotated[str | None, config_option("paper", "quick", "thorough", "finetune", "demo")] = None,
     assignments: SetOption = None,
     json_output: JsonFlag = False,
 ) -> None:
@@ -66,12 +69,12 @@ def train_imagenet(
 
 def train_coco(
     variant: VariantOption = None,
-    width: WidthOption = None,
-    data: DataOption = None,
-    run_dir: RunDirOption = None,
+    width: RecipeWidthOption = None,
+    data: Annotated[Path | None, data_option("data/coco")] = None,
+    run_dir: Annotated[Path | None, run_dir_option("runs/coco-VARIANT")] = None,
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
-    image_size: ImageSizeOption = None,
+    image_size: RecipeImageSizeOption = None,
     backbone: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from the weights of this classifier: a run or a checkpoint."),
@@ -86,7 +89,7 @@ def train_coco(
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
-    config: ConfigOption = None,
+    config: Annotated[str | None, config_option("retinanet", "lite", "demo")] = None,
     assignments: SetOption = None,
     json_output: JsonFlag = False,
 ) -> None:
