@@ -23,6 +23,7 @@ from rich.text import Text
 LINE_SECONDS = 10.0  # time between two lines of progress, if standard error is not a terminal
 NOTEBOOK_SECONDS = 0.5  # time between two changes of the line in a notebook
 WORD_END = r"\s(?!(?:%|px|MB|M)(?:\s|$))"  # where a cell may be folded: not between a number and its unit
+WHOLE = ("class", "name", "category")  # heads of columns whose cells are never folded
 RATE_WINDOW_SECONDS = 30.0  # the rate is the mean over this time
 
 # What a terminal obeys or shows as nothing: control characters, marks that reverse the direction of writing, and the
@@ -98,25 +99,74 @@ def print_table(
     are aligned to the right. Cells are folded at blanks to fit the terminal; a name or a path is never broken, even if
     the table becomes wider than the terminal.
     """
+    cells = [[row[index] for row in rows] for index in range(len(columns))]
+    numeric = [any(map(_is_number, column)) and all(cell is None or _is_number(cell) for cell in column)
+               for column in cells]  # fmt: skip
+    _print_table(title, columns, rows, numeric, caption)
+
+
+def print_transposed(
+    title: str, names: Sequence[str], facts: Sequence[Sequence[object]], *, caption: str | None = None
+) -> None:
+    """Print many facts about a few things, such as splits: a column for each thing, a row for each fact.
+
+    Args:
+      names: of the things.
+      facts: what each row is about, then the value of each thing.
+    """
+    _print_table(title, ["", *names], facts, [False, *[True] * len(names)], caption)
+
+
+def _print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[bool], caption: str | None
+) -> None:
+    """Print a table; `right` says which columns are aligned to the right."""
     out = _console(sys.stdout)
     texts = [[visible(_format_cell(value), keep="\n") for value in row] for row in rows]
     columns, title, caption = [visible(name) for name in columns], visible(title), visible(caption or "", keep="\n")
-    by_column = [[name, *(row[index] for row in texts)] for index, name in enumerate(columns)]
+    by_column = [[row[index] for row in texts] for index in range(len(columns))]
     borders = 3 * len(columns) + 1
-    widths = _fit([_width(cells, "\n") for cells in by_column], [_width(cells, WORD_END) for cells in by_column],
-                  out.width - borders)  # fmt: skip
+    widths = _fit([_width([name, *cells], "\n") for name, cells in zip(columns, by_column, strict=True)],
+                  [max(_width([name], WORD_END), _width(cells, "\n" if name in WHOLE else WORD_END))
+                   for name, cells in zip(columns, by_column, strict=True)], out.width - borders)  # fmt: skip
     table = Table()
-    for index, (name, width) in enumerate(zip(columns, widths, strict=True)):
-        cells = [row[index] for row in rows]
-        numeric = any(_is_number(cell) for cell in cells) and all(cell is None or _is_number(cell) for cell in cells)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold", width=width)
+    for name, width, is_right in zip(columns, widths, right, strict=True):
+        table.add_column(Text(name), justify="right" if is_right else "left", overflow="fold", width=width)
     for row in texts:
         table.add_row(*map(Text, row))
     out.print(Text(title, style="bold"))
     out.width = max(out.width, sum(widths) + borders)
     out.print(table, soft_wrap=False)
     if caption:
-        out.print(Text(caption, style="dim"))
+        _print_folded(out, Text(caption, style="dim"))
+
+
+def _print_folded(out: Console, text: Text) -> None:
+    """Print text, folded at blanks on a terminal. Rich would also break a path that is longer than a line."""
+    if out.is_terminal:
+        column, words = 0, text.plain.split(" ")
+        for index, word in enumerate(words):
+            column += cell_len(word) + 1
+            if index and column - 1 > out.width:
+                words[index - 1] += "\n"
+                column = cell_len(word) + 1
+        text = text.copy()
+        text.plain = " ".join(words).replace("\n ", "\n")  # as long as before, so that styles stay where they are
+    out.print(text)
+
+
+def class_columns(
+    classes: Sequence[tuple[object, object]], heads: tuple[str, str] = ("class", "name")
+) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Return the heads and the cells of the columns of classes: one column where labels and names are alike.
+
+    Args:
+      classes: label and name of each class.
+      heads: of the two columns.
+    """
+    if all(str(label) == str(name) or not str(name) for label, name in classes):
+        return heads[:1], [(label,) for label, _ in classes]
+    return heads, list(classes)
 
 
 def _width(cells: Sequence[str], separator: str) -> int:
@@ -185,7 +235,7 @@ def _print_line(prefix: str, message: str, style: str) -> None:
 def _print_message(text: Text) -> None:
     """Print to standard error. Nobody may read it, or its disk may be full: that does not stop the work."""
     with suppress(OSError, ValueError):
-        _stderr().print(text)
+        _print_folded(_stderr(), text)
 
 
 class ProgressReport(Protocol):
@@ -352,6 +402,11 @@ def duration(seconds: float) -> str:
 def short_duration(seconds: float) -> str:
     """Return a duration as text for narrow places: "0.4s", "12s", "3m05s", "2h07m"."""
     return duration(seconds).replace("min", "m").replace(" ", "")
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction as a percentage with one digit, such as "82.6 %"; "n/a" for None."""
+    return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
 
 
 def plural(count: int, unit: str, units: str | None = None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +71,43 @@ def test_a_narrow_table_folds_at_blanks_and_breaks_no_name(capsys, monkeypatch):
     assert any(line.count(path) == 2 for line in lines)  # wider than the terminal, but whole
 
 
+def test_a_name_of_several_words_stays_on_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    console.print_table("Classes", ("name", "what"), [("fire hydrant", "found in many of the streets of a town")])
+    assert "fire hydrant" in capsys.readouterr().out
+
+
+def test_many_facts_about_a_few_things_are_a_column_for_each_thing(capsys):
+    console.print_transposed("Boxes", ["train", "validation"], [("boxes", 1954, 555), ("in an image", "0–42", None)])
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert ["boxes", "1,954", "555"] in lines
+    assert ["in an image", "0–42", "n/a"] in lines
+
+
+def test_messages_are_folded_at_blanks_on_a_terminal_and_paths_stay_whole():
+    path = "/".join(["photographs"] * 9)
+    ours, theirs = pty.openpty()
+    code = f"from mnasnet_cli import console; console.warn('the images of a class ' * 5 + {path!r})"
+    environment = {**os.environ, "COLUMNS": "80"}
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, check=True, env=environment)
+    os.close(theirs)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", os.read(ours, 100_000).decode()).splitlines()
+    os.close(ours)
+    assert [len(line) <= 80 for line in lines] == [True, True, False]
+    assert lines[2] == path
+
+
+@pytest.mark.parametrize(("fraction", "text"), [(0.8261, "82.6 %"), (1.0, "100.0 %"), (0.0, "0.0 %"), (None, "n/a")])
+def test_percent(fraction, text):
+    assert console.percent(fraction) == text
+
+
+def test_class_and_name_are_one_column_where_they_are_alike():
+    assert console.class_columns([("cat", "cat"), ("dog", "")]) == (("class",), [("cat",), ("dog",)])
+    rows = [("n01", "tench"), ("cat", "cat")]
+    assert console.class_columns(rows) == (("class", "name"), rows)
+
+
 def test_an_empty_table_prints(capsys):
     console.print_table("Nothing", ("a",), [])
     assert "Nothing" in capsys.readouterr().out
@@ -111,8 +150,6 @@ def test_progress_on_a_terminal_is_a_bar_with_messages_above():
     )
     ours, theirs = pty.openpty()
     result = subprocess.run([sys.executable, "-c", code], stderr=theirs, stdout=subprocess.PIPE, check=True)
-    import os
-
     os.close(theirs)
     screen = os.read(ours, 100_000).decode()
     os.close(ours)

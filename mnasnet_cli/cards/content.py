@@ -9,7 +9,7 @@ from typing import Any
 
 from mnasnet_cli.cards.facts import METRIC_NAMES, RunFacts
 from mnasnet_cli.config.task_names import MODEL_KINDS
-from mnasnet_cli.console import duration, plural
+from mnasnet_cli.console import duration, percent, plural
 from mnasnet_cli.metrics.coco_report import MEANINGS
 from mnasnet_cli.records.findings import Finding
 
@@ -260,11 +260,6 @@ def evaluate_hint(facts: RunFacts) -> str:
     """Return the command that evaluates an older run for its card, in backticks."""
     data = shlex.quote(facts.data_dir) if facts.data_dir else "DIR"
     return f"`mnasnet card {shlex.quote(str(facts.path))} --data {data}`"
-
-
-def percent(fraction: Any) -> str:
-    """Return a fraction as "12.3 %", None as "n/a"."""
-    return f"{100 * fraction:.1f} %" if isinstance(fraction, int | float) else "n/a"
 
 
 def millions(count: int | None) -> str:

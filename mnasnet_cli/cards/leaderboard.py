@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnasnet_cli.cards.content import millions, percent
+from mnasnet_cli.cards.content import millions
 from mnasnet_cli.cards.facts import METRIC_NAMES, RunFacts, read_facts
 from mnasnet_cli.config.task_names import MODEL_KINDS
-from mnasnet_cli.console import duration
+from mnasnet_cli.console import duration, percent
 from mnasnet_cli.errors import DataError, MnasnetError
 from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart

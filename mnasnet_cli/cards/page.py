@@ -8,8 +8,9 @@ from typing import Any, Literal, cast
 import yaml
 
 from mnasnet_cli.cards import content
-from mnasnet_cli.cards.content import Section, percent
+from mnasnet_cli.cards.content import Section
 from mnasnet_cli.cards.facts import RunFacts
+from mnasnet_cli.console import percent
 from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart, draw_matrix
 from mnasnet_cli.pages.html import escape

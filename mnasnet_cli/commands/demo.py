@@ -135,7 +135,7 @@ def _evaluate(records: Path, run: Path) -> dict[str, Any]:
 
 
 def _accuracy(report: dict[str, Any]) -> str:
-    return f"top-1 {report['top1']:.1%} of {report['examples']} images"
+    return f"top-1 {console.percent(report['top1'])} of {report['examples']} images"
 
 
 def _draw_scenes(scenes: Path) -> Path:

@@ -10,9 +10,9 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption, check_writable
 from mnasnet_cli.config.task_names import DATASETS, TaskName
+from mnasnet_cli.console import class_columns, percent
 from mnasnet_cli.errors import CheckFailed, CheckpointError, ConfigError, nearest
-from mnasnet_cli.records.shards import SPLITS
-from mnasnet_cli.screen.numbers import class_columns, percent
+from mnasnet_cli.records.shards import SPLITS, find_shards
 from mnasnet_cli.screen.starting import load_model
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def eval(
     options: dict[str, Any] = {"image_size": image_size, "ema": ema, "best": best, "threads": threads}
     task: TaskName | None = "detection" if coco_val else "classification" if imagenet_val else None
     if task is not None:
-        _check_for_task(task, detections, require)  # before TensorFlow starts
+        _check_for_task(task, detections, require)  # before TensorFlow starts, like the next check
+    if data is not None or task is not None:
+        find_shards(data or Path("data") / DATASETS[task or "classification"], split, task and DATASETS[task])
     opened = _open(model, task, **options)
     asked = _check_for_task(opened.task, detections, require)
     is_detector = opened.task == "detection"

@@ -136,7 +136,7 @@ def _comparison_cells(result: ExportResult) -> tuple[Any, ...]:
     comparison = result.comparison
     if comparison is None:
         return None, "n/a", None
-    agreement = "no boxes" if comparison.agreement is None else f"{comparison.agreement:.1%}"
+    agreement = "no boxes" if comparison.agreement is None else console.percent(comparison.agreement)
     return comparison.difference, agreement, comparison.images
 
 

@@ -13,9 +13,9 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.commands.prepare import print_objects
+from mnasnet_cli.console import class_columns, percent
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records.shards import DATASET_FILE
-from mnasnet_cli.screen.numbers import class_columns
 from mnasnet_cli.screen.run_tables import print_run, setting_text
 
 CLASSES_SHOWN = 20
@@ -65,6 +65,8 @@ def inspect(
         raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
     if health and inspector.examine is None:
         raise ConfigError(f"--health examines records, but {path} is a {inspector.name}; give a record file or folder")
+    if health or inspector.examine is None:  # what takes longer than a moment
+        console.begin(f"reading {path}")
     found = inspector.examine(path, html) if health and inspector.examine else inspector.describe(path)
     if images and inspector.draw:
         found |= {"drawn": inspector.draw(path, images, out), "drawing": str(out)}
@@ -161,13 +163,14 @@ def _show_records(found: dict[str, Any]) -> None:
         for side, size in found["image_sizes"].items()
         if side in ("width", "height")
     ]
-    caption = " · ".join([f"{found['kind']} records", *sides, f"{len(found['bad_files'])} bad files skipped"])
+    bad = [f"{console.plural(len(found['bad_files']), 'bad file')} skipped"] if found["bad_files"] else []
+    caption = " · ".join([f"{found['kind']} records", *sides, *bad])
     columns = ("split", "examples", "shards", "classes", "examples per shard", "size")
     console.print_table(str(found["path"]), columns, rows, caption=caption)
     print_objects({name: split["objects"] for name, split in splits.items() if split["objects"]})
     _show_classes(found)
     keys = [
-        (key["key"], key["type"], f"{key['share']:.0%}", "–".join(map(str, sorted(set(key["values"])))))
+        (key["key"], key["type"], percent(key["share"]), "–".join(map(str, sorted(set(key["values"])))))
         for key in found["keys"]
     ]
     console.print_table("Keys", ("key", "type", "in examples", "values"), keys)
@@ -242,7 +245,9 @@ def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
     source = [("source", f"{found['source']['kind']}, {found['source']['file']}")] if found["source"] else []
     rows = [*((key, found[key]) for key in keys), *source, *details]
     console.print_table(
-        f"Checkpoint {found['path']}", ("", "value"), [(key, setting_text(value)) for key, value in rows]
+        f"Checkpoint {found['path']}",
+        ("", "value"),
+        [(key, f"{value:,}" if key == "values" else setting_text(value)) for key, value in rows],
     )
     if variables:
         shapes = [(name, "×".join(map(str, shape))) for name, shape in found["variables"].items()]

@@ -97,4 +97,4 @@ def _row(variant: dict[str, Any], numbers: dict[str, int]) -> tuple[object, ...]
 
 
 def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * fraction:.1f} %"
+    return "–" if fraction is None else console.percent(fraction)

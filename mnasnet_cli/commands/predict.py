@@ -176,15 +176,18 @@ class _Printer:
             console.emit_text(text.getvalue())
 
     def table(self, model: str) -> None:
-        cells = []
+        lines = [line for row in self.rows for line in _lines(row)]
+        heads, names = console.class_columns([(line["class"], line["name"]) for line in lines])
+        numbers = self._columns[4:]
+        cells, name = [], iter(names)
         for row in self.rows:
             found = _lines(row)
             for line in found:
-                name = line["file"] if line["rank"] == 1 else ""
-                cells.append((name, *(_cell(column, line[column]) for column in self._columns[2:])))
+                file = line["file"] if line["rank"] == 1 else ""
+                cells.append((file, *map(str, next(name)), *(_cell(column, line[column]) for column in numbers)))
             if not found:
-                cells.append((row["file"], *["–"] * (len(self._columns) - 2)))
-        console.print_table(model, (self._columns[0], *self._columns[2:]), cells)
+                cells.append((row["file"], *["–"] * (len(heads) + len(numbers))))
+        console.print_table(model, ("file", *heads, *numbers), cells)
 
 
 def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -195,7 +198,7 @@ def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _cell(column: str, value: Any) -> object:
     if column == "probability":
-        return f"{value:.1%}"
+        return console.percent(value)
     if column == "score":
         return f"{value:.2f}"
     return f"{value:.0f}" if isinstance(value, float) else str(value)

@@ -14,6 +14,7 @@ from mnasnet_cli.api.preparation import prepare
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.records.keys import COCO_SIZES
 from mnasnet_cli.screen import next_steps
 
 LARGE_IMAGE = 2_000_000  # bytes; most photographs of fewer than 3 megapixels take less in records
@@ -96,16 +97,18 @@ def _print(out: Path, result: dict[str, Any]) -> None:
 
 def print_objects(splits: dict[str, dict[str, Any]]) -> None:
     """Print the statistics of the boxes of each split, if there are any."""
-    rows = [
-        (name, one["boxes"], one["crowds"], *(one[size] for size in ("small", "medium", "large")),
-         "{min}–{max} (mean {mean:g})".format(**one["boxes_per_image"]), one["images_without_boxes"],
-         one.get("clipped", "n/a"))
-        for name, one in splits.items()
-    ]  # fmt: skip
-    if rows:
-        columns = ("split", "boxes", "crowds", "small", "medium", "large", "in an image", "images without", "clipped")
-        caption = "COCO's sizes: small below 32² px, large from 96² px"
-        console.print_table("Boxes", columns, rows, caption=caption)
+    if not splits:
+        return
+    found = splits.values()
+    facts = [
+        ("boxes", *(one["boxes"] for one in found)),
+        *((f"{size}, {meaning}", *(one[size] for one in found)) for size, meaning in COCO_SIZES.items()),
+        ("crowds", *(one["crowds"] for one in found)),
+        ("clipped at the edge of the image", *(one.get("clipped") for one in found)),
+        ("boxes in an image", *("{min}–{max}, mean {mean:.1f}".format(**one["boxes_per_image"]) for one in found)),
+        ("images without boxes", *(one["images_without_boxes"] for one in found)),
+    ]
+    console.print_transposed("Boxes", list(splits), facts)
 
 
 def _print_remarks(out: Path, result: dict[str, Any], options: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ def _suspect_sizes(findings: Findings, collection: Collection, split: str, facts
     tiny = count_tiny(facts, size)
     if tiny > TINY_SHARE * total and points < total:
         findings.suspect(
-            "tiny-boxes", f"boxes ({tiny / total:.0%}) are under {TINY} px wide or high when images are resized to"
-            f" {size} px", split=split, count=tiny,
+            "tiny-boxes", f"boxes ({100 * tiny / total:.0f} %) are under {TINY} px wide or high when images are resized"
+            f" to {size} px", split=split, count=tiny,
             advice="train with a larger --image-size, or cut the images into parts",
         )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnasnet_cli.console import percent
 from mnasnet_cli.health.contact_sheet import draw_contact_sheet
 from mnasnet_cli.health.examination import Health
 from mnasnet_cli.health.summary import QUANTILES, TINY
@@ -70,7 +71,7 @@ def _boxes(splits: Mapping[str, Mapping[str, Any]]) -> str:
     for split, one in splits.items():
         if boxes := one.get("boxes"):
             sizes |= dict.fromkeys(boxes["under_8_px"])
-            tiny = [f"{under['boxes']:,} ({under['share']:.1%})" for under in boxes["under_8_px"].values()]
+            tiny = [f"{under['boxes']:,} ({percent(under['share'])})" for under in boxes["under_8_px"].values()]
             counts = [boxes[key] for key in ("boxes", "crowds", "small", "medium", "large", "images_without_boxes")]
             rows.append((split, *counts, boxes["boxes_per_image"].get("max"), *tiny))
     if not rows:

@@ -8,12 +8,12 @@ from typing import Any
 from mnasnet_cli import console
 from mnasnet_cli.health.summary import TINY
 from mnasnet_cli.records.findings import Finding
+from mnasnet_cli.records.keys import COCO_SIZES
 
 CLASSES_SHOWN = 20
 ODD_SHOWN = 2  # of a kind
 FINDINGS_SHOWN = 12  # at the end of a preparation
 TINY_CAPTION = f"under {TINY} px: the shorter side, in an image that is resized to the training size"
-SIZES_CAPTION = "COCO's sizes: small below 32² px, large from 96² px"
 
 
 def print_health(path: str, health: Mapping[str, Any]) -> None:
@@ -52,30 +52,35 @@ def print_findings(out: str, findings: Sequence[Finding]) -> None:
 
 
 def _print_images(title: str, health: Mapping[str, Any]) -> None:
-    rows = [
-        (split, one["images"], one["classes"], _range(one["images_per_class"]), _spread(one["width"]),
-         _spread(one["height"]), _spread(one["aspect_ratio"]), _spread(one["bytes_per_pixel"]), _gray(one))
-        for split, one in health["splits"].items()
-    ]  # fmt: skip
-    columns = ("split", "images", "classes", "images of a class", "width, px", "height, px", "longer/shorter side",
-               "bytes per pixel", "gray")  # fmt: skip
-    console.print_table(title, columns, rows, caption="sizes: smallest – median – largest")
+    found = health["splits"].values()
+    facts = [
+        ("images", *(one["images"] for one in found)),
+        ("classes", *(one["classes"] for one in found)),
+        ("images of a class", *(_range(one["images_per_class"]) for one in found)),
+        ("width, px", *(_spread(one["width"]) for one in found)),
+        ("height, px", *(_spread(one["height"]) for one in found)),
+        ("longer/shorter side", *(_spread(one["aspect_ratio"]) for one in found)),
+        ("bytes per pixel", *(_spread(one["bytes_per_pixel"]) for one in found)),
+        ("gray", *map(_gray, found)),
+    ]
+    console.print_transposed(title, list(health["splits"]), facts, caption="sizes: smallest – median – largest")
 
 
 def _print_boxes(health: Mapping[str, Any]) -> None:
-    sizes = _tiny_sizes(health)
-    rows = []
-    for split, one in health["splits"].items():
-        if boxes := one.get("boxes"):
-            rows.append(
-                (split, *(boxes[key] for key in ("boxes", "crowds", "small", "medium", "large")),
-                 _spread(boxes["boxes_per_image"]), boxes["images_without_boxes"],
-                 *(f"{boxes['under_8_px'][size]['boxes']:,} ({_share(boxes['under_8_px'][size])})" for size in sizes))
-            )  # fmt: skip
-    if rows:
-        columns = ("split", "boxes", "crowds", "small", "medium", "large", "in an image", "images without",
-                   *(f"under {TINY} px at {size} px" for size in sizes))  # fmt: skip
-        console.print_table("Boxes", columns, rows, caption=f"{SIZES_CAPTION}; {TINY_CAPTION}")
+    splits = {split: one["boxes"] for split, one in health["splits"].items() if one.get("boxes")}
+    if not splits:
+        return
+    found = splits.values()
+    facts = [
+        ("boxes", *(boxes["boxes"] for boxes in found)),
+        *((f"{size}, {meaning}", *(boxes[size] for boxes in found)) for size, meaning in COCO_SIZES.items()),
+        *((f"under {TINY} px at {size} px", *(_tiny(boxes["under_8_px"][size]) for boxes in found))
+          for size in _tiny_sizes(health)),
+        ("crowds", *(boxes["crowds"] for boxes in found)),
+        ("boxes in an image", *(_spread(boxes["boxes_per_image"]) for boxes in found)),
+        ("images without boxes", *(boxes["images_without_boxes"] for boxes in found)),
+    ]  # fmt: skip
+    console.print_transposed("Boxes", list(splits), facts, caption=TINY_CAPTION)
 
 
 def _print_classes(health: Mapping[str, Any]) -> None:
@@ -88,11 +93,12 @@ def _print_classes(health: Mapping[str, Any]) -> None:
     hidden = len(classes) - len(shown)
     has_boxes = any("boxes" in counts for one in classes[:1] for counts in one["splits"].values())
     parts = ("images", "boxes") if has_boxes else ("images",)
-    columns = ("class", "name", *(f"{split} {part}" for split in splits for part in parts))
+    heads, names = console.class_columns([(one["class"], one["name"]) for one in shown])
     rows = [
-        (one["class"], one["name"], *(one["splits"][split][part] for split in splits for part in parts))
-        for one in shown
+        (*name, *(one["splits"][split][part] for split in splits for part in parts))
+        for name, one in zip(names, shown, strict=True)
     ]  # fmt: skip
+    columns = (*heads, *(f"{split} {part}" for split in splits for part in parts))
     caption = f"the {half} smallest and the {half} largest; {hidden:,} more: --json or --html FILE" if hidden else None
     console.print_table("Classes", columns, rows, caption=caption)
 
@@ -110,15 +116,17 @@ def _print_duplicates(health: Mapping[str, Any]) -> None:
 
 def _print_oddest(oddest: Sequence[Mapping[str, Any]]) -> None:
     counts: dict[str, int] = {}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
+    with_class = any(odd["class"] for odd in oddest)  # images with boxes have none
     for odd in oddest:
         counts[odd["kind"]] = counts.get(odd["kind"], 0) + 1
         if counts[odd["kind"]] <= ODD_SHOWN:
             place = f"{odd['shard']}, record {odd['record']}"
-            rows.append((odd["kind"], odd["value"], odd["split"], odd["file"], odd["class"] or "",
-                         f"{odd['width']}×{odd['height']}", place))  # fmt: skip
+            size = f"{odd['width']:,}×{odd['height']:,} px"
+            value = size if odd["kind"] in ("smallest", "largest") else odd["value"]
+            rows.append((odd["kind"], value, odd["file"], *([odd["class"] or ""] if with_class else []), place))
     if rows:
-        columns = ("oddest", "value", "split", "file", "class", "size", "place")
+        columns = ("oddest", "value", "file", *(["class"] if with_class else []), "place")
         console.print_table("Oddest images", columns, rows, caption="--html FILE shows more of them, as pictures")
 
 
@@ -133,13 +141,17 @@ def _tiny_sizes(health: Mapping[str, Any]) -> list[str]:
     return list(found[0]) if found else []
 
 
+def _tiny(counts: Mapping[str, Any]) -> str:
+    return f"{counts['boxes']:,} ({_share(counts)})"
+
+
 def _share(counts: Mapping[str, Any]) -> str:
-    return f"{counts['share']:.1%}"
+    return console.percent(counts["share"])
 
 
 def _gray(split: Mapping[str, Any]) -> str:
     gray = sum(count for channels, count in split["channels"].items() if channels in ("1", "2"))
-    return f"{gray / split['images']:.1%}" if split["images"] else "n/a"
+    return console.percent(gray / split["images"] if split["images"] else None)
 
 
 def _range(values: Mapping[str, int]) -> str:

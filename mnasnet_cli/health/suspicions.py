@@ -206,6 +206,6 @@ def _suspect_gray(findings: Findings, collection: Collection) -> None:
     gray, total = channels[1] + channels[2], channels.total()
     if GRAY_SHARE * total < gray < total:
         findings.suspect(
-            "gray-images", f"images ({gray / total:.0%}) are gray, the others are coloured", count=gray,
+            "gray-images", f"images ({100 * gray / total:.0f} %) are gray, the others are coloured", count=gray,
             advice="check that colour does not tell the classes apart",
         )  # fmt: skip

@@ -132,8 +132,8 @@ def check_detections(truth: GroundTruth, detections: Detections) -> list[str]:
     outside = _share_outside(truth, detections)
     if outside > 0.25:
         warnings.append(
-            f"{outside:.0%} of the boxes reach far beyond their image: they look like corners [x1, y1, x2, y2] or like "
-            "pixels of another image size; expected [x, y, width, height] in pixels of the original image"
+            f"{100 * outside:.0f} % of the boxes reach far beyond their image: they look like corners [x1, y1, x2, y2] "
+            "or like pixels of another image size; expected [x, y, width, height] in pixels of the original image"
         )
     return warnings
 

@@ -25,3 +25,4 @@ IS_CROWD = "image/object/is_crowd"
 AREA = "image/object/area"  # px²; of the object's segmentation if there is one, else of its box
 
 AREA_LIMITS = (32**2, 96**2)  # px²: COCO calls an object small below the first limit and large from the second
+COCO_SIZES = {"small": "below 32² px", "medium": "below 96² px", "large": "from 96² px"}

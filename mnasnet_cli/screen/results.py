@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli import console
+from mnasnet_cli.console import percent
 from mnasnet_cli.metrics.coco_map import COCO_METRICS
 from mnasnet_cli.screen import next_steps
-from mnasnet_cli.screen.numbers import percent
 
 ACCURACIES = ("top1", "top5")
 

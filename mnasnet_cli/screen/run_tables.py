@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnasnet_cli import console
-from mnasnet_cli.screen.numbers import percent
+from mnasnet_cli.console import percent
 
 PERCENTAGES = ("top1", "top5", "AP", "AR")  # keys, or the first letters of keys, that hold fractions
 
 
 def print_run(found: Mapping[str, Any]) -> None:
     """Print configuration and state of a run, from `runs.describe.describe_run`."""
-    console.print_table(f"Configuration of {found['path']}", ("key", "value"), setting_rows(found["config"] or {}))
+    settings = setting_rows(found["config"] or {})
+    shown = [(key, value) for key, value in settings if value != "null"]
+    caption = f"{console.plural(len(settings) - len(shown), 'key')} without a value left out; --json has all"
+    console.print_table(f"Configuration of {found['path']}", ("key", "value"), shown, caption=caption)
     train, validation = (found["last"][split] or {} for split in ("train", "validation"))
     keys = [key for key in {**train, **validation} if key != "split"]
     rows = [(key, *(_number(key, last[key]) if key in last else "" for last in (train, validation))) for key in keys]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.config.schema import Config
+from mnasnet_cli.console import percent
 from mnasnet_cli.tasks.base import Evaluation
 
 FEW_STEPS = 500
@@ -40,10 +41,10 @@ def _classes(evaluation: Evaluation) -> list[str]:
     share = times / count
     # Within two standard deviations of what always saying the most frequent class gives.
     if top1 <= largest + 2.0 * math.sqrt(largest * (1.0 - largest) / count):
-        extra = f"; the net says '{name}' for {share:.0%} of the images" if share > ONE_CLASS else ""
-        return [f"top-1 is {top1:.1%}, and always saying the most frequent class gives {largest:.1%}{extra}"]
+        extra = f"; the net says '{name}' for {100 * share:.0f} % of the images" if share > ONE_CLASS else ""
+        return [f"top-1 is {percent(top1)}, and always saying the most frequent class gives {percent(largest)}{extra}"]
     if share > max(ONE_CLASS, largest + 0.1):
-        return [f"the net says '{name}' for {share:.0%} of the images"]
+        return [f"the net says '{name}' for {100 * share:.0f} % of the images"]
     return []
 
 
@@ -62,7 +63,7 @@ def _losses(validation: float, training: float | None) -> list[str]:
 
 def _boxes(summary: dict[str, Any]) -> list[str]:
     ap = summary["AP"]
-    return [f"AP is {ap:.2%}: the detector finds next to nothing"] if ap is not None and ap < NO_BOXES else []
+    return [f"AP is {percent(ap)}: the detector finds next to nothing"] if ap is not None and ap < NO_BOXES else []
 
 
 def _cause(config: Config, steps: int) -> str:

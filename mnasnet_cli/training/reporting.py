@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mnasnet_cli.config.nearest_recipe import nearest_recipe
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.console import plural, short_duration
+from mnasnet_cli.console import percent, plural, short_duration
 from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.tasks.base import Task
@@ -66,14 +66,13 @@ def epoch_line(epoch: int, epochs: int, numbers: Mapping[str, Any], seconds: flo
       numbers: of an evaluation, or {"training loss": …} if there are no validation images.
     """
     if "AP" in numbers:
-        sizes = "/".join(percent(numbers.get(f"AP_{size}")) for size in ("small", "medium", "large"))
-        shown = [f"{key} {percent(numbers.get(key))}" for key in ("AP", "AP50", "AP75")] + [f"S/M/L {sizes}"]
+        sizes = "/".join(_short_percent(numbers.get(f"AP_{size}")) for size in ("small", "medium", "large"))
+        shown = [f"{key} {_short_percent(numbers.get(key))}" for key in ("AP", "AP50", "AP75")] + [f"S/M/L {sizes}"]
     else:
-        shown = [f"{key} {percent(numbers[key])} %" for key in ("top1", "top5") if key in numbers]
+        shown = [f"{key} {percent(numbers[key])}" for key in ("top1", "top5") if key in numbers]
     losses = [f"{key} {value:.3g}" for key, value in numbers.items() if "loss" in key]
     return " ".join([f"epoch {epoch}/{epochs}", *shown, *losses, short_duration(seconds)])
 
 
-def percent(fraction: float | None) -> str:
-    """Return a fraction as a percentage with one digit and without the sign; "n/a" for None."""
-    return "n/a" if fraction is None else f"{100 * fraction:.1f}"
+def _short_percent(fraction: float | None) -> str:
+    return percent(fraction).removesuffix(" %")

@@ -64,7 +64,7 @@ def test_a_page_of_boxes(tmp_path: Path) -> None:
     records = [boxed(picture(seed), [(0.1, 0.1, 0.5, 0.5)], [seed % 2 + 1]) for seed in range(4)]
     page = Nesting(render_page(examine(collect(tmp_path, train=records)), "boxes"))
     assert "under 8 px at 640 px" in page.texts
-    assert "0 (0.0%)" in page.texts
+    assert "0 (0.0 %)" in page.texts
 
 
 def test_a_page_without_records(tmp_path: Path) -> None:

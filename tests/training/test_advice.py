@@ -39,8 +39,8 @@ def test_a_good_result_needs_no_advice() -> None:
 
 def test_chance_is_said_with_the_cause() -> None:
     said = advice(classified(TRUTH, [1] * 200), steps=35)
-    assert "top-1 is 25.0%, and always saying the most frequent class gives 25.0%" in said
-    assert "'dog' for 100% of the images" in said
+    assert "top-1 is 25.0 %, and always saying the most frequent class gives 25.0 %" in said
+    assert "'dog' for 100 % of the images" in said
     assert "35 steps are few" in said
     assert "--epochs" in said
     assert "--config finetune --init MODEL" in said
@@ -53,7 +53,7 @@ def test_the_recipe_of_the_paper_is_named_where_steps_are_many() -> None:
 
 def test_the_majority_class_is_no_achievement() -> None:
     truth = [0] * 180 + [1] * 20
-    assert "gives 90.0%" in advice(classified(truth, [0] * 200))
+    assert "gives 90.0 %" in advice(classified(truth, [0] * 200))
     assert advice(classified(truth, truth)) == ""
 
 
@@ -69,5 +69,5 @@ def test_a_detector_that_finds_nothing(ap: float | None, poor: bool) -> None:
     found = poor_result(load_config("lite", task="detection"), Evaluation(summary, {}), 100, 1.0)
     assert bool(found) == poor
     if poor:
-        assert "AP is 0.40%" in found[0]
+        assert "AP is 0.4 %" in found[0]
         assert "--backbone MODEL" in found[1]
