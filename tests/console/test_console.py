@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from mnasnet_cli import console
+from mnasnet_cli.console import progress_report
 
 
 def test_json_is_one_plain_object(capsys):
@@ -123,7 +124,7 @@ def test_messages_are_one_line_each_on_standard_error(capsys):
 
 
 def test_progress_without_a_terminal_is_lines(capsys, monkeypatch):
-    monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress_report, "LINE_SECONDS", 0.0)
     with console.progress("writing", 10, start=2) as report:
         report.update(4, loss="1.23")
         report.update(10)
@@ -188,7 +189,7 @@ def test_progress_in_a_notebook_is_one_line_that_changes(monkeypatch):
     stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
-    monkeypatch.setattr(console, "NOTEBOOK_SECONDS", 0.0)
+    monkeypatch.setattr(progress_report, "NOTEBOOK_SECONDS", 0.0)
     with console.progress("train", 20) as bar:
         bar.update(10, loss="1.5")
         bar.update(20)
