@@ -25,9 +25,9 @@ def short_duration(seconds: float) -> str:
     return duration(seconds).replace("min", "m").replace(" ", "")
 
 
-def percent(fraction: float | None) -> str:
-    """Return a fraction as a percentage with one digit, such as "82.6 %"; "n/a" for None."""
-    return "n/a" if fraction is None else f"{100 * fraction:.1f} %"
+def percent(fraction: object) -> str:
+    """Return a fraction as a percentage with one digit, such as "82.6 %"; "n/a" for what is no number."""
+    return f"{100 * fraction:.1f} %" if isinstance(fraction, int | float) else "n/a"
 
 
 def plural(count: int, unit: str, units: str | None = None) -> str:
