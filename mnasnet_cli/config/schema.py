@@ -225,6 +225,9 @@ class TrainingConfig(Section):
     """Longest time between two checkpoints, in minutes; each epoch also ends with one."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 3
     """Number of newest checkpoints that are kept, besides the best one."""
+    track: Literal["none", "mlflow"] = "none"
+    """Where else than in the run directory the run is recorded. `mlflow`: at the server or in the store of
+    MLFLOW_TRACKING_URI; needs the package MLflow."""
 
     @model_validator(mode="after")
     def _check_divisible(self) -> TrainingConfig:

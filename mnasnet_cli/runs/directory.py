@@ -37,9 +37,10 @@ from mnasnet_cli.system.machine import package_version
 LOG_FILE = "train.log"
 CURVES_FILE = "curves.png"
 PAGE_FILE, CARD_FILE = "card.html", "card.md"
+MLFLOW_FILE = "mlflow.json"
 _OWN_FILES = (
     CONFIG_FILE, ENVIRONMENT_FILE, METRICS_FILE, RESULTS_FILE, LOG_FILE, CURVES_FILE, TIME_FILE, EVALUATION_FILE,
-    PAGE_FILE, CARD_FILE, ".lock",
+    PAGE_FILE, CARD_FILE, MLFLOW_FILE, ".lock",
 )  # fmt: skip
 _OWN_FOLDERS = ("checkpoints", "best", "events")
 
@@ -50,6 +51,7 @@ FREE_TO_CHANGE = (
     "training.eval_batch_size",
     "training.checkpoint_minutes",
     "training.keep_checkpoints",
+    "training.track",
 )
 
 

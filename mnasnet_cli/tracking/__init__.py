@@ -1,1 +1,1 @@
-"""Tracking: TensorBoard events."""
+"""Tracking: what other programs show of a run, TensorBoard and MLflow."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,7 @@ class Trainer:
         self._scores: list[float] = []  # of the evaluations, in order
         self._last_loss = math.nan  # in the last line of metrics
         self.evaluation: Evaluation | None = None
+        self.after_epoch: Callable[[], None] = lambda: None
 
     def train(self) -> dict[str, Any]:
         """Train to the end and return the results. The order below makes a resume exact."""
@@ -141,6 +142,7 @@ class Trainer:
             if done == steps_per_epoch:
                 with self.timer.measure_epoch_end():
                     self._end_epoch(step)
+                    self.after_epoch()
             elif stop or save:
                 self._save(step)
             if stop:

@@ -23,6 +23,7 @@ from mnasnet_cli.runs.directory import RunDirectory, recorded_init
 from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.tasks.failures import clear_errors
 from mnasnet_cli.tasks.from_config import make_task
+from mnasnet_cli.tracking.mlflow_run import connect, tracked
 from mnasnet_cli.training.batch_size import resolve_batch_size
 from mnasnet_cli.training.divergence import DivergenceError
 from mnasnet_cli.training.loop import Trainer
@@ -61,6 +62,7 @@ def train(
     cluster = read_cluster()
     init = init or (None if fresh else recorded_init(run_dir))
     config = inherit_settings(config, init, read_info(find_checkpoint(init))) if init else start_from_scratch(config)
+    mlflow = connect(config) if cluster.chief else None
     begin(f"reading the records in {data_dir}")
     config, chosen = resolve_batch_size(config, data_dir, None if fresh else run_dir, several=cluster.several)
     task = make_task(config, data_dir)
@@ -86,23 +88,20 @@ def train(
         )
     if chosen:
         run.log(chosen)
-    if task.scratch_note and not initial and not list_checkpoints(run_dir / CHECKPOINT_FOLDER):
-        run.log(task.scratch_note)
-    if not task.has_eval_examples:
-        run.warn(
-            f"{data_dir} has no validation images: training measures no {task.metric}, and the best checkpoint is the "
-            f"newest; a share becomes the validation split with `mnasnet {COMMANDS[config.dataset]} SOURCE OUT "
-            "--val-fraction 0.1`"
-        )
+    _advise(run, task, data_dir, from_scratch=not initial)
     keep = False
     try:
         begin("building the net")
-        with StopRequest() as stop, strategy.scope(), clear_errors(task):
+        with StopRequest() as stop, strategy.scope(), clear_errors(task), tracked(mlflow, run, config) as tracker:
             trainer = Trainer(task, run, initial, stop, timer)
+            if tracker:
+                trainer.after_epoch = tracker.send_metrics
             with contextlib.closing(trainer.checkpoints):
                 results = trainer.train()
                 if processes.chief:
                     write_page(run, task, trainer.evaluation, results["steps"])
+                if tracker:
+                    tracker.end(results, "FINISHED")
                 return results
     except MnasnetError as error:
         keep = isinstance(error, DivergenceError)  # its metrics show what happened
@@ -111,6 +110,18 @@ def train(
     finally:
         run.write_time(timer.seconds, timer.cpu_seconds)
         run.close(keep=keep or bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
+
+
+def _advise(run: RunDirectory, task: Task, data_dir: Path, *, from_scratch: bool) -> None:
+    """Say what a new run could do better."""
+    if task.scratch_note and from_scratch and not list_checkpoints(run.path / CHECKPOINT_FOLDER):
+        run.log(task.scratch_note)
+    if not task.has_eval_examples:
+        run.warn(
+            f"{data_dir} has no validation images: training measures no {task.metric}, and the best checkpoint is the "
+            f"newest; a share becomes the validation split with `mnasnet {COMMANDS[task.config.dataset]} SOURCE OUT "
+            "--val-fraction 0.1`"
+        )
 
 
 def train_with_restarts(
