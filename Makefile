@@ -13,7 +13,7 @@ SOURCES := mnasnet_cli data_prep tests benchmarks docs
 .PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers test-clients lint format types check docs docs-serve reference bench clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## install everything, in pinned versions, into .venv
 
