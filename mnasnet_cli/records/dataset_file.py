@@ -85,7 +85,7 @@ class StoredFinding(TypedDict, total=False):
 
 @with_config(_OTHER_KEYS)
 class StoredDataset(TypedDict, total=False):
-    """dataset.json; docs/reference/record-format.md describes the keys."""
+    """dataset.json; docs/reference/records.md describes the keys."""
 
     kind: Required[Literal["imagenet", "coco"]]
     classes: Required[Count]
