@@ -20,7 +20,7 @@ def draw_contact_sheet(collection: Collection, oddest: Sequence[Odd]) -> bytes:
     pictures, captions = [], []
     for number, odd in enumerate(oddest, 1):
         pictures.append(draw_example(collection.read(odd.split, odd.index), collection.texts, TILE_SIZE))
-        captions.append(f"{number}. {odd.kind}: {odd.value}")
+        captions.append(f"{number}. {odd.kind}\n{odd.value}")
     out = io.BytesIO()
     draw_sheet(pictures, captions, columns=COLUMNS, tile=TILE_SIZE).save(out, "JPEG", quality=QUALITY)
     return out.getvalue()

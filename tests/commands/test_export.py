@@ -33,7 +33,7 @@ def test_formats_go_beside_the_run_and_the_table_says_how_they_compare(mnasnet, 
     assert outcome.code == 0, outcome.err
     assert (run / "export" / "frozen" / "model.pb").is_file()
     assert (run / "export" / "slim-checkpoint" / "model.ckpt.index").is_file()
-    assert "100.0%" in outcome.out
+    assert "100.0 %" in outcome.out
     assert "generated images" in outcome.out
 
 

@@ -80,7 +80,7 @@ def test_all_output_formats_have_the_same_rows(mnasnet, trained_run, photos):
     table = mnasnet("predict", trained_run, *names)
     assert table.code == 0
     assert "probability" in table.out
-    assert f"{whole[0]['predictions'][0]['probability']:.1%}" in table.out
+    assert f"{100 * whole[0]['predictions'][0]['probability']:.1f} %" in table.out
     both = mnasnet("predict", trained_run, *names, "--json", "--format=csv")
     assert (both.code, both.out) == (2, "")
 
@@ -98,7 +98,7 @@ def test_boxes_of_a_detector_are_inside_the_image(mnasnet, detector, photos, tmp
         assert 0 <= box["ymin"] <= box["ymax"] <= 60
     scores = [box["score"] for box in row["boxes"]]
     assert scores == sorted(scores, reverse=True)
-    assert Image.open(row["drawn"]).size == (90, 60)
+    assert Image.open(row["drawn"]).size == (180, 120)  # enlarged, so that names can be read
     [none] = mnasnet(*command, "--score-threshold=1").json["images"]
     assert none["boxes"] == []
 
