@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,17 @@ from outcomes import last_error_of
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
+CHROMIUM = shutil.which("chromium")
+WIDTHS = (1400, 400)
+# Writes of each frame: the width of its content, and how many pictures and charts are wider than the frame.
+MEASURE = """<script>addEventListener("load", () => {
+  document.body.innerText = JSON.stringify([...document.querySelectorAll("iframe")].map((frame) => {
+    const page = frame.contentDocument, width = page.documentElement.clientWidth;
+    const seen = [...page.querySelectorAll("img, svg, h2, figcaption, .tiles div")];
+    return {width, content: page.documentElement.scrollWidth, seen: seen.length, broken:
+      seen.filter((one) => one.getBoundingClientRect().right > width + 1 || one.naturalWidth === 0).length};
+  }));
+});</script>"""
 UNCLOSED = ("meta", "img", "br", "wbr")
 DRAWN = ("line", "circle", "rect", "polyline")  # closed in their own tag
 
@@ -171,3 +184,26 @@ def test_a_page_that_cannot_be_written_does_not_fail_the_training(
     assert outcome.code == 0, outcome.err
     assert "the page of the run was not written (no page today); `mnasnet card" in outcome.err
     assert (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_pages_fit_wide_and_narrow_windows(
+    mnasnet: Callable[..., Any], trained_run: Path, detector_run: Path, tmp_path: Path
+) -> None:
+    board = tmp_path / "runs.html"
+    assert mnasnet("runs", trained_run, detector_run, "--format=html", "--out", board).code == 0
+    pages = [trained_run / "card.html", detector_run / "card.html", board]
+    frames = "".join(
+        f'<iframe style="width: {width}px; border: 0" srcdoc="{escape(page.read_text(encoding="utf-8"))}"></iframe>'
+        for page in pages
+        for width in WIDTHS
+    )
+    (tmp_path / "frames.html").write_text(f"<meta charset=utf-8>{MEASURE}<body>{frames}", encoding="utf-8")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+               "--dump-dom", (tmp_path / "frames.html").as_uri()]  # fmt: skip
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    body = re.search(r"<body>(.*)</body>", shown, re.DOTALL)
+    assert body is not None
+    found = json.loads(body[1])
+    assert [one["width"] for one in found] == pytest.approx(list(WIDTHS) * len(pages), abs=20)  # a bar may need some
+    assert all(one["content"] == one["width"] and one["seen"] > 2 and one["broken"] == 0 for one in found), found
