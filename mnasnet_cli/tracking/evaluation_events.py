@@ -49,7 +49,7 @@ class EvaluationEvents:
 
         def caption(row: int) -> str:
             true, found = (task.names[outputs[key][row]] for key in ("labels", "predictions"))
-            verdict = "correct" if correct[row] else f"wrong: {true}"
+            verdict = "correct" if correct[row] else f"wrong, true: {true}"
             return f"{found} {100 * outputs['confidences'][row]:.0f} %\n{verdict}"
 
         pictures = [self._picture(task, int(outputs["positions"][row])) for row in rows]

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import logging
 import os
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeGuard
@@ -30,6 +31,7 @@ ARTIFACTS = (
     directory.LOG_FILE, directory.CURVES_FILE, directory.EVALUATION_FILE, directory.PAGE_FILE, directory.CARD_FILE,
 )  # fmt: skip
 _AT_ONCE = 100  # params, or metrics, in a request
+_SILENT_SECONDS = 300
 _PARAM_LENGTH = 500  # characters; older servers take no more
 
 
@@ -39,6 +41,7 @@ class MlflowRun:
     def __init__(self, client: Any, experiment: str, run: RunDirectory, config: Config):
         """Continues the MLflow run that the directory has already had at this server, or creates one."""
         self._client, self._run, self._warned = client, run, False
+        self._silent_until = 0.0  # after a failure: a server that hangs must not slow down every epoch
         self._sent = -1  # the last step whose metrics have arrived
         found = self._earlier()
         if found is None:
@@ -61,7 +64,8 @@ class MlflowRun:
 
     def send_metrics(self) -> None:
         """Send the lines of metrics.jsonl that have not arrived yet."""
-        self._quietly(self._send_metrics)
+        if time.monotonic() >= self._silent_until:
+            self._quietly(self._send_metrics)
 
     def end(self, results: Mapping[str, Any] | None, status: str) -> None:
         """Send what is left, the results and the files, and end the MLflow run with a status of MLflow."""
@@ -123,8 +127,8 @@ class MlflowRun:
             send()
         except Exception as error:  # whatever it is, the training goes on
             if not self._warned:
-                self._run.warn(f"MLflow can't be reached ({first_line(error)}); the training goes on")
-            self._warned = True
+                self._run.warn(f"MLflow can't be reached ({_reason(error)}); the training goes on")
+            self._warned, self._silent_until = True, time.monotonic() + _SILENT_SECONDS
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -142,9 +146,10 @@ def connect(config: Config) -> tuple[Any, str] | None:
     if importlib.util.find_spec("mlflow") is None:
         raise EnvironmentProblem(f"training.track=mlflow needs MLflow; install it with `{install_command('mlflow')}`")
     # MLflow's own values would let a training wait for minutes; those of the user win.
-    for name, value in (("REQUEST_MAX_RETRIES", "2"), ("REQUEST_TIMEOUT", "15")):
+    for name, value in (("REQUEST_MAX_RETRIES", "1"), ("REQUEST_TIMEOUT", "10")):
         os.environ.setdefault(f"MLFLOW_HTTP_{name}", value)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # results are all that is printed there
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it reports each table of a new local store
     from mlflow import MlflowClient
 
@@ -178,7 +183,11 @@ def tracked(connection: tuple[Any, str] | None, run: RunDirectory, config: Confi
         raise
 
 
+def _reason(error: Exception) -> str:
+    return textwrap.shorten(first_line(error), 160, placeholder=" …")
+
+
 def _refused(error: Exception) -> EnvironmentProblem:
     return EnvironmentProblem(
-        f"MLflow can't be used ({first_line(error)}); check MLFLOW_TRACKING_URI, or train with training.track=none"
+        f"MLflow can't be used ({_reason(error)}); check MLFLOW_TRACKING_URI, or train with training.track=none"
     )
