@@ -64,3 +64,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f"; did you mean '{by_lower[found[0]]}'?" if found else ""
+
+
+def missing_model(model: str) -> CheckpointError:
+    """Return the error for a MODEL argument that leads nowhere."""
+    return CheckpointError(
+        f"no model at {model}: expected a run directory, or a checkpoint prefix, for example "
+        "runs/imagenet-b1/checkpoints/ckpt-1000"
+    )

@@ -55,6 +55,10 @@ def test_version(mnasnet):
         (["doctor", "--jsn"], "error: no option '--jsn'; did you mean '--json'?"),
         (["doctor", "--zzz"], "error: no option '--zzz'; see mnasnet doctor --help"),
         (["doctor", "more"], "error: Got unexpected extra argument(s) (more); see mnasnet doctor --help"),
+        (
+            ["train-imagenet", "--epochs", "x"],
+            "error: Invalid value for '--epochs': expected a valid integer; see mnasnet train-imagenet --help",
+        ),
         (["--zzz"], "error: no option '--zzz'; see mnasnet --help"),
     ],
 )

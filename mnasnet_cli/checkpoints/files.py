@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from mnasnet_cli.errors import CheckpointError
+from mnasnet_cli.errors import CheckpointError, missing_model
 
 CHECKPOINT_FOLDER = "checkpoints"
 BEST_FOLDER = "best"
@@ -91,7 +91,4 @@ def find_checkpoint(model: str, *, best: bool = False) -> str:
     prefix = model.removesuffix(".index")
     if Path(f"{prefix}.index").is_file():
         return prefix
-    raise CheckpointError(
-        f"no model at {model}: expected a run directory, or a checkpoint prefix, for example "
-        f"runs/imagenet-b1/{CHECKPOINT_FOLDER}/ckpt-1000"
-    )
+    raise missing_model(model)

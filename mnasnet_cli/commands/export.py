@@ -13,6 +13,7 @@ from mnasnet_cli.api.exporting import export as run
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption
 from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Format
 from mnasnet_cli.screen import next_steps
+from mnasnet_cli.screen.starting import check_model
 
 if TYPE_CHECKING:
     from mnasnet_cli.export.exporter import ExportResult
@@ -83,6 +84,8 @@ def export(
     differs by more than its format's tolerance is not kept, and the exit code is 3. The formats torchvision and timm
     are state dicts; they are read again and compared bit by bit.
     """
+    if model is not None:
+        check_model(model)
     console.begin("starting TensorFlow")
     exported = run(
         model,

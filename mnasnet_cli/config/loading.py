@@ -72,7 +72,9 @@ def load_config(
             origins[key] = flag
     if task is not None and tree.setdefault("task", task) not in (task, DATASETS[task]):
         where = origins.get("task", source)
-        raise ConfigError(f"{where} is for the task {tree['task']!r}, but this command is for {task!r}")
+        dataset = DATASETS.get(tree["task"])
+        hint = f"; use `mnasnet train-{dataset}`" if dataset else ""
+        raise ConfigError(f"{where} is for the task {tree['task']!r}, but this command is for {task!r}{hint}")
     return validate(tree, source, origins)
 
 
