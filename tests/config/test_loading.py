@@ -77,7 +77,7 @@ def test_a_bad_assignment_is_one_line_that_names_it(assignment: str, facts: list
         (b"\x9e\x00\xff\x01", ["not text in UTF-8", "YAML"]),
         (b"1: 2", ["keys should be strings"]),
         (b"training: {epochs: ten}", ["training.epochs", "integer", "'ten'"]),
-        (b"training: {batch_size: '64'}", ["training.batch_size", "integer", "'64'"]),
+        (b"training: {batch_size: '64'}", ["training.batch_size", "a number of images", "'64'"]),
         (b"training: {epoch: 10}", ["'training.epoch'", "did you mean 'training.epochs'?"]),
     ],
 )
