@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from data_prep.options import SHARD_OPTIONS, Options
 from data_prep.writing import summary
 from data_prep.writing.output_folder import (
+    RESUME,
     Journal,
     OutputFolder,
     check_apart_from_source,
@@ -30,7 +31,6 @@ from mnasnet_cli.system.files import write_atomically, write_error
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.workers import run_tasks, stop_on_sigterm
 
-RESUME = "run the command again with --resume"
 STOPPED = f"stopped by SIGTERM; complete shards are kept: {RESUME}"
 WORKER_DIED = f"use fewer --workers if memory is short; complete shards are kept: {RESUME}"
 Progress = Callable[[int, int], None]
@@ -172,7 +172,7 @@ def _write_labels(job: Job, folder: OutputFolder) -> None:
     if not path.exists():
         folder.written.append(path)
     rows = zip(job.source.class_keys, job.source.texts, strict=True)
-    write_atomically(path, "".join(f"{key}\t{text}\n" for key, text in rows))
+    write_atomically(path, "".join(f"{key}\t{text}\n" for key, text in rows), RESUME)
 
 
 def _write_shards(
@@ -224,7 +224,7 @@ def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str
     result = summary.summarize(plan, job.source, entries.values())
     if not missing:
         result |= examine_entries(job.out, job.source, entries.values())
-        write_atomically(job.out / DATASET_FILE, summary.to_json(result))
+        write_atomically(job.out / DATASET_FILE, summary.to_json(result), RESUME)
         for each in journals:
             each.path.unlink(missing_ok=True)
     return result | {"missing_parts": missing, "ignored_files": job.source.ignored}

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mnasnet_cli.system.files import make_folder, write_atomically
+from mnasnet_cli.system.pictures import encode
+
 Point = tuple[float, float]
 Draw = Callable[[ImageDraw.ImageDraw], None]
 
@@ -199,13 +202,15 @@ def write_shapes_imagenet(
     for split_index, (split, count) in enumerate((("train", train_per_class), ("val", val_per_class))):
         for label in range(1, classes + 1):
             folder = root / split / synset(label)
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             for number in range(count):
                 rng = np.random.default_rng([seed, split_index, label, number])
                 image = draw_shape(rng, label, size)
-                image.save(folder / f"{synset(label)}_{number:05d}.JPEG", quality=92)
+                write_atomically(
+                    folder / f"{synset(label)}_{number:05d}.JPEG", encode(image, "JPEG", quality=92), flush=False
+                )
     words = "".join(f"{synset(label)} {NAMES[label - 1]}\n" for label in range(1, classes + 1))
-    (root / "synset_words.txt").write_text(words)
+    write_atomically(root / "synset_words.txt", words)
 
 
 def _check_classes(classes: int) -> None:
@@ -223,13 +228,13 @@ def write_shapes_coco(
     """
     _check_classes(classes)
     root = Path(root)
-    (root / "annotations").mkdir(parents=True, exist_ok=True)
+    make_folder(root / "annotations")
     categories = [
         {"id": category_id(label), "name": name, "supercategory": "shape"}
         for label, name in enumerate(NAMES[:classes], 1)
     ]
     for split_index, (split, count) in enumerate((("train2017", train), ("val2017", val))):
-        (root / split).mkdir(exist_ok=True)
+        make_folder(root / split)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for number in range(count):
@@ -237,7 +242,7 @@ def write_shapes_coco(
             image, objects, has_crowd = _draw_coco_scene(rng, number, size, classes)
             image_id = 1_000_000 * split_index + number + 1
             name = f"{image_id:012d}.jpg"
-            image.save(root / split / name, quality=92)
+            write_atomically(root / split / name, encode(image, "JPEG", quality=92), flush=False)
             images.append({"id": image_id, "file_name": name, "width": image.width, "height": image.height})
             for place, found in enumerate(objects):
                 top, left, bottom, right = found.box_yxyx
@@ -247,7 +252,7 @@ def write_shapes_coco(
                      "iscrowd": int(has_crowd and place == len(objects) - 1)}
                 )  # fmt: skip
         content = {"images": images, "annotations": annotations, "categories": categories}
-        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+        write_atomically(root / "annotations" / f"instances_{split}.json", json.dumps(content))
 
 
 def _draw_coco_scene(

@@ -23,6 +23,8 @@ from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
 silence_tensorflow()
 os.environ.pop("COLUMNS", None)  # pytest-xdist may set it, and tables would fold
 
+os.fsync = lambda descriptor: None  # no test pulls the plug, and each flush takes milliseconds
+
 pytest_plugins = ["model_fixtures"]
 
 REPO = Path(__file__).parent.parent

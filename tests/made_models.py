@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
@@ -44,9 +45,7 @@ def make_checkpoint(run: Path, config: Config, labels: list[str], names: list[st
         variable.assign(value.astype(np.float32))
     info = model_info(config, labels, names or labels)
     state = SavedState(model, info)
-    manager = state.manager(run / "checkpoints", keep=1)
-    state.save(manager, 7)
-    return str(manager.latest_checkpoint)
+    return state.save(CheckpointFolder(run / "checkpoints", keep=1), 7)
 
 
 def _random_value(name: str, value: np.ndarray, random: np.random.Generator) -> np.ndarray:

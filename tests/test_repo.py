@@ -158,6 +158,65 @@ def test_functions_fit_on_a_screen(repo):
     assert not long
 
 
+# What opens a file for writing, gives it a name, or leaves one in a temporary folder, and why it may. All else goes
+# through mnasnet_cli/system/files.py, so that every file is whole or absent and on the disk.
+WRITES_OF_THEIR_OWN = {
+    "mnasnet_cli/system/files.py": "the writer",
+    "mnasnet_cli/system/native_output.py open": "the null device",
+    "mnasnet_cli/records/image_files/opening.py open": "the null device",
+    "mnasnet_cli/integrations/label_map.py open": "the folder runs without the package; it replaces the file itself",
+    "mnasnet_cli/integrations/label_map.py replace": "the folder runs without the package; it replaces the file itself",
+    "mnasnet_cli/weights/download.py open": "grows over several sessions; `move_into_place` gives it its name",
+    "data_prep/writing/shards.py copyfileobj": "grows piece by piece; `move_into_place` gives it its name",
+    "mnasnet_cli/system/plain_paths.py symlink_to": "a link in a temporary folder",
+    "data_prep/writing/shards.py open": "grows record by record; `move_into_place` gives it its name",
+    "mnasnet_cli/export/saved_model.py save": "TensorFlow writes it into a staged folder",
+    "mnasnet_cli/export/slim_checkpoint.py save": "TensorFlow writes it into a staged folder",
+    "mnasnet_cli/export/tflite/converter.py save": "TensorFlow writes it into a temporary folder",
+    "mnasnet_cli/export/state_dict.py save": "returns bytes",
+    "mnasnet_cli/training/loop.py save": "calls the checkpoint manager",
+    "mnasnet_cli/training/checkpoint_manager.py save": "calls the folder of checkpoints",
+    "mnasnet_cli/weights/importing.py save": "calls the folder of checkpoints",
+}
+WRITING_METHODS = (
+    "write_text", "write_bytes", "savefig", "save", "savez", "savez_compressed", "savetxt", "tofile", "save_file",
+    "imsave", "imwrite", "rename", "replace", "move", "copy2", "copyfile", "copytree", "copyfileobj", "symlink_to",
+    "dump", "TFRecordWriter", "write_file", "create_file_writer", "mkdir", "makedirs", "touch", "TemporaryDirectory",
+    "NamedTemporaryFile", "mkdtemp", "mkstemp",
+)  # fmt: skip
+
+
+def _writes(path):
+    """Yield the calls of a module that open a file for writing or give it a name."""
+    tree = ast.parse(path.read_text())
+    in_memory = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).endswith("BytesIO()")
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func).rpartition(".")[2]
+        words = [str(value.value) for value in [*node.args, *(one.value for one in node.keywords)]
+                 if isinstance(value, ast.Constant)]  # fmt: skip
+        if name == "open" and any(re.fullmatch(r"[rwaxbt+]*[wax+][rwaxbt+]*", word) for word in words):
+            yield name
+        elif name in WRITING_METHODS and isinstance(node.func, ast.Attribute):
+            into = [ast.unparse(value) for value in node.args[:2]]
+            other = name == "replace" and (len(node.args) != 1 or node.keywords)  # of a string, of a dataclass
+            if (not other or ast.unparse(node.func) == "os.replace") and not in_memory.intersection(into):
+                yield name
+
+
+def test_every_file_goes_through_the_writer(repo):
+    found = {f"{path.relative_to(repo).as_posix()} {name}" for path in _sources(repo) for name in _writes(path)}
+    found = {one for one in found if one.split()[0] not in WRITES_OF_THEIR_OWN}
+    assert found == {one for one in WRITES_OF_THEIR_OWN if " " in one}
+
+
 @pytest.mark.parametrize(
     "pattern", ["tests/tf1/check_*.py", "tests/tf1/tf1_environment.py", "tests/peers/*.py", "tests/wheel/*.py"]
 )

@@ -8,13 +8,13 @@ scaled down has new pixels anyway; it is stored as a JPEG.
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, NamedTuple
 
 from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.image_files.jpeg import jpeg_damage
 from mnasnet_cli.records.orientation import UPRIGHT, Exif
 from mnasnet_cli.records.plain_image import read_header, read_picture
+from mnasnet_cli.system.pictures import encode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,9 +84,6 @@ def _reencode(data: bytes, max_side: int | None, exif: Exif) -> PreparedImage:
 
 def _encode(image: Image, file_format: str) -> bytes:
     image.info.clear()  # otherwise Pillow would write an ICC profile, a comment or a transparent colour of the source
-    out = io.BytesIO()
     if file_format == "JPEG":
-        image.save(out, "JPEG", quality=SCALED_QUALITY, subsampling=0)
-    else:
-        image.save(out, "PNG", compress_level=PNG_COMPRESSION)
-    return out.getvalue()
+        return encode(image, "JPEG", quality=SCALED_QUALITY, subsampling=0)
+    return encode(image, "PNG", compress_level=PNG_COMPRESSION)

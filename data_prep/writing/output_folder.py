@@ -15,13 +15,14 @@ from mnasnet_cli.errors import ConfigError, DataError, os_error_reason
 from mnasnet_cli.records.dataset_file import read_dataset_file
 from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, SPLITS, journal_parts, shard_groups
 from mnasnet_cli.system.documents import JsonObject, Missing, Unreadable, parse_json, read_text, validate
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import append_atomically, make_folder, write_atomically
 
 if TYPE_CHECKING:
     from data_prep.writing.shard_job import Source
 
 T = TypeVar("T")
 
+RESUME = "run the command again with --resume"
 # The keys of a plan that flags set. The others depend on the source.
 PLAN_FLAGS = {
     "train_shards": "--train-shards",
@@ -92,7 +93,7 @@ class OutputFolder:
     def __enter__(self) -> OutputFolder:
         self._created = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
         except OSError as error:
             raise DataError(f"cannot create {self.path}: {os_error_reason(error)}") from error
         return self
@@ -140,13 +141,12 @@ class Journal:
     def start(self) -> None:
         """Write the plan and the entries to the file."""
         rows = [self.plan, *self.entries.values()]
-        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in rows), RESUME)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Append the entry of a complete shard."""
         self.entries[entry["shard"]] = entry
-        with open(self.path, "a") as file:
-            file.write(json.dumps(entry) + "\n")
+        append_atomically(self.path, json.dumps(entry) + "\n", RESUME)
 
 
 def _lines(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from data_prep.writing.shard_job import BadImageError, Job, ShardId, ShardStatis
 from data_prep.writing.shards import ShardWriter, append, digest, shard_range
 from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.orientation import Exif
+from mnasnet_cli.system.files import move_into_place
 from mnasnet_cli.system.workers import Report
 
 PIECES_PER_WORKER = 6  # at least; with fewer, workers wait for the one that ends last
@@ -80,7 +81,7 @@ class Joiner:
 def _complete(pieces: Sequence[WrittenPiece], job: Job) -> dict[str, Any]:
     """Give a shard its name and return its journal entry."""
     shard, path = pieces[0].piece.shard, job.out / job.shard_name(pieces[0].piece.shard)
-    os.replace(pieces[0].file, path)
+    move_into_place(pieces[0].file, path)
     statistics = pieces[0].statistics
     for written in pieces[1:]:
         statistics.merge(written.statistics)

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.tfrecord import count_records, frame_record
+from mnasnet_cli.system.files import move_into_place
 
 BUFFER_BYTES = 1 << 20
 SHARD_BYTES = {"train": 100_000_000, "validation": 50_000_000, "test": 50_000_000}  # of the image files of a shard
@@ -55,7 +56,7 @@ class ShardWriter:
             self._file.close()
             whole = kind is None
             if whole and self.piece is None:
-                os.replace(self.temporary, self.path)
+                move_into_place(self.temporary, self.path)
         finally:
             if not whole or self.piece is None:
                 self.temporary.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from mnasnet_cli.metrics.detection_confusion import confuse_detections
 from mnasnet_cli.metrics.detection_images import best_and_worst, draw_image, in_frame_of, score_images
 from mnasnet_cli.runs.run_files import EVALUATION_FILE
 from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.pictures import encode
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.tasks.classification import ClassificationTask
 from mnasnet_cli.tasks.detection import DetectionTask
@@ -156,6 +157,4 @@ def _shrink(picture: Image, side: int) -> str:
     """Return a picture of at most side × side px as JPEG in base64."""
     small = picture.convert("RGB")
     small.thumbnail((side, side))
-    data = io.BytesIO()
-    small.save(data, "JPEG", quality=82)
-    return base64.b64encode(data.getvalue()).decode()
+    return base64.b64encode(encode(small, "JPEG", quality=82)).decode()

@@ -8,7 +8,7 @@ from mnasnet_cli.cards.facts import read_facts
 from mnasnet_cli.cards.markdown import render_card
 from mnasnet_cli.cards.page import render_page
 from mnasnet_cli.runs.directory import CARD_FILE, PAGE_FILE
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import make_folder, write_atomically
 
 
 def write_cards(run_dir: Path, page: Path | None = None, data: Path | None = None) -> tuple[Path, Path]:
@@ -24,7 +24,7 @@ def write_cards(run_dir: Path, page: Path | None = None, data: Path | None = Non
     facts = read_facts(run_dir, data)
     page = page or run_dir / PAGE_FILE
     card = page.with_name(CARD_FILE) if page.name == PAGE_FILE else page.with_suffix(".md")
-    page.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(page.parent)
     write_atomically(page, render_page(facts))
     write_atomically(card, render_card(facts))
     return page, card

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from pathlib import Path
 
-import tensorflow as tf
-
 from mnasnet_cli.errors import CheckpointError, missing_model
+from mnasnet_cli.system.files import write_atomically
 
 CHECKPOINT_FOLDER = "checkpoints"
 BEST_FOLDER = "best"
+STATE_FILE = "checkpoint"  # in the text format of TensorFlow's CheckpointState
+CHECKSUMS = ".sha256"  # the suffix of the file of checksums, which `sha256sum --check` reads
+_LISTED = re.compile(r'^all_model_checkpoint_paths: "([^"\n]+)"$', re.MULTILINE)
 
 
 def list_checkpoints(folder: Path) -> list[str]:
@@ -18,41 +22,46 @@ def list_checkpoints(folder: Path) -> list[str]:
 
     These are the checkpoints in TensorFlow's state file; if that is missing or damaged, all checkpoints in the folder.
     """
-    listed = _read_state_file(folder)
-    if listed is None:
-        found = [str(path.with_suffix("")) for path in folder.glob("ckpt-*.index")]
-        listed = sorted(
-            (prefix for prefix in found if _parse_step(prefix) is not None), key=lambda p: _parse_step(p) or 0
-        )
-    return [prefix for prefix in listed if Path(f"{prefix}.index").is_file()]
+    names = _read_state_file(folder)
+    if names is None:
+        found = (re.fullmatch(r"ckpt-(\d+)", path.stem) for path in folder.glob("ckpt-*.index"))
+        names = [match[0] for match in sorted(filter(None, found), key=lambda match: int(match[1]))]
+    return [str(folder / name) for name in names if (folder / f"{name}.index").is_file()]
 
 
 def _read_state_file(folder: Path) -> list[str] | None:
     try:
-        state = tf.train.get_checkpoint_state(str(folder))
-    except ValueError:  # not text
+        text = (folder / STATE_FILE).read_text(encoding="utf-8")
+    except (OSError, ValueError):
         return None
-    return list(state.all_model_checkpoint_paths) if state and state.all_model_checkpoint_paths else None
+    return [Path(path).name for path in _LISTED.findall(text)] or None
 
 
-def _parse_step(prefix: str) -> int | None:
-    number = prefix.rpartition("-")[2]
-    return int(number) if number.isdecimal() else None
+def files_of(prefix: Path) -> list[Path]:
+    """Return the files of a checkpoint. The index comes last: a checkpoint is complete once it is there."""
+    found = [file for file in prefix.parent.iterdir() if file.name.startswith(f"{prefix.name}.")]
+    return sorted(found, key=lambda file: (file.suffix == ".index", file.name))
+
+
+def write_checksums(prefix: Path) -> None:
+    """Write the SHA-256 of each file of a checkpoint beside it."""
+    rows = []
+    for file in files_of(prefix):
+        with file.open("rb") as stream:
+            rows.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {file.name}\n")
+    write_atomically(prefix.with_name(f"{prefix.name}{CHECKSUMS}"), "".join(rows))
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove the files of checkpoints whose writing was interrupted, and a damaged state file."""
     listed = _read_state_file(folder)
     if listed is None and list_checkpoints(folder):
-        (folder / "checkpoint").unlink(
-            missing_ok=True
-        )  # tf.train.CheckpointManager would fail to read it; it writes a new one
+        (folder / STATE_FILE).unlink(missing_ok=True)
         return
-    complete = {Path(prefix).name for prefix in listed or ()}
     for path in [*folder.glob("ckpt-*"), *folder.glob("checkpoint.tmp*")]:
-        if path.is_dir():  # "ckpt-12_temp": TensorFlow writes there first
+        if path.is_dir():  # "ckpt-12_temp": earlier versions let TensorFlow write there
             shutil.rmtree(path, ignore_errors=True)
-        elif path.name.partition(".")[0] not in complete:
+        elif path.name.partition(".")[0] not in (listed or ()):
             path.unlink(missing_ok=True)
 
 

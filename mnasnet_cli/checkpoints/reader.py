@@ -17,6 +17,7 @@ from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
 from mnasnet_cli.system.documents import Unreadable, parse_json, validate
+from mnasnet_cli.system.plain_paths import plain_prefix
 
 # TensorFlow raises these for files that are damaged or don't fit; for example an IndexError for a truncated file.
 UNREADABLE = (tf.errors.OpError, AssertionError, ValueError, RuntimeError, IndexError, KeyError)
@@ -68,8 +69,7 @@ def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:
     Raises:
       CheckpointError: the checkpoint is damaged, or another program wrote it.
     """
-    with _clear_errors(prefix):
-        reader = _open(prefix)
+    with _open_own(prefix) as reader:
         keys = reader.get_variable_to_shape_map()
         averaged = ema and any(variable_name(AVERAGED_WEIGHTS, key) for key in keys)
         folder = AVERAGED_WEIGHTS if averaged else MODEL_WEIGHTS
@@ -85,8 +85,8 @@ def read_info(prefix: str) -> dict[str, Any]:
     Raises:
       CheckpointError: the checkpoint is damaged, or another program wrote it.
     """
-    with _clear_errors(prefix):
-        return _parse_info(prefix, _open(prefix))
+    with _open_own(prefix) as reader:
+        return _parse_info(prefix, reader)
 
 
 def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
@@ -102,18 +102,21 @@ def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
     return {**info, "task": task}
 
 
-def _open(prefix: str) -> Any:
-    reader = tf.train.load_checkpoint(prefix)
-    if value_key(INFO) not in reader.get_variable_to_shape_map():
-        raise CheckpointError(
-            f"{prefix} was not written by mnasnet; convert weights of other programs with `mnasnet import`"
-        )
-    return reader
+@contextlib.contextmanager
+def open_checkpoint(prefix: str) -> Iterator[Any]:
+    """Yield TensorFlow's reader of a checkpoint, whatever characters its path holds. Raises UNREADABLE."""
+    with plain_prefix(prefix) as plain:
+        yield tf.train.load_checkpoint(plain)
 
 
 @contextlib.contextmanager
-def _clear_errors(prefix: str) -> Iterator[None]:
+def _open_own(prefix: str) -> Iterator[Any]:
     try:
-        yield
+        with open_checkpoint(prefix) as reader:
+            if value_key(INFO) not in reader.get_variable_to_shape_map():
+                raise CheckpointError(
+                    f"{prefix} was not written by mnasnet; convert weights of other programs with `mnasnet import`"
+                )
+            yield reader
     except UNREADABLE as error:
         raise CheckpointError(f"{prefix} is not a complete checkpoint: {first_line(error)}") from error

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from mnasnet_cli.checkpoints.files import remove_unfinished
+from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.format import (
     AVERAGED_WEIGHTS,
     INFO,
@@ -21,8 +20,10 @@ from mnasnet_cli.checkpoints.format import (
     value_key,
     variable_key,
 )
+from mnasnet_cli.checkpoints.reader import open_checkpoint
 from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.system.documents import parse_json, validate
+from mnasnet_cli.system.plain_paths import plain_prefix
 
 
 class SavedState:
@@ -60,16 +61,14 @@ class SavedState:
         """The losses that were saved with the state."""
         return validate(parse_json(self._losses.text, "the losses", foreign=True), list[float], "the losses")
 
-    def manager(self, folder: Path, keep: int) -> tf.train.CheckpointManager:
-        """Return a manager that keeps the newest `keep` checkpoints in a folder. Unfinished files there are removed."""
-        remove_unfinished(folder)
-        return tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=keep, checkpoint_name="ckpt")
+    def save(self, folder: CheckpointFolder, step: int, losses: Sequence[float] = ()) -> str:
+        """Save the state as that of a step, and return the prefix. Raises as `CheckpointFolder.write`.
 
-    def save(self, manager: tf.train.CheckpointManager, step: int, losses: Sequence[float] = ()) -> None:
-        """Save the state as that of a step. `losses` are those of the steps that no line of metrics covers yet."""
+        `losses` are those of the steps that no line of metrics covers yet.
+        """
         self._losses.text = json.dumps(list(losses))
         self._step.assign(step)
-        manager.save(checkpoint_number=step)
+        return folder.write(self._checkpoint, step)
 
     def restore(self, prefix: str) -> None:
         """Restore a checkpoint. With several processes all of them must call this.
@@ -77,17 +76,18 @@ class SavedState:
         Raises:
           AssertionError: the checkpoint holds variables that this state does not have.
         """
-        self._checkpoint.restore(prefix).assert_consumed()
+        with plain_prefix(prefix) as plain:
+            self._checkpoint.restore(plain).assert_consumed()
 
     def restore_in_this_process(self, prefix: str) -> None:
         """Restore a checkpoint in one of several processes; the others need not call this."""
         # `tf.train.Checkpoint.restore` would read the moving statistics first, which takes all processes.
-        reader = tf.train.load_checkpoint(prefix)
-        for key, variable in self._variables.items():
-            value = reader.get_tensor(key)
-            for replica in tf.distribute.get_strategy().experimental_local_results(variable):
-                replica.assign(value)
-        self._losses.text = reader.get_tensor(value_key(LOSSES)).decode()
+        with open_checkpoint(prefix) as reader:
+            for key, variable in self._variables.items():
+                value = reader.get_tensor(key)
+                for replica in tf.distribute.get_strategy().experimental_local_results(variable):
+                    replica.assign(value)
+            self._losses.text = reader.get_tensor(value_key(LOSSES)).decode()
 
 
 def _keys(folder: str, variables: Mapping[str, tf.Variable]) -> dict[str, tf.Variable]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, check_writable, image_size_option, width_option
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.system.files import temporary_folder
 
 PACKAGES = ("ai-edge-litert", "tensorflow", "onnxruntime")
 
@@ -82,8 +82,8 @@ def benchmark(
     else:
         from mnasnet_cli.latency import variants
 
-        with tempfile.TemporaryDirectory(prefix="mnasnet-") as temporary:
-            folder, sizes = Path(temporary), (width, image_size)
+        with temporary_folder() as folder:
+            sizes = (width, image_size)
             options: dict[str, Any] = {"batch_size": batch_size, "threads": threads, "ema": ema, "best": best}
             options["int8"] = int8
             console.begin("starting TensorFlow and preparing the models")

@@ -14,6 +14,7 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.errors import CheckFailed, CheckpointError, DataError
+from mnasnet_cli.system.files import make_folder, write_atomically
 
 # The images are shapes on noisy backgrounds. With these numbers the demo takes two to three minutes on two cores.
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, PIXELS = 6, 200, 40, 96
@@ -87,8 +88,8 @@ def _clear(out: Path) -> None:
         raise DataError(f"{out} holds other files; choose another folder with --out")
     for name in SUBFOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).write_text("{}\n", encoding="utf-8")
+    make_folder(out)
+    write_atomically(out / MARK, "{}\n")
 
 
 def _draw(images: Path) -> Path:

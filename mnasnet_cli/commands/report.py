@@ -10,6 +10,7 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.eval import print_coco_numbers
 from mnasnet_cli.commands.options import JsonFlag, check_writable
+from mnasnet_cli.system.files import make_folder
 
 
 def report(
@@ -42,7 +43,7 @@ def report(
     check_writable("--plots", plots, folder=True)
     check_writable("--markdown", markdown)
     if markdown is not None:
-        markdown.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(markdown.parent)
     summary = library.report_files(
         detections, annotations, engine=engine, plots=plots, images=images, markdown=markdown
     )

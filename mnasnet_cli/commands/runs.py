@@ -34,7 +34,7 @@ def runs(
     multiply-adds and over latency, where `mnasnet benchmark --out RUN/latency` measured one.
     """
     from mnasnet_cli.cards import leaderboard
-    from mnasnet_cli.system.files import write_atomically
+    from mnasnet_cli.system.files import make_folder, write_atomically
 
     format = "json" if json_output else format
     if format not in FORMATS:
@@ -56,7 +56,7 @@ def runs(
     if out is None:
         console.emit_text(text)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     write_atomically(out, text)
     console.say(f"wrote {out}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from mnasnet_cli.metrics.coco_map import evaluate_detections
 from mnasnet_cli.metrics.detection_images import best_and_worst, draw_best_and_worst, score_images
 from mnasnet_cli.metrics.detection_plots import plot_evaluation
 from mnasnet_cli.nets.retinanet import Predictions
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import make_folder, temporary_folder, write_atomically
 from mnasnet_cli.tasks.base import Evaluation
 from mnasnet_cli.tasks.coco_results import results_rows
 from mnasnet_cli.tasks.detection import DetectionTask
@@ -42,7 +41,7 @@ def evaluate_detector(
     report, scored, evaluation = evaluate_model(DetectorEvaluation, model, data_dir, **options)
     if detections_file is not None:
         assert isinstance(scored, DetectorEvaluation)
-        detections_file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(detections_file.parent)
         rows = results_rows(scored.task.detections(evaluation.outputs))
         write_atomically(detections_file, json.dumps(rows) + "\n")
     return report
@@ -83,13 +82,13 @@ class DetectorEvaluation(ModelEvaluation):
         wanted = {score.image_id for chosen in best_and_worst(scores).values() for score in chosen}
         places = dict(zip(outputs["image_ids"].tolist(), outputs["positions"].tolist(), strict=True))
         records = task.records.eval_records([places[image_id] for image_id in wanted])
-        with tempfile.TemporaryDirectory(prefix="mnasnet-") as temporary:
-            root = Path(temporary).resolve()
+        with temporary_folder() as temporary:
+            root = temporary.resolve()
             for name, encoded in records.values():  # the report draws from files
                 path = (root / name).resolve()
                 if name and path.is_relative_to(root):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(encoded)
+                    make_folder(path.parent)
+                    write_atomically(path, encoded)
             draw_best_and_worst(task.truth, boxes, root, folder)
 
 

@@ -13,6 +13,7 @@ from mnasnet_cli.console import progress
 from mnasnet_cli.data.pipeline import Share
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.inference.runner import Runner, open_model
+from mnasnet_cli.system.files import make_folder
 from mnasnet_cli.tasks.base import Evaluation, Task
 from mnasnet_cli.tasks.failures import clear_errors
 
@@ -92,7 +93,7 @@ def evaluate_model(
     scored = kind(runner, data_dir, split)
     evaluation = scored.score(batch_size or kind.batch_size)
     if plots is not None:
-        plots.mkdir(parents=True, exist_ok=True)
+        make_folder(plots)
         scored.write_plots(evaluation, plots)
     manifest = runner.manifest
     report = {

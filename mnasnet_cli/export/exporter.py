@@ -25,7 +25,7 @@ from mnasnet_cli.export.sample_images import SampleImages, in_batches
 from mnasnet_cli.export.saved_model import write_saved_model
 from mnasnet_cli.export.signature_check import run_image_inputs
 from mnasnet_cli.export.slim_checkpoint import slim_predictor, write_slim_checkpoint
-from mnasnet_cli.export.staging import check_replaceable, staged_folder
+from mnasnet_cli.export.staging import check_replaceable, staged_export
 from mnasnet_cli.export.state_dict import check_state_dict, write_state_dict
 from mnasnet_cli.export.tflite.converter import write_tflite, write_tflite_fp16
 from mnasnet_cli.export.tflite.int8 import write_tflite_int8
@@ -217,7 +217,7 @@ def _export(job: ExportJob, format: str, target: Path) -> ExportResult:
     """Write one format, and put it in its place if it passes the comparison."""
     path, file_bytes, comparison = target, 0, None
     try:
-        with staged_folder(target) as folder:
+        with staged_export(target) as folder:
             artifact = WRITERS[format](job, folder)
             if format in STATE_DICT_FORMATS:  # the writer has compared the tensors and written a manifest
                 path, file_bytes = target / artifact.path.name, size_in_bytes(artifact.path)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from mnasnet_cli.export.artifact import Artifact, describe_tensors
 from mnasnet_cli.export.graph import build_graph, strip_defaults
 from mnasnet_cli.inference.model import LoadedModel
+from mnasnet_cli.system.files import write_atomically
 
 FILE = "model.pb"
 IMAGE_INPUTS = {"classification": "images", "detection": "image_tensor"}
@@ -21,7 +22,7 @@ def write_frozen_graph(loaded: LoadedModel, folder: Path) -> Artifact:
     """Write `model.pb`: no variables, batch norms folded, and only what TensorFlow 1.15 can read."""
     graph = build_graph(loaded, IMAGE_INPUTS[loaded.task])
     path = folder / FILE
-    path.write_bytes(strip_defaults(graph.definition).SerializeToString())
+    write_atomically(path, strip_defaults(graph.definition).SerializeToString())
     return Artifact(path, {"inputs": describe_tensors(graph.inputs), "outputs": describe_tensors(graph.outputs)})
 
 

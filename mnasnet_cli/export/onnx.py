@@ -10,6 +10,7 @@ from mnasnet_cli.errors import EnvironmentProblem
 from mnasnet_cli.export.artifact import Artifact, describe_tensors
 from mnasnet_cli.export.graph import DEPTHWISE, Graph, build_graph
 from mnasnet_cli.inference.model import LoadedModel
+from mnasnet_cli.system.files import write_atomically
 from mnasnet_cli.system.native_output import suppress_output
 from mnasnet_cli.system.optional_packages import install_command
 
@@ -45,7 +46,7 @@ def write_onnx(loaded: LoadedModel, folder: Path) -> Artifact:
             opset=OPSET,
         )
     _rename(model, graph)
-    path.write_bytes(model.SerializeToString())
+    write_atomically(path, model.SerializeToString())
     signature = {"inputs": describe_tensors(graph.inputs), "outputs": describe_tensors(graph.outputs)}
     return Artifact(path, signature, versions={"tf2onnx": tf2onnx.__version__, "opset": str(OPSET)})
 

@@ -16,6 +16,7 @@ from mnasnet_cli.export.serving_warmup import write_warmup
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import classify, detect_boxes
 from mnasnet_cli.system.native_output import suppress_output
+from mnasnet_cli.system.plain_paths import plain_folder
 
 VERSION = "1"  # TensorFlow Serving loads the highest version that it finds
 ENCODED = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -57,8 +58,8 @@ def write_saved_model(loaded: LoadedModel, folder: Path) -> Artifact:
     served = _ServedModel(loaded)
     path = folder / VERSION
     functions = {name: function.get_concrete_function() for name, function in served.functions.items()}
-    with suppress_output():
-        tf.saved_model.save(served, str(path), signatures=functions)
+    with suppress_output(), plain_folder(folder) as plain:
+        tf.saved_model.save(served, str(plain / VERSION), signatures=functions)
     write_warmup(path, ENCODED, "image_bytes", [generated_image(0, loaded.image_size)], WARMUP_BATCH_SIZES)
     signatures = {}
     for name, function in functions.items():

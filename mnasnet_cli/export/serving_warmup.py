@@ -11,7 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from mnasnet_cli.records.tfrecord import encode_varint
+from mnasnet_cli.records.tfrecord import encode_record, encode_varint
+from mnasnet_cli.system.files import make_folder, write_atomically
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _LENGTH_DELIMITED = 2  # the wire type of strings and messages
@@ -22,11 +23,10 @@ def write_warmup(
 ) -> None:
     """Write one request per batch size into a SavedModel's folder. The encoded images are repeated to fill a batch."""
     path = saved_model / WARMUP_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for size in batch_sizes:
-            batch = [images[index % len(images)] for index in range(size)]
-            writer.write(_prediction_log(signature, input_name, batch))
+    make_folder(path.parent)
+    batches = ([images[index % len(images)] for index in range(size)] for size in batch_sizes)
+    records = (encode_record(_prediction_log(signature, input_name, batch)) for batch in batches)
+    write_atomically(path, b"".join(records))
 
 
 def _prediction_log(signature: str, input_name: str, images: Sequence[bytes]) -> bytes:

@@ -14,6 +14,7 @@ from mnasnet_cli.export.artifact import Artifact
 from mnasnet_cli.export.parity import Outputs
 from mnasnet_cli.export.sample_images import SampleImages
 from mnasnet_cli.inference.outputs import CLASSIFIER_OUTPUTS, DETECTOR_OUTPUTS
+from mnasnet_cli.system.plain_paths import plain_folder
 
 
 def run_image_inputs(
@@ -25,7 +26,8 @@ def run_image_inputs(
       the outputs, and the net's input that preprocessing should have given, float32 [1, S, S, 3].
     """
     if format == "saved-model":
-        saved = tf.saved_model.load(str(artifact.path))
+        with plain_folder(artifact.path) as plain:
+            saved = tf.saved_model.load(str(plain))
         for image in images:
             tensors = preprocess_encoded(tf.constant([image]), samples.loaded.preprocessing)
             yield saved_model.run_signature(saved, saved_model.ENCODED, [image]), np.asarray(tensors)

@@ -14,6 +14,7 @@ from mnasnet_cli.export.graph import TENSORS, tf1_graph
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import classify, detect_boxes
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
+from mnasnet_cli.system.plain_paths import plain_folder, plain_prefix
 
 PREFIX = "model.ckpt"
 STEP = "global_step"
@@ -34,7 +35,8 @@ def write_slim_checkpoint(loaded: LoadedModel, folder: Path) -> Artifact:
         saver = tf.compat.v1.train.Saver(variables, save_relative_paths=True)  # the folder will be renamed
         with tf.compat.v1.Session() as session:
             session.run(tf.compat.v1.global_variables_initializer())
-            saver.save(session, str(prefix), write_meta_graph=False)  # also writes the file `checkpoint`
+            with plain_folder(folder) as plain:
+                saver.save(session, str(plain / PREFIX), write_meta_graph=False)  # also writes the file `checkpoint`
     signature = {name: {"dtype": "float32", "shape": list(value.shape)} for name, value in weights.items()}
     return Artifact(prefix, {"variables": signature}, notes=_notes(loaded))
 
@@ -58,7 +60,8 @@ def slim_predictor(loaded: LoadedModel, prefix: Path) -> Callable[[np.ndarray], 
         else:
             outputs = detect_boxes(loaded.model, tensors, loaded.postprocessing, variables)
         session = tf.compat.v1.Session(graph=graph)
-        tf.compat.v1.train.Saver(list(stored.values())).restore(session, str(prefix))
+        with plain_prefix(str(prefix)) as plain:
+            tf.compat.v1.train.Saver(list(stored.values())).restore(session, plain)
 
     def predict(images: np.ndarray) -> dict[str, np.ndarray]:
         return dict(session.run(outputs, {tensors: images}))

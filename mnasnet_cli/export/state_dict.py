@@ -19,6 +19,7 @@ from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Artifact
 from mnasnet_cli.inference.manifest import MANIFEST_FILE
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import get_spec
+from mnasnet_cli.system.files import write_atomically
 from mnasnet_cli.system.optional_packages import install_command
 from mnasnet_cli.weights.formats import FORMATS, TORCH_EPSILON
 from mnasnet_cli.weights.rules import BATCH_COUNTER, to_their_tensors
@@ -100,7 +101,7 @@ def write_state_dict(contents: CheckpointContents, folder: Path, format: str) ->
     """
     state = to_state_dict(contents, format)
     path = folder / _FILES[format]
-    path.write_bytes(_encode_torch(state) if format == "torchvision" else _encode_safetensors(state))
+    write_atomically(path, _encode_torch(state) if format == "torchvision" else _encode_safetensors(state))
     stored, _ = read_tensors(str(path))
     if set(stored) != set(state.tensors) or any((stored[name] != state.tensors[name]).any() for name in stored):
         raise EnvironmentProblem(f"the tensors in {path} differ from those that were written; check the disk")
@@ -115,7 +116,7 @@ def write_state_dict(contents: CheckpointContents, folder: Path, format: str) ->
         "net": state.net,
         "files": [path.name],
     }
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    write_atomically(folder / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
     return Artifact(path, load_code=state.code)
 
 

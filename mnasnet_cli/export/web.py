@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import string
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from mnasnet_cli.export.artifact import Artifact
 from mnasnet_cli.export.tflite.converter import write_tflite
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.pages.html import escape
+from mnasnet_cli.system.files import make_folder, write_atomically
 
 PAGE = Path(__file__).with_name("web_page")
 RUNTIME = "litert"
@@ -55,7 +55,7 @@ def write_web_page(loaded: LoadedModel, folder: Path, litertjs: str | None) -> A
         text = source.read_text(encoding="utf-8")
         if source.suffix == ".html":
             text = string.Template(text).substitute(values)
-        (folder / source.name).write_text(text, encoding="utf-8")
+        write_atomically(folder / source.name, text)
     notes = () if litertjs else (f"the page needs LiteRT.js in the folder {RUNTIME}: export again with --litertjs",)
     return dataclasses.replace(artifact, notes=notes)
 
@@ -91,5 +91,5 @@ def _is_url(litertjs: str) -> bool:
 
 def _copy_runtime(source: Path, target: Path) -> None:
     for name in _RUNTIME_FILES:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, target / name)
+        make_folder((target / name).parent)
+        write_atomically(target / name, (source / name).read_bytes())

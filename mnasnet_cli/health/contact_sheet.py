@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from mnasnet_cli.health.collection import Collection
 from mnasnet_cli.health.oddest import Odd
 from mnasnet_cli.pages.sheets import draw_sheet
 from mnasnet_cli.records.drawing import draw_example
+from mnasnet_cli.system.pictures import encode
 
 TILE_SIZE = 200  # px
 COLUMNS = 6
@@ -21,6 +21,4 @@ def draw_contact_sheet(collection: Collection, oddest: Sequence[Odd]) -> bytes:
     for number, odd in enumerate(oddest, 1):
         pictures.append(draw_example(collection.read(odd.split, odd.index), collection.texts, TILE_SIZE))
         captions.append(f"{number}. {odd.kind}\n{odd.value}")
-    out = io.BytesIO()
-    draw_sheet(pictures, captions, columns=COLUMNS, tile=TILE_SIZE).save(out, "JPEG", quality=QUALITY)
-    return out.getvalue()
+    return encode(draw_sheet(pictures, captions, columns=COLUMNS, tile=TILE_SIZE), "JPEG", quality=QUALITY)

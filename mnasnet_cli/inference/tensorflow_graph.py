@@ -12,6 +12,7 @@ from mnasnet_cli.errors import CheckpointError, first_line
 from mnasnet_cli.inference.base import BaseRunner, limit_threads, size_in_bytes, with_integer_classes
 from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.inference.outputs import DETECTOR_OUTPUTS
+from mnasnet_cli.system.plain_paths import plain_folder
 
 TENSORS = "tensors"  # the signature of a SavedModel, and the input of a frozen graph, for preprocessed images
 
@@ -43,7 +44,8 @@ class SavedModelRunner(FunctionRunner):
         limit_threads(threads)
         super().__init__(manifest, size_in_bytes(folder))
         try:
-            loaded = tf.saved_model.load(str(folder))
+            with plain_folder(folder) as plain:
+                loaded = tf.saved_model.load(str(plain))
             signature = loaded.signatures[TENSORS]
             (name,) = signature.structured_input_signature[1]
         except Exception as error:  # TensorFlow raises many types for damaged files

@@ -45,8 +45,12 @@ def main() -> None:
         text = label_map(sys.argv[1])
     except ValueError as error:
         sys.exit(str(error))
-    with open(sys.argv[2], "w", encoding="utf-8") as file:
+    temporary = sys.argv[2] + ".tmp"  # without the package, its writer is not there either
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, sys.argv[2])
 
 
 if __name__ == "__main__":

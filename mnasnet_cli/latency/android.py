@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from mnasnet_cli.console import say
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.system.documents import Missing, read_bytes, read_json
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import make_folder, move_into_place, write_atomically
 
 MAX_LOG_BYTES = 1 << 26
 """Of one log: benchmark_model prints a few kB a run."""
@@ -41,20 +41,21 @@ def write_android_folder(
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / MODELS_FILE).is_file():
         raise DataError(f"{folder} holds other files; choose another folder with --android")
-    _move_results_aside(folder)
-    shutil.rmtree(folder / MODELS, ignore_errors=True)
-    (folder / MODELS).mkdir(parents=True)
     known: dict[str, Any] = {}
-    copies = []
     for source, metadata in models:
         name = shell_safe_name(str(metadata["name"]), taken=known)
-        copies.append(folder / MODELS / f"{name}.tflite")
-        shutil.copyfile(source, copies[-1])
         known[name] = {**metadata, "file_mb": source.stat().st_size / 1e6}
+    copies = [folder / MODELS / f"{name}.tflite" for name in known]
+    _move_results_aside(folder)
+    shutil.rmtree(folder / MODELS, ignore_errors=True)
+    make_folder(folder / MODELS)
+    # First: a folder without it is taken for one of the user, also after this process was killed.
+    write_atomically(folder / MODELS_FILE, json.dumps({"threads": threads, "models": known}, indent=2) + "\n")
+    for (source, _), copy in zip(models, copies, strict=True):
+        write_atomically(copy, source.read_bytes())
     script = SCRIPT.replace("@THREADS@", str(threads)).replace("@ROUNDS@", str(rounds))
     write_atomically(folder / SCRIPT_FILE, script.replace("@RUNS@", str(-(-runs // rounds))))
     (folder / SCRIPT_FILE).chmod(0o755)
-    write_atomically(folder / MODELS_FILE, json.dumps({"threads": threads, "models": known}, indent=2) + "\n")
     return copies
 
 
@@ -64,9 +65,9 @@ def _move_results_aside(folder: Path) -> None:
         shutil.rmtree(folder / RESULTS, ignore_errors=True)
         return
     aside = folder / f"results-{time.strftime('%Y%m%d-%H%M%S')}"
-    aside.mkdir()
-    shutil.copyfile(folder / MODELS_FILE, aside / MODELS_FILE)
-    (folder / RESULTS).rename(aside / RESULTS)
+    make_folder(aside)
+    write_atomically(aside / MODELS_FILE, (folder / MODELS_FILE).read_bytes())
+    move_into_place(folder / RESULTS, aside / RESULTS)
     say(f"earlier results moved to {aside}; `mnasnet benchmark --android-results {aside}` shows them")
 
 

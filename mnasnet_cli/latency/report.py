@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.latency.plots import plot_latency
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import make_folder, write_atomically
 
 JSON_FILE, CSV_FILE, PLOT_FILE = "latency.json", "latency.csv", "latency.png"
 CSV_COLUMNS = (
@@ -54,7 +54,7 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write latency.json, latency.csv and latency.png; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows = report["models"]
     paths = [folder / JSON_FILE, folder / CSV_FILE, folder / PLOT_FILE]
     write_atomically(paths[0], json.dumps(report, indent=2, default=str) + "\n")

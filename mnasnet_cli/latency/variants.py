@@ -14,6 +14,7 @@ from mnasnet_cli.console import progress
 from mnasnet_cli.errors import CheckpointError, nearest
 from mnasnet_cli.latency.measure import BenchmarkCase
 from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, multiply_adds
+from mnasnet_cli.system.files import make_folder
 
 CLASSES = 1000  # ImageNet
 WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.4)
@@ -93,7 +94,7 @@ def convert_variant(variant: str, width: float, image_size: int, folder: Path, *
     from mnasnet_cli.export.tflite.converter import write_tflite
 
     target = folder / f"{variant}-{width:g}-{image_size}"
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     loaded = untrained_model(variant, width, image_size)
 
     def noise() -> Iterator[np.ndarray]:

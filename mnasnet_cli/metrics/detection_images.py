@@ -13,6 +13,7 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth, iou_xywh
 from mnasnet_cli.pages.labels import Box, draw_boxes, font_for
 from mnasnet_cli.pages.sheets import draw_sheet, save_sheet
+from mnasnet_cli.system.files import make_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,7 +94,7 @@ def best_and_worst(scores: Sequence[ImageScore], count: int = SHOWN) -> dict[str
 
 def draw_best_and_worst(truth: GroundTruth, detections: Detections, images: Path, folder: Path) -> list[Path]:
     """Draw the images with the highest and the lowest F1 into two figures; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     threshold, scores = score_images(truth, detections)
     scores = [score for score in scores if image_file(truth, score.image_id, images) is not None]
     paths = [folder / BEST_FILE, folder / WORST_FILE]

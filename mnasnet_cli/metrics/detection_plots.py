@@ -11,6 +11,7 @@ from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
 from mnasnet_cli.metrics.coco_map import IOU_THRESHOLDS, RECALL_LEVELS, Evaluation
 from mnasnet_cli.metrics.detection_confusion import confuse_detections
 from mnasnet_cli.metrics.detection_images import score_images
+from mnasnet_cli.system.files import make_folder
 
 PR_FILE, CLASS_FILE, CONFUSION_FILE = "pr_curves.png", "ap_per_class.png", "confusion.png"
 OUTSIDE = ("nothing", "missed")  # the last row and column of a detector's confusion matrix
@@ -18,7 +19,7 @@ OUTSIDE = ("nothing", "missed")  # the last row and column of a detector's confu
 
 def plot_evaluation(evaluation: Evaluation, truth: GroundTruth, detections: Detections, folder: Path) -> list[Path]:
     """Write the three plots to the folder, which is created if it is missing; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = [folder / name for name in (PR_FILE, CLASS_FILE, CONFUSION_FILE)]
     plot_pr_curves(evaluation.precision, paths[0])
     known = [row for row in evaluation.per_class if row["AP"] is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from mnasnet_cli.console import visible
 from mnasnet_cli.pages.charts import is_spread
 from mnasnet_cli.pages.fonts import BASE_FAMILY, families
 from mnasnet_cli.pages.html import SERIES_COLORS
-from mnasnet_cli.system.files import replace_atomically
+from mnasnet_cli.system.files import write_atomically
 
 MAX_CLASSES, SHOWN_CLASSES = 80, 40  # of more classes, a confusion matrix shows those with the most confusions
 MAX_BARS = 80  # of more classes, those with the lowest and the highest scores
@@ -177,6 +178,8 @@ def save_figure(figure: Any, path: Path) -> None:
     needed = families([text.get_text() for text in texts])
     for text in texts:
         text.set_fontfamily(needed)
-    with warnings.catch_warnings(), replace_atomically(path) as temporary:
+    content = io.BytesIO()
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # `families` said it
-        figure.savefig(temporary, format="png", dpi=100)
+        figure.savefig(content, format="png", dpi=100)
+    write_atomically(path, content.getbuffer())

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from mnasnet_cli.pages.fonts import Font
 from mnasnet_cli.pages.labels import fit_text
-from mnasnet_cli.system.files import replace_atomically
+from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.pictures import encode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,8 +77,7 @@ def draw_sheet(
 
 def save_sheet(sheet: Image, path: Path) -> None:
     """Write a sheet as PNG, completely or not at all."""
-    with replace_atomically(path) as temporary:
-        sheet.save(temporary, "PNG")
+    write_atomically(path, encode(sheet, "PNG"))
 
 
 def _scale(picture: Image, side: int) -> Image:

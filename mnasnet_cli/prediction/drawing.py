@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mnasnet_cli.pages import labels
 from mnasnet_cli.pages.labels import Box, color_of_name, fit_text, font_for
 from mnasnet_cli.prediction.images import InputImage
-from mnasnet_cli.system.files import replace_atomically
+from mnasnet_cli.system.files import make_folder, write_atomically
+from mnasnet_cli.system.pictures import encode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +35,8 @@ class Annotator:
     def write(self, image: InputImage, drawing: PilImage) -> Path:
         """Writes what was drawn of an image; returns the file."""
         path = self._free_path(image)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_atomically(path) as temporary:
-            drawing.save(temporary, "JPEG", quality=92, comment=MARK)
+        make_folder(path.parent)
+        write_atomically(path, encode(drawing, "JPEG", quality=92, comment=MARK))
         return path
 
     def _free_path(self, image: InputImage) -> Path:

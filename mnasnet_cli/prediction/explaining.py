@@ -16,7 +16,8 @@ from mnasnet_cli.errors import DataError, nearest
 from mnasnet_cli.inference.runner import Runner
 from mnasnet_cli.prediction.images import InputImage
 from mnasnet_cli.prediction.predict import top_classes
-from mnasnet_cli.prediction.results import Prediction, ScoredClass, as_png
+from mnasnet_cli.prediction.results import Prediction, ScoredClass
+from mnasnet_cli.system.pictures import encode_quickly
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -53,7 +54,7 @@ class Explanation:
         return draw_contributions(self.image, self.contributions, self.window, self.explained.to_dict())
 
     def _repr_png_(self) -> bytes:
-        return as_png(self.draw())
+        return encode_quickly(self.draw())
 
 
 def explain(runner: Runner, prediction: Prediction, label: str | None = None) -> Explanation:

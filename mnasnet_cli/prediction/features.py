@@ -10,7 +10,7 @@ import numpy as np
 
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.prediction.results import Prediction
-from mnasnet_cli.system.files import replace_atomically, write_atomically
+from mnasnet_cli.system.files import make_folder, write_atomically
 
 SUFFIXES = (".npy", ".csv")
 
@@ -34,12 +34,13 @@ class FeatureFile:
 
     def write(self) -> None:
         """Write the file. The rows are in the order in which they were added."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         if self.path.suffix.lower() == ".csv":
             write_atomically(self.path, self._as_csv())
             return
-        with replace_atomically(self.path) as temporary, temporary.open("wb") as file:
-            np.save(file, np.stack(self._rows))
+        content = io.BytesIO()
+        np.save(content, np.stack(self._rows))
+        write_atomically(self.path, content.getbuffer())
 
     def _as_csv(self) -> str:
         text = io.StringIO()

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.prediction.video_frames import VIDEO_SUFFIXES, read_video_frames
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES, UNKNOWN_FORMAT
+from mnasnet_cli.system.pictures import encode_quickly
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -144,11 +145,9 @@ def _frames(path: Path, output_path: PurePath, frame_step: int) -> Iterator[Inpu
     from PIL import Image
 
     for number, frame in read_video_frames(path, frame_step):
-        buffer = io.BytesIO()
-        Image.fromarray(frame).save(buffer, "PNG", compress_level=1)
         height, width = frame.shape[:2]
         target = output_path.with_suffix("") / f"frame-{number:06d}"
-        yield InputImage(f"{path}#{number}", target, buffer.getvalue(), width, height)
+        yield InputImage(f"{path}#{number}", target, encode_quickly(Image.fromarray(frame)), width, height)
 
 
 def read_image(name: str, output_path: PurePath, data: bytes) -> InputImage | UnreadableInput:
@@ -169,6 +168,4 @@ def read_image(name: str, output_path: PurePath, data: bytes) -> InputImage | Un
     except BadImage as error:
         return UnreadableInput(name, str(error))
     image.info.clear()  # otherwise Pillow would write the profile and the transparent colour of the file
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return InputImage(name, output_path, buffer.getvalue(), image.width, image.height, damage)
+    return InputImage(name, output_path, encode_quickly(image), image.width, image.height, damage)

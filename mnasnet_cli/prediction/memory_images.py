@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
@@ -12,6 +11,7 @@ from PIL import Image
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.prediction.images import InputImage, UnreadableInput, read_image
+from mnasnet_cli.system.pictures import encode_quickly
 
 EXPECTED = "expected a path, bytes, a PIL image, or a NumPy array, uint8 [H, W, 3]"
 
@@ -64,7 +64,6 @@ def _as_input(name: str, image: Image.Image) -> InputImage:
     """Return an upright image in mode L or RGB as an input."""
     plain = image.copy()
     plain.info.clear()  # otherwise Pillow would write the profile and the transparent colour into the PNG
-    buffer = io.BytesIO()
-    plain.save(buffer, "PNG", compress_level=1)
     path = PurePath(name)
-    return InputImage(name, PurePath(path.name).with_suffix("") if path.name else path, buffer.getvalue(), *plain.size)
+    stem = PurePath(path.name).with_suffix("") if path.name else path
+    return InputImage(name, stem, encode_quickly(plain), *plain.size)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.prediction.images import InputImage
+from mnasnet_cli.system.pictures import encode_quickly
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,11 +141,4 @@ class Prediction:
         return draw_boxes(self.image, row["boxes"]) if "boxes" in row else draw_classes(self.image, row["predictions"])
 
     def _repr_png_(self) -> bytes:
-        return as_png(self.draw())
-
-
-def as_png(image: PilImage) -> bytes:
-    """Return the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+        return encode_quickly(self.draw())

@@ -15,6 +15,8 @@ from mnasnet_cli.pages.sheets import FONT_SIZE, draw_sheet
 from mnasnet_cli.records import dataset_info, keys, shards
 from mnasnet_cli.records.describe import Features, examples, record_files, text_of
 from mnasnet_cli.records.keys import BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
+from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.pictures import encode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,11 +42,18 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
     pictures = [draw_example(features, texts or synsets, size) for features in rows]
     captions = [caption_of(features, texts or synsets) for features in rows]
     sheet = draw_sheet(pictures, captions, columns=math.ceil(math.sqrt(len(rows))), tile=size)
-    try:
-        sheet.save(out)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot write {out}: {error}") from error
+    write_atomically(out, encode(sheet, _format(out)))
     return len(rows)
+
+
+def _format(out: Path) -> str:
+    """Return Pillow's name of the format of a file name, such as "PNG"."""
+    from PIL import Image
+
+    found = Image.registered_extensions().get(out.suffix.lower())
+    if found not in Image.SAVE:
+        raise DataError(f"cannot write {out}: unknown file extension; name a file that ends in .png or .jpg")
+    return found
 
 
 def draw_example(features: Features, names: Sequence[str], size: int) -> Image:

@@ -36,6 +36,12 @@ def frame_record(data: bytes) -> tuple[bytes, bytes]:
     return length + _CRC.pack(masked_crc(length)), _CRC.pack(masked_crc(data))
 
 
+def encode_record(data: bytes) -> bytes:
+    """Return a whole record: the header, `data` and the footer."""
+    header, footer = frame_record(data)
+    return header + data + footer
+
+
 def read_records(path: Path, *, check: bool = True, first: int = 0, offset: int = 0) -> Iterator[bytes]:
     """Yield the data of each record; with `check`, verify the CRC of the data.
 

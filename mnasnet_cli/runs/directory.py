@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import say, visible, warn
-from mnasnet_cli.errors import ConfigError, DataError
+from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
 from mnasnet_cli.runs.run_files import (
     CONFIG_FILE,
     ENVIRONMENT_FILE,
@@ -30,7 +30,7 @@ from mnasnet_cli.runs.run_files import (
     read_metrics,
     read_times,
 )
-from mnasnet_cli.system.files import append_atomically, try_lock, write_atomically
+from mnasnet_cli.system.files import append_atomically, make_folder, move_into_place, open_lock, write_atomically
 from mnasnet_cli.system.machine import host as describe_host
 from mnasnet_cli.system.machine import package_version
 
@@ -86,7 +86,7 @@ class RunDirectory:
         self._writer = writer
         self._created: list[Path] = []  # the folder and those of its parents that did not exist
         self._is_new = False
-        self._lock: TextIO | None = None
+        self._lock: IO[Any] | None = None
         self._metrics: Path | None = None
         if not writer:
             return
@@ -122,10 +122,9 @@ class RunDirectory:
     def _open(self, config: Config, data: Mapping[str, str], init: str | None, accelerators: Sequence[str]) -> None:
         self._is_new = not self.exists(self.path)
         self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         if self._lock is None or self._lock.closed:
             self._lock = _lock(self.path)
-        self._remove_temporary_files()  # of a process that was killed
         write_atomically(self.path / CONFIG_FILE, config.to_yaml())
         environment = {"data": dict(data), "init": init, **describe_environment(), "accelerators": list(accelerators)}
         write_atomically(self.path / ENVIRONMENT_FILE, json.dumps(environment, indent=2))
@@ -174,7 +173,7 @@ class RunDirectory:
     def note(self, message: str) -> None:
         """Write a line to the log. A failure to write is ignored: the line often reports another failure."""
         if self._writer and self.path.is_dir():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(EnvironmentProblem):
                 append_atomically(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
 
     def resume_metrics(self, step: int) -> list[MetricsLine]:
@@ -200,7 +199,7 @@ class RunDirectory:
         """Write the time of all sessions so far. A failure to write is ignored: it often follows another failure."""
         if self._writer and self.path.is_dir():
             times = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(EnvironmentProblem):
                 write_atomically(self.path / TIME_FILE, json.dumps(times) + "\n")
 
     def earlier_time(self) -> dict[str, float]:
@@ -220,7 +219,6 @@ class RunDirectory:
             self._lock.close()
         if keep or not self._is_new:
             return
-        self._remove_temporary_files()
         for name in _OWN_FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in _OWN_FILES:
@@ -228,11 +226,6 @@ class RunDirectory:
         for folder in self._created:
             with contextlib.suppress(OSError):  # it holds other files
                 folder.rmdir()
-
-    def _remove_temporary_files(self) -> None:
-        for name in _OWN_FILES:
-            for file in self.path.glob(f".{name}.*.tmp"):
-                file.unlink(missing_ok=True)
 
 
 def recorded_init(run_dir: Path) -> str | None:
@@ -258,15 +251,14 @@ def _move_aside(path: Path) -> None:
             "from another folder"
         )
     aside = path.with_name(f"{path.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    path.rename(aside)
+    move_into_place(path, aside)
     say(f"the old run is now in {aside}")
 
 
-def _lock(path: Path) -> TextIO:
+def _lock(path: Path) -> IO[Any]:
     """Lock a run against a second process. The system releases the lock when the process ends."""
-    file = open(path / ".lock", "w", encoding="utf-8")  # noqa: SIM115 - held until the run is closed
-    if not try_lock(file):
-        file.close()
+    file = open_lock(path / ".lock")
+    if file is None:
         raise ConfigError(f"another process is training into {path}; wait for it, or choose another --run-dir")
     return file
 

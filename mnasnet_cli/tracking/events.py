@@ -4,87 +4,104 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import DataError
-from mnasnet_cli.records.tfrecord import frame_record, read_records
-from mnasnet_cli.system.files import replace_atomically
+from mnasnet_cli.records.tfrecord import encode_record, read_records
+from mnasnet_cli.system.files import append_atomically, make_folder, write_atomically
+from mnasnet_cli.system.pictures import encode_quickly
 from mnasnet_cli.tracking.precision_recall import Counts
 
 FOLDER = "events"
+VERSION = "brain.Event:2"  # the first record of a file says this
 # The HPARAMS tab takes the folder of these for a run, and the folders below it for its metrics.
 OF_THE_RUN = "."
 
 
 class EventLog:
-    """Writes to `events/` in the run directory; without `writer` it writes nothing."""
+    """Writes to `events/` in the run directory; without `writer` it writes nothing.
+
+    TensorFlow's own writer loses events on a full disk without an error. These are appended like the lines of metrics;
+    each call raises EnvironmentProblem where that fails.
+    """
 
     def __init__(self, run_dir: Path, *, writer: bool, step: int = 0):
         """Opens the events of a run that starts at `step`; later ones are dropped, for they come again."""
-        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._files: dict[str, Path] = {}
         self._folder = run_dir / FOLDER if writer else None
         if self._folder is not None:
             drop_events(self._folder, after=step)
 
     def scalars(self, split: str, values: Mapping[str, float], step: int) -> None:
         """Write the finite ones of the values."""
-        with self._writing(split, step) as writes:
-            for name, value in values.items() if writes else ():
-                if math.isfinite(value):
-                    tf.summary.scalar(name, value)
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        tensors = {name: tf.make_tensor_proto(value, tf.float32) for name, value in finite.items()}
+        self._write(split, step, [_value(name, tensor, "scalars") for name, tensor in tensors.items()])
 
     def images(self, split: str, name: str, images: np.ndarray, step: int) -> None:
         """Write images [N, H, W, 3] uint8."""
-        with self._writing(split, step) as writes:
-            if writes:
-                tf.summary.image(name, images, max_outputs=len(images))
+        if self._folder is None:
+            return
+        height, width = images.shape[1:3]
+        encoded = [encode_quickly(Image.fromarray(image)) for image in images]
+        tensor = tf.make_tensor_proto([str(width).encode(), str(height).encode(), *encoded], tf.string)
+        self._write(split, step, [_value(name, tensor, "images")])
 
     def precision_recall(self, name: str, counts: Counts, step: int) -> None:
         """Write a curve of the validation images for the PR CURVES tab."""
         from tensorboard.plugins.pr_curve import summary
 
-        with self._writing("validation", step) as writes:
-            if writes:
-                zeros = np.zeros_like(counts.correct)
-                columns = (counts.correct, counts.wrong, zeros, counts.missed, counts.precision, counts.recall)
-                found = summary.raw_data_pb(name, *columns, num_thresholds=len(zeros))
-                tf.summary.experimental.write_raw_pb(found.SerializeToString())
+        zeros = np.zeros_like(counts.correct)
+        columns = (counts.correct, counts.wrong, zeros, counts.missed, counts.precision, counts.recall)
+        self._write("validation", step, summary.raw_data_pb(name, *columns, num_thresholds=len(zeros)).value)
 
     def settings(self, config: Config, run_name: str) -> None:
         """Write the configuration, as text and for the HPARAMS tab."""
         from tensorboard.plugins.hparams import api
+        from tensorboard.plugins.text.summary_v2 import text_pb
 
-        with self._writing(OF_THE_RUN, 0) as writes:
-            if writes:
-                tf.summary.text("config.yaml", f"```yaml\n{config.to_yaml()}```")
-                api.hparams(flat_settings(config), trial_id=run_name)
+        text = text_pb("config.yaml", f"```yaml\n{config.to_yaml()}```")
+        settings = api.hparams_pb(flat_settings(config), trial_id=run_name)
+        self._write(OF_THE_RUN, 0, [*text.value, *settings.value])
 
     def end(self, step: int) -> None:
         """Tell the HPARAMS tab that the run is complete."""
         from tensorboard.plugins.hparams import api_pb2
         from tensorboard.plugins.hparams.summary import session_end_pb
 
-        with self._writing(OF_THE_RUN, step) as writes:
-            if writes:
-                ended = session_end_pb(api_pb2.STATUS_SUCCESS)
-                tf.summary.experimental.write_raw_pb(ended.SerializeToString())
+        self._write(OF_THE_RUN, step, session_end_pb(api_pb2.STATUS_SUCCESS).value)
 
-    @contextlib.contextmanager
-    def _writing(self, split: str, step: int) -> Iterator[bool]:
-        """Yield whether to write, with the split's writer as the default one."""
-        if self._folder is None:
-            yield False
+    def _write(self, split: str, step: int, values: Iterable[Any]) -> None:
+        """Append a summary of these values, messages of TensorFlow or of TensorBoard, to the file of a split."""
+        own = [tf.compat.v1.Summary.Value.FromString(value.SerializeToString()) for value in values]
+        if self._folder is None or not own:
             return
-        if split not in self._writers:
-            self._writers[split] = tf.summary.create_file_writer(str(self._folder / split))
-        with self._writers[split].as_default(step=step):
-            yield True
-        self._writers[split].flush()
+        now = time.time()
+        events = [tf.compat.v1.Event(wall_time=now, step=step, summary=tf.compat.v1.Summary(value=own))]
+        if split not in self._files:
+            make_folder(self._folder / split)
+            # TensorBoard reads the files of a folder in the order of their names.
+            name = f"events.out.tfevents.{now:.6f}.{platform.node()}.{os.getpid()}"
+            self._files[split] = self._folder / split / name
+            events.insert(0, tf.compat.v1.Event(wall_time=now, file_version=VERSION))
+        append_atomically(self._files[split], b"".join(encode_record(event.SerializeToString()) for event in events))
+
+
+def _value(name: str, tensor: Any, plugin: str) -> Any:
+    """Return a tensor under a tag, for one of TensorBoard's plugins."""
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = plugin
+    return tf.compat.v1.Summary.Value(tag=name, tensor=tensor, metadata=metadata)
 
 
 def flat_settings(config: Config) -> dict[str, bool | int | float | str]:
@@ -114,10 +131,7 @@ def drop_events(folder: Path, *, after: int) -> None:
         kept = [data for data in found if _stays(data, after)]
         if len(kept) == len(found):
             continue
-        with replace_atomically(path) as temporary, open(temporary, "wb") as file:
-            for data in kept:
-                header, footer = frame_record(data)
-                file.write(header + data + footer)
+        write_atomically(path, b"".join(map(encode_record, kept)))
 
 
 def _stays(data: bytes, after: int) -> bool:

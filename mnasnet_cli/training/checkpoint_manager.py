@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import tensorflow as tf
 
 from mnasnet_cli.checkpoints.files import BEST_FOLDER, CHECKPOINT_FOLDER, list_checkpoints, remove_unfinished
+from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.reader import UNREADABLE, read_info
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.console import warn
 from mnasnet_cli.distributed.strategy import Processes, is_lost_peer
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
 from mnasnet_cli.modules.slim_module import SlimModule
-from mnasnet_cli.system.temporary_folder import TemporaryFolder
+from mnasnet_cli.system.files import temporary_folder
 from mnasnet_cli.training.optimization.ema import MovingAverage
 from mnasnet_cli.training.optimization.optimizers import Optimizer
 
@@ -42,11 +44,12 @@ class CheckpointManager:
         self._info = info
         self.kept_step: int | None = None
         """The step of the newest checkpoint that this process saved or restored."""
-        self._saved: set[tuple[str, int]] = set()
-        self._temporary = None if chief else TemporaryFolder()  # TensorFlow makes every process write files
-        run_dir = self._temporary.path if self._temporary else run_dir
-        self._latest = self._state.manager(run_dir / CHECKPOINT_FOLDER, keep)
-        self._best = self._state.manager(run_dir / BEST_FOLDER, 1)
+        self._saved: set[tuple[Path, int]] = set()
+        self._temporary = contextlib.ExitStack()
+        if not chief:  # TensorFlow makes every process write files
+            run_dir = self._temporary.enter_context(temporary_folder())
+        self._latest = CheckpointFolder(run_dir / CHECKPOINT_FOLDER, keep)
+        self._best = CheckpointFolder(run_dir / BEST_FOLDER, 1)
 
     def save(self, step: int, losses: Sequence[float] = ()) -> None:
         """Save the state after `step` steps, unless this process has already saved or restored it.
@@ -68,20 +71,20 @@ class CheckpointManager:
         replicas = tf.distribute.get_strategy().experimental_local_results
         return all(bool(tf.reduce_all(tf.math.is_finite(replicas(weight)[0]))) for weight in self._weights)
 
-    def _save(self, manager: tf.train.CheckpointManager, step: int, losses: Sequence[float] = ()) -> None:
-        if (manager.directory, step) in self._saved:
+    def _save(self, folder: CheckpointFolder, step: int, losses: Sequence[float] = ()) -> None:
+        if (folder.path, step) in self._saved:
             return
         try:
-            self._state.save(manager, step, losses)
+            self._state.save(folder, step, losses)
         except (tf.errors.OpError, OSError) as error:
-            remove_unfinished(Path(manager.directory))
+            remove_unfinished(folder.path)
             if is_lost_peer(error):
                 raise
             raise EnvironmentProblem(
-                f"can't write the checkpoint of step {step} to {manager.directory} ({_reason(error)}); free some "
+                f"can't write the checkpoint of step {step} to {folder.path} ({_reason(error)}); free some "
                 "space, then start the command again: it resumes from the previous checkpoint"
             ) from error
-        self._saved.add((manager.directory, step))
+        self._saved.add((folder.path, step))
 
     def restore(self, run_dir: Path) -> tuple[int, list[float]]:
         """Restore the newest complete checkpoint of `run_dir`.
@@ -106,7 +109,7 @@ class CheckpointManager:
             if reasons:
                 warn(f"can't read the newest checkpoint ({reasons[0]}); resuming from the one before it, {prefix}")
             self.kept_step = self._state.step
-            self._saved.add((self._latest.directory, self.kept_step))
+            self._saved.add((self._latest.path, self.kept_step))
             return self.kept_step, self._state.losses
         if prefixes:
             raise CheckpointError(
@@ -129,8 +132,7 @@ class CheckpointManager:
 
     def close(self) -> None:
         """Remove the temporary files of a process that is not the chief."""
-        if self._temporary:
-            self._temporary.remove()
+        self._temporary.close()
 
 
 def _reason(error: Exception) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
-import tempfile
 import zlib
 from pathlib import Path
 
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.system.files import staged_folder
 
 MAX_BYTES = 2 << 30  # a checkpoint of these nets, including the optimizer, is smaller than 0.1 GB
 SUFFIXES = (".tgz", ".tar.gz", ".tar")
@@ -32,19 +31,16 @@ def unpack(archive: Path) -> Path:
     folder = archive.with_name(f"{name}.unpacked")
     if folder.is_dir():
         return folder
-    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=archive.parent) as temporary:
-        whole = Path(temporary) / "whole"
+    with staged_folder(folder) as staged:
         try:
             with tarfile.open(archive) as tar:
-                _extract(tar, archive, whole)
+                _extract(tar, archive, staged)
         except (tarfile.TarError, EOFError, zlib.error) as error:
             raise DataError(f"{archive} is not a complete tar archive ({error})") from error
-        shutil.move(whole, folder)
     return folder
 
 
 def _extract(tar: tarfile.TarFile, archive: Path, folder: Path) -> None:
-    folder.mkdir()
     total = 0
     for member in tar:
         if not (member.isreg() or member.isdir()):

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from mnasnet_cli.console import progress, say
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
-from mnasnet_cli.system.files import try_lock
+from mnasnet_cli.system.files import make_folder, move_into_place, try_lock, write_atomically
 from mnasnet_cli.weights import http as web
 
 CHUNK_BYTES = 1 << 18
@@ -61,7 +61,7 @@ def download(url: str, target_folder: Path, *, sha256: str | None = None) -> Pat
         _verify(target, sha256, f"the existing file {target} has", "move it away to download the file again")
         say(f"{target} exists already")
         return target
-    target_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(target_folder)
     with _open_partial_file(target.with_name(f"{target.name}.part")) as part:
         _fetch_with_retries(url, part)
         with part.removed_on_data_error():
@@ -112,15 +112,14 @@ class _PartialFile:
 
     def start_over(self, validator: str | None) -> None:
         self.file.truncate(0)
-        self._validator_path.write_text(validator or "", encoding="ascii", errors="ignore")
+        write_atomically(self._validator_path, (validator or "").encode("ascii", "ignore"))
 
     def append(self, data: bytes) -> None:
         self.file.write(data)
         self.file.flush()
 
     def finish(self, target: Path) -> None:
-        os.fsync(self.file.fileno())
-        self.path.replace(target)
+        move_into_place(self.path, target)
         self._validator_path.unlink(missing_ok=True)
 
     @contextlib.contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER
+from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, files_of
+from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.reader import CheckpointContents
 from mnasnet_cli.checkpoints.restoring import load_weights
 from mnasnet_cli.checkpoints.writer import SavedState
@@ -24,6 +23,7 @@ from mnasnet_cli.modules.detector import make_detector
 from mnasnet_cli.modules.info import model_info
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
+from mnasnet_cli.system.files import remove_abandoned, staged_folder
 from mnasnet_cli.weights.class_lists import classifier_classes, detector_classes
 from mnasnet_cli.weights.formats import WeightFormat, detect_format
 from mnasnet_cli.weights.name_maps import LOGITS
@@ -121,26 +121,17 @@ def write_checkpoint(imported: ImportedWeights, out: Path) -> str:
     Raises:
       CheckpointError: `out` exists and is not an empty folder.
     """
+    if out.is_dir():
+        remove_abandoned(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} exists already; choose another folder, or remove it")
     config, labels = imported.config, imported.info["labels"]
     model = (make_detector if imported.format.detector else make_classifier)(config, len(labels))
     load_weights(model, CheckpointContents(str(out), 0, imported.info, imported.weights, False))
     state = SavedState(model, imported.info)
-    target = out.resolve()
-    exists = target.is_dir()  # keep an empty folder: it may be a mount point or a shell's working directory
-    parent = target if exists else target.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent))
-    try:
-        folder = temporary / "whole" / CHECKPOINT_FOLDER
-        state.save(state.manager(folder, keep=1), step=0)
-        if exists:
-            folder.replace(target / CHECKPOINT_FOLDER)
-        else:
-            folder.parent.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    # An empty folder is kept: it may be a mount point or a shell's working directory.
+    with staged_folder(out / CHECKPOINT_FOLDER) as folder:
+        state.save(CheckpointFolder(folder, keep=1), step=0)
     return str(out / CHECKPOINT_FOLDER / "ckpt-0")
 
 
@@ -248,7 +239,7 @@ def _config_tree(
 def _sha256(source: str) -> str:
     """The digest of a file, or of all data files of a TensorFlow checkpoint."""
     prefix = find_tensorflow_checkpoint(Path(source))
-    paths = sorted(Path(prefix).parent.glob(f"{Path(prefix).name}.data-*")) if prefix else [Path(source)]
+    paths = [file for file in files_of(Path(prefix)) if ".data-" in file.name] if prefix else [Path(source)]
     digest = hashlib.sha256()
     for path in paths:
         with open(path, "rb") as file:

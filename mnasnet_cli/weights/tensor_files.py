@@ -15,6 +15,7 @@ import numpy as np
 from mnasnet_cli.checkpoints.format import INFO, value_key
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
 from mnasnet_cli.system.optional_packages import install_command
+from mnasnet_cli.system.plain_paths import plain_folder
 
 EXPECTED = "a state dict (.pth, .pt or .safetensors) or a TensorFlow checkpoint (its prefix or its folder)"
 _AVERAGE = "/ExponentialMovingAverage"
@@ -63,10 +64,12 @@ def find_tensorflow_checkpoint(path: Path) -> str | None:
     if path.is_dir():
         import tensorflow as tf
 
-        try:
-            newest = tf.train.latest_checkpoint(str(path))
-        except ValueError:  # the state file is not text
-            newest = None
+        with plain_folder(path) as plain:
+            try:
+                newest = tf.train.latest_checkpoint(str(plain))
+            except ValueError:  # the state file is not text
+                newest = None
+            newest = newest and newest.replace(str(plain), str(path), 1)
         if newest is None:
             found = sorted(path.rglob("*.index"))
             newest = str(found[0])[: -len(".index")] if len(found) == 1 else None
@@ -78,14 +81,16 @@ def find_tensorflow_checkpoint(path: Path) -> str | None:
 def _read_tensorflow(prefix: str, ema: bool) -> tuple[dict[str, np.ndarray], bool]:
     import tensorflow as tf
 
+    from mnasnet_cli.checkpoints.reader import open_checkpoint
+
     try:
-        reader = tf.train.load_checkpoint(prefix)
-        shapes = reader.get_variable_to_shape_map()
-        if value_key(INFO) in shapes:
-            raise CheckpointError(f"{prefix} is a checkpoint of mnasnet already; use it without importing it")
-        names = {name: name for name in shapes if not _is_training_state(name)}
-        averages = {name: name + _AVERAGE for name in names if name + _AVERAGE in shapes} if ema else {}
-        tensors = {name: reader.get_tensor(stored) for name, stored in {**names, **averages}.items()}
+        with open_checkpoint(prefix) as reader:
+            shapes = reader.get_variable_to_shape_map()
+            if value_key(INFO) in shapes:
+                raise CheckpointError(f"{prefix} is a checkpoint of mnasnet already; use it without importing it")
+            names = {name: name for name in shapes if not _is_training_state(name)}
+            averages = {name: name + _AVERAGE for name in names if name + _AVERAGE in shapes} if ema else {}
+            tensors = {name: reader.get_tensor(stored) for name, stored in {**names, **averages}.items()}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise CheckpointError(f"{prefix} is not a complete TensorFlow checkpoint: {_short(error)}") from error
     return tensors, bool(averages)

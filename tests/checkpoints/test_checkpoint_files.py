@@ -8,15 +8,16 @@ import pytest
 from one_weight_model import INFO, one_weight_model
 
 from mnasnet_cli.checkpoints.files import find_checkpoint, list_checkpoints, newest_checkpoint, remove_unfinished
+from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.errors import CheckpointError
 
 
 def save(folder: Path, *steps: int) -> None:
     state = SavedState(one_weight_model(), INFO)
-    manager = state.manager(folder, keep=5)
+    checkpoints = CheckpointFolder(folder, keep=5)
     for step in steps:
-        state.save(manager, step)
+        state.save(checkpoints, step)
 
 
 def names(folder: Path) -> list[str]:

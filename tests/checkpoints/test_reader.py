@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from one_weight_model import INFO, WEIGHT, one_weight_model
 
+from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.errors import CheckpointError
@@ -21,9 +22,7 @@ def save(folder: Path, info: dict[str, object] = INFO) -> str:
     model.weights[WEIGHT].assign([3.0, 3.0])
     average.weights[WEIGHT].assign([7.0, 7.0])
     state = SavedState(model, info, average=average)
-    manager = state.manager(folder, keep=1)
-    state.save(manager, 3)
-    return str(manager.latest_checkpoint)
+    return state.save(CheckpointFolder(folder, keep=1), 3)
 
 
 def test_weights_are_read_by_slim_names(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from one_weight_model import INFO, WEIGHT, one_weight_model
 
+from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.schema import OptimizerConfig
 from mnasnet_cli.training.optimization.ema import MovingAverage
@@ -32,9 +33,7 @@ class Run:
         self.state = SavedState(self.model, INFO, optimizer=optimizer, average=average)
 
     def save(self, folder: Path, step: int) -> str:
-        manager = self.state.manager(folder, keep=2)
-        self.state.save(manager, step, [0.5, 0.25])
-        return str(manager.latest_checkpoint)
+        return self.state.save(CheckpointFolder(folder, keep=2), step, [0.5, 0.25])
 
 
 def keys(prefix: str) -> set[str]:
@@ -45,10 +44,9 @@ def keys(prefix: str) -> set[str]:
 def test_keys(tmp_path: Path) -> None:
     assert keys(Run().save(tmp_path / "run", 1)) == RUN_KEYS
     state = SavedState(one_weight_model(), INFO)
-    manager = state.manager(tmp_path / "net", keep=1)
-    state.save(manager, 0)
-    assert keys(manager.latest_checkpoint) == NET_KEYS
-    reader = tf.train.load_checkpoint(manager.latest_checkpoint)
+    prefix = state.save(CheckpointFolder(tmp_path / "net", keep=1), 0)
+    assert keys(prefix) == NET_KEYS
+    reader = tf.train.load_checkpoint(prefix)
     assert json.loads(reader.get_tensor("info/.ATTRIBUTES/VARIABLE_VALUE")) == INFO
 
 

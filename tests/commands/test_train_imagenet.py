@@ -26,7 +26,7 @@ def test_a_run_holds_all_that_the_contract_promises(trained_run: Path) -> None:
         "evaluation.json", "card.html", "card.md",
     }  # fmt: skip
     assert promised | {"checkpoints", "best", "events", ".lock"} == names
-    assert {path.name for path in (trained_run / "events").iterdir()} == {"train", "validation"}
+    assert {path.name for path in (trained_run / "events").iterdir() if path.is_dir()} == {"train", "validation"}
     config = yaml.safe_load((trained_run / "config.yaml").read_text())
     assert config["training"]["epochs"] == 3
     lines = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]

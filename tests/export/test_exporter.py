@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 import pytest
 
@@ -135,10 +137,11 @@ def test_a_folder_that_is_not_an_export_is_not_replaced(made_classifier, tmp_pat
 
 
 def test_a_full_disk_leaves_nothing(made_classifier, tmp_path, monkeypatch):
-    def full(self, data):
-        raise OSError(28, "No space left on device")
+    def full(descriptor):
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(EnvironmentProblem, match=r"no space left on device.*--out"):
         _export(made_classifier, tmp_path / "out", "frozen")
     assert list(tmp_path.iterdir()) == []

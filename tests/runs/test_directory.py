@@ -151,7 +151,7 @@ def test_a_file_or_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
 def test_files_of_a_killed_start_are_taken_over(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").write_text("")
-    (tmp_path / "run" / ".config.yaml.123.tmp").write_text("task: im")
+    (tmp_path / "run" / ".0123.mnasnet-tmp").write_text("task: im")
     open_run(tmp_path / "run").close()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "config.yaml", "environment.json"]
 

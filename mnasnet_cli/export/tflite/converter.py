@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,9 @@ from mnasnet_cli.export.tflite.tensor_order import order_outputs, reverse_tensor
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import CLASSIFIER_OUTPUTS, HEAD_OUTPUTS
 from mnasnet_cli.modules.postprocessing import select_boxes
+from mnasnet_cli.system.files import temporary_folder, write_atomically
 from mnasnet_cli.system.native_output import suppress_output
+from mnasnet_cli.system.plain_paths import plain_folder
 
 FILE = "model.tflite"
 INPUT = "tensors"
@@ -95,9 +96,9 @@ def _convert(
     function = _function(loaded, int8=int8, mediapipe=mediapipe, one_image=one_image)
     # `from_concrete_functions` writes a SavedModel, too. When it can't, as on a full disk, it converts in another way,
     # which loses names. So the SavedModel is written here, on the disk of the final file.
-    with suppress_output(), tempfile.TemporaryDirectory(dir=folder) as saved:
-        tf.saved_model.save(tf.Module(), saved, signatures=function)
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+    with suppress_output(), temporary_folder(folder) as temporary, plain_folder(temporary) as saved:
+        tf.saved_model.save(tf.Module(), str(saved), signatures=function)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
         configure(converter)
         try:
             content = reverse_tensor_order(converter.convert())
@@ -108,7 +109,7 @@ def _convert(
     file_outputs = {name: kind for name, _, kind in _outputs_of(content)}
     path = folder / FILE
     content, described = describe_for_mediapipe(content, loaded, file_outputs, pixels=mediapipe)
-    path.write_bytes(content)
+    write_atomically(path, content)
     inputs = {INPUT: function.structured_input_signature[0][0]}
     signature = {"inputs": describe_tensors(inputs), "outputs": describe_tensors(function.structured_outputs)}
     if int8:
