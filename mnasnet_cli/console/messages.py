@@ -62,17 +62,24 @@ def _code(character: str) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
+def _fold(line: str, width: int) -> str:
+    """Return the line with the blanks replaced by line ends before the words that would reach beyond the width."""
+    first, *words = line.split(" ")
+    folded, column = first, cell_len(first)
+    for word in words:
+        length = cell_len(word)
+        fits = column + 1 + length <= width
+        folded += (" " if fits else "\n") + word
+        column = column + 1 + length if fits else length
+    return folded
+
+
 def print_folded(out: Console, text: Text) -> None:
     """Print text, folded at blanks on a terminal. Rich would also break a path that is longer than a line."""
     if out.is_terminal:
-        column, words = 0, text.plain.split(" ")
-        for index, word in enumerate(words):
-            column += cell_len(word) + 1
-            if index and column - 1 > out.width:
-                words[index - 1] += "\n"
-                column = cell_len(word) + 1
         text = text.copy()
-        text.plain = " ".join(words).replace("\n ", "\n")  # as long as before, so that styles stay where they are
+        # As long as before, so that the styles stay where they are.
+        text.plain = "\n".join(_fold(line, out.width) for line in text.plain.split("\n"))
     out.print(text)
 
 
