@@ -204,6 +204,7 @@ def _explain_usage(error: typer.TyperException) -> str:
     """Return the message for an invalid command line, with the most similar option."""
     message = error.format_message().rstrip(".").replace("Value error, ", "")
     message = re.sub(r"Input should be (a valid (integer|number)),.*", r"expected \1", message)
+    message = message.replace("Input should", "it should")
     context = getattr(error, "ctx", None)
     if context is None:
         return message

@@ -69,6 +69,6 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def missing_model(model: str) -> CheckpointError:
     """Return the error for a MODEL argument that leads nowhere."""
     return CheckpointError(
-        f"no model at {model}: expected a run directory, or a checkpoint prefix, for example "
-        "runs/imagenet-b1/checkpoints/ckpt-1000"
+        f"no model at {model}: expected a run directory, a checkpoint prefix such as "
+        "runs/imagenet-b1/checkpoints/ckpt-1000, or an exported artifact"
     )

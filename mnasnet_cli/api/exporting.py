@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, ConfigError, nearest
 from mnasnet_cli.export.artifact import Format
+from mnasnet_cli.inference.runner import detect_model_format
 
 if TYPE_CHECKING:
     from mnasnet_cli.export.exporter import ExportResult
@@ -92,7 +93,6 @@ def export(
 def _find(model: str | None, best: bool, data: Path | None) -> str:
     """Return the prefix of the checkpoint to export. Without `model`, use the newest run; `data` decides its task."""
     from mnasnet_cli.checkpoints.files import find_checkpoint
-    from mnasnet_cli.inference.runner import detect_model_format
     from mnasnet_cli.records.dataset_info import load_dataset_info
     from mnasnet_cli.runs.finding import newest_run
 

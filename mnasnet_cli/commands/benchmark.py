@@ -175,7 +175,7 @@ def _tflite_file(case: Any) -> Path:
 
 
 def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> None:
-    from mnasnet_cli.latency.report import table_cells, to_csv
+    from mnasnet_cli.latency.report import tables, to_csv
 
     if json_output:
         console.emit_json(report)
@@ -183,12 +183,12 @@ def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> N
         console.emit_text(to_csv(report["models"]))
     else:
         rows = report["models"]
-        columns, cells = table_cells(rows)
         notes = dict.fromkeys(f"{row['name']}: {row['note']}" for row in rows if row.get("note"))
         caption = "\n".join([_conditions(report), *notes])
-        batch, threads = rows[0]["batch_size"], rows[0]["threads"]
-        title = f"Latency of {batch} image{'s' * (batch > 1)}, {threads or '?'} thread{'s' * (threads != 1)}"
-        console.print_table(title, columns, cells, caption=caption)
+        *shown, last = tables(rows)
+        for title, columns, cells in shown:
+            console.print_table(title, columns, cells)
+        console.print_table(*last, caption=caption)
 
 
 def _conditions(report: dict[str, Any]) -> str:
@@ -200,4 +200,6 @@ def _conditions(report: dict[str, Any]) -> str:
         return f"{' '.join(filter(None, names)) or 'a phone'}{f', Android {release}' if release else ''}"
     versions = ", ".join(f"{name} {version}" for name, version in host["versions"].items())
     cpu = host["cpu"]
-    return f"{cpu['name']}, {cpu['cores']} cores, load average {host['load_average']} before; {versions}"
+    return (
+        f"{cpu['name']}, {console.plural(cpu['cores'], 'core')}, load average {host['load_average']} before; {versions}"
+    )

@@ -32,7 +32,7 @@ def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     threads = tensorflow.get("threads", {})
     listed = [
         ("system", found["system"]),
-        ("processor", f"{cpu['name']}, {cpu['cores']} cores"),
+        ("processor", f"{cpu['name']}, {console.plural(cpu['cores'], 'core')}"),
         ("CPU features", " ".join(cpu["features"])),
         ("memory", f"{memory['available'] or '?'} GB available of {memory['total'] or '?'} GB"),
         ("free disk here", f"{found['disk_free_gb']} GB"),

@@ -12,8 +12,8 @@ from mnasnet_cli import console
 from mnasnet_cli.api.exporting import export as run
 from mnasnet_cli.commands.options import BestFlag, DataOption, EmaFlag, JsonFlag, OwnImageSizeOption
 from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Format
+from mnasnet_cli.inference.runner import detect_model_format
 from mnasnet_cli.screen import next_steps
-from mnasnet_cli.screen.starting import check_model
 
 if TYPE_CHECKING:
     from mnasnet_cli.export.exporter import ExportResult
@@ -85,7 +85,7 @@ def export(
     are state dicts; they are read again and compared bit by bit.
     """
     if model is not None:
-        check_model(model)
+        detect_model_format(model)  # it must be there
     console.begin("starting TensorFlow")
     exported = run(
         model,
@@ -120,7 +120,7 @@ def export(
 
 def print_results(title: str, results: Sequence[ExportResult], comparison: str, note: str = "") -> None:
     """Print how artifacts compare with their checkpoint; `comparison` and `note` go into the caption."""
-    columns = ("format", "MB", "largest difference", "agreement", "images", "file")
+    columns = ("format", "MB", "largest difference", "agree", "file")
     rows = [
         (
             result.format,
@@ -130,17 +130,21 @@ def print_results(title: str, results: Sequence[ExportResult], comparison: str, 
         )
         for result in results
     ]
-    caption = f"{comparison}: differences of logits or scores, agreement of top-1 or boxes. {note}".rstrip()
+    counts = sorted({result.comparison.images for result in results if result.comparison is not None})
+    images = f" ({'–'.join(map(str, (counts[0], counts[-1])[: len(counts)]))} each)" if counts else ""
+    caption = (
+        f"{comparison}{images}: differences of logits or scores, and how often top-1 or boxes agree. {note}".rstrip()
+    )
     console.print_table(title, columns, rows, caption=caption)
 
 
 def _comparison_cells(result: ExportResult) -> tuple[Any, ...]:
-    """Return the largest difference, the agreement and the number of images."""
+    """Return the largest difference and the agreement."""
     comparison = result.comparison
     if comparison is None:
-        return None, "n/a", None
+        return None, "n/a"
     agreement = "no boxes" if comparison.agreement is None else console.percent(comparison.agreement)
-    return comparison.difference, agreement, comparison.images
+    return comparison.difference, agreement
 
 
 def _print_state_dicts(title: str, results: Sequence[ExportResult]) -> None:

@@ -275,7 +275,11 @@ def _show_artifact(found: dict[str, Any]) -> None:
         console.print_table(str(found["path"]), ("format", "MB", "input, px", "path"), cells)
         return
     keys = ("format", "kind", "variant", "width", "classes", "source", "step", "averaged")
-    parts = {key: value for key, value in found["parity"].items() if key != "tolerance"}
+    parts = {
+        key: f"{value:.4g}" if isinstance(value, float) else value
+        for key, value in found["parity"].items()
+        if key != "tolerance" and value is not None
+    }
     rows = [*((key, found[key]) for key in keys), ("MB", f"{found['bytes'] / 1e6:.2f}")]
     rows += [*found["preprocessing"].items(), *((f"parity {key}", value) for key, value in parts.items())]
     rows += [*((f"version of {key}", value) for key, value in found["versions"].items())]

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mnasnet_cli.config.recipes import find_config
+from mnasnet_cli.config.recipes import find_config, shipped_configs
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import ConfigError, nearest
@@ -72,9 +72,11 @@ def load_config(
             origins[key] = flag
     if task is not None and tree.setdefault("task", task) not in (task, DATASETS[task]):
         where = origins.get("task", source)
-        dataset = DATASETS.get(tree["task"])
-        hint = f"; use `mnasnet train-{dataset}`" if dataset else ""
-        raise ConfigError(f"{where} is for the task {tree['task']!r}, but this command is for {task!r}{hint}")
+        recipes = ", ".join(shipped_configs(task))
+        raise ConfigError(
+            f"{where} is for the task {tree['task']!r}, but `mnasnet train-{DATASETS[task]}` is for {task!r}; its"
+            f" recipes are {recipes}"
+        )
     return validate(tree, source, origins)
 
 

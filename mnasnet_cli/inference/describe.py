@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.config.task_names import MODEL_KINDS
+from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, manifest_path, read_manifest
-from mnasnet_cli.inference.runner import detect_model_format, is_run
+from mnasnet_cli.inference.runner import SUFFIXES, detect_model_format, is_run
 
 
 def is_artifact(path: Path) -> bool:
     """Return whether the path is an exported model, or the folder of an export."""
     if path.is_dir() and _formats_in(path) and not is_run(path):
         return True
-    format, place = detect_model_format(str(path))
+    try:
+        format, place = detect_model_format(str(path))
+    except CheckpointError:
+        return path.suffix in SUFFIXES  # whoever names such a file means an artifact
     return format != "checkpoint" and (place.exists() or format == "slim-checkpoint")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.task_names import TaskName
-from mnasnet_cli.errors import CheckpointError, ConfigError
+from mnasnet_cli.errors import CheckpointError, ConfigError, missing_model
 from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, Manifest, read_manifest
 
 SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".pb": "frozen"}
@@ -133,10 +133,10 @@ def detect_model_format(path: str) -> tuple[str, Path]:
 
     Returns:
       the format and the file, folder or prefix. The format is "saved-model", "frozen", "tflite" (quantized or not),
-      "onnx", "slim-checkpoint" or "checkpoint"; it is "checkpoint" if the path does not exist.
+      "onnx", "slim-checkpoint" or "checkpoint".
 
     Raises:
-      CheckpointError: a file with a known suffix is missing, or a folder holds several artifacts.
+      CheckpointError: there is no model, or a folder holds several artifacts.
     """
     place = Path(path)
     if place.is_dir():
@@ -149,6 +149,8 @@ def detect_model_format(path: str) -> tuple[str, Path]:
         return SUFFIXES[place.suffix], place
     prefix = Path(path.removesuffix(".index"))
     slim = Path(f"{prefix}.index").is_file() and (prefix.parent / MANIFEST_FILE).is_file()
+    if not Path(f"{prefix}.index").is_file():
+        raise missing_model(path)
     return ("slim-checkpoint" if slim else "checkpoint"), prefix
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnasnet_cli.console import percent, plural
 from mnasnet_cli.latency.plots import plot_latency
 from mnasnet_cli.system.files import make_folder, write_atomically
 
@@ -22,25 +23,48 @@ CSV_COLUMNS = (
 Row = Mapping[str, Any]
 
 
-def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
-    """Column titles and cells. Columns without any value are left out."""
-    columns: list[tuple[str, list[object]]] = [
-        ("model", [row["name"] for row in rows]),
-        ("format", [row.get("format") for row in rows]),
-        ("input", [f"{row['image_size']} px" if row.get("image_size") else None for row in rows]),
-        ("M multiply-adds", [_millions(row.get("multiply_adds")) for row in rows]),
-        ("published top-1", [f"{100 * row['top1']:.1f} %" if row.get("top1") else None for row in rows]),
-        ("p50 ms", [_rounded(row["p50_ms"], 2) for row in rows]),
-        ("p90 ms", [_rounded(row["p90_ms"], 2) for row in rows]),
-        ("p99 ms", [_rounded(row["p99_ms"], 2) for row in rows]),
-        ("rounds' p50", [_spread(row["round_medians_ms"]) for row in rows]),
-        ("images/s", [_rounded(row["images_per_second"], 1) for row in rows]),
-        ("peak MB", [_rounded(row["peak_memory_mb"], 0) for row in rows]),
-        ("file MB", [_rounded(row["file_mb"], 2) for row in rows]),
+def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[list[object]]]]:
+    """Return the tables for a terminal of 80 columns: title, column titles and cells.
+
+    Columns without any value are left out, and tables without any column.
+    """
+    batch, threads = rows[0]["batch_size"], rows[0]["threads"]
+    parts: list[tuple[str, list[tuple[str, list[object]]]]] = [
+        (
+            f"Latency of {plural(batch, 'image')}, {plural(threads, 'thread') if threads else 'some threads'}",
+            [
+                ("input", [f"{row['image_size']} px" if row.get("image_size") else None for row in rows]),
+                ("p50 ms", [_rounded(row["p50_ms"], 2) for row in rows]),
+                ("p90 ms", [_rounded(row["p90_ms"], 2) for row in rows]),
+                ("p99 ms", [_rounded(row["p99_ms"], 2) for row in rows]),
+                ("images/s", [_rounded(row["images_per_second"], 1) for row in rows]),
+            ],
+        ),
+        (
+            "Spread and size",
+            [
+                ("rounds' p50 ms", [_spread(row["round_medians_ms"]) for row in rows]),
+                ("peak MB", [_rounded(row["peak_memory_mb"], 0) for row in rows]),
+                ("format", [row.get("format") for row in rows]),
+                ("file MB", [_rounded(row["file_mb"], 2) for row in rows]),
+            ],
+        ),
+        (
+            "Cost and accuracy",
+            [
+                ("multiply-adds", [_millions(row.get("multiply_adds")) for row in rows]),
+                ("published top-1", [percent(row["top1"]) if row.get("top1") else None for row in rows]),
+            ],
+        ),
     ]
-    kept = [(title, cells) for title, cells in columns if any(cell is not None for cell in cells)]
-    shown = [[cells[index] if cells[index] is not None else "–" for _, cells in kept] for index in range(len(rows))]
-    return [title for title, _ in kept], shown
+    found = []
+    for title, columns in parts:
+        kept = [("model", [row["name"] for row in rows])]
+        kept += [(head, cells) for head, cells in columns if any(cell is not None for cell in cells)]
+        cells = [[cells[index] if cells[index] is not None else "–" for _, cells in kept] for index in range(len(rows))]
+        if len(kept) > 1:
+            found.append((title, [head for head, _ in kept], cells))
+    return found
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -64,7 +88,7 @@ def write_report(report: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _millions(count: int | None) -> str | None:
-    return None if count is None else f"{count / 1e6:,.1f}"
+    return None if count is None else f"{count / 1e6:,.1f} M"
 
 
 def _rounded(value: float | None, digits: int) -> str | None:

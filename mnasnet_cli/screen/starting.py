@@ -8,27 +8,15 @@ from typing import Any
 from mnasnet_cli import console
 from mnasnet_cli.api.model import Model, load
 from mnasnet_cli.config.task_names import DATASETS, TaskName
-from mnasnet_cli.errors import missing_model
 from mnasnet_cli.inference.runner import detect_model_format
 from mnasnet_cli.records.dataset_info import load_dataset_info
 
 
 def load_model(model: str, **options: Any) -> Model:
     """Say that a model is loaded, and load it; see `api.model.load` for the options and errors."""
-    check_model(model)
+    detect_model_format(model)  # it must be there
     console.begin(f"loading {model}")
     return load(model, **options)
-
-
-def check_model(model: str) -> None:
-    """Check that there is something at a MODEL argument.
-
-    Raises:
-      CheckpointError: there is nothing, or a folder holds several artifacts.
-    """
-    model_format, place = detect_model_format(model)
-    if model_format == "checkpoint" and not place.is_dir() and not Path(f"{place}.index").is_file():
-        raise missing_model(model)
 
 
 def start_training(task: TaskName, data: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mnasnet_cli.latency.measure import BenchmarkCase, Timing
 from mnasnet_cli.latency.plots import names_of, plot_latency
-from mnasnet_cli.latency.report import CSV_COLUMNS, table_cells, to_csv, write_report
+from mnasnet_cli.latency.report import CSV_COLUMNS, tables, to_csv, write_report
 
 
 def row(name: str, **metadata: Any) -> dict[str, Any]:
@@ -25,14 +25,13 @@ KNOWN = {"variant": "b1", "width": 1.0, "multiply_adds": 315_000_000, "top1": 0.
 
 
 def test_a_table_has_only_columns_with_values() -> None:
-    titles, cells = table_cells([row("x")])
-    assert "published top-1" not in titles
-    assert len(cells[0]) == len(titles)
-    titles, cells = table_cells([row("x"), row("y", **KNOWN)])
-    first, second = (dict(zip(titles, line, strict=True)) for line in cells)
+    assert [title for title, *_ in tables([row("x")])] == ["Latency of 1 image, 1 thread", "Spread and size"]
+    found = tables([row("x"), row("y", **KNOWN)])
+    first, second = ({head: cell for _, heads, cells in found for head, cell in zip(heads, cells[index], strict=True)}
+                     for index in range(2))  # fmt: skip
     assert first["published top-1"] == "–"
-    assert (second["published top-1"], second["M multiply-adds"], second["input"]) == ("74.5 %", "315.0", "32 px")
-    assert (second["p50 ms"], second["rounds' p50"], second["file MB"]) == ("1.50", "1.00–2.00", "1.50")
+    assert (second["published top-1"], second["multiply-adds"], second["input"]) == ("74.5 %", "315.0 M", "32 px")
+    assert (second["p50 ms"], second["rounds' p50 ms"], second["file MB"]) == ("1.50", "1.00–2.00", "1.50")
 
 
 def test_csv_leaves_unknown_values_empty() -> None:
