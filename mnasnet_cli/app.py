@@ -82,6 +82,9 @@ SYNONYMS = {
     "profile": "mnasnet benchmark", "check": "mnasnet doctor", "checks": "mnasnet doctor", "env": "mnasnet doctor",
 }  # fmt: skip
 
+# What Python and C++ say where a limit of memory or of processes allows no thread.
+NO_THREAD = ("can't start new thread", "Resource temporarily unavailable")
+
 EXIT_BUG, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 141, 130  # 128 + SIGPIPE, 128 + SIGINT
 
 
@@ -192,6 +195,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return "aborted", EXIT_INTERRUPTED
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller --batch-size, --image-size or --workers", 2
+    if isinstance(error, RuntimeError) and str(error) in NO_THREAD:
+        return f"{str(error).lower()}; raise the limits of memory (ulimit -v) and processes (ulimit -u)", 2
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("mnasnet_cli", "data_prep")):
         return f"the Python package that provides '{error.name}' is not installed; see mnasnet doctor", 2
     if isinstance(error, OSError) and error.errno is not None:

@@ -143,6 +143,12 @@ def test_typer_abort_is_an_interrupt():
     assert program.explain(typer.Abort()) == ("aborted", 130)
 
 
+@pytest.mark.parametrize("text", ["can't start new thread", "Resource temporarily unavailable"])
+def test_a_limit_of_threads_is_no_internal_error(text):
+    message, code = program.explain(RuntimeError(text))
+    assert (message, code) == (f"{text.lower()}; raise the limits of memory (ulimit -v) and processes (ulimit -u)", 2)
+
+
 def test_characters_that_the_terminal_cannot_show_are_not_an_error():
     code = "from mnasnet_cli.app import main; main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
