@@ -10,10 +10,10 @@ DOCS_READY := $(VENV)/.docs-ready
 SOURCES := mnasnet_cli data_prep tests benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers test-clients lint format types check docs docs-serve reference bench clean
+.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers test-clients campaign campaign-quick lint format types check docs docs-serve reference bench clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## install everything, in pinned versions, into .venv
 
@@ -72,6 +72,13 @@ $(CLIENTS)/.ready:
 test-clients: $(READY) $(CLIENTS)/.ready  ## exports in other programs: make test-clients CLASSIFIER=run RECORDS=dir DETECTOR=run DATA=pictures
 	@$(BIN)/python tests/peers/check_clients.py --peer-python $(CLIENTS)/bin/python \
 		--node-modules $(CLIENTS)/node_modules $(CLIENT_FLAGS)
+
+# FAULT repeats one fault, or those whose names begin so: make campaign FAULT='kill at a moment/report/3'.
+campaign: $(READY)  ## faults on every command: kills, full disks, damaged files (half an hour; FAULT=name repeats one)
+	@$(BIN)/python tests/campaign/campaign.py $(if $(FAULT),--fault '$(FAULT)')
+
+campaign-quick: $(READY)  ## some of each kind of fault, in three minutes
+	@$(BIN)/python tests/campaign/campaign.py --quick --work build/campaign-quick
 
 lint: $(READY)  ## style, formatting and the import contract
 	@$(BIN)/ruff check $(SOURCES)

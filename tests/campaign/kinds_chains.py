@@ -1,0 +1,61 @@
+"""The promise of the training: however often it is killed, its weights are those of an undisturbed run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import checks
+import child
+import outputs
+from commands import COMMANDS, TRAININGS, lay_out
+from fault import Fault
+
+KIND = "kills of one training"
+EPOCHS = 5
+CHAINS = (13, 1)  # of each task; a chain is about four kills
+KILLS = 4
+
+
+def make(reference: dict[str, dict[str, Any]], quick: bool, rng: Random) -> Iterator[Fault]:
+    """Yield trainings, each of which is killed several times."""
+    for name in TRAININGS[: 1 if quick else 2]:
+        for number in range(CHAINS[quick]):
+            shares = [rng.uniform(0.3, 1.15) for _ in range(KILLS)]
+            yield Fault(KIND, name, number, rng.randrange(2**32), True, {"shares": shares})
+
+
+def words_of(name: str) -> list[str]:
+    """Return the training, somewhat longer than that of the other kinds."""
+    kept = [word for word in COMMANDS[name].words if not word.startswith("--epochs")]
+    return [*kept, f"--epochs={EPOCHS}"]
+
+
+def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str, Any]]) -> list[str]:
+    """Kill a training again and again, let it end, and compare its weights."""
+    command = COMMANDS[fault.command]
+    lay_out(template, place, command)
+    words, problems, kills = words_of(fault.command), [], 0
+    expected = reference[fault.command]["chain"]
+    for share in fault.how["shares"]:
+        outcome = child.Running(words, place, warm=True).wait(share * expected["cpu"], lambda process: process.send(9))
+        problems += checks.message_problems(outcome, checks.killed())
+        kills += outcome.code == -9
+        if outcome.code == 0:
+            break
+    outcome = child.run(words, place, warm=True)
+    problems += checks.message_problems(outcome, {0})
+    if child.call_in_fork(outputs.weights_digest, place / "out/run") != expected["weights"]:
+        problems.append(f"after {kills} kills the weights differ from those of an undisturbed training")
+    fault.how["kills"] = kills
+    return problems
+
+
+def measure(name: str, template: Path, place: Path) -> dict[str, Any]:
+    """Run the training undisturbed."""
+    lay_out(template, place, COMMANDS[name])
+    outcome = child.run(words_of(name), place, warm=True)
+    weights = child.call_in_fork(outputs.weights_digest, place / "out/run")
+    return {"cpu": outcome.cpu, "weights": weights, "code": outcome.code}
