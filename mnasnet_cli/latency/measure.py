@@ -23,6 +23,7 @@ import numpy as np
 from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.errors import EnvironmentProblem, MnasnetError
 from mnasnet_cli.inference.manifest import Manifest
+from mnasnet_cli.system.workers import main_module_hidden
 
 MAX_PROCESSES = 6  # with more models than this, each round starts the processes again
 FIRST_WARM_UP, LATER_WARM_UP = 10, 3  # uncounted calls in the first round and in each later round
@@ -145,7 +146,7 @@ class _Worker:
             context = multiprocessing.get_context("spawn")
             ours, theirs = context.Pipe()
             process = context.Process(target=_run_worker, args=(theirs, self._case), daemon=True)
-            with defer_interrupts():
+            with defer_interrupts(), main_module_hidden():
                 process.start()
                 self._pipe, self._process = ours, process
             theirs.close()

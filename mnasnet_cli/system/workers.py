@@ -90,7 +90,7 @@ def _signals_blocked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _main_module_hidden() -> Iterator[None]:
+def main_module_hidden() -> Iterator[None]:
     """Keep a spawned process from running the script of the user again: the functions of tasks are in modules."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -119,7 +119,7 @@ class _Worker:
         # A forked worker closes its copies of the parent's ends. Otherwise nobody would see that the parent is gone.
         inherited = [worker.connection for worker in (*others, self)] if method == "fork" else []
         self._process = context.Process(target=_serve, args=(function, shared, child_end, inherited), daemon=True)
-        with _main_module_hidden():
+        with main_module_hidden():
             self._process.start()
         child_end.close()
 

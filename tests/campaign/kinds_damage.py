@@ -92,7 +92,8 @@ def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str
     problems += checks.file_problems(place, {}, {"same": {}, "files": []}, hard=False)
     if fault.command != "resume":
         problems += checks.input_problems(place, inputs, command.inputs)
-    if outcome.code == 0 and NUMBERS.search(fault.how["path"]) and "--json" in command.words:
+    there = fault.how["way"] not in ("missing", "a folder")
+    if outcome.code == 0 and there and NUMBERS.search(fault.how["path"]) and "--json" in command.words:
         problems += _silence_problems(template, place, command, outcome.out, outcome.err)
     return problems
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,18 @@ def test_a_process_that_dies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnasnet_cli.latency.measure.NoSuchClass", Local, raising=False)
     with pytest.raises(EnvironmentProblem, match=r"the model: .*exit code 1"):
         measure([Local("the model", "x")], runs=1, rounds=1)
+
+
+def test_a_script_that_measures_is_not_run_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('script')\n"
+        "from mnasnet_cli.latency.measure import BenchmarkCase, measure\n"
+        "measure([BenchmarkCase('x', 'none.tflite')], runs=1, rounds=1)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert "none.tflite" in result.stderr
+    assert result.stdout.split() == ["script"]
