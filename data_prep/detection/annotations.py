@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from array import array
 from collections.abc import Callable, Iterable
 from typing import IO, Any
@@ -26,8 +27,11 @@ from data_prep.detection.layout import Entries
 from data_prep.files.file_list import take
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.findings import Finding, Findings
+from mnasnet_cli.system.documents import shorten
 
 REQUIRED_KEYS = ("images", "annotations", "categories")
+MAX_NAME = 1000
+"""Letters of a category: a longer one is no name, and drawing 100,000 letters takes a minute."""
 NO_AREA = math.nan  # the area of an annotation without one
 NO_ID = -(1 << 63)  # the id of an annotation without one
 
@@ -54,6 +58,13 @@ class Fault(dict[str, Any]):
 
     def __str__(self) -> str:
         return " of ".join(f"{kind} {self[kind]}" for kind in ("annotation", "image") if self.get(kind) is not None)
+
+
+def _can_be_a_file(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 class AnnotationFile:
@@ -86,6 +97,8 @@ class AnnotationFile:
         image_id = self._image_ids.read(entry.get("id")) if name else None
         if image_id is None or not name:
             raise NotCocoError(f"entry {number} of 'images' has no 'id' or no 'file_name'")
+        if not _can_be_a_file(name):
+            raise NotCocoError(f"entry {number} of 'images' has a 'file_name' that no file can have: {shorten(name)}")
         width, height = entry.get("width"), entry.get("height")
         if isinstance(width, str) or isinstance(height, str):
             self._mended.mended("image-size-as-text", "images had a width and height in quotes", example=name)
@@ -104,6 +117,8 @@ class AnnotationFile:
             raise NotCocoError(f"entry {number} of 'categories' has no 'id' or no 'name'")
         if any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
             raise NotCocoError(f"the name of category {entry['id']} contains half a surrogate pair")
+        if len(name) > MAX_NAME:
+            raise NotCocoError(f"the name of category {entry['id']} has {len(name):,} letters, expected a short name")
         name = " ".join(name.split())  # each is one line of labels.txt
         if self.categories.setdefault(category_id, name) != name:
             raise NotCocoError(f"two categories have the id {entry['id']}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from data_prep.files.archives import FileEntry, zip_data_offset
 from mnasnet_cli.errors import os_error_reason
-from mnasnet_cli.records.image_files.header import BadImage
+from mnasnet_cli.records.image_files.header import MAX_FILE_BYTES, BadImage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,6 +140,9 @@ class FileList:
     def read(self, index: int) -> bytes:
         """Return a file's bytes. Raises BadImage with the reason if it cannot be read."""
         self._check(index)
+        if self.sizes[index] > MAX_FILE_BYTES:
+            size, most = self.sizes[index] / 1e6, MAX_FILE_BYTES / 1e6
+            raise BadImage(f"the file has {size:,.0f} MB, but an image has at most {most:,.0f} MB")
         try:
             if self._place(index).archive:
                 return self._read_from_archive(index)
@@ -199,10 +202,12 @@ class FileList:
         file, size, offset = self._descriptor(place), self.sizes[index], self._offsets[index]
         if place.archive == "tar":
             return os.pread(file, size, offset)
-        data = os.pread(file, self._compressed_sizes[index], zip_data_offset(file, offset))
+        # A deflated file is never more than 0.1 % larger than what it holds.
+        compressed = min(self._compressed_sizes[index], size + (size >> 8) + 1024)
+        data = os.pread(file, compressed, zip_data_offset(file, offset))
         if self._deflated[index]:
             try:
-                data = zlib.decompress(data, -zlib.MAX_WBITS)
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)  # no more than the zip says
             except zlib.error:
                 data = b""
         if len(data) != size or zlib.crc32(data) != self._crcs[index]:

@@ -57,7 +57,7 @@ def _check_example(record: bytes, path: Path, number: int, info: DatasetInfo) ->
         reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error.message).splitlines()[0])
         raise DataError(
             f"{where}: the image {name} can't be decoded ({reason}); write the records again with "
-            f"`mnasnet {COMMANDS[info.kind]} SOURCE {path.parent} --on-bad-image skip`"
+            f"`mnasnet {COMMANDS[info.kind]} SOURCE {path.parent} --verify --on-bad-image skip`"
         ) from None
 
 

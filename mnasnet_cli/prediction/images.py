@@ -14,13 +14,16 @@ from typing import IO, TYPE_CHECKING
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.prediction.video_frames import VIDEO_SUFFIXES, read_video_frames
+from mnasnet_cli.records.image_files.header import MAX_FILE_BYTES
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES, UNKNOWN_FORMAT
+from mnasnet_cli.system.documents import Unreadable, check_regular, read_bytes
 from mnasnet_cli.system.pictures import encode_quickly
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 STANDARD_INPUT = "-"
+MAX_PATH = 4096  # bytes; Linux has no longer ones
 # An encoded image has some of these, or is not UTF-8. A list of paths has none: NUL separates paths.
 _CONTROL_CHARACTERS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -81,7 +84,10 @@ def read_images(
 
 
 def _from_standard_input(stream: IO[bytes], frame_step: int) -> Iterator[InputImage | UnreadableInput]:
-    data = stream.read()
+    data = stream.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        yield UnreadableInput("standard input", f"more than {MAX_FILE_BYTES / 1e6:,.0f} MB, which no image has")
+        return
     text = _as_text(data)
     if text is None:
         image = read_image("standard input", PurePath("stdin"), data)
@@ -107,7 +113,9 @@ def _as_text(data: bytes) -> str | None:
 
 def _from_path(given: str, frame_step: int) -> Iterator[InputImage | UnreadableInput]:
     path = Path(given)
-    if path.is_dir():
+    if "\0" in given or len(given) > MAX_PATH:
+        yield UnreadableInput(given[:MAX_PATH].replace("\0", "\\0"), "not a path")
+    elif path.is_dir():
         found = [file for file in _files_below(path) if file.name.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
         if not found:
             yield UnreadableInput(given, "a folder without images")
@@ -132,9 +140,12 @@ def _files_below(folder: Path) -> list[Path]:
 def _from_file(path: Path, output_path: PurePath, frame_step: int) -> Iterator[InputImage | UnreadableInput]:
     try:
         if path.suffix.lower() in VIDEO_SUFFIXES:
+            check_regular(path)
             yield from _frames(path, output_path, frame_step)
         else:
-            yield read_image(str(path), output_path.with_suffix(""), path.read_bytes())
+            yield read_image(str(path), output_path.with_suffix(""), read_bytes(path, MAX_FILE_BYTES))
+    except Unreadable as error:
+        yield UnreadableInput(str(path), error.reason)
     except DataError as error:
         yield UnreadableInput(str(path), str(error))
     except OSError as error:

@@ -16,6 +16,7 @@ from mnasnet_cli.records.shards import COMMANDS, DATASET_FILE, LABELS_FILE, SPLI
 from mnasnet_cli.records.tfrecord import count_records, decode_example, read_records
 from mnasnet_cli.system.documents import read_text
 
+MAX_NAME = 1000  # letters of a class that are used: drawing 100,000 letters takes a minute
 MAX_LABELS_BYTES = 1 << 24
 """Of labels.txt: 100,000 classes with names of 160 letters."""
 
@@ -121,12 +122,12 @@ def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not path.exists():
         return (), ()
     lines = [line for line in read_text(path, MAX_LABELS_BYTES, REMEDY).splitlines() if line.strip()]
-    numbered = [re.fullmatch(r"(\d+):(.*)", line) for line in lines]
+    numbered = [re.fullmatch(r"([0-9]{1,9}):(.*)", line[:MAX_NAME]) for line in lines]
     if lines and all(numbered):
         texts = {int(match[1]): match[2] for match in numbered if match}
         named = tuple(texts[number] for number in sorted(texts) if number > 0)
         return named, named
-    rows = [line.split("\t", 1) for line in lines]
+    rows = [line[:MAX_NAME].split("\t", 1) for line in lines]
     return tuple(row[0] for row in rows), tuple(row[-1] for row in rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import dataset_info, keys, shards
 from mnasnet_cli.records.dataset_info import DatasetInfo
-from mnasnet_cli.records.image_header import stored_orientation
+from mnasnet_cli.records.image_header import read_stored_header, stored_orientation
 from mnasnet_cli.records.keys import AREA, BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
 from mnasnet_cli.records.orientation import UPRIGHT
 from mnasnet_cli.records.tfrecord import count_records, decode_example, read_records
@@ -227,10 +226,5 @@ def size_of(features: Features) -> tuple[int, int]:
     encoded = features.get(keys.ENCODED)
     if not encoded:
         return 0, 0
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(encoded[0])) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError):
-        return 0, 0
+    header = read_stored_header(encoded[0])
+    return (header.width, header.height) if header else (0, 0)

@@ -31,7 +31,7 @@ def cache_folder(url: str) -> Path:
     """
     base = os.environ.get("MNASNET_CACHE")
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnasnet"
-    parts = urllib.parse.urlsplit(url)
+    parts = web.split_url(url)
     names = [urllib.parse.unquote(part) for part in (parts.netloc, *parts.path.split("/")[:-1])]
     safe = [re.sub(r"[^\w.@+-]", "_", name) for name in names if name.strip(".")]
     return (Path(base) if base else default).joinpath(*safe)

@@ -32,7 +32,7 @@ def is_url(text: str) -> bool:
 
 def check_url(url: str) -> None:
     """Raises ConfigError for a URL that cannot be downloaded."""
-    parts = urllib.parse.urlsplit(url)
+    parts = split_url(url)
     if parts.scheme == "gs":
         raise ConfigError(
             f"{url} is a URL for gsutil; use https://storage.googleapis.com/{parts.netloc}{parts.path}, which is the "
@@ -40,6 +40,20 @@ def check_url(url: str) -> None:
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{without_query(url)} can't be downloaded; expected a URL with http:// or https://")
+
+
+def split_url(url: str) -> urllib.parse.SplitResult:
+    """Return the parts of a URL. Raises ConfigError for one that is malformed."""
+    try:
+        if not url.isprintable() or " " in url or not url.isascii():
+            raise ValueError("it holds blanks, control characters or letters that must be written as %xx")
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.hostname, parts.port  # raise ValueError for a wrong address or port
+        if parts.hostname:
+            parts.hostname.encode("idna")
+    except ValueError as error:
+        raise ConfigError(f"{without_query(url)} is not a valid URL: {error}") from None
+    return parts
 
 
 def without_query(url: str) -> str:
@@ -78,9 +92,10 @@ def open_url(url: str, headers: Mapping[str, str]) -> Iterator[Any]:
             raise EnvironmentProblem(
                 f"{without_query(url)} can't be downloaded: the server answered {error.code} {error.reason}"
             ) from error
-    except http.client.InvalidURL as error:
+    except (http.client.InvalidURL, UnicodeError) as error:
         raise ConfigError(f"{without_query(url)} is not a valid URL: {error}") from error
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+    # ValueError: a server that answers with nonsense, such as a chunk of a negative size.
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         host = urllib.parse.urlsplit(url).hostname
         if isinstance(reason, socket.gaierror):
@@ -94,7 +109,12 @@ class SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but not from https to http and not to other schemes."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        scheme = urllib.parse.urlsplit(newurl).scheme
+        try:
+            scheme = split_url(newurl).scheme
+        except ConfigError as error:
+            raise EnvironmentProblem(
+                f"{without_query(req.full_url)} redirects to an address that can't be followed: {error}"
+            ) from None
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
             raise EnvironmentProblem(
                 f"{without_query(req.full_url)} redirects to {without_query(newurl)}, which is less secure; the "
@@ -105,7 +125,7 @@ class SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 def range_start(response: Any) -> int:
     """The position of the response's first byte within the file."""
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    found = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("Content-Range", ""))
     return int(found[1]) if response.status == PARTIAL_CONTENT and found else 0
 
 
@@ -120,7 +140,8 @@ def total_size(response: Any) -> int | None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise DataError(f"{without_query(response.url)} is sent compressed, so its size can't be checked")
     length = response.headers.get("Content-Length") or ""
-    return int(length) + range_start(response) if length.isdigit() else None
+    known = length.isascii() and length.isdigit() and len(length) <= 18
+    return int(length) + range_start(response) if known else None
 
 
 def validator(response: Any) -> str | None:

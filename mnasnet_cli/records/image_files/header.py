@@ -11,6 +11,10 @@ MAX_PIXELS = 2**29 // 3
 """TensorFlow's JPEG decoder refuses images of more than 2^29 values."""
 
 
+MAX_FILE_BYTES = 3 * MAX_PIXELS + (1 << 20)
+"""Of an image file: the largest picture that is decoded, without compression, and its header."""
+
+
 class BadImage(Exception):
     """An image that cannot be read; the message is the reason, in one line."""
 
