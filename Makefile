@@ -10,7 +10,7 @@ DOCS_READY := $(VENV)/.docs-ready
 SOURCES := mnasnet_cli data_prep tests benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all coverage test-torch test-wheel test-tf1 test-peers test-clients campaign campaign-quick lint format types check docs docs-serve reference bench clean
+.PHONY: help setup demo test test-all coverage test-torch fuzz test-wheel test-tf1 test-peers test-clients campaign campaign-quick lint format types check docs docs-serve reference bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ coverage: $(READY)  ## line and branch coverage of the fast tests, by package
 test-torch: $(READY)  ## reading and writing PyTorch's files (installs torch into .venv: it is large)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev,import]' --constraint constraints.txt
 	@$(BIN)/python -m pytest tests/weights tests/commands/test_import_download.py
+
+FUZZ_SECONDS ?= 600
+fuzz: $(READY)  ## damaged files of every kind through every reader: make fuzz [FUZZ_SECONDS=600]
+	@$(BIN)/python tests/fuzz/fuzz_readers.py --seconds $(FUZZ_SECONDS)
 
 test-wheel: $(READY)  ## build the wheel, install it into a new environment, and use it there (minutes)
 	@$(BIN)/python tests/wheel/check_wheel.py

@@ -56,7 +56,8 @@ def list_tar(path: Path, start: int = 0, size: int | None = None) -> list[FileEn
                     if member.isreg():
                         files.append(FileEntry(os.path.basename(member.name), member.size, member.offset_data))
                     archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all headers in memory
-    except tarfile.TarError as error:
+    # ValueError, OverflowError: numbers in a damaged header that no file has.
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise DataError(f"{path} is not a complete tar: {error}") from error
     end = start + size if size is not None else os.path.getsize(path)
     if files and files[-1].offset + files[-1].size > end:
@@ -74,6 +75,8 @@ def list_zip(path: Path) -> list[FileEntry]:
             for info in archive.infolist():
                 if info.is_dir():
                     continue
+                if info.header_offset < 0:
+                    raise DataError(f"{path} is not a complete zip: it is cut off at its start")
                 if info.flag_bits & _ENCRYPTED:
                     raise DataError(
                         f"{path}: {info.filename} is encrypted; unpack the zip, or pack it without a password"
@@ -87,7 +90,8 @@ def list_zip(path: Path) -> list[FileEntry]:
                 files.append(
                     FileEntry(info.filename, info.file_size, info.header_offset, info.compress_size, deflated, info.CRC)
                 )
-    except zipfile.BadZipFile as error:
+    # Besides BadZipFile, what zipfile raises for a damaged directory.
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError) as error:
         raise DataError(f"{path} is not a complete zip: {str(error).lower()}") from error
     return files
 

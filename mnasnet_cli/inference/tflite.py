@@ -50,12 +50,17 @@ class TfliteRunner(BaseRunner):
         return self._interpreter.invoke
 
     def _one(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        self._interpreter.set_tensor(self._input["index"], _quantized(image, self._input))
-        self._interpreter.invoke()
-        return {
-            name: _dequantized(self._interpreter.get_tensor(details["index"]), details)
-            for name, details in self._outputs.items()
-        }
+        try:
+            self._interpreter.set_tensor(self._input["index"], _quantized(image, self._input))
+            self._interpreter.invoke()
+            return {
+                name: _dequantized(self._interpreter.get_tensor(details["index"]), details)
+                for name, details in self._outputs.items()
+            }
+        except (ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self._path} can't be run, so it is damaged: {first_line(error)}; export the model again"
+            ) from error
 
     def _resize(self, batch_size: int, side: int) -> None:
         shape = [batch_size, side, side, 3]

@@ -110,6 +110,8 @@ def _overlapping_categories(truth: GroundTruth, detections: Detections) -> np.nd
 
 def _rows_by_image(image_ids: np.ndarray, selected: np.ndarray) -> dict[int, np.ndarray]:
     """Return image id → indices of its rows, in their order."""
+    if not len(selected):
+        return {}  # np.split gives one part at least
     rows = np.flatnonzero(np.isin(image_ids, selected))
     rows = rows[np.argsort(image_ids[rows], kind="stable")]
     starts = np.searchsorted(image_ids[rows], selected)
