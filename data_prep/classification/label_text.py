@@ -103,6 +103,9 @@ def _json_rows(name: str, text: str) -> list[Row]:
         raise DataError(f'{name} has no rows: expected an object such as {{"file_name": …, "label": …}} per line')
     keys = list(dict.fromkeys(key for _, one in objects for key in one))
     rows = [Row(number, [_cell(one.get(key, "")) for key in keys]) for number, one in objects]
+    for row in (Row(0, keys), *rows):
+        if any("\ud800" <= letter <= "\udfff" for cell in row.cells for letter in cell):
+            raise DataError(f"{name}, row {row.line}: half a surrogate pair, which is no letter")
     return [Row(0, keys), *rows]
 
 

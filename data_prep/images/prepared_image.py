@@ -65,9 +65,11 @@ def prepare_image(
     Raises BadImage.
     """
     header = read_header(data)
-    if header and header.format == "JPEG" and (verify or _is_sparse(data, header)) and (damage := jpeg_damage(data)):
+    unchanged = header and header.shows_picture(exif) and not (max_side and max(header.height, header.width) > max_side)
+    doubtful = header and header.format == "JPEG" and (verify or (unchanged and _is_sparse(data, header)))
+    if doubtful and (damage := jpeg_damage(data)):
         raise BadImage(damage)
-    if header and header.shows_picture(exif) and not (max_side and max(header.height, header.width) > max_side):
+    if header and unchanged:
         file_format, height, width, channels = header[:4]
         return PreparedImage(data, height, width, channels, False, file_format, UPRIGHT, height, width, False)
     return _reencode(data, max_side, exif)

@@ -16,23 +16,35 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeGuard
 
+from typing_extensions import TypedDict
+
 from mnasnet_cli import __version__
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import EnvironmentProblem, Stopped, first_line
-from mnasnet_cli.runs import directory
-from mnasnet_cli.runs.directory import MLFLOW_FILE, RunDirectory, read_environment, read_metrics
+from mnasnet_cli.runs import directory, run_files
+from mnasnet_cli.runs.directory import MLFLOW_FILE, RunDirectory
+from mnasnet_cli.runs.run_files import read_environment, read_metrics
+from mnasnet_cli.system.documents import read_sound_json
 from mnasnet_cli.system.files import write_atomically
 from mnasnet_cli.system.optional_packages import install_command
 from mnasnet_cli.tracking.events import flat_settings
 
 EXPERIMENT = "mnasnet"
 ARTIFACTS = (
-    directory.CONFIG_FILE, directory.ENVIRONMENT_FILE, directory.METRICS_FILE, directory.RESULTS_FILE,
-    directory.LOG_FILE, directory.CURVES_FILE, directory.EVALUATION_FILE, directory.PAGE_FILE, directory.CARD_FILE,
+    run_files.CONFIG_FILE, run_files.ENVIRONMENT_FILE, run_files.METRICS_FILE, run_files.RESULTS_FILE,
+    directory.LOG_FILE, directory.CURVES_FILE, run_files.EVALUATION_FILE, directory.PAGE_FILE, directory.CARD_FILE,
 )  # fmt: skip
 _AT_ONCE = 100  # params, or metrics, in a request
 _SILENT_SECONDS = 300
 _PARAM_LENGTH = 500  # characters; older servers take no more
+
+
+class _Remembered(TypedDict):
+    """mlflow.json: where the run was sent to."""
+
+    tracking_uri: str
+    run_id: str
+    sent: int
 
 
 class MlflowRun:
@@ -86,12 +98,11 @@ class MlflowRun:
         self._quietly(send)
 
     def _earlier(self) -> dict[str, Any] | None:
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads((self._run.path / MLFLOW_FILE).read_text(encoding="utf-8"))
-            if found["tracking_uri"] == self._client.tracking_uri:
-                with contextlib.suppress(Exception):  # it was deleted there
-                    if self._client.get_run(found["run_id"]).info.lifecycle_stage == "active":
-                        return dict(found)
+        found = read_sound_json(self._run.path / MLFLOW_FILE, _Remembered)
+        if found is not None and found["tracking_uri"] == self._client.tracking_uri:
+            with contextlib.suppress(Exception):  # it was deleted there
+                if self._client.get_run(found["run_id"]).info.lifecycle_stage == "active":
+                    return dict(found)
         return None
 
     def _remember(self) -> None:
