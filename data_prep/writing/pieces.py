@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, cast
 
 from data_prep.images.prepared_image import prepare_image
 from data_prep.writing.shard_job import BadImageError, Job, ShardId, ShardStatistics
-from data_prep.writing.shards import ShardWriter, append, digest, shard_range
+from data_prep.writing.shards import ShardWriter, append, shard_range
 from mnasnet_cli.records.image_files.header import BadImage
 from mnasnet_cli.records.orientation import Exif
+from mnasnet_cli.records.shards import shard_digest
 from mnasnet_cli.system.files import move_into_place
 from mnasnet_cli.system.workers import Report
 
@@ -88,7 +89,7 @@ def _complete(pieces: Sequence[WrittenPiece], job: Job) -> dict[str, Any]:
     return {
         "shard": path.name, "split": shard.split, "index": shard.number, "source": job.sizes_checksum(shard),
         "examples": sum(written.examples for written in pieces), "bytes": sum(written.size for written in pieces),
-        "digest": digest(b"".join(written.checksums for written in pieces)), **statistics.as_dict(),
+        "digest": shard_digest(b"".join(written.checksums for written in pieces)), **statistics.as_dict(),
     }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
@@ -67,11 +66,6 @@ def append(whole: Path, piece: Path) -> None:
     with open(whole, "ab") as target, open(piece, "rb") as source:
         shutil.copyfileobj(source, target, BUFFER_BYTES)
     piece.unlink()
-
-
-def digest(checksums: bytes) -> str:
-    """Return the first 16 hexadecimal digits of the SHA-256 of the checksums of a shard's records."""
-    return hashlib.sha256(checksums).hexdigest()[:16]
 
 
 def remove_partial(directory: Path, names: set[str]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from pathlib import Path
 
 from mnasnet_cli.errors import CheckpointError, missing_model
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import sha256_of, write_atomically
 
 CHECKPOINT_FOLDER = "checkpoints"
 BEST_FOLDER = "best"
@@ -45,10 +44,7 @@ def files_of(prefix: Path) -> list[Path]:
 
 def write_checksums(prefix: Path) -> None:
     """Write the SHA-256 of each file of a checkpoint beside it."""
-    rows = []
-    for file in files_of(prefix):
-        with file.open("rb") as stream:
-            rows.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {file.name}\n")
+    rows = [f"{sha256_of(file)}  {file.name}\n" for file in files_of(prefix)]
     write_atomically(prefix.with_name(f"{prefix.name}{CHECKSUMS}"), "".join(rows))
 
 

@@ -89,6 +89,17 @@ def read_info(prefix: str) -> dict[str, Any]:
         return _parse_info(prefix, reader)
 
 
+def read_all(prefix: str) -> None:
+    """Read all tensors, so that TensorFlow compares their checksums.
+
+    Raises:
+      CheckpointError: the checkpoint is damaged, or another program wrote it.
+    """
+    with _open_own(prefix) as reader:
+        for key in reader.get_variable_to_shape_map():
+            reader.get_tensor(key)
+
+
 def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
     """Return the information about the net, with today's name of the task."""
     stored = reader.get_tensor(value_key(INFO))

@@ -108,6 +108,8 @@ def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The sections `data` and `model.net` of the manifest that `mnasnet export` wrote beside weights; {} if none."""
     from mnasnet_cli.export.artifact import STATE_DICT_FORMATS
     from mnasnet_cli.inference.manifest import read_settings
+    from mnasnet_cli.inference.verification import verify_artifact
 
+    verify_artifact(source)
     settings = read_settings(source, ("slim-checkpoint", *STATE_DICT_FORMATS))
     return settings.get("preprocessing", {}), settings.get("net", {})

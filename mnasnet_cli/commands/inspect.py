@@ -27,7 +27,7 @@ class Inspector(NamedTuple):
     fits: whether the path is of this kind. describe: returns its contents, as for JSON. show: prints them as tables.
     draw: draws examples, (path, number, file to write) → number; None if there is nothing to draw.
     examine: describes with the key `health`, and writes the health to an HTML file if one is given; None if the path
-    holds no images.
+    holds no images. verify: compares the files with what was written, and returns their number.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Inspector(NamedTuple):
     show: Callable[[dict[str, Any]], None]
     draw: Callable[[Path, int, Path], int] | None = None
     examine: Callable[[Path, Path | None], dict[str, Any]] | None = None
+    verify: Callable[[Path], int] = lambda path: 0
 
 
 def inspect(
@@ -52,12 +53,16 @@ def inspect(
         Path | None,
         typer.Option(metavar="FILE.html", help="Write the health as a page, with the oddest images. Implies --health."),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read everything, and compare it with the checksums of what was written.")
+    ] = False,
     json_output: JsonFlag = False,
 ) -> None:
     """Show the contents of records, a run, a checkpoint or an exported artifact.
 
     --images N draws N records with their labels or boxes into a PNG file. --health reads all records, also those of
-    other programs: classes, sizes, tiny boxes, duplicates, and what looks wrong.
+    other programs: classes, sizes, tiny boxes, duplicates, and what looks wrong. --verify finds damaged files: shards,
+    the checkpoints and exports of a run, artifacts.
     """
     health = health or html is not None
     inspector = find_inspector(path)
@@ -68,6 +73,8 @@ def inspect(
     if health or inspector.examine is None:  # what takes longer than a moment
         console.begin(f"reading {path}")
     found = inspector.examine(path, html) if health and inspector.examine else inspector.describe(path)
+    if verify:
+        found["verified_files"] = inspector.verify(path)
     if images and inspector.draw:
         found |= {"drawn": inspector.draw(path, images, out), "drawing": str(out)}
     if json_output:
@@ -80,6 +87,8 @@ def inspect(
     if images:
         drawn = found["drawn"]
         console.say(f"{console.plural(drawn, 'example')} {'is' if drawn == 1 else 'are'} drawn in {out}")
+    if verify:
+        console.say(f"{console.plural(found['verified_files'], 'file')}: all as written")
     if html:
         console.say(f"the health of {path} is written to {html}")
 
@@ -137,6 +146,13 @@ def _examine_records(path: Path, html: Path | None) -> dict[str, Any]:
         page.write_page(health, str(path), html)
     info = None if (path / DATASET_FILE).is_file() else health.dataset_info(path)
     return record_description.describe(path, info=info) | {"health": health.to_json()}
+
+
+def _verify_records(path: Path) -> int:
+    from mnasnet_cli.records.verification import verify_records
+
+    with _record_progress("verifying shards") as on_progress:
+        return verify_records(path, on_progress)
 
 
 def _show_health(path: Path, found: dict[str, Any]) -> None:
@@ -221,6 +237,17 @@ def _describe_run(path: Path) -> dict[str, Any]:
     return describe_run(path)
 
 
+def _verify_run(path: Path) -> int:
+    from mnasnet_cli.checkpoints.files import BEST_FOLDER, CHECKPOINT_FOLDER, list_checkpoints
+    from mnasnet_cli.checkpoints.verification import verify_checkpoint
+    from mnasnet_cli.inference.manifest import MANIFEST_FILE
+    from mnasnet_cli.inference.verification import verify_export
+
+    prefixes = [prefix for name in (CHECKPOINT_FOLDER, BEST_FOLDER) for prefix in list_checkpoints(path / name)]
+    exports = [manifest.parent for manifest in sorted((path / "export").glob(f"*/{MANIFEST_FILE}"))]
+    return sum(map(verify_checkpoint, prefixes)) + sum(map(verify_export, exports))
+
+
 def _show_run(found: dict[str, Any]) -> None:
     print_run(found)
     if "model" in found:
@@ -237,6 +264,13 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
     from mnasnet_cli.checkpoints.files import find_checkpoint
 
     return describe_checkpoint(find_checkpoint(str(path)))
+
+
+def _verify_checkpoint(path: Path) -> int:
+    from mnasnet_cli.checkpoints.files import find_checkpoint
+    from mnasnet_cli.checkpoints.verification import verify_checkpoint
+
+    return verify_checkpoint(find_checkpoint(str(path)))
 
 
 def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
@@ -267,6 +301,12 @@ def _describe_artifact(path: Path) -> dict[str, Any]:
     from mnasnet_cli.inference.describe import describe_artifact
 
     return describe_artifact(path)
+
+
+def _verify_artifact(path: Path) -> int:
+    from mnasnet_cli.inference.describe import verify_artifacts
+
+    return verify_artifacts(path)
 
 
 def _show_artifact(found: dict[str, Any]) -> None:
@@ -316,10 +356,16 @@ def _mediapipe_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 # The first that fits is used.
 INSPECTORS: tuple[Inspector, ...] = (
-    Inspector("run", _fits_run, _describe_run, _show_run),
-    Inspector("exported artifact", _fits_artifact, _describe_artifact, _show_artifact),
-    Inspector("checkpoint", _fits_checkpoint, _describe_checkpoint, _show_checkpoint),
+    Inspector("run", _fits_run, _describe_run, _show_run, verify=_verify_run),
+    Inspector("exported artifact", _fits_artifact, _describe_artifact, _show_artifact, verify=_verify_artifact),
+    Inspector("checkpoint", _fits_checkpoint, _describe_checkpoint, _show_checkpoint, verify=_verify_checkpoint),
     Inspector(
-        "record file or folder", _fits_records, _describe_records, _show_records, _draw_records, _examine_records
+        "record file or folder",
+        _fits_records,
+        _describe_records,
+        _show_records,
+        _draw_records,
+        _examine_records,
+        _verify_records,
     ),
 )

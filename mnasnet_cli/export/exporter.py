@@ -37,6 +37,7 @@ from mnasnet_cli.inference.manifest import Manifest
 from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.inference.outputs import DETECTOR_OUTPUTS
 from mnasnet_cli.inference.runner import open_model
+from mnasnet_cli.inference.verification import checksums_of
 from mnasnet_cli.system.native_output import suppress_output
 
 PARITY_IMAGES = {"classification": 64, "detection": 16}
@@ -254,6 +255,7 @@ def _manifest(loaded: LoadedModel, format: str, artifact: Artifact, folder: Path
         mediapipe=artifact.mediapipe,
         notes=artifact.notes,
         files=tuple(files),
+        checksums=checksums_of(folder, files),
     )
 
 

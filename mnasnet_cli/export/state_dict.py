@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
 import json
@@ -17,6 +18,7 @@ from mnasnet_cli.checkpoints.reader import CheckpointContents
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
 from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Artifact
 from mnasnet_cli.inference.manifest import MANIFEST_FILE
+from mnasnet_cli.inference.verification import checksums_of
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.system.files import write_atomically
@@ -115,6 +117,7 @@ def write_state_dict(contents: CheckpointContents, folder: Path, format: str) ->
         "code": state.code,
         "net": state.net,
         "files": [path.name],
+        "checksums": {name: dataclasses.asdict(found) for name, found in checksums_of(folder, [path.name]).items()},
     }
     write_atomically(folder / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
     return Artifact(path, load_code=state.code)

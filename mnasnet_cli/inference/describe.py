@@ -10,6 +10,7 @@ from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, manifest_path, read_manifest
 from mnasnet_cli.inference.runner import SUFFIXES, detect_model_format, is_run
+from mnasnet_cli.inference.verification import verify_artifact, verify_export
 
 
 def is_artifact(path: Path) -> bool:
@@ -38,6 +39,7 @@ def describe_artifact(path: Path) -> dict[str, Any]:
         }
     _, place = detect_model_format(str(path))
     manifest = read_manifest(place)
+    verify_artifact(place)
     folder = manifest_path(place).parent
     sizes = [(folder / name).stat().st_size for name in manifest.files if (folder / name).is_file()]
     return {
@@ -50,6 +52,19 @@ def describe_artifact(path: Path) -> dict[str, Any]:
         **dataclasses.asdict(manifest),
         "kind": MODEL_KINDS[manifest.task],
     }
+
+
+def verify_artifacts(path: Path) -> int:
+    """Compare all files of an artifact, or of all in the folder of an export, with their manifest; return their number.
+
+    Raises:
+      CheckpointError: a file is damaged or missing; the message names it.
+    """
+    inside = _formats_in(path)
+    if inside:
+        return sum(verify_artifacts(path / format) for format in inside)
+    _, place = detect_model_format(str(path))
+    return verify_export(place)
 
 
 def _formats_in(folder: Path) -> list[str]:

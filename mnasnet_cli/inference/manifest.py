@@ -31,6 +31,14 @@ FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onn
 
 
 @dataclass(frozen=True)
+class FileSum:
+    """What a file must be: its size in bytes, and its SHA-256 in hex."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """See `manifest.json` in docs/reference/manifest.md."""
 
@@ -62,6 +70,8 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     """Paths of the artifact's files below the manifest's folder."""
+    checksums: Mapping[str, FileSum] = field(default_factory=dict)
+    """Of each file by its path; see `inference.verification`. Empty in manifests of older versions."""
     mediapipe: Mapping[str, Any] = field(default_factory=dict)
     """For TFLite files, the metadata for MediaPipe Tasks inside them; see docs/reference/manifest.md."""
     notes: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.errors import CheckpointError, ConfigError, missing_model
 from mnasnet_cli.inference.manifest import FORMATS, MANIFEST_FILE, Manifest, read_manifest
+from mnasnet_cli.inference.verification import verify_artifact
 
 SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".pb": "frozen"}
 SAVED_MODEL_FILE = "saved_model.pb"
@@ -103,6 +104,7 @@ def open_model(
 
         return CheckpointRunner(path, ema=ema, best=best, image_size=image_size, threads=threads)
     manifest = read_manifest(place)
+    verify_artifact(place)
     if format == "slim-checkpoint":
         raise CheckpointError(
             f"{path} is a checkpoint for TensorFlow 1 programs; use the model it was exported from, {manifest.source}"

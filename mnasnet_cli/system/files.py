@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -277,6 +278,12 @@ def open_lock(path: Path) -> IO[Any] | None:
         return file
     file.close()
     return None
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hex; some 10 ms for 20 MB. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_error(path: Path, error: OSError, next_step: str = AGAIN) -> EnvironmentProblem:

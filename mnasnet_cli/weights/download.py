@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import http.client
 import os
@@ -10,6 +11,8 @@ import re
 import shutil
 import time
 import urllib.parse
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +60,7 @@ def download(url: str, target_folder: Path, *, sha256: str | None = None) -> Pat
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{8,64}", sha256):
         raise ConfigError(f"the checksum {sha256!r} is not a SHA-256; expected 64 hex digits, or at least the first 8")
     target = target_folder / _file_name(url)
-    if target.exists():
+    if target.exists() and not _is_cut_short(target):  # earlier versions may have kept such a file
         _verify(target, sha256, f"the existing file {target} has", "move it away to download the file again")
         say(f"{target} exists already")
         return target
@@ -65,6 +68,11 @@ def download(url: str, target_folder: Path, *, sha256: str | None = None) -> Pat
     with _open_partial_file(target.with_name(f"{target.name}.part")) as part:
         _fetch_with_retries(url, part)
         with part.removed_on_data_error():
+            if _is_cut_short(part.path, target.suffix):
+                raise DataError(
+                    f"{web.without_query(url)} sent {part.size:,} bytes, which is not a complete file; the download is "
+                    "removed, run the command again"
+                )
             _verify(part.path, sha256, f"{web.without_query(url)} has", "the download is removed")
         part.finish(target)
     return target
@@ -75,6 +83,36 @@ def _file_name(url: str) -> str:
     if not name.strip(".") or "/" in name or "\0" in name:
         raise ConfigError(f"{web.without_query(url)} does not end with a file name")
     return name
+
+
+def _is_cut_short(path: Path, suffix: str | None = None) -> bool:
+    """Return whether a file of weights or an archive has no end. A server that states no size may cut it off anywhere.
+
+    suffix: of the file name, if that of the path is another one.
+    """
+    size, suffix = path.stat().st_size, path.suffix if suffix is None else suffix
+    if size == 0:
+        return True
+    with path.open("rb") as file:
+        start = file.read(8)
+        if suffix == ".safetensors":
+            header = file.read(min(int.from_bytes(start, "little"), size))
+            ends = [
+                int(end) for end in re.findall(rb'"data_offsets"\s*:\s*\[\s*\d{1,18}\s*,\s*(\d{1,18})\s*\]', header)
+            ]
+            return size < 8 + int.from_bytes(start, "little") + max(ends, default=0)
+    if start.startswith(b"PK\x03\x04"):  # PyTorch's files; their table of contents comes last
+        return not zipfile.is_zipfile(path)
+    if start.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.open(path) as unpacked:
+                while unpacked.read(CHUNK_BYTES):
+                    pass
+        except EOFError:
+            return True
+        except (OSError, zlib.error):  # damaged in another way; who reads it says so
+            return False
+    return False
 
 
 def _verify(path: Path, expected: str | None, subject: str, advice: str) -> None:

@@ -9,18 +9,17 @@ from record_cases import IMAGENET_RECORD, write
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records import shards
+from mnasnet_cli.records.verification import verify_records
 
 
 def test_verification_names_the_damaged_shard(tmp_path: Path) -> None:
-    valid, damaged = (
-        write(tmp_path / f"train-0000{index}-of-00002", IMAGENET_RECORD, IMAGENET_RECORD) for index in (0, 1)
-    )
-    assert shards.verify_shards([valid, damaged]) == 4
+    _, damaged = (write(tmp_path / f"train-0000{index}-of-00002", IMAGENET_RECORD, IMAGENET_RECORD) for index in (0, 1))
+    assert verify_records(tmp_path) == 2
     data = bytearray(damaged.read_bytes())
     data[100] ^= 4
     damaged.write_bytes(data)
     with pytest.raises(DataError, match=r"train-00001-of-00002 .*record 0, at byte 0"):
-        shards.verify_shards([valid, damaged])
+        verify_records(tmp_path)
 
 
 def test_missing_shards_are_named(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
+import io
 import os
 import re
 import shutil
 import socket
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -207,3 +210,33 @@ def test_the_cache_folder_follows_the_url(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.delenv("MNASNET_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path / "xdg"))
     assert cache_folder("https://hub.example/x.pth") == tmp_path / "xdg/mnasnet/hub.example"
+
+
+def test_an_empty_download_is_not_kept_or_believed(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "net-1.pth").write_bytes(b"")  # of an earlier version
+    server.content = b""
+    with pytest.raises(DataError, match=r"sent 0 bytes.*run the command again"):
+        download(server.url, tmp_path)
+    server.content = CONTENT
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+    assert files(tmp_path) == ["net-1.pth"]
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "net.tgz"])
+def test_a_download_without_its_end_is_not_kept(server: Server, tmp_path: Path, name: str) -> None:
+    whole = io.BytesIO()
+    if name.endswith("pth"):
+        with zipfile.ZipFile(whole, "w") as archive:
+            archive.writestr("data", CONTENT)
+    elif name.endswith("tgz"):
+        whole.write(gzip.compress(CONTENT))
+    else:
+        header = b'{"w": {"dtype": "U8", "shape": [9], "data_offsets": [0, 9]}}'
+        whole.write(len(header).to_bytes(8, "little") + header + b"123456789")
+    url = server.url.replace("net-1.pth", name)
+    server.content = whole.getvalue()[:-5]  # all that a server without a stated size may send
+    with pytest.raises(DataError, match="not a complete file"):
+        download(url, tmp_path)
+    assert files(tmp_path) == []
+    server.content = whole.getvalue()
+    assert download(url, tmp_path).read_bytes() == whole.getvalue()
