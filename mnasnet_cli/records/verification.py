@@ -23,7 +23,7 @@ def verify_records(path: Path, on_progress: Callable[[int, int], None] = lambda 
     known = read_dataset_file(path / DATASET_FILE)["splits"] if (path / DATASET_FILE).is_file() else {}
     total, done = sum(map(len, splits.values())), 0
     for split, shards in splits.items():
-        digests = known.get(split, {}).get("shard_digests", [])
+        digests = known[split].get("shard_digests", []) if split in known else []
         for number, shard in enumerate(shards):
             found = shard_digest(b"".join(frame_record(data)[1] for data in read_records(shard)))
             if number < len(digests) and found != digests[number]:
