@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import io
 import keyword
@@ -296,4 +297,7 @@ def _give_up_broken_output() -> None:
 def main() -> None:
     """Run the program (the console entry point)."""
     _open_closed_streams()
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # else Python looks through all objects at its end: seconds, once TensorFlow was imported

@@ -110,7 +110,7 @@ def test_an_error_is_one_line_with_its_code(mnasnet, monkeypatch, error, code, m
 
 def test_a_bug_says_where_it_is(mnasnet, monkeypatch):
     _doctor_raises(monkeypatch, ValueError("what"))
-    result = mnasnet("doctor")
+    result = mnasnet("doctor", "--json")
     assert result.code == 1
     assert result.err.startswith("error: internal error: ValueError: what (in mnasnet_cli/commands/doctor.py:")
     assert result.err.count("\n") == 1

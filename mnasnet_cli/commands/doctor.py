@@ -12,7 +12,8 @@ from mnasnet_cli.system import machine
 
 def doctor(json_output: JsonFlag = False) -> None:
     """Show versions, devices, memory, CPU features and free disk of this machine, and what to fix."""
-    console.begin("starting TensorFlow")
+    if not json_output:
+        console.begin("starting TensorFlow")
     found = machine.describe()
     if json_output:
         console.emit_json(found)

@@ -33,7 +33,8 @@ def test_a_format_is_found_by_any_of_its_paths(exported_classifier, model_format
 
 def test_runs_and_prefixes_are_checkpoints(made_classifier, tmp_path):
     assert detect_model_format(str(made_classifier))[0] == "checkpoint"
-    assert detect_model_format(str(tmp_path / "nothing"))[0] == "checkpoint"
+    with pytest.raises(CheckpointError, match="no model at"):
+        detect_model_format(str(tmp_path / "nothing"))
     for model_format in ("frozen", "tflite"):  # a run whose exports went into its own folder stays a run
         (tmp_path / "run" / model_format).mkdir(parents=True)
         (tmp_path / "run" / model_format / "manifest.json").write_text("{}")
