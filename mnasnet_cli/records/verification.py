@@ -20,7 +20,7 @@ def verify_records(path: Path, on_progress: Callable[[int, int], None] = lambda 
     Raises DataError with the first damaged shard; of a damaged record with its number and byte offset.
     """
     splits = record_files(path)
-    known = read_dataset_file(path / DATASET_FILE)["splits"] if (path / DATASET_FILE).is_file() else {}
+    known = read_dataset_file(path)["splits"] if (path / DATASET_FILE).is_file() else {}
     total, done = sum(map(len, splits.values())), 0
     for split, shards in splits.items():
         digests = known[split].get("shard_digests", []) if split in known else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,12 @@ def test_messages_name_the_command_for_the_kind_of_records(tmp_path: Path) -> No
     (tmp_path / "unfinished-part-00001-of-00001.jsonl").write_text('{"kind": "coco"}\n')
     with pytest.raises(DataError, match=r"unfinished.* `mnasnet prepare-coco"):
         shards.find_shards(tmp_path, "train")
+
+
+def test_a_shard_of_other_records_is_named(shape_records: Path, tmp_path: Path) -> None:
+    records = Path(shutil.copytree(shape_records, tmp_path / "records"))
+    assert verify_records(records) == 6
+    first, second = (records / shards.shard_name("train", index, 4) for index in (0, 1))
+    shutil.copy(second, first)  # whole, with the checksums of its records
+    with pytest.raises(DataError, match=r"train-00000-of-00004 holds other records than were written"):
+        verify_records(records)
