@@ -200,6 +200,9 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{str(error).lower()}; raise the limits of memory (ulimit -v) and processes (ulimit -u)", 2
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(("mnasnet_cli", "data_prep")):
         return f"the Python package that provides '{error.name}' is not installed; see mnasnet doctor", 2
+    library = re.fullmatch(r"(\S+\.so[\w.]*): (.+)", str(error)) if isinstance(error, ImportError) else None
+    if library:  # the loader of the system: no memory, a damaged or a missing file
+        return f"the library {library[1]} cannot be loaded: {library[2]}; free some memory, or see mnasnet doctor", 2
     if isinstance(error, OSError) and error.errno is not None:
         return _explain_os_error(error), 2
     text = textwrap.shorten(str(error), 300, placeholder=" …")  # errors of TensorFlow may contain large tensors

@@ -98,6 +98,9 @@ def _doctor_raises(monkeypatch, error: BaseException) -> None:
         (PermissionError(errno.EACCES, "x", "out/t"), 2,
          "error: out/t: permission denied; choose another folder, or change its permissions"),
         (FileNotFoundError(errno.ENOENT, "x", "in/t"), 2, "error: in/t: no such file or directory"),
+        (ImportError("libfribidi.so.0.6: failed to map segment from shared object"), 2,
+         "error: the library libfribidi.so.0.6 cannot be loaded: failed to map segment from shared object; free some "
+         "memory, or see mnasnet doctor"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 2,
          "error: the Python package that provides 'torch' is not installed; see mnasnet doctor"),
         (KeyboardInterrupt(), 130, "interrupted"),
@@ -105,15 +108,16 @@ def _doctor_raises(monkeypatch, error: BaseException) -> None:
 )  # fmt: skip
 def test_an_error_is_one_line_with_its_code(mnasnet, monkeypatch, error, code, message):
     _doctor_raises(monkeypatch, error)
-    assert mnasnet("doctor", "--json") == (code, "", message + "\n")
+    result = mnasnet("doctor", "--json")
+    assert (result.code, result.out, result.lines) == (code, "", [message])
 
 
 def test_a_bug_says_where_it_is(mnasnet, monkeypatch):
     _doctor_raises(monkeypatch, ValueError("what"))
     result = mnasnet("doctor", "--json")
     assert result.code == 1
-    assert result.err.startswith("error: internal error: ValueError: what (in mnasnet_cli/commands/doctor.py:")
-    assert result.err.count("\n") == 1
+    (line,) = result.lines
+    assert line.startswith("error: internal error: ValueError: what (in mnasnet_cli/commands/doctor.py:")
 
 
 @pytest.mark.parametrize("arguments", [("--debug", "doctor"), ("doctor", "--debug")])

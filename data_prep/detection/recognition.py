@@ -176,7 +176,7 @@ def _why_nothing(root: Path, found: Survey) -> str:
             f"no annotations in {root}, but folders of images: if each folder is a class, use"
             f" `mnasnet prepare-imagenet {root} OUT`"
         )
-    zips = [place.names[-1] for place in found.places if place.tree.archive]
+    zips = [place.names[-1] for place in found.places if place.tree.archive and place.names]  # the source has no name
     zips = zips or [path.name for path in sorted(root.glob("*.zip"))]
     hint = f"; if {zips[0]} is the data set, give it as SOURCE" if zips else ""
     return (

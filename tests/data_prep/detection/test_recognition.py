@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,13 @@ def test_a_picture_of_the_other_split_is_not_taken_for_a_missing_one(tmp_path: P
     save(tmp_path / "set" / "val.json", coco(DATA_SET["validation"]))
     with pytest.raises(DataError, match=r"^1 of 4 train images is missing"):
         prepare(tmp_path / "set", tmp_path / "out")
+
+
+def test_a_zip_of_images_alone_is_one_line(mnasnet: Any, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("1.jpg", b"an image")
+    alone = mnasnet("prepare-coco", tmp_path / "photos.zip", tmp_path / "out")
+    assert (alone.code, len(alone.lines)) == (2, 1)
+    assert f"no annotations in {tmp_path / 'photos.zip'}" in alone.err
+    assert "give it as SOURCE" not in alone.err
+    assert "photos.zip is the data set, give it as SOURCE" in mnasnet("prepare-coco", tmp_path, tmp_path / "out").err
