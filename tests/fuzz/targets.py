@@ -107,17 +107,16 @@ def _zip(source: Path, out: Path) -> None:
 
 def _tar(source: Path, out: Path) -> None:
     out.mkdir()
-    for split in ("train", "val"):
-        with tarfile.open(out / f"ILSVRC2012_img_{split}.tar", "w") as outer:
-            for folder in sorted((source / split).iterdir()):
-                inner = io.BytesIO()
-                with tarfile.open(fileobj=inner, mode="w") as tar:
-                    for path in sorted(folder.iterdir()):
-                        tar.add(path, path.name)
-                info = tarfile.TarInfo(f"{folder.name}.tar")
-                info.size = inner.tell()
-                inner.seek(0)
-                outer.addfile(info, inner)
+    with tarfile.open(out / "ILSVRC2012_img_train.tar", "w") as outer:
+        for folder in sorted((source / "train").iterdir()):
+            inner = io.BytesIO()
+            with tarfile.open(fileobj=inner, mode="w") as tar:
+                for path in sorted(folder.iterdir()):
+                    tar.add(path, path.name)
+            info = tarfile.TarInfo(f"{folder.name}.tar")
+            info.size = len(inner.getvalue())
+            inner.seek(0)
+            outer.addfile(info, inner)
 
 
 def _labels(name: str, text: str) -> Callable[[Path], None]:
