@@ -12,6 +12,7 @@ import pytest
 
 from data_prep.coco import prepare_coco
 from data_prep.files.file_list import FileList
+from data_prep.files.tree import FolderTree
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.image_files.header import MAX_FILE_BYTES, BadImage
 from mnasnet_cli.system.documents import MAX_YAML_NODES, Unreadable, parse_json, parse_yaml, read_json
@@ -89,3 +90,11 @@ def test_a_file_name_that_no_file_can_have(name: str, tmp_path: Path) -> None:
     (tmp_path / "annotations/instances_train2017.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="file_name"):
         prepare_coco(tmp_path, tmp_path.with_name("out"))
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_folder_that_cannot_be_is_not_there(name: str, tmp_path: Path) -> None:
+    tree = FolderTree(tmp_path)
+    for look in (tree.listing, tree.names, tree.open):
+        with pytest.raises(FileNotFoundError):
+            look(name)

@@ -123,7 +123,7 @@ class FolderTree:
 
     def _scan(self, folder: str, describe: Callable[[os.DirEntry[str]], T]) -> tuple[list[str], list[T]]:
         folders, files = [], []
-        with os.scandir(self.path / folder) as entries:
+        with os.scandir(_possible(self.path / folder)) as entries:
             for entry in entries:
                 if entry.name[0] == "." or entry.name in SYSTEM_FOLDERS:
                     continue
@@ -154,7 +154,7 @@ class FolderTree:
 
     def open(self, name: str) -> IO[bytes]:
         """See `Tree`."""
-        path = self.path / name
+        path = _possible(self.path / name)
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe waits for its writer, and a device may never end
             raise OSError(0, "it is a pipe, a device or a folder", str(path))
         return io.BufferedReader(io.FileIO(path))
@@ -166,6 +166,16 @@ class FolderTree:
     def show(self, name: str) -> str:
         """See `Tree`."""
         return os.path.join(self.path, name) if name else str(self.path)
+
+
+def _possible(path: Path) -> Path:
+    """Return a path. Raises FileNotFoundError if no file can have it: with a NUL, or half a surrogate pair."""
+    try:
+        if b"\0" not in os.fsencode(path):
+            return path
+    except UnicodeEncodeError:
+        pass
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), ascii(str(path)))
 
 
 def _size(entry: os.DirEntry[str]) -> int:
