@@ -124,13 +124,23 @@ def _from_path(given: str, frame_step: int) -> Iterator[InputImage | UnreadableI
     elif path.exists():
         yield from _from_file(path, PurePath(path.name), frame_step)
     elif glob.has_magic(given):
-        matches = sorted(match for match in glob.glob(given, recursive=True) if Path(match).is_file())
+        matches = sorted(match for match in glob.glob(_as_pattern(given), recursive=True) if Path(match).is_file())
         if not matches:
             yield UnreadableInput(given, "no file matches this pattern")
         for match in matches:
             yield from _from_file(Path(match), PurePath(Path(match).name), frame_step)
     else:
         yield UnreadableInput(given, "no such file or folder")
+
+
+def _as_pattern(given: str) -> str:
+    """Return a pattern whose first folders stand for themselves, as far as there are folders of exactly these names."""
+    parts = Path(given).parts
+    for count in range(len(parts) - 1, 0, -1):
+        folder = str(Path(*parts[:count]))
+        if os.path.isdir(folder):
+            return os.path.join(glob.escape(folder), *parts[count:]) if glob.has_magic(folder) else given
+    return given
 
 
 def _files_below(folder: Path) -> list[Path]:

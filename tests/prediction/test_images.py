@@ -47,6 +47,8 @@ def test_files_and_patterns(folder: Path) -> None:
     assert names(folder / "?.jpg") == [str(folder / "a.jpg")]
     (folder / "a.jpg").rename(folder / "a[1].jpg")  # a path, although it looks like a pattern
     assert names(folder / "a[1].jpg") == [str(folder / "a[1].jpg")]
+    below = (folder / "below").rename(folder / "below [2]*")
+    assert names(below / "*.jpg") == [str(below / "a.jpg")]
 
 
 def test_inputs_that_cannot_be_read_have_a_reason(folder: Path) -> None:
