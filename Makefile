@@ -82,7 +82,7 @@ campaign: $(READY)  ## faults on every command: kills, full disks, damaged files
 	@$(BIN)/python tests/campaign/campaign.py $(if $(FAULT),--fault '$(FAULT)')
 
 campaign-quick: $(READY)  ## some of each kind of fault, in three minutes
-	@$(BIN)/python tests/campaign/campaign.py --quick --work build/campaign-quick
+	@$(BIN)/python tests/campaign/campaign.py --quick --minutes 8 --work build/campaign-quick
 
 lint: $(READY)  ## style, formatting and the import contract
 	@$(BIN)/ruff check $(SOURCES)

@@ -167,6 +167,7 @@ def _make_b1(template: Path) -> None:
     from mnasnet_cli.config.loading import load_config
 
     settings = ["model.variant=b1", "model.width=0.5", "data.image_size=32", "data.crop_fraction=0.75"]
+    settings += ["model.net.padding=symmetric", "model.net.batch_norm_epsilon=1e-5"]  # as torchvision has them
     make_checkpoint(template / "b1", load_config("quick", assignments=settings), ["a", "b"])
 
 

@@ -33,8 +33,8 @@ def _predict(format_name: str) -> Command:
 
 READERS = {
     **{name: COMMANDS[name] for name in AMONG_WRITERS},
-    "inspect-run": Command(("inspect", "model", "--json"), ("model",), False),
-    "inspect-detector": Command(("inspect", "detector"), ("detector",), False),
+    "inspect-run": Command(("inspect", "model", "--json"), ("model",)),
+    "inspect-detector": Command(("inspect", "detector"), ("detector",)),
     "inspect-artifact": Command(("inspect", "artifact/tflite"), ("artifact/tflite",), False),
     "runs": Command(("runs", "model", "detector", "--json"), ("model", "detector"), False),
     "eval-run": Command(("eval", "model", "--data=data/imagenet", "--json"), ("model", "data/imagenet")),
