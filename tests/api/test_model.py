@@ -108,7 +108,7 @@ def test_a_detectors_boxes(made_detector: Path) -> None:
     assert found.classes == ()
     assert (found.label, found.name, found.score) == (best.label, CATEGORIES[best.label], best.score)
     assert 0 <= best.xmin <= best.xmax <= 90
-    assert found.draw().size == (90, 60)
+    assert found.draw().size == (180, 120)
     assert found.probability is None
 
 
@@ -147,9 +147,9 @@ def test_an_explanation_covers_what_the_net_sees(model: mnasnet.Model) -> None:
     assert (right - left, bottom - top) == (side, side)
     assert (left, top) == ((90 - side) // 2, (60 - side) // 2)
     drawing = np.asarray(explanation.draw()).astype(int)
-    photo = drawing[:60, 75:165]  # centred above the strip, which is 240 px wide
-    assert np.ptp(photo[:, :left], axis=-1).max() == 0  # gray
-    assert np.ptp(photo[top:bottom, left:right], axis=-1).max() > 20  # the strongest contribution has a colour
+    photo = drawing[:120, 30:210]  # twice as large, centred above the strip, which is 240 px wide
+    assert np.ptp(photo[:, : 2 * left - 2], axis=-1).max() == 0  # gray
+    assert np.ptp(photo[2 * top : 2 * bottom, 2 * left : 2 * right], axis=-1).max() > 20  # the strongest has a colour
 
 
 def test_features_and_explanations_need_a_classifiers_checkpoint(
