@@ -7,6 +7,7 @@ works, and that an error is one clear line; and prints a table by kind. What fai
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import queue
 import random
@@ -93,20 +94,34 @@ def ask_all(
         thread.join()
 
 
-def prepare(work: Path, jobs: int, quick: bool) -> dict[str, dict[str, Any]]:
+def sources_digest() -> str:
+    """Return a digest of the program: what an undisturbed run writes may change with it."""
+    total = hashlib.sha256()
+    for path in sorted(path for package in ("mnasnet_cli", "data_prep") for path in (ROOT / package).rglob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def prepare(work: Path, jobs: int, quick: bool, repeated: bool) -> dict[str, dict[str, Any]]:
     """Make the template folder and the undisturbed outcomes, or use those of an earlier campaign."""
     template = work / "template"
+    built, digest = template / "built", sources_digest()
+    if built.exists() and built.read_text() != digest:
+        if repeated and (template / "reference.json").exists():
+            print("the inputs and the undisturbed runs are those of an earlier state of the program", flush=True)
+        else:
+            shutil.rmtree(template)
     if (template / "reference.json").exists():
         return json.loads((template / "reference.json").read_text())  # type: ignore[no-any-return]
     forever = time.monotonic() + 1e6
     found: dict[str, dict[str, Any]] = {}
     chains: dict[str, dict[str, Any]] = {}
     pairs: dict[str, dict[str, Any]] = {}
-    if not (template / "built").exists():
+    if not built.exists():
         shutil.rmtree(work, ignore_errors=True)
         template.mkdir(parents=True)
         ask_all(work, True, [{"build": "quick" if quick else "all"}], 1, lambda request, reply: None, forever)
-        (template / "built").touch()
+        built.write_text(digest)
 
     def keep(request: dict[str, Any], reply: dict[str, Any]) -> None:
         kept = found if "measure" in request else pairs if "pair" in request else chains
@@ -173,7 +188,7 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     work = options.work.absolute()
-    reference = prepare(work, options.jobs, options.quick)
+    reference = prepare(work, options.jobs, options.quick, bool(options.fault))
     print(f"inputs and undisturbed runs: {time.monotonic() - began:.0f} s", flush=True)
     shutil.rmtree(work / "failed", ignore_errors=True)
     shutil.rmtree(work / "places", ignore_errors=True)
