@@ -26,7 +26,7 @@ from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, Tab
 from data_prep.writing.shards import is_complete, remove_partial, shard_count, shuffled
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.health.facts import Facts
-from mnasnet_cli.records.shards import DATASET_FILE, LABELS_FILE
+from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, LABELS_FILE
 from mnasnet_cli.system.files import write_atomically, write_error
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.workers import run_tasks, stop_on_sigterm
@@ -233,6 +233,8 @@ def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str
 def _rewrite_missing_shards(job: Job, plan: dict[str, Any], on_progress: Progress) -> dict[str, Any]:
     """Write the shards that are missing in finished records (--resume). They must have the same bytes as before."""
     stored = summary.load(job.out)
+    for journal in job.out.glob(JOURNAL_PATTERN):  # the run was killed after it wrote dataset.json
+        journal.unlink()
     plan = plan | {"parts": stored["plan"].get("parts")}  # parts do not change the records
     check_plan(job.out, stored["plan"], plan)
     digests = {}

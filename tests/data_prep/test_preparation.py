@@ -93,6 +93,14 @@ def test_stopped_runs_can_be_resumed(imagenet_source: Path, imagenet_records: Pa
     assert contents(out) == contents(imagenet_records)
 
 
+def test_a_journal_beside_finished_records_goes(imagenet_source: Path, imagenet_records: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(imagenet_records, out)
+    (out / "unfinished-part-00001-of-00001.jsonl").write_text("{}\n")  # killed between the last two files
+    imagenet_cases.prepare(imagenet_source, out, resume=True)
+    assert contents(out) == contents(imagenet_records)
+
+
 FOUR = {"train_shards": 2, "val_shards": 2}  # one shard for each of four parts
 
 
