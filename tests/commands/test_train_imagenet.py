@@ -53,7 +53,14 @@ def test_a_run_holds_all_that_the_contract_promises(trained_run: Path) -> None:
             ],
             marks=pytest.mark.slow,
         ),
-        ["--set=data.augment.rand_augment_layers=2", "--set=data.augment.cutmix=1", "--set=data.augment.erasing=0.5"],
+        pytest.param(
+            [
+                "--set=data.augment.rand_augment_layers=2",
+                "--set=data.augment.cutmix=1",
+                "--set=data.augment.erasing=0.5",
+            ],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_options_train_and_json_is_one_object(

@@ -66,6 +66,7 @@ def test_the_net_is_that_of_the_model_it_starts_from(
     assert json.loads((tmp_path / "results.json").read_text())["variant"] == "tiny"
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_before_its_first_checkpoint_starts_from_init_again(
     train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,11 @@ def records_of(directory: Path, *assignments: str) -> CocoRecords:
     return CocoRecords(directory, load_config("lite", task="detection", assignments=settings))
 
 
+records_once = functools.cache(records_of)  # its functions are traced once
+
+
 def train(directory: Path, *assignments: str, epoch: int = 0, skip: int = 0) -> list[DetectionBatch]:
-    batches = records_of(directory, *assignments).train_batches(epoch, SIZE, skip, Share(BATCH))
+    batches = records_once(directory, *assignments).train_batches(epoch, SIZE, skip, Share(BATCH))
     return [DetectionBatch(*(value.numpy() for value in batch)) for batch in batches]
 
 

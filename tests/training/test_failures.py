@@ -79,10 +79,10 @@ def rewrite(shard: Path, change: Callable[[list[Any]], list[Any]]) -> None:
     ("damage", "shard"),
     [
         (flip, "train-00002-of-00004"),
-        (cut_in_a_record, "train-00000-of-00004"),
-        (cut_between_records, "train-00003-of-00004"),
-        (empty, "train-00001-of-00004"),
-        (flip, "validation-00000-of-00002"),
+        pytest.param(cut_in_a_record, "train-00000-of-00004", marks=pytest.mark.slow),
+        pytest.param(cut_between_records, "train-00003-of-00004", marks=pytest.mark.slow),
+        pytest.param(empty, "train-00001-of-00004", marks=pytest.mark.slow),
+        pytest.param(flip, "validation-00000-of-00002", marks=pytest.mark.slow),
         (cut_between_records, "validation-00001-of-00002"),
     ],
 )
@@ -105,7 +105,7 @@ def wrong_label(example: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "facts"),
     [
-        (cut_image, ["decode"]),
+        pytest.param(cut_image, ["decode"], marks=pytest.mark.slow),
         (wrong_label, ["5", "1..4"]),
     ],
 )
@@ -179,13 +179,13 @@ def test_an_explosion_later_keeps_the_checkpoint_before_it(
         return result
 
     monkeypatch.setattr(TrainSteps, "__call__", broken)
-    error = error_of(train())
+    error = error_of(train("--epochs=2"))
     assert "at step 11 (epoch 2)" in error
     assert "of step 6" in error
     monkeypatch.setattr(TrainSteps, "__call__", original)
-    outcome = train()
+    outcome = train("--epochs=2")
     assert outcome.code == 0, outcome.err
-    assert "from step 6 of 18" in outcome.err
+    assert "from step 6 of 12" in outcome.err
 
 
 def test_a_disk_that_fills_while_training_loses_nothing(

@@ -132,6 +132,7 @@ def test_a_frozen_part_stays_bit_for_bit(
         assert (same, changed) == ({1, 2, 3}, {4, 5, 6})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_net")
 def test_batch_norm_keeps_its_statistics_while_everything_is_trained(
     mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path

@@ -112,6 +112,7 @@ def test_staged_finetuning_goes_on_too(
     assert_same(run, whole)
 
 
+@pytest.mark.slow
 def test_steps_and_logs_do_not_depend_on_how_calls_are_grouped(
     mnasnet: Callable[..., Any], shape_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +145,9 @@ def one_step_at_a_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(loop, "CALL_SECONDS", 0.0)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_run_goes_on(
     mnasnet: Callable[..., Any],
     shape_records: Path,

@@ -301,6 +301,7 @@ def test_a_folder_and_a_tar(tmp_path: Path) -> None:
     assert counted(contents(find(root, labels=root / "labels.txt")))["validation"] == {"dog": 1, "cat": 1}
 
 
+@pytest.mark.slow
 def test_sixteen_thousand_classes(tmp_path: Path) -> None:
     zipped = write_zip(tmp_path / "set.zip", {f"{split}/{n:05d}/1.jpg": "content of 1.jpg" for n in range(16_000)
                                               for split in ("train", "val")})  # fmt: skip
