@@ -203,7 +203,10 @@ def read_metrics(run_dir: Path) -> list[MetricsLine]:
     for line in text.split("\n"):
         try:
             if line.strip():
-                lines.append(validate(parse_json(line, path), MetricsLine, path))
+                found = parse_json(line, path)
+                valid = validate(found, MetricsLine, path)
+                # In the order and with the numbers of the file: a resumed run writes them again.
+                lines.append(cast(MetricsLine, {**found, **{k: v for k, v in valid.items() if v != found[k]}}))
         except Unreadable as error:
             damaged += 1
             if damaged == 1:
