@@ -14,7 +14,7 @@ from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment, box_augment
 from mnasnet_cli.data.decoding import image_shape
-from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
+from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain, traced_once
 from mnasnet_cli.data.preprocessing import crop_window, decode_window
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import matching
@@ -126,6 +126,7 @@ class CocoRecords(RecordFolder):
         records = tf.data.TFRecordDataset(self.paths(self.eval_split))
         yield from records.map(plain(facts), num_parallel_calls=PARALLEL_CALLS).as_numpy_iterator()
 
+    @traced_once
     def _train_example(
         self, records: Sequence[tf.Tensor], position: tf.Tensor, seed: tf.Tensor, size: int
     ) -> DetectionBatch:
@@ -145,6 +146,7 @@ class CocoRecords(RecordFolder):
         targets = assign_targets(view.boxes, view.classes, view.crowd, size, options)
         return DetectionBatch(view.image, *targets, position, view.image_id, view.image_size)
 
+    @traced_once
     def _augmented(self, record: tf.Tensor, seed: tf.Tensor, size: int) -> View:
         """Crop, zoom, mirror and recolour one image at random."""
         augmentation, options = self.config.data.augment, self.options
@@ -175,6 +177,7 @@ class CocoRecords(RecordFolder):
         seen = box_augment.keep_visible(boxes, example["classes"], crowd, size, options.min_visible)
         return View(image, *seen, example["image_id"], _window_size(window))
 
+    @traced_once
     def _eval_example(self, record: tf.Tensor, position: tf.Tensor, preprocessing: Preprocessing) -> DetectionBatch:
         example = checked(self.parse(record), self.info.classes)
         size = preprocessing.image_size

@@ -11,7 +11,7 @@ import tensorflow as tf
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.data import augment
 from mnasnet_cli.data.decoding import image_shape
-from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain
+from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Share, deterministic, plain, traced_once
 from mnasnet_cli.data.preprocessing import decode_image
 from mnasnet_cli.data.rand_augment import rand_augment
 from mnasnet_cli.records.imagenet_example import parse_imagenet_example
@@ -71,6 +71,7 @@ class ImagenetRecords(RecordFolder):
         )
         return deterministic(self.padded(examples, blank, share).prefetch(2))
 
+    @traced_once
     def _train_example(
         self, record: tf.Tensor, position: tf.Tensor, seed: tf.Tensor, size: int
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -92,6 +93,7 @@ class ImagenetRecords(RecordFolder):
             image = augment.random_erasing(image, augment.fold(seed, 4), options.erasing)
         return position, image, class_index(example["label"], self.info.classes)
 
+    @traced_once
     def _mix(self, positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> ClassificationBatch:
         options = self.config.data.augment
         seed = augment.fold(seed, positions[0], 5)
@@ -109,6 +111,7 @@ class ImagenetRecords(RecordFolder):
         weights = tf.fill(tf.shape(labels), weight)
         return ClassificationBatch(images, labels, positions, tf.reverse(labels, [0]), weights)
 
+    @traced_once
     def _eval_example(
         self, record: tf.Tensor, position: tf.Tensor, preprocessing: Preprocessing
     ) -> ClassificationBatch:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,19 @@ PARALLEL_CALLS = 4 * CORES
 
 # For the functions of `Dataset.map`. They don't need AutoGraph, which can't parse a lambda of several lines.
 plain = tf.autograph.experimental.do_not_convert
+
+
+def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of `RecordFolder` for the functions of `Dataset.map`: a folder traces it once for all epochs."""
+    name = f"traced {function.__name__}"
+
+    @functools.wraps(function)
+    def call(self: Any, *args: Any) -> Any:
+        if name not in self.__dict__:
+            self.__dict__[name] = tf.function(functools.partial(function, self), autograph=False)
+        return self.__dict__[name](*args)
+
+    return call
 
 
 @dataclass(frozen=True)

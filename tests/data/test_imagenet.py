@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.data import imagenet
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords, class_index
 from mnasnet_cli.data.pipeline import PADDING, Share
 from mnasnet_cli.errors import DataError
@@ -74,6 +75,16 @@ def test_an_epoch_is_the_same_again_and_another_one_is_not(
     assert any((a.labels != b.labels).any() for a, b in zip(augmented, other, strict=True))
     seeded = train(shape_records, *EVERYTHING, "training.seed=7", epoch=3)
     assert any((a.labels != b.labels).any() for a, b in zip(augmented, seeded, strict=True))
+
+
+def test_epochs_share_what_was_traced(shape_records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[tf.Tensor] = []
+    shape = imagenet.image_shape
+    monkeypatch.setattr(imagenet, "image_shape", lambda encoded: traced.append(encoded) or shape(encoded))
+    records = records_of(shape_records)
+    for epoch in range(2):
+        records.train_batches(epoch, SIZE, 0, Share(BATCH))
+    assert len(traced) == 1
 
 
 def test_what_is_skipped_changes_nothing_of_the_rest(shape_records: Path, augmented: list[ClassificationBatch]) -> None:
