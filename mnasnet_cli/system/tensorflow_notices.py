@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 
+from mnasnet_cli.system.light_tensorflow import light_tensorflow
 from mnasnet_cli.system.native_output import STDERR, redirect
 
 # Lines such as "I0000 00:00:17955.07 4961 port.cc:153] oneDNN …" or "W0000 …", and errors about CUDA plug-ins that are
@@ -47,7 +48,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Runs another loader, without TensorFlow's notices on standard error."""
+    """Runs another loader, without TensorFlow's notices on standard error and without Keras."""
 
     def __init__(self, inner: importlib.abc.Loader) -> None:
         self._inner = inner
@@ -56,7 +57,7 @@ class _Loader(importlib.abc.Loader):
         return self._inner.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        with _filter_notices():
+        with _filter_notices(), light_tensorflow():
             self._inner.exec_module(module)
         # In a notebook or an interactive Python, TensorFlow has set the level of its logger to INFO.
         if hasattr(module, "get_logger"):
