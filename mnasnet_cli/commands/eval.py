@@ -83,8 +83,9 @@ def eval(
     task: TaskName | None = "detection" if coco_val else "classification" if imagenet_val else None
     if task is not None:
         _check_for_task(task, detections, require)  # before TensorFlow starts, like the next check
-    if data is not None or task is not None:
-        find_shards(data or Path("data") / DATASETS[task or "classification"], split, task and DATASETS[task])
+    folder = data or (Path("data") / DATASETS[task] if task is not None else None)
+    if folder is not None and not folder.is_dir():
+        find_shards(folder, split, task and DATASETS[task])  # says how to make it
     opened = _open(model, task, **options)
     asked = _check_for_task(opened.task, detections, require)
     is_detector = opened.task == "detection"

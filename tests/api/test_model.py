@@ -148,7 +148,7 @@ def test_an_explanation_covers_what_the_net_sees(model: mnasnet.Model) -> None:
     assert (left, top) == ((90 - side) // 2, (60 - side) // 2)
     drawing = np.asarray(explanation.draw()).astype(int)
     photo = drawing[:120, 30:210]  # twice as large, centred above the strip, which is 240 px wide
-    assert np.ptp(photo[:, : 2 * left - 2], axis=-1).max() == 0  # gray
+    assert np.ptp(photo[:, : 2 * left - 2], axis=-1).max() < 20  # gray
     assert np.ptp(photo[2 * top : 2 * bottom, 2 * left : 2 * right], axis=-1).max() > 20  # the strongest has a colour
 
 

@@ -82,7 +82,7 @@ def test_the_files_of_a_run(repo: Path, trained_run: Path) -> None:
     page = repo / "docs/reference/run-directory.md"
     documented = {name.rstrip("/") for name in _names(_rows(page, "# Run directory"))}
     visible = {path.name for path in trained_run.iterdir() if not path.name.startswith(".")}
-    assert documented == visible | {"export"}
+    assert documented == visible | {"export", "mlflow.json"}
     lines = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
     keys_of_lines = set(_names(_rows(page, "## metrics.jsonl"))) - set(COCO_METRICS)
     assert keys_of_lines == {key for line in lines for key in line}

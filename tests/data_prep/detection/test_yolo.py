@@ -173,7 +173,7 @@ def test_the_same_images_for_training_and_validation_are_for_training(tmp_path: 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("names: [a\ntrain: images\n", "data.yaml is not valid YAML: .*line 2"),
+        ("names: [a\ntrain: images\n", "data.yaml is not valid YAML"),
         ("names: [[a], b]\ntrain: images\n", "one name for each class"),
         ("names: {a: b}\ntrain: images\n", "class numbers"),
         ("names: coco.names\ntrain: images\n", "no file coco.names"),
