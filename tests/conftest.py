@@ -137,11 +137,11 @@ def scene_records(shared_folder: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 600 kB; the test is skipped if mounting is not permitted."""
+    """A disk of 1.5 MB, which holds a tiny run; the test is skipped if mounting is not permitted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", disk], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no permission to mount a small disk")
     yield disk

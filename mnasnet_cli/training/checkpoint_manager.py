@@ -80,9 +80,10 @@ class CheckpointManager:
             remove_unfinished(folder.path)
             if is_lost_peer(error):
                 raise
+            goes_on = "resumes from the previous checkpoint" if list_checkpoints(self._latest.path) else "starts over"
             raise EnvironmentProblem(
                 f"can't write the checkpoint of step {step} to {folder.path} ({_reason(error)}); free some "
-                "space, then start the command again: it resumes from the previous checkpoint"
+                f"space, then start the command again: it {goes_on}"
             ) from error
         self._saved.add((folder.path, step))
 
