@@ -40,30 +40,24 @@ SHOWN, FAINT = 0.3, 0.05  # scores of boxes: those to find again, and those amon
 # shrunk for MediaPipe, the difference is only shown.
 EXACT, NEAR, INTEGERS, OTHER = 0.01, 0.05, 0.1, 1.0
 # (program, format, MediaPipe's kind of file, largest difference of probabilities or scores)
+OF_BOTH = [
+    ("litert", "tflite", False, EXACT),
+    ("kotlin", "tflite", False, EXACT),
+    ("onnx_runtime", "onnx", False, EXACT),
+    ("open_vino", "onnx", False, EXACT),
+    ("saved_model", "saved-model", False, EXACT),
+    ("browser", "web", False, EXACT),
+    ("media_pipe", "tflite", True, NEAR),
+    ("media_pipe:whole", "tflite", True, OTHER),
+]
 CLIENTS = {
     "classifier": [
-        ("litert", "tflite", False, EXACT),
+        *OF_BOTH,
         ("litert", "tflite-int8", False, INTEGERS),
-        ("kotlin", "tflite", False, EXACT),
-        ("onnx_runtime", "onnx", False, EXACT),
-        ("open_vino", "onnx", False, EXACT),
-        ("saved_model", "saved-model", False, EXACT),
-        ("browser", "web", False, EXACT),
-        ("media_pipe", "tflite", True, NEAR),
         ("media_pipe", "tflite-int8", True, INTEGERS),
         ("media_pipe:region", "tflite", True, OTHER),
-        ("media_pipe:whole", "tflite", True, OTHER),
     ],
-    "detector": [
-        ("litert", "tflite", False, EXACT),
-        ("kotlin", "tflite", False, EXACT),
-        ("onnx_runtime", "onnx", False, EXACT),
-        ("open_vino", "onnx", False, EXACT),
-        ("saved_model", "saved-model", False, EXACT),
-        ("browser", "web", False, EXACT),
-        ("media_pipe", "tflite", True, NEAR),
-        ("media_pipe:whole", "tflite", True, OTHER),
-    ],
+    "detector": OF_BOTH,
 }
 OWN_PYTHON = ("litert", "saved_model")  # run where ai-edge-litert and tensorflow are anyway
 MODULES = {"onnx_runtime": "onnxruntime", "open_vino": "openvino", "media_pipe": "mediapipe"}
@@ -184,21 +178,31 @@ def missing(program: str, arguments: argparse.Namespace) -> str:
     return ""
 
 
-def check(kind: str, model: Path, pictures: Path, arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Prints a line for each program; returns the results."""
-    exports = {}
-    skipped = {program: missing(program, arguments) for program, *_ in CLIENTS[kind]}
-    for for_mediapipe in (False, True):
-        exports[for_mediapipe] = folder / kind / ("mediapipe" if for_mediapipe else "plain")
+def export(
+    kind: str, model: Path, skipped: dict[str, str], arguments: argparse.Namespace, folder: Path
+) -> dict[bool, Path]:
+    """Exports what the programs need that are here; returns the folders, by whether the files are for MediaPipe."""
+    folders = {
+        for_mediapipe: folder / kind / ("mediapipe" if for_mediapipe else "plain") for for_mediapipe in (False, True)
+    }
+    with_records = kind == "classifier" and arguments.records
+    for for_mediapipe, out in folders.items():
         formats = {one[1] for one in CLIENTS[kind] if one[2] == for_mediapipe and not skipped[one[0]]}
-        if kind == "classifier" and not arguments.records:
+        if not with_records:
             formats -= {"tflite-int8"}  # it calibrates on records
         if formats:
             flags = [flag for one in sorted(formats) for flag in ("--format", one)]
-            flags += ["--data", arguments.records] if kind == "classifier" and arguments.records else []
+            flags += ["--data", arguments.records] if with_records else []
             flags += ["--mediapipe"] if for_mediapipe else []
             flags += ["--litertjs", arguments.node_modules] if "web" in formats else []
-            mnasnet("export", model, "--out", exports[for_mediapipe], *flags)
+            mnasnet("export", model, "--out", out, *flags)
+    return folders
+
+
+def check(kind: str, model: Path, pictures: Path, arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Prints a line for each program; returns the results."""
+    skipped = {program: missing(program, arguments) for program, *_ in CLIENTS[kind]}
+    exports = export(kind, model, skipped, arguments, folder)
     ours, results = predicted(model, pictures), []
     for program, format, for_mediapipe, allowed in CLIENTS[kind]:
         artifact, out = exports[for_mediapipe] / format, folder / f"{kind}-{program}-{format}.json"
