@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,23 @@ def train(
     if chosen:
         run.log(chosen)
     _advise(run, task, data_dir, from_scratch=not initial)
+    with strategy.scope():
+        return _train_in(run, task, initial, processes, mlflow, timer)
+
+
+def _train_in(
+    run: RunDirectory,
+    task: Task,
+    initial: Mapping[str, np.ndarray],
+    processes: Processes,
+    mlflow: tuple[Any, str] | None,
+    timer: Timer,
+) -> dict[str, Any]:
+    """Train in an open run directory, close it, and return the results. A run without a checkpoint is removed."""
     keep = False
     try:
         begin("building the net")
-        with StopRequest() as stop, strategy.scope(), clear_errors(task), tracked(mlflow, run, config) as tracker:
+        with StopRequest() as stop, clear_errors(task), tracked(mlflow, run, task.config) as tracker:
             trainer = Trainer(task, run, initial, stop, timer)
             if tracker:
                 trainer.after_epoch = tracker.send_metrics
@@ -109,7 +123,7 @@ def train(
         raise
     finally:
         run.write_time(timer.seconds, timer.cpu_seconds)
-        run.close(keep=keep or bool(list_checkpoints(run_dir / CHECKPOINT_FOLDER)))
+        run.close(keep=keep or bool(list_checkpoints(run.path / CHECKPOINT_FOLDER)))
 
 
 def _advise(run: RunDirectory, task: Task, data_dir: Path, *, from_scratch: bool) -> None:
