@@ -92,7 +92,8 @@ def _load(directory: Path, path: Path) -> DatasetInfo:
         synsets = tuple(str(category["id"]) for category in categories)
         texts = tuple(category["name"] for category in categories)
     if synsets and len(synsets) != stored["classes"]:
-        raise DataError(f"{path} says {stored['classes']:,} classes, but {len(synsets):,} are named; {REMEDY}")
+        names = "its categories are" if kind == "coco" else "labels.txt has"
+        raise DataError(f"{path} says {stored['classes']:,} classes, but {names} {len(synsets):,}; {REMEDY}")
     for name, info in splits.items():
         found = len(find_shards(directory, name, kind))
         if found != info.shards:
