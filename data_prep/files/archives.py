@@ -73,6 +73,8 @@ def list_zip(path: Path) -> list[FileEntry]:
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
+                if not info.filename:
+                    raise DataError(f"{path} is not a complete zip: a file in it has no name")
                 if info.is_dir():
                     continue
                 if info.header_offset < 0:

@@ -150,3 +150,11 @@ def test_a_header_beyond_the_end_of_the_file(tmp_path: Path) -> None:
             zip_data_offset(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def test_a_zip_with_a_nameless_file(tmp_path: Path) -> None:
+    path = tmp_path / "nameless.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("", b"content")
+    with pytest.raises(DataError, match="a file in it has no name"):
+        list_zip(path)
