@@ -27,6 +27,7 @@ from data_prep.writing.shards import is_complete, remove_partial, shard_count, s
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.health.facts import Facts
 from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, LABELS_FILE
+from mnasnet_cli.system.documents import is_number
 from mnasnet_cli.system.files import write_atomically, write_error
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.workers import run_tasks, stop_on_sigterm
@@ -148,13 +149,13 @@ def _belongs(job: Job, entry: Mapping[str, Any]) -> bool:
     if shard.number >= job.shard_counts.get(shard.split, 0) or entry["shard"] != job.shard_name(shard):
         return False
     labels, boxes = entry["labels"], entry.get("boxes", {})
-    if not all(key.isdecimal() and 0 < int(key) <= len(job.source.class_keys) for key in labels):
+    if not all(is_number(key) and 0 < int(key) <= len(job.source.class_keys) for key in labels):
         return False
     try:
         facts = Facts.parse(entry["facts"]) if "facts" in entry else None
     except ValueError:
         return False
-    return all(key.isdecimal() for key in boxes) and (facts is None or len(facts) == entry["examples"])
+    return all(is_number(key) for key in boxes) and (facts is None or len(facts) == entry["examples"])
 
 
 def _is_up_to_date(job: Job, entry: Mapping[str, Any]) -> bool:

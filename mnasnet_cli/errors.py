@@ -7,11 +7,19 @@ import os
 import re
 from collections.abc import Iterable
 
+_LONG_WORD = re.compile(r"\S{1001,}")
+
 
 class MnasnetError(Exception):
-    """Base class of all errors for users. The message says what was found, what was expected and what to do next."""
+    """Base class of all errors for users. The message says what was found, what was expected and what to do next.
+
+    A word of others in it, such as a name of 100,000 letters, is cut.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(cut_words(message))
 
 
 class DataError(MnasnetError):
@@ -46,6 +54,11 @@ class StoppedByUser(Stopped):
     """Ctrl-C was pressed. Training has saved a checkpoint."""
 
     exit_code = 130  # 128 + SIGINT
+
+
+def cut_words(text: str) -> str:
+    """Return a text with its longest words cut in the middle, so that none has over 1,000 letters."""
+    return _LONG_WORD.sub(lambda word: f"{word[0][:400]}…{word[0][-200:]}", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -51,3 +51,12 @@ def test_exit_codes():
         "MnasnetError": 2, "DataError": 2, "ConfigError": 2, "CheckpointError": 2, "EnvironmentProblem": 2,
         "CheckFailed": 3, "Stopped": 143, "StoppedByUser": 130,
     }  # fmt: skip
+
+
+def test_a_long_word_of_others_is_cut() -> None:
+    message = str(errors.DataError(f"the class {'n' * 100_000} is not known"))
+    assert message.startswith("the class nnn")
+    assert message.endswith("nnn is not known")
+    assert len(message) < 1000
+    path = "/data/" + "long/" * 150
+    assert path in str(errors.DataError(f"{path} is missing"))

@@ -12,7 +12,7 @@ from data_prep.files.reading import read_bytes
 from data_prep.files.tree import Tree, join
 from mnasnet_cli.errors import DataError, nearest
 from mnasnet_cli.records.findings import Findings
-from mnasnet_cli.system.documents import parse_json
+from mnasnet_cli.system.documents import is_number, parse_json
 
 NAME_FILES = ("synset_words.txt", "LOC_synset_mapping.txt", "words.txt")  # ILSVRC's, Kaggle's, Tiny ImageNet's
 LIST_FILES = ("classes.txt", "class_names.txt", "classnames.txt", "labels.txt", "names.txt", "categories.txt")
@@ -26,7 +26,7 @@ def read_class_names(tree: Tree, folders: Iterable[str], classes: Sequence[str])
     are numbers, it may also list their names in order, counted from the lowest class, 0 or 1.
     """
     known = set(classes)
-    are_numbers = bool(classes) and all(one.isdecimal() for one in classes)
+    are_numbers = bool(classes) and all(is_number(one) for one in classes)
     for folder in folders:
         files = set(tree.names(folder)[1])
         for name in NAME_FILES:

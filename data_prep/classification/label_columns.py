@@ -10,6 +10,7 @@ from data_prep.classification.image_names import is_image
 from data_prep.classification.label_text import SAMPLE, Row
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError, nearest
+from mnasnet_cli.system.documents import is_number
 
 # Without case, blanks and punctuation. The first that a table has counts.
 FILE_COLUMNS = (
@@ -102,7 +103,7 @@ def _asked_columns(
         if plain(column) in named:
             numbers.append(named[plain(column)])
             by_name = True
-        elif column.isdecimal() and 1 <= int(column) <= len(first):
+        elif is_number(column) and 1 <= int(column) <= len(first):
             numbers.append(int(column) - 1)
         else:
             raise DataError(

@@ -13,6 +13,7 @@ from data_prep.classification.label_table import LabelRow, LabelTable
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.findings import Findings
+from mnasnet_cli.system.documents import is_number
 
 
 class FlatImage(NamedTuple):
@@ -171,6 +172,6 @@ def match_by_order(table: LabelTable, images: Sequence[FlatImage], what: str) ->
 def sort_classes(labels: Iterable[str]) -> list[str]:
     """Return the classes in order: by number if all are numbers, else by name."""
     classes = set(labels)
-    if all(label.lstrip("-").isdecimal() for label in classes):
+    if all(is_number(label.removeprefix("-")) for label in classes):
         return sorted(classes, key=lambda label: (int(label), label))
     return sorted(classes)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mnasnet_cli import console
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.errors import ConfigError, nearest
+from mnasnet_cli.system.documents import is_number
 
 if TYPE_CHECKING:
     from data_prep.options import Options
@@ -106,7 +107,7 @@ def _names_of(task: TaskName) -> dict[str, str]:
 def _parse_part(text: str) -> tuple[int, int]:
     """Turn "2/4" into (2, 4)."""
     first, slash, second = text.partition("/")
-    if not (slash and first.isdecimal() and second.isdecimal()):
+    if not (slash and is_number(first) and is_number(second)):
         raise ConfigError(f"--part {text}: expected I/N, for example 1/4")
     return int(first), int(second)
 

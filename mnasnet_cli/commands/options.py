@@ -29,7 +29,7 @@ def _check_width(width: float | None) -> float | None:
 
 def _parse_batch_size(text: str | None) -> Any:
     """Return a number as such; the configuration checks the rest."""
-    return int(text) if text is not None and re.fullmatch(r"[-+]?\d+", text.strip()) else text
+    return int(text) if text is not None and re.fullmatch(r"[-+]?[0-9]{1,18}", text.strip()) else text
 
 
 JsonFlag = Annotated[

@@ -13,6 +13,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from mnasnet_cli.errors import cut_words
+
 # What a terminal obeys or shows as nothing: control characters, marks that reverse the direction of writing, and the
 # halves of surrogate pairs with which Python stands for bytes that are not UTF-8.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -111,7 +113,7 @@ def print_traceback(error: BaseException) -> None:
 
 
 def _print_line(prefix: str, message: str, style: str) -> None:
-    _print_message(Text.assemble((prefix, style), visible(" ".join(message.split()))))
+    _print_message(Text.assemble((prefix, style), visible(cut_words(" ".join(message.split())))))
 
 
 def _print_message(text: Text) -> None:

@@ -14,7 +14,7 @@ from mnasnet_cli.records.dataset_file import REMEDY, read_dataset_file
 from mnasnet_cli.records.keys import LABEL, OBJECT_LABEL, OBJECT_TEXT, SOURCE_ID
 from mnasnet_cli.records.shards import COMMANDS, DATASET_FILE, LABELS_FILE, SPLITS, find_shards, shard_groups
 from mnasnet_cli.records.tfrecord import count_records, decode_example, read_records
-from mnasnet_cli.system.documents import read_text
+from mnasnet_cli.system.documents import is_number, read_text
 
 MAX_NAME = 1000  # letters of a class that are used: drawing 100,000 letters takes a minute
 MAX_LABELS_BYTES = 1 << 24
@@ -188,7 +188,7 @@ class _SampleStatistics:
         Detection API's COCO script, the classes are the sorted texts.
         """
         if keys:
-            ids = tuple(int(key) if key.isdecimal() else number for number, key in enumerate(keys, 1))
+            ids = tuple(int(key) if is_number(key) else number for number, key in enumerate(keys, 1))
             return ids, texts
         if self.highest == 0:
             texts = tuple(sorted(self.texts))

@@ -27,6 +27,8 @@ MAX_YAML_BYTES = 1 << 20
 MAX_YAML_NODES = 200_000
 """After aliases are expanded: ten lines of aliases to aliases hold more values than memory."""
 MAX_INTEGER = (1 << 63) - 1
+# Digits of the longest number that has 64 bits for sure.
+MAX_DIGITS = 18
 _SHOWN = 60  # characters of a value in a message
 
 JsonObject = dict[str, Any]
@@ -207,6 +209,14 @@ def _is_small(tree: Any) -> bool:
         if count > MAX_YAML_NODES or len(pending) > MAX_YAML_NODES:
             return False
     return True
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text of others is a whole number that `int` reads: 1 to 18 digits.
+
+    `str.isdecimal` is true for 5,000 digits too, which `int` refuses.
+    """
+    return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
 
 
 def _integer(text: str) -> int:

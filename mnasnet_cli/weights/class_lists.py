@@ -13,6 +13,7 @@ import numpy as np
 
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records.dataset_info import read_labels
+from mnasnet_cli.system.documents import is_number
 
 IMAGENET, COCO = "imagenet_classes.txt", "coco_classes.txt"
 
@@ -63,7 +64,7 @@ def detector_classes(outputs: int, labels_file: Path | None) -> tuple[list[str],
             f"the weights detect {outputs - 1} classes, and COCO has 90; name the classes with --labels FILE, one per "
             "line: category id, tab, name"
         )
-    invalid = [label for label in labels if not label.isdecimal() or not 1 <= int(label) < outputs]
+    invalid = [label for label in labels if not is_number(label) or not 1 <= int(label) < outputs]
     if invalid:
         raise DataError(
             f"{labels_file} has the ids {', '.join(invalid[:5])}; the weights have the classes 1 to {outputs - 1}"

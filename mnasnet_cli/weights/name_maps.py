@@ -75,7 +75,7 @@ def tpu_rules(spec: NetSpec, outputs: int) -> list[Rule]:
 
 _TPU_NAME = re.compile(
     r"(?P<scope>mnas_(?:stem|head|blocks_\d+)(?:/se)?)/(?:tpu_)?(?P<layer>[a-z_]*?(?:2d|dense|normalization))"
-    r"(?:_(?P<number>\d+))?/(?P<part>\w+)$"
+    r"(?:_(?P<number>[0-9]{1,9}))?/(?P<part>\w+)$"
 )
 
 

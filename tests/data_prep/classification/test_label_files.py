@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from layout_cases import Contents, Files, codes, contents, csv, find, images, write, write_zip
 
+from data_prep.classification.label_matching import sort_classes
 from mnasnet_cli.errors import DataError
 
 NAMES = [f"{number:02d}.jpg" for number in range(12)]
@@ -341,3 +342,9 @@ def test_boxes_and_lists_are_not_classes(tmp_path: Path, objects: str) -> None:
     root = flat(tmp_path, {"metadata.jsonl": lines})
     with pytest.raises(DataError, match="no class for each image, but lists or objects"):
         find(root)
+
+
+def test_classes_of_too_many_digits_are_names() -> None:
+    long = "1" + "0" * 4999
+    assert sort_classes(["10", long, "9"]) == ["10", long, "9"]
+    assert sort_classes(["10", "-1", "9"]) == ["-1", "9", "10"]
