@@ -139,6 +139,8 @@ def _sections(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str = 
         if section is not None:
             yield f"{prefix}{name}", section
             yield from _sections(section, schema, f"{prefix}{name}.")
+        elif "$ref" in field.get("items", ()):
+            yield f"{prefix}{name}[]", _section_of(field["items"], schema)
 
 
 def _section_of(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
@@ -155,7 +157,7 @@ def _keys_table(section: str, fields: Mapping[str, Any]) -> str:
         (
             _code(f"{prefix}{name}"),
             _type(field),
-            _code(_value(field["default"])),
+            _code(_value(field["default"])) if "default" in field else "required",
             " ".join(field["description"].split()),
         )
         for name, field in fields.items()
@@ -175,6 +177,8 @@ def _type(field: Mapping[str, Any]) -> str:
     if "prefixItems" in field:
         item = field["prefixItems"][0]
         return f"list of {len(field['prefixItems'])} {item['type']}s{_bounds(item)}"
+    if "$ref" in field.get("items", ()):
+        return "list of sections"
     if field["type"] == "array":
         return f"list of lists of {len(field['items']['prefixItems'])} numbers"
     return field["type"] + _bounds(field)

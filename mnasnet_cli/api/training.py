@@ -155,7 +155,8 @@ def plan(
     start = os.fspath(init) if init is not None else None
     changes: dict[str, Any] = {
         "task": task,
-        "assignments": [*(_architecture_of(start) if start else ()), *assignments],
+        "architecture": _architecture_of(start) if start else None,
+        "assignments": assignments,
         "settings": settings,
         "flags": {OPTION_KEYS[name]: value for name, value in (options or {}).items()},
     }
@@ -184,8 +185,8 @@ def _task_of(recipe: str | os.PathLike[str] | None, data: str | os.PathLike[str]
     return tasks[0]
 
 
-def _architecture_of(model: str) -> list[str]:
-    """Return the variant and the width of a trained model as `--set` assignments.
+def _architecture_of(model: str) -> dict[str, Any]:
+    """Return the variant, the width and the table of a trained model as dotted key → value.
 
     Raises:
       CheckpointError: the model is an exported artifact; its batch norms are folded, so it can't be trained.
@@ -202,4 +203,4 @@ def _architecture_of(model: str) -> list[str]:
             f"{model} is an exported artifact ({model_format}), which can't be trained; start from its source, {source}"
         )
     info = read_info(find_checkpoint(model))
-    return [f"model.variant={info['variant']}", f"model.width={info['width']}"]
+    return {"model.variant": info["variant"], "model.width": info["width"], "model.table": info.get("table")}

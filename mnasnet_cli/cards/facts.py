@@ -39,6 +39,7 @@ METRIC_NAMES = {"classification": "top-1", "detection": "AP"}
 FREE_KEYS = (
     "model.variant",
     "model.width",
+    "model.table",
     "data.image_size",
     "training.epochs",
     "training.batch_size",
@@ -154,7 +155,7 @@ class RunFacts:
 
         It is the recipe that the recorded command names, else the one that differs least.
         """
-        own = self.config.model_dump(mode="json")
+        own = self.config.comparable()
         found = []
         for name in shipped_configs(self.config.task):
             try:

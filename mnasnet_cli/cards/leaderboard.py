@@ -98,7 +98,7 @@ def compare_runs(runs: Sequence[Path]) -> Leaderboard:
             damage = dict.fromkeys(COLUMNS) | {"run": str(run), "state": "damaged", "reason": str(error), "differs": {}}
             rows.append(damage)
             continue
-        configs[str(run)] = flatten(facts.config.model_dump(mode="json"))
+        configs[str(run)] = flatten(facts.config.comparable())
         rows.append(_row(facts))
     for task in MODEL_KINDS:
         own = [row for row in rows if row["task"] == task]

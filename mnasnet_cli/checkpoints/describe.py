@@ -22,6 +22,7 @@ def describe_checkpoint(prefix: str) -> dict[str, Any]:
         "task": DATASETS[plain.task],
         "variant": info["variant"],
         "width": info["width"],
+        "table": info.get("table"),
         "classes": len(info["labels"]),
         "labels": info["labels"],
         "net": info.get("net") or {},

@@ -36,6 +36,8 @@ class StoredInfo(TypedDict, total=False):
     labels: Required[list[str]]
     names: list[str]
     net: dict[str, Any] | None
+    table: dict[str, Any] | None
+    """Of a net of one's own; see `config.net_table`."""
     preprocessing: dict[str, Any]
     detection: dict[str, Any] | None
     source: dict[str, Any] | None

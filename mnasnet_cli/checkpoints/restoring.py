@@ -20,7 +20,12 @@ def net_config(contents: CheckpointContents) -> Config:
         detection = {name: value for name, value in detection.items() if name not in _MOVED}
     tree = {
         "task": info["task"],
-        "model": {"variant": info["variant"], "width": info["width"], "net": info.get("net") or {}},
+        "model": {
+            "variant": info["variant"],
+            "width": info["width"],
+            "net": info.get("net") or {},
+            "table": info.get("table"),
+        },
         "data": {"image_size": contents.preprocessing.image_size},
         "detection": detection,
     }

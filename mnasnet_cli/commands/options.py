@@ -10,14 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from mnasnet_cli.errors import ConfigError, EnvironmentProblem, nearest
+from mnasnet_cli.config.net_table import is_net_file, unknown_variant
+from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 from mnasnet_cli.nets.spec import NETS
 
 
 def _check_variant(name: str | None) -> str | None:
-    """Return the variant. An unknown one is a ConfigError that names the nearest."""
-    if name is not None and name not in NETS:
-        raise ConfigError(f"unknown variant '{name}' (known: {', '.join(NETS)}){nearest(name, NETS)}")
+    """Return the variant. An unknown name is a ConfigError that names the nearest; a file is read later."""
+    if name is not None and not is_net_file(name) and name not in NETS:
+        raise ConfigError(unknown_variant(name))
     return name
 
 
@@ -91,7 +92,12 @@ SetOption = Annotated[
 ]
 VariantOption = Annotated[
     str | None,
-    typer.Option("--variant", metavar="NAME", help=f"Variant of the net: {', '.join(NETS)}.", callback=_check_variant),
+    typer.Option(
+        "--variant",
+        metavar="NAME|FILE",
+        help=f"Variant of the net: {', '.join(NETS)}; or a file with the table of your own net.",
+        callback=_check_variant,
+    ),
 ]
 DataOption = Annotated[Path | None, data_option("data/imagenet or data/coco")]
 OwnImageSizeOption = Annotated[int | None, image_size_option("the model's own")]

@@ -7,25 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from mnasnet_cli.config.net_table import is_net_file, resolve_variant
 from mnasnet_cli.config.recipes import find_config, shipped_configs
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.config.task_names import DATASETS, TaskName
 from mnasnet_cli.errors import ConfigError, nearest
+from mnasnet_cli.nets.spec import NETS
 from mnasnet_cli.system.documents import MAX_YAML_BYTES, Unreadable, parse_yaml, read_text, shorten
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads `1e-5` as a number, as YAML 1.2 does. PyYAML is YAML 1.1 and reads a string."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
 
 
 def load_config(
@@ -35,6 +25,7 @@ def load_config(
     assignments: Iterable[str] = (),
     settings: Mapping[str, Any] | None = None,
     flags: Mapping[str, Any] | None = None,
+    architecture: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
     base_name: str = "the configuration",
 ) -> Config:
@@ -46,6 +37,7 @@ def load_config(
       assignments: assignments of the form "training.epochs=10".
       settings: dotted key → value, of any type that YAML has; from Python, what `--set` is for the command line.
       flags: dotted key → value; None stands for a flag that was not given.
+      architecture: dotted key → value, of a model to start from; everything but the file and `base` overrides it.
       base: a nested mapping to start from instead of a file.
       base_name: what errors call `base`.
 
@@ -56,6 +48,8 @@ def load_config(
     tree: dict[str, Any] = _read(path) if path else _copy(base or {})
     source = str(name_or_path) if path else base_name
     origins: dict[str, str] = {}
+    for key, value in (architecture or {}).items():
+        _assign(tree, key, value, source)
     for text in assignments:
         key, separator, value = text.partition("=")
         if not separator or not key:
@@ -70,6 +64,7 @@ def load_config(
             flag = f"--{key.rpartition('.')[2].replace('_', '-')}"
             _assign(tree, key, value, flag)
             origins[key] = flag
+    _resolve_net(tree, replaces_table="model.variant" in origins)
     if task is not None and tree.setdefault("task", task) not in (task, DATASETS[task]):
         where = origins.get("task", source)
         recipes = ", ".join(shipped_configs(task))
@@ -78,6 +73,25 @@ def load_config(
             f" recipes are {recipes}"
         )
     return validate(tree, source, origins)
+
+
+def _resolve_net(tree: dict[str, Any], *, replaces_table: bool) -> None:
+    """Put the name and the table of a net file in place of its path.
+
+    replaces_table: a built-in variant was chosen, so that a table in the file or in `base` no longer counts.
+
+    Raises:
+      ConfigError: the file is not a valid table.
+    """
+    model = tree.get("model")
+    variant = model.get("variant") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(variant, str):
+        return
+    if is_net_file(variant):
+        model["variant"], table = resolve_variant(variant)
+        model["table"] = table.model_dump(mode="json") if table else None
+    elif variant in NETS and replaces_table:
+        model["table"] = None
 
 
 def validate(tree: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> Config:
@@ -157,7 +171,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return parse_yaml(text, source, _Loader)
+        return parse_yaml(text, source, numbers=True)
     except Unreadable as error:
         raise ConfigError(str(error)) from None
 

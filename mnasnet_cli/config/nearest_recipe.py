@@ -13,8 +13,8 @@ from mnasnet_cli.config.task_names import TaskName
 
 # Trainings with one recipe differ in these.
 OF_EACH_RUN = (
-    "model.variant", "model.width", "model.net", "data.image_size", "training.epochs", "training.batch_size",
-    "training.seed", "training.track",
+    "model.variant", "model.width", "model.net", "model.table", "data.image_size", "training.epochs",
+    "training.batch_size", "training.seed", "training.track",
 )  # fmt: skip
 
 

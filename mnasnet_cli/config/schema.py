@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -12,9 +13,10 @@ from mnasnet_cli.config.detection import DetectionConfig, check_for_detection
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, NonNegative, Pair, Positive, Section, Triple
 from mnasnet_cli.config.finetune import FinetuneConfig
 from mnasnet_cli.config.net import NetConfig
+from mnasnet_cli.config.net_table import NetTable, unknown_variant
 from mnasnet_cli.config.pre_postprocessing import Decode, Interpolation, Preprocessing
 from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
-from mnasnet_cli.errors import nearest
+from mnasnet_cli.nets.detector_spec import pyramid_taps
 from mnasnet_cli.nets.spec import NETS, NetSpec, get_spec, layer_names
 
 
@@ -22,7 +24,8 @@ class ModelConfig(Section):
     """Variant, width and batch norm of the net."""
 
     variant: str = "b1"
-    """Name of the variant; `mnasnet models` lists them."""
+    """Name of the variant; `mnasnet models` lists them. Or the path of a net of one's own: its name takes the place of
+    the path, and its table becomes `model.table`."""
     width: Positive = 1.0
     """Width multiplier: factor on the channels of every layer."""
     dropout: FractionBelowOne | None = None
@@ -36,18 +39,35 @@ class ModelConfig(Section):
     """Start the last batch norm of each residual block with scale 0, so that the block starts as the identity."""
 
     net: NetConfig = NetConfig()
+    table: NetTable | None = None
+    """The table of a net of one's own; null for a built-in variant."""
 
-    @field_validator("variant")
+    @model_validator(mode="before")
     @classmethod
-    def _check_variant(cls, name: str) -> str:
-        if name not in NETS:
-            raise ValueError(f"unknown variant {name!r} (known: {', '.join(NETS)}){nearest(name, NETS)}")
-        return name
+    def _check_variant(cls, tree: Any) -> Any:
+        """Check the name first: without a table, the name of one's own net is unknown."""
+        name, table = (tree.get("variant", "b1"), tree.get("table")) if isinstance(tree, Mapping) else ("b1", None)
+        if isinstance(name, str) and name not in NETS and table is None:
+            raise ValueError(unknown_variant(name))
+        return tree
+
+    @model_validator(mode="after")
+    def _check_table(self) -> ModelConfig:
+        if self.table is not None and self.table.name != self.variant:
+            raise ValueError(
+                f"variant is {self.variant!r}, but the table is of {self.table.name!r}; name that, or another file"
+            )
+        return self
 
     @property
     def spec(self) -> NetSpec:
         """The architecture at its width."""
-        return get_spec(self.variant, self.width, self.net.overrides)
+        return get_spec(self.table.spec if self.table else self.variant, self.width, self.net.overrides)
+
+    @property
+    def label(self) -> str:
+        """The variant, with the digest of its table if it has one, so that two nets of one name differ."""
+        return self.table.label if self.table else self.variant
 
     @property
     def norm_decay(self) -> float:
@@ -279,11 +299,13 @@ class Config(Section):
             )
         if self.task == "detection":
             check_for_detection(self.model_dump(), Config().model_dump())
+            if self.detection is not None:
+                pyramid_taps(self.model.spec, self.detection.spec)  # ValueError if the net halves the image too rarely
         return self
 
     @model_validator(mode="after")
     def _check_finetune(self) -> Config:
-        self.finetune.check(self.task, layer_names(NETS[self.model.variant]))
+        self.finetune.check(self.task, layer_names(self.model.spec))
         return self
 
     @model_validator(mode="after")
@@ -329,6 +351,13 @@ class Config(Section):
                 share = phase_share
         full = self.data.image_size
         return full if share == 1.0 else max(32, round(full * share / 32) * 32)
+
+    def comparable(self) -> dict[str, Any]:
+        """Return the sections as nested dicts, with a few words in place of the table of a net of one's own."""
+        tree = self.model_dump(mode="json")
+        if self.model.table is not None:
+            tree["model"]["table"] = self.model.label
+        return tree
 
     def to_yaml(self) -> str:
         """The configuration as YAML, every key included."""

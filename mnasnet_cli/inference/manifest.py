@@ -64,6 +64,8 @@ class Manifest:
     """For one image of `image_size`."""
     net: Mapping[str, Any] = field(default_factory=dict)
     """Differences from the variant's table, as in the section `model.net` of a configuration."""
+    table: Mapping[str, Any] | None = None
+    """The table of a net of one's own; None for a built-in variant."""
     signature: Mapping[str, Any] = field(default_factory=dict)
     """Inputs and outputs: name → {"dtype", "shape"}; for a SavedModel, by signature."""
     parity: Mapping[str, Any] = field(default_factory=dict)

@@ -52,6 +52,7 @@ class LoadedModel:
             task=self.task,
             variant=self.config.model.variant,
             width=self.config.model.width,
+            table=self.config.model.table.model_dump(mode="json") if self.config.model.table else None,
             labels=self.labels,
             names=self.names,
             preprocessing=self.preprocessing,

@@ -1,4 +1,4 @@
-"""What a checkpoint stores about its net: task, variant, width, classes, preprocessing, a detector's settings."""
+"""What a checkpoint stores about its net: task, variant, width, table, classes, preprocessing, detector settings."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def model_info(config: Config, labels: Sequence[str], names: Sequence[str]) -> d
         "variant": config.model.variant,
         "width": config.model.width,
         "net": config.model.net.overrides,
+        **({"table": config.model.table.model_dump(mode="json")} if config.model.table else {}),
         "labels": list(labels),
         "names": list(names),
         "preprocessing": config.preprocessing.to_dict(),

@@ -109,16 +109,19 @@ NETS: dict[str, NetSpec] = {
 }
 
 
-def get_spec(name: str, width: float = 1.0, changes: Mapping[str, Any] | None = None) -> NetSpec:
-    """Returns a net by its name, at a width multiplier; ValueError names the known nets and the nearest one.
+def get_spec(net: str | NetSpec, width: float = 1.0, changes: Mapping[str, Any] | None = None) -> NetSpec:
+    """Returns a net, by its name or as an unscaled table, at a width multiplier.
 
-    ``changes`` are the differences of another implementation; see ``adapt``.
+    ``changes`` are the differences of another implementation; see ``adapt``. ValueError for an unknown name lists the
+    known ones and the nearest.
     """
-    if name not in NETS:
-        close = difflib.get_close_matches(name, NETS, n=1)
+    if isinstance(net, NetSpec):
+        return scale(adapt(net, changes or {}), width)
+    if net not in NETS:
+        close = difflib.get_close_matches(net, NETS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown variant {name!r}: known are {', '.join(NETS)}{hint}")
-    return scale(adapt(NETS[name], changes or {}), width)
+        raise ValueError(f"unknown variant {net!r}: known are {', '.join(NETS)}{hint}")
+    return scale(adapt(NETS[net], changes or {}), width)
 
 
 @dataclasses.dataclass(frozen=True)

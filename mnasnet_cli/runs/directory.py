@@ -131,13 +131,13 @@ class RunDirectory:
 
     def _check_same(self, config: Config, data: Mapping[str, str]) -> None:
         # A setting that is missing, because an older version did not have it, counts as its default.
-        before = validate(read_config(self.path) or {}, str(self.path / CONFIG_FILE)).model_dump(mode="json")
+        before = validate(read_config(self.path) or {}, str(self.path / CONFIG_FILE)).comparable()
         # With these the number of epochs changes what every epoch computes.
         uses_epochs = config.schedule.name == "cosine" or bool(config.data.progressive)
         free = FREE_TO_CHANGE if uses_epochs else (*FREE_TO_CHANGE, "training.epochs")
         changed = [
             f"{key} was {old!r} and is now {new!r}"
-            for key, old, new in differences(before, config.model_dump(mode="json"))
+            for key, old, new in differences(before, config.comparable())
             if key not in free
         ]
         if [found.split()[0] for found in changed] == ["training.epochs"]:

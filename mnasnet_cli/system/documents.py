@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -127,14 +128,18 @@ def parse_json(text: str | bytes, source: object, *, foreign: bool = False, reme
     raise Unreadable(source, f"is not valid JSON: {reason}", remedy)
 
 
-def parse_yaml(text: str, source: object, loader: Any = None, remedy: str = "") -> Any:
-    """Return what YAML holds. loader: PyYAML's SafeLoader, or one like it. Raises Unreadable."""
+def parse_yaml(text: str, source: object, loader: Any = None, remedy: str = "", *, numbers: bool = False) -> Any:
+    """Return what YAML holds. Raises Unreadable.
+
+    loader: PyYAML's SafeLoader, or one like it. numbers: `1e-5` is a number, as in YAML 1.2; PyYAML, which is YAML 1.1,
+    reads a string.
+    """
     import yaml
 
     if len(text) > MAX_YAML_BYTES:
         raise Unreadable(source, f"has {len(text) / 1e6:,.1f} MB of YAML, expected at most 1 MB", remedy)
     try:
-        tree = yaml.load(text, loader or yaml.SafeLoader)
+        tree = yaml.load(text, loader or (_number_loader() if numbers else yaml.SafeLoader))
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
     except RecursionError:
@@ -146,6 +151,18 @@ def parse_yaml(text: str, source: object, loader: Any = None, remedy: str = "") 
             return tree
         reason = f"its aliases stand for more than {MAX_YAML_NODES:,} values, or for themselves"
     raise Unreadable(source, f"is not valid YAML: {reason}", remedy)
+
+
+@functools.cache
+def _number_loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    exponent = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789."))
+    return Loader
 
 
 def validate(tree: Any, model: type[T], source: object, remedy: str = "") -> T:
@@ -175,6 +192,8 @@ def _first_fault(error: ValidationError) -> str:
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if fault["type"] == "missing":
         return f"it has no {key!r}"
+    if fault["type"] == "value_error" and isinstance(fault["input"], dict):  # of a whole section; it names the value
+        return f"{key}: {message}" if key else message
     found = f", found {shorten(fault['input'])}"
     return f"{key or 'the whole'}: {message[:1].lower()}{message[1:]}{found}"
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.config.detection import DetectionConfig
+from mnasnet_cli.config.net_table import stored_net
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.nets.detector_spec import BACKBONE_SCOPE, HEADS_SCOPE, PYRAMID_SCOPE
 from mnasnet_cli.nets.detector_table import detector_variable_shapes
-from mnasnet_cli.nets.spec import get_spec
 
 CLASS_PREDICTOR = f"{HEADS_SCOPE}/ClassPredictor/"
 _CLASSIFIER_SCOPE = "Mnasnet"
@@ -29,7 +29,7 @@ def detector_start(
     Raises:
       CheckpointError: the nets differ.
     """
-    backbone = get_spec(wanted["variant"], wanted["width"], wanted.get("net"))
+    backbone = stored_net(wanted)
     ours = DetectionConfig(**wanted["detection"]).spec
     shapes = detector_variable_shapes(backbone, ours, len(wanted["labels"]))
     for key in ("mean", "deviation"):

@@ -116,7 +116,7 @@ def flat_settings(config: Config) -> dict[str, bool | int | float | str]:
                 flat[prefix + name] = value if isinstance(value, bool | int | float | str) else str(value)
         return flat
 
-    return flatten(config.model_dump(mode="json"), "")
+    return flatten(config.comparable(), "")
 
 
 def drop_events(folder: Path, *, after: int) -> None:

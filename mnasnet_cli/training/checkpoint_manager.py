@@ -13,6 +13,7 @@ from mnasnet_cli.checkpoints.files import BEST_FOLDER, CHECKPOINT_FOLDER, list_c
 from mnasnet_cli.checkpoints.folder import CheckpointFolder
 from mnasnet_cli.checkpoints.reader import UNREADABLE, read_info
 from mnasnet_cli.checkpoints.writer import SavedState
+from mnasnet_cli.config.net_table import net_label
 from mnasnet_cli.console import warn
 from mnasnet_cli.distributed.strategy import Processes, is_lost_peer
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem, first_line
@@ -126,7 +127,7 @@ class CheckpointManager:
         except CheckpointError:
             return None
         expected, found = (
-            f"{info['variant']} at width {info['width']:g} with {len(info['labels'])} classes"
+            f"{net_label(info)} at width {info['width']:g} with {len(info['labels'])} classes"
             for info in (self._info, theirs)
         )
         return None if expected == found else f"it holds {found}, expected {expected}"

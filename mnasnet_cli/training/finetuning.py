@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from mnasnet_cli.config.finetune import BACKBONE, STEM
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.nets.architecture import NetSpec, block_specs, layer_names
-from mnasnet_cli.nets.spec import get_spec
 
 
 class FinetunePlan:
@@ -17,7 +16,7 @@ class FinetunePlan:
     def __init__(self, config: Config, names: Iterable[str], steps_per_epoch: int):
         """Makes the plan for the weights `names`."""
         self._options = config.finetune
-        spec = get_spec(config.model.variant)
+        spec = config.model.spec
         layers = layer_names(spec)
         freeze = config.finetune.freeze
         self._last_frozen = {STEM: layers[0], BACKBONE: layers[-1]}.get(freeze or "", freeze)

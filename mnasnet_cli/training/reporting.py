@@ -27,7 +27,7 @@ def describe_training(task: Task, model: SlimModule) -> list[str]:
     validation = f", {task.eval_examples:,} validation images" if task.has_eval_examples else ""
     steps = task.steps_per_epoch * training.epochs
     return [
-        f"net: {config.model.variant}, width {config.model.width:g}, {parameters:,} parameters, {classes:,} classes",
+        f"net: {config.model.label}, width {config.model.width:g}, {parameters:,} parameters, {classes:,} classes",
         f"recipe: {describe_recipe(config)}",
         f"images: {task.train_examples:,} for training{validation}; {image_size}",
         f"steps: {plural(training.epochs, 'epoch')} of {plural(task.steps_per_epoch, 'step')} = {steps:,}, "

@@ -13,6 +13,7 @@ import numpy as np
 from mnasnet_cli import __version__
 from mnasnet_cli.checkpoints.files import CHECKPOINT_FOLDER, find_checkpoint, list_checkpoints
 from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
+from mnasnet_cli.config.net_table import net_label
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import begin
 from mnasnet_cli.distributed.cluster import PeerLost, read_cluster, restart
@@ -182,10 +183,11 @@ def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:
       CheckpointError: it has another variant or width, or its weights do not fit.
     """
     saved = read_checkpoint(find_checkpoint(init))
-    expected, found = ((info["variant"], info["width"]) for info in (task.model_info(), saved.info))
+    expected, found = ((net_label(info), info["width"]) for info in (task.model_info(), saved.info))
     if found != expected:
+        flag = "without --variant, with" if saved.info.get("table") else f"with --variant {found[0]}"
         raise CheckpointError(
             f"{init} holds {found[0]} at width {found[1]:g}, but this run trains {expected[0]} at width "
-            f"{expected[1]:g}; start it with --variant {found[0]} --width {found[1]:g}"
+            f"{expected[1]:g}; start it {flag} --width {found[1]:g}"
         )
     return task.initial_weights(init, saved.info, saved.weights)
