@@ -75,7 +75,7 @@ def write_records(
         check_journals(out, plan)
     with OutputFolder(out) as folder, stop_on_sigterm(STOPPED):
         if finished:
-            return _rewrite_missing_shards(job, plan, on_progress)
+            return _rewrite_missing_files(job, plan, folder, on_progress)
         return _write_part(job, plan, folder, on_progress)
 
 
@@ -140,6 +140,7 @@ def _write_part(job: Job, plan: dict[str, Any], folder: OutputFolder, on_progres
         if isinstance(error, OSError):
             raise write_error(out, error, RESUME) from error
         raise
+    folder.keep = True  # the shards are complete, whatever happens to the summary
     return _combine_parts(job, plan, journal) | {"kept_shards": kept}
 
 
@@ -231,13 +232,17 @@ def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str
     return result | {"missing_parts": missing, "ignored_files": job.source.ignored}
 
 
-def _rewrite_missing_shards(job: Job, plan: dict[str, Any], on_progress: Progress) -> dict[str, Any]:
-    """Write the shards that are missing in finished records (--resume). They must have the same bytes as before."""
+def _rewrite_missing_files(
+    job: Job, plan: dict[str, Any], folder: OutputFolder, on_progress: Progress
+) -> dict[str, Any]:
+    """Write what is missing in finished records (--resume). Shards must have the same bytes as before."""
     stored = summary.load(job.out)
     for journal in job.out.glob(JOURNAL_PATTERN):  # the run was killed after it wrote dataset.json
         journal.unlink()
     plan = plan | {"parts": stored["plan"].get("parts")}  # parts do not change the records
     check_plan(job.out, stored["plan"], plan)
+    if not (job.out / LABELS_FILE).exists():
+        _write_labels(job, folder)
     digests = {}
     for shard in _all_shards(job):
         info = stored["splits"][shard.split]

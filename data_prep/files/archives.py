@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from mnasnet_cli.errors import DataError
+from mnasnet_cli.errors import DataError, os_error_reason
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name, length of the extra field
 _LOCAL_SIGNATURE = b"PK\3\4"
@@ -59,6 +59,8 @@ def list_tar(path: Path, start: int = 0, size: int | None = None) -> list[FileEn
     # ValueError, OverflowError: numbers in a damaged header that no file has.
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise DataError(f"{path} is not a complete tar: {error}") from error
+    except OSError as error:  # for example a position that no file has, from a size in a header
+        raise DataError(f"{path} can't be read: {os_error_reason(error)}; make the tar again") from error
     end = start + size if size is not None else os.path.getsize(path)
     if files and files[-1].offset + files[-1].size > end:
         raise DataError(f"{path} is cut off within {files[-1].name}")

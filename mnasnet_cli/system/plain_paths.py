@@ -22,8 +22,10 @@ def plain_folder(folder: Path) -> Iterator[Path]:
         yield folder
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    plain = _OPEN_FILES / str(descriptor)
     try:
-        yield _OPEN_FILES / str(descriptor)
+        with _real_names(str(plain), str(folder)):
+            yield plain
     finally:
         os.close(descriptor)
 
@@ -42,4 +44,19 @@ def plain_prefix(prefix: str) -> Iterator[str]:
             for file in folder.iterdir():
                 if file.name.startswith(f"{name}."):
                     (links / f"checkpoint{file.name.removeprefix(name)}").symlink_to(file.absolute())
-            yield str(plain / "checkpoint")
+            with _real_names(str(plain / "checkpoint"), prefix):
+                yield str(plain / "checkpoint")
+
+
+@contextlib.contextmanager
+def _real_names(plain: str, real: str) -> Iterator[None]:
+    """Let an error from the block name the path that the user knows."""
+    own = re.compile(rf"{re.escape(plain)}(?!\d)")
+    try:
+        yield
+    except Exception as error:
+        error.args = tuple(own.sub(lambda _: real, text) if isinstance(text, str) else text for text in error.args)
+        for name in ("_message", "filename"):  # of TensorFlow's errors, and of OSError
+            if isinstance(text := getattr(error, name, None), str):
+                setattr(error, name, own.sub(lambda _: real, text))
+        raise

@@ -1,7 +1,8 @@
-"""Keeps TensorFlow's start-up notices off standard error."""
+"""Keeps TensorFlow's notices off standard error."""
 
 from __future__ import annotations
 
+import ctypes
 import importlib.abc
 import importlib.machinery
 import logging
@@ -12,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 from mnasnet_cli.system.light_tensorflow import light_tensorflow
@@ -20,12 +22,12 @@ from mnasnet_cli.system.native_output import STDERR, redirect
 # Lines such as "I0000 00:00:17955.07 4961 port.cc:153] oneDNN …" or "W0000 …", and errors about CUDA plug-ins that are
 # registered twice.
 _NOTICE = re.compile(r"^([IW]\d{4} |WARNING: All log messages before absl|E\d{4} .*Unable to register cu)")
+_LEVEL_VARIABLE, _FATAL = "TF_CPP_MIN_LOG_LEVEL", "3"
 
 
 def silence_tensorflow() -> None:
     """Set log levels and install an import hook. Call it before TensorFlow is imported: later it has no effect."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault(_LEVEL_VARIABLE, _FATAL)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(tensorflow|tf_slim)\b")
@@ -59,9 +61,29 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         with _filter_notices(), light_tensorflow():
             self._inner.exec_module(module)
+        if os.environ.get(_LEVEL_VARIABLE) == _FATAL:
+            _silence_absl(module)
         # In a notebook or an interactive Python, TensorFlow has set the level of its logger to INFO.
         if hasattr(module, "get_logger"):
             module.get_logger().setLevel(logging.ERROR)
+
+
+def _silence_absl(tensorflow: ModuleType) -> None:
+    """Let absl write fatal errors only, such as those before an abort.
+
+    Parts of TensorFlow (gRPC, the coordination service) log with absl itself, past TF_CPP_MIN_LOG_LEVEL: for example
+    when another process of a training is gone. absl has no variable for that, and its `SetMinLogLevel`
+    (absl/log/globals.h) no Python function. The C++ name holds absl's release, which a header beside the library says.
+    """
+    folder = Path(tensorflow.__file__ or "").parent
+    try:
+        header = (folder / "include/absl/base/options.h").read_text(encoding="utf-8", errors="replace")
+        release = re.search(r"^#define ABSL_OPTION_INLINE_NAMESPACE_NAME (\w+)$", header, re.MULTILINE)[1]  # type: ignore[index]
+        library = ctypes.CDLL(os.fspath(next(folder.glob("libtensorflow_framework.*"))))  # it is loaded already
+        name = f"_ZN4absl{len(release)}{release}14SetMinLogLevelENS0_18LogSeverityAtLeastE"
+        getattr(library, name)(int(_FATAL))
+    except (OSError, TypeError, StopIteration, AttributeError):  # another build of TensorFlow
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's part of it; it sets absl's level, too
 
 
 @contextmanager

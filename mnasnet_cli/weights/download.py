@@ -25,6 +25,7 @@ from mnasnet_cli.weights import http as web
 
 CHUNK_BYTES = 1 << 18
 RETRY_SECONDS = (1.0, 4.0, 10.0)  # waits after attempts that received nothing new
+MAX_BYTES = 1_000_000_000  # weights of these nets have a tenth of it; a server may send without an end
 
 
 def cache_folder(url: str) -> Path:
@@ -199,6 +200,8 @@ def _fetch_with_retries(url: str, part: _PartialFile) -> None:
             failures = 1 if part.size > most else failures + 1
             most = max(most, part.size)
             if failures > len(RETRY_SECONDS):
+                if not part.validator:  # the next call could not continue it
+                    part.file.truncate(0)
                 advice = f"; the first {part.size:,} bytes are kept, run the command again to continue"
                 raise EnvironmentProblem(
                     f"{web.without_query(url)} can't be downloaded: {lost}{advice if part.size else ''}"
@@ -224,8 +227,18 @@ def _fetch(url: str, part: _PartialFile) -> None:
                 raise web.ConnectionLost("the server sent another part of the file than requested")
         else:  # the server does not support ranges, or the file changed
             part.start_over(web.validator(response))
-        _check_disk_space(part, total)
-        _append(response, part, total)
+        with part.removed_on_data_error():
+            _check_size(url, total or 0)
+            _check_disk_space(part, total)
+            _append(url, response, part, total)
+
+
+def _check_size(url: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{web.without_query(url)} sends more than {MAX_BYTES / 1e6:,.0f} MB, and weights of these nets are far "
+            "smaller; use the URL of a file of weights"
+        )
 
 
 def _check_disk_space(part: _PartialFile, total: int | None) -> None:
@@ -237,12 +250,13 @@ def _check_disk_space(part: _PartialFile, total: int | None) -> None:
         )
 
 
-def _append(response: Any, part: _PartialFile, total: int | None) -> None:
+def _append(url: str, response: Any, part: _PartialFile, total: int | None) -> None:
     with progress(f"download {part.path.stem}", total, "bytes", start=part.size) as bar:
         try:
             while chunk := response.read1(CHUNK_BYTES):  # not read(), which loses a part chunk when a slow line breaks
                 part.append(chunk)
                 bar.update(part.size)
+                _check_size(url, part.size)
         except http.client.IncompleteRead as error:  # the server did not state the size beforehand
             part.append(error.partial)
             raise

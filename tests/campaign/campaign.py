@@ -202,7 +202,7 @@ def main() -> int:
         nonlocal kills
         state = "not tried" if reply["skipped"] else "failed" if reply["problems"] else "survived"
         rows[reply["kind"]].update(["faults", state])
-        kills += reply["how"].get("kills", 0)
+        kills += reply["how"].get("survived", 0)
         if reply["problems"]:
             print(f"failed: {reply['fault']}: {' | '.join(reply['problems'])[:600]}", flush=True)
             write_failure(work, request, reply)

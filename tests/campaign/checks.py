@@ -57,10 +57,12 @@ def killed() -> set[int]:
     return {0, -signal.SIGKILL, -signal.SIGALRM}
 
 
-def file_problems(place: Path, before: dict[str, str], reference: dict[str, Any], *, hard: bool) -> list[str]:
+def file_problems(
+    place: Path, before: dict[str, str], reference: dict[str, Any], *, hard: bool, folder: str = "out"
+) -> list[str]:
     """Check that each file under a final name is whole. hard: the process could not clean up."""
     problems = []
-    out = place / "out"
+    out = place / folder
     for path, found in outputs.digests(out).items():
         if before.get(path) == found or reference["same"].get(path) == found:
             continue

@@ -97,12 +97,19 @@ def lay_out(template: Path, place: Path, command: Command) -> None:
     """Fill a new folder with the inputs of a command."""
     (place / "out").mkdir(parents=True)
     for name in command.inputs:
-        source, target = template / name, place / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
+        lay_out_one(template, place, name)
+
+
+def lay_out_one(template: Path, place: Path, name: str) -> None:
+    """Copy an input, or put back a part of one."""
+    source, target = template / name, place / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target)
 
 
 def make_inputs(template: Path) -> None:
@@ -128,6 +135,16 @@ def _call(template: Path, *words: str) -> None:
         )
 
 
+def _begin_preparation(template: Path) -> None:
+    """Leave records as a killed preparation does: with a journal, and without some of the shards."""
+    place = template / "killed"
+    lay_out(template, place, COMMANDS["prepare-imagenet"])
+    child.run(list(COMMANDS["prepare-imagenet"].words), place, warm=False, injection={"action": "die", "at": 24})
+    (place / "out/records").rename(template / "unfinished")
+    (template / "unfinished/train-00001-of-00003").unlink()
+    shutil.rmtree(place)
+
+
 def tried(quick: bool) -> list[str]:
     """Return the names of the commands that a campaign tries."""
     return [name for name, command in COMMANDS.items() if not quick or not command.warm or name in QUICK]
@@ -148,6 +165,7 @@ def make_models(template: Path, quick: bool) -> None:
     _call(template, "prepare-coco", "scenes", "data/coco", *PREPARE)
     _call(template, *COMMANDS["train-imagenet"].words[:-1], "--run-dir=model")
     _write_detections(template)
+    _begin_preparation(template)
     _call(template, "export", "model", "--format=tflite", "--out=artifact", "--data=data/imagenet")
     if quick:
         return

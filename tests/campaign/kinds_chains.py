@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -15,16 +16,15 @@ from fault import Fault
 
 KIND = "kills of one training"
 EPOCHS = 5
-CHAINS = (13, 1)  # of each task; a chain is about four kills
-KILLS = 4
+CHAINS = (13, 1)  # of each task
+KILLS = 4  # of each chain
 
 
 def make(reference: dict[str, dict[str, Any]], quick: bool, rng: Random) -> Iterator[Fault]:
     """Yield trainings, each of which is killed several times."""
     for name in TRAININGS[: 1 if quick else 2]:
         for number in range(CHAINS[quick]):
-            shares = [rng.uniform(0.3, 1.15) for _ in range(KILLS)]
-            yield Fault(KIND, name, number, rng.randrange(2**32), True, {"shares": shares})
+            yield Fault(KIND, name, number, rng.randrange(2**32), True, {"kills": KILLS})
 
 
 def words_of(name: str) -> list[str]:
@@ -34,22 +34,26 @@ def words_of(name: str) -> list[str]:
 
 
 def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str, Any]]) -> list[str]:
-    """Kill a training again and again, let it end, and compare its weights."""
-    command = COMMANDS[fault.command]
-    lay_out(template, place, command)
+    """Kill a training again and again, let it end, and compare its weights. One that ends before begins anew."""
+    expected, rng = reference[fault.command]["chain"], Random(fault.seed)
     words, problems, kills = words_of(fault.command), [], 0
-    expected = reference[fault.command]["chain"]
-    for share in fault.how["shares"]:
-        outcome = child.Running(words, place, warm=True).wait(share * expected["cpu"], lambda process: process.send(9))
-        problems += checks.message_problems(outcome, checks.killed())
+    ended = True
+    while not problems and (kills < fault.how["kills"] or not ended):
+        if ended:
+            shutil.rmtree(place, ignore_errors=True)
+            lay_out(template, place, COMMANDS[fault.command])
+        if kills < fault.how["kills"]:
+            at = rng.uniform(0.3, 1.0) * expected["cpu"]
+            outcome = child.Running(words, place, warm=True).wait(at, lambda process: process.send(9))
+            problems += checks.message_problems(outcome, checks.killed())
+        else:
+            outcome = child.run(words, place, warm=True)
+            problems += checks.message_problems(outcome, {0})
         kills += outcome.code == -9
-        if outcome.code == 0:
-            break
-    outcome = child.run(words, place, warm=True)
-    problems += checks.message_problems(outcome, {0})
-    if child.call_in_fork(outputs.weights_digest, place / "out/run") != expected["weights"]:
-        problems.append(f"after {kills} kills the weights differ from those of an undisturbed training")
-    fault.how["kills"] = kills
+        ended = outcome.code == 0
+        if ended and child.call_in_fork(outputs.weights_digest, place / "out/run") != expected["weights"]:
+            problems.append(f"after {kills} kills the weights differ from those of an undisturbed training")
+    fault.how["survived"] = kills
     return problems
 
 

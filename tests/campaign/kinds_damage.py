@@ -13,7 +13,7 @@ import checks
 import child
 import damage
 import outputs
-from commands import COMMANDS, lay_out
+from commands import COMMANDS, PREPARE, lay_out, lay_out_one
 from fault import Command, Fault
 
 KIND = "damaged file"
@@ -45,7 +45,11 @@ READERS = {
     "predict-frozen": _predict("frozen"),
     "predict-saved-model": _predict("saved-model"),
     "resume": Command((*COMMANDS["train-imagenet"].words[:-1], "--run-dir=model"), ("model", "data/imagenet")),
+    "resume-preparation": Command(
+        ("prepare-imagenet", "photos", "unfinished", *PREPARE, "--resume"), ("photos", "unfinished"), False
+    ),
 }  # fmt: skip
+CONTINUED = ("resume", "resume-preparation")  # they write into their input
 # Text that a change of bits turns into other valid text can't be noticed.
 NUMBERS = re.compile(r"\.(tflite|onnx|pb|index|safetensors)$|\.data-\d{5}-of-\d{5}$|-\d{5}-of-\d{5}$|variables\.")
 
@@ -90,12 +94,21 @@ def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str
     if outcome.cpu > HANG_CPU_SECONDS:
         problems.append(f"{outcome.cpu:.0f} s of processor time")
     problems += checks.file_problems(place, {}, {"same": {}, "files": []}, hard=False)
-    if fault.command != "resume":
+    if fault.command not in CONTINUED:
         problems += checks.input_problems(place, inputs, command.inputs)
+    problems += _next_problems(fault, template, place, command, coped=outcome.code == 0)
     there = fault.how["way"] not in ("missing", "a folder")
     if outcome.code == 0 and there and NUMBERS.search(fault.how["path"]) and "--json" in command.words:
         problems += _silence_problems(template, place, command, outcome.out, outcome.err)
     return problems
+
+
+def _next_problems(fault: Fault, template: Path, place: Path, command: Command, *, coped: bool) -> list[str]:
+    """The next call works: as things are if the first one coped with the damage, else with the file put back."""
+    if not coped:
+        lay_out_one(template, place, fault.how["path"])
+    outcome = child.run([*command.words, *command.again], place, warm=command.warm)
+    return [f"the next call: {problem}" for problem in checks.message_problems(outcome, {0})]
 
 
 def _silence_problems(template: Path, place: Path, command: Command, out: str, err: str) -> list[str]:

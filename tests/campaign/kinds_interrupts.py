@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import checks
 import child
 import outputs
-from commands import COMMANDS, lay_out, words_of
+from commands import COMMANDS, lay_out, lay_out_one, words_of
 from fault import Fault, Outcome
 
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.SIGHUP}
@@ -102,7 +103,7 @@ def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str
     for outcome in outcomes:
         problems += checks.message_problems(outcome, _codes(fault))
     if fault.kind == "folder removed or moved":
-        return problems + _after_removal(fault, template, place, found)
+        return problems + _after_removal(fault, template, place, inputs, found)
     problems += checks.file_problems(place, {}, found, hard=hard)
     if any(outcome.code == 0 for outcome in outcomes):
         problems += done_problems(place, found)
@@ -144,14 +145,23 @@ def done_problems(place: Path, found: dict[str, Any]) -> list[str]:
     return [f"ended with 0 without {path}" for path in missing[:3]]
 
 
-def _after_removal(fault: Fault, template: Path, place: Path, found: dict[str, Any]) -> list[str]:
-    """What was moved is whole; where all is put back, the command works."""
-    import shutil
-
+def _after_removal(
+    fault: Fault, template: Path, place: Path, inputs: dict[str, str], found: dict[str, Any]
+) -> list[str]:
+    """What was moved and what is there are whole; an input is put back, and then the next call works."""
+    command, how = COMMANDS[fault.command], fault.how["injection"]
+    target, moved = place / how["path"], place / "moved"
     problems = []
-    target = fault.how["injection"]["path"]
-    if target == "out":
-        problems += checks.file_problems(place, {}, found, hard=True)
-    shutil.rmtree(place)
-    lay_out(template, place, COMMANDS[fault.command])
-    return problems
+    if how["path"] == "out":
+        for name in ("out", "moved"):
+            problems += checks.file_problems(place, {}, found, hard=True, folder=name)
+        if moved.exists():
+            shutil.rmtree(moved)
+    else:
+        if moved.exists() and not target.exists():
+            moved.rename(target)
+        if not target.exists():
+            lay_out_one(template, place, how["path"])
+        problems += checks.file_problems(place, {}, found, hard=False)
+    problems += checks.input_problems(place, inputs, command.inputs)
+    return problems + checks.next_problems(place, command, found)

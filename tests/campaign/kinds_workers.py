@@ -20,7 +20,7 @@ from local_cluster import free_addresses, tf_config
 KIND = "two workers"
 COMMAND = "train-imagenet"
 WAYS = ("killed", "stopped", "late", "wrong", "missing")
-ROUNDS = (2, 0)  # of all ways and both ranks, in a full and in a quick campaign
+ROUNDS = (1, 0)  # of all ways and both ranks, in a full and in a quick campaign
 MISSING_SECONDS, PAUSE_SECONDS = 5, 3.0
 
 

@@ -17,8 +17,10 @@ import imagenet_cases
 import pytest
 from folder_contents import contents
 
-from mnasnet_cli.errors import ConfigError, DataError
+from data_prep import preparation
+from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
 from mnasnet_cli.records import shards
+from mnasnet_cli.system.files import write_atomically
 
 
 def test_resume_writes_only_what_is_missing(imagenet_source: Path, imagenet_records: Path, tmp_path: Path) -> None:
@@ -26,6 +28,7 @@ def test_resume_writes_only_what_is_missing(imagenet_source: Path, imagenet_reco
     shutil.copytree(imagenet_records, out)
     kept = (out / "train-00000-of-00004").stat().st_mtime_ns
     (out / "train-00001-of-00004").unlink()
+    (out / "labels.txt").unlink()
     last = out / "validation-00001-of-00002"
     last.write_bytes(last.read_bytes()[:-1])
     with pytest.raises(DataError, match="contains finished records"):
@@ -40,6 +43,23 @@ def test_resume_writes_only_what_is_missing(imagenet_source: Path, imagenet_reco
     )
     with pytest.raises(DataError, match="list of train images differs"):
         imagenet_cases.prepare(imagenet_source, out, resume=True)
+    assert contents(out) == contents(imagenet_records)
+
+
+def test_shards_stay_when_the_summary_can_not_be_written(
+    imagenet_source: Path, imagenet_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_at_the_end(path: Path, *content: Any) -> None:
+        write_atomically(path, *content)
+        if path.name == shards.DATASET_FILE:  # it has its name, but the disk does not take the name
+            raise EnvironmentProblem("full")
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(preparation, "write_atomically", fail_at_the_end)
+    with pytest.raises(EnvironmentProblem, match="full"):
+        imagenet_cases.prepare(imagenet_source, out)
+    monkeypatch.undo()
+    assert imagenet_cases.prepare(imagenet_source, out, resume=True)["kept_shards"] == 6
     assert contents(out) == contents(imagenet_records)
 
 

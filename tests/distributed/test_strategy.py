@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,5 +166,6 @@ def test_workers_stop_together_and_go_on_when_one_was_killed(
     workers.start(0)
     assert workers.wait(600) == [0, 0], workers.log()
     assert workers.log().count("another process of the run is gone") >= 2
+    assert re.findall(r"^(?:[EWIF]\d{4} |WARNING: All log ).*", workers.log(), re.MULTILINE) == []  # of TensorFlow
     assert log.read_text().count("from step") == 3
     assert_one_net(workers.held(0), workers.held(1))

@@ -29,6 +29,9 @@ def test_tensorflow_reads_and_writes_there(tmp_path: Path, name: str) -> None:
         tf.train.Checkpoint(value=tf.Variable(3.0)).write(str(plain / "ckpt-1"))
     for suffix in (".index", ".data-00000-of-00001"):
         (folder / f"ckpt-1{suffix}").rename(folder / f"{name}{suffix}")
+    with pytest.raises((ValueError, tf.errors.OpError)) as caught, plain_prefix(f"{folder}/{name}") as prefix:
+        tf.train.load_checkpoint(f"{prefix}-not-there")
+    assert f"{folder}/{name}-not-there" in str(caught.value)  # the reason names the path that the user knows
     with plain_prefix(f"{folder}/{name}") as prefix:
         reader = tf.train.load_checkpoint(prefix)
         assert reader.get_tensor("value/.ATTRIBUTES/VARIABLE_VALUE") == 3.0

@@ -16,6 +16,28 @@ def test_tensorflow_is_imported_without_a_line_on_standard_error():
     assert result.stderr == b"kept\n"
 
 
+def test_what_tensorflow_logs_past_its_own_level_is_silenced_too():
+    """A server whose port is taken: gRPC logs that with absl, and TensorFlow raises it."""
+    code = SILENCE + (
+        "import socket, sys\n"
+        "import tensorflow as tf\n"
+        "taken = socket.create_server(('127.0.0.1', 0))\n"
+        "try:\n"
+        "    tf.distribute.Server({'worker': [f'127.0.0.1:{taken.getsockname()[1]}']}, 'worker', 0)\n"
+        "except tf.errors.UnknownError as error:\n"
+        "    print('raised', file=sys.stderr)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "GRPC_"))}
+    quiet = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert quiet.stderr == "raised\n"
+    loud = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"TF_CPP_MIN_LOG_LEVEL": "1"}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert "E0000 " in loud.stderr
+    assert loud.stderr.endswith("raised\n")
+
+
 def test_an_interactive_python_is_quiet_too():
     code = SILENCE + "import tensorflow as tf; tf.get_logger().warning('loud'); print('level', tf.get_logger().level)"
     result = subprocess.run([sys.executable, "-i", "-c", code], input=b"", capture_output=True, check=True)

@@ -18,6 +18,7 @@ import pytest
 from web_server import CONTENT, OTHER, SHA256, Server, server  # noqa: F401 - a fixture
 
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
+from mnasnet_cli.weights import download as download_module
 from mnasnet_cli.weights import http
 from mnasnet_cli.weights.download import cache_folder, download
 
@@ -166,6 +167,25 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(EnvironmentProblem, match=r" 0 MB .* 1 MB"):
+        download(server.url, tmp_path)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_more_than_weights_have_is_refused(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunked: bool
+) -> None:
+    monkeypatch.setattr(download_module, "MAX_BYTES", 500_000)
+    server.chunked = chunked  # without a size beforehand, as a server that sends without an end
+    with pytest.raises(DataError, match="sends more than"):
+        download(server.url, tmp_path)
+    assert len(server.seen) == 1
+    assert files(tmp_path) == []
+
+
+def test_what_could_not_be_continued_is_not_kept(server: Server, tmp_path: Path) -> None:
+    server.cuts, server.etag = [300_000] * 9, None
+    with pytest.raises(EnvironmentProblem, match=r"bytes$"):
         download(server.url, tmp_path)
     assert files(tmp_path) == []
 

@@ -79,6 +79,17 @@ def test_damaged_tars(tmp_path: Path) -> None:
         list(list_nested_tars(path))
 
 
+def test_a_size_that_no_file_has(tmp_path: Path) -> None:
+    data = bytearray(tar(FILES))
+    data[512 + 124 : 512 + 136] = b"\x80" + (2**60).to_bytes(11, "big")  # of b.JPEG, which follows the folder
+    data[512 + 148 : 512 + 156] = b" " * 8
+    data[512 + 148 : 512 + 156] = b"%06o\0 " % sum(data[512:1024])
+    path = tmp_path / "train.tar"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"train\.tar (can't be read|is cut off|is not a complete tar)"):
+        list_tar(path)
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("zip64", [False, True])
 def test_zip(tmp_path: Path, method: int, zip64: bool) -> None:
