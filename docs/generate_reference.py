@@ -81,7 +81,7 @@ def commands_page() -> str:
 
 def _command_section(name: str, command: Any) -> str:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    options = [param for param in command.params if param.param_type_name == "option"]
+    options = [param for param in command.params if param.param_type_name == "option" and not param.hidden]
     usage = " ".join(["mnasnet", name, "[OPTIONS]", *map(_argument_usage, arguments)])
     parts = [f"## {name}\n", "\n\n".join(_paragraphs(command.help)), f"\n```\n{usage}\n```\n"]
     if arguments:

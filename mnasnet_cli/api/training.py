@@ -77,12 +77,13 @@ class PlannedRun:
     data: Path
     run_dir: Path
     init: str | None
+    teacher: str | None
     fresh: bool
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments by name."""
         names = {"config": self.config, "data_dir": self.data, "run_dir": self.run_dir}
-        return {**names, "init": self.init, "fresh": self.fresh}
+        return {**names, "init": self.init, "teacher": self.teacher, "fresh": self.fresh}
 
 
 def train(
@@ -92,6 +93,7 @@ def train(
     run_dir: str | os.PathLike[str] | None = None,
     task: TaskName | None = None,
     init: str | os.PathLike[str] | None = None,
+    teacher: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     settings: Mapping[str, Any] | None = None,
     **options: Unpack[TrainOptions],
@@ -105,6 +107,7 @@ def train(
       run_dir: folder of the run; None: runs/imagenet-VARIANT or runs/coco-VARIANT.
       task: "classification" or "detection"; None: that of the records.
       init: a run or a checkpoint to start from; for a detector also a classifier, as its backbone.
+      teacher: a model of any format whose answers a classifier learns, besides the labels or in place of them.
       fresh: start over; an older run in the folder is moved aside.
       settings: dotted key → value, such as {"optimizer.name": "sgd"}; docs/reference/configuration.md has all keys.
       options: variant, width, epochs, batch_size (a number or "auto"), image_size (px), freeze, precision, seed. They
@@ -119,8 +122,8 @@ def train(
     from mnasnet_cli.training.run import train as run
 
     planned = plan(
-        task or _task_of(recipe, data), recipe, data=data, run_dir=run_dir, init=init, fresh=fresh, settings=settings,
-        options=options,
+        task or _task_of(recipe, data), recipe, data=data, run_dir=run_dir, init=init, teacher=teacher, fresh=fresh,
+        settings=settings, options=options,
     )  # fmt: skip
     return TrainedRun(planned.run_dir, run(**planned.arguments(), timer=timer))
 
@@ -132,6 +135,7 @@ def plan(
     data: str | os.PathLike[str] | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     init: str | os.PathLike[str] | None = None,
+    teacher: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     assignments: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
@@ -152,6 +156,11 @@ def plan(
         if name not in OPTION_KEYS:
             hint = nearest(name, OPTION_KEYS) or "; other keys are for settings={'section.key': value}"
             raise ConfigError(f"no option '{name}' (there are {', '.join(OPTION_KEYS)}){hint}")
+    if teacher is not None and task == "detection":
+        raise ConfigError(
+            "a detector can't learn from a teacher; `mnasnet train-imagenet --teacher MODEL` trains a classifier with "
+            "one, and `mnasnet train-coco --backbone` starts from that classifier"
+        )
     start = os.fspath(init) if init is not None else None
     changes: dict[str, Any] = {
         "task": task,
@@ -166,7 +175,7 @@ def plan(
     if stored is not None:
         config = load_config(base=stored, base_name=str(folder / "config.yaml"), **changes)
     records = Path(data) if data is not None else Path("data") / DATASETS[task]
-    return PlannedRun(config, records, folder, start, fresh)
+    return PlannedRun(config, records, folder, start, os.fspath(teacher) if teacher is not None else None, fresh)
 
 
 def _task_of(recipe: str | os.PathLike[str] | None, data: str | os.PathLike[str] | None) -> TaskName:

@@ -137,6 +137,10 @@ def net_section(facts: RunFacts) -> Section:
         rows.insert(2, ("detector", config.detection.family))
     if facts.environment.get("init"):
         rows.append(("started from the weights of", facts.environment["init"]))
+    if teacher := facts.environment.get("teacher"):
+        training = config.training
+        rows.append(("learned from the teacher", f"{teacher['model']} (SHA-256 {teacher['sha256'][:12]}…)"))
+        rows.append(("its weight and temperature", f"{training.teacher_weight:g}, {training.teacher_temperature:g}"))
     notes = [] if params else ["The number of classes is unknown, and so is the cost of the net."]
     return Section("Net and cost", tables=[Table(KEY_VALUE, rows)], notes=notes)
 
@@ -243,6 +247,8 @@ def commands_section(facts: RunFacts) -> Section:
     run, dataset = str(facts.path), facts.config.dataset
     data = ["--data", facts.data_dir] if facts.data_dir else []
     init = ["--init", str(facts.environment["init"])] if facts.environment.get("init") else []
+    if teacher := facts.environment.get("teacher"):
+        init += ["--teacher", teacher["model"]]
     lines = [
         ("train the same again", ["train-" + dataset, "--config", f"{run}/config.yaml", *init, *data,
                                   "--run-dir", f"{run}-again"]),

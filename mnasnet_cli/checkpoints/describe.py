@@ -29,6 +29,7 @@ def describe_checkpoint(prefix: str) -> dict[str, Any]:
         "detection": detection.net_sizes() if detection else None,
         "preprocessing": plain.preprocessing.to_dict(),
         "source": info.get("source"),
+        "teacher": info.get("teacher"),
         "averaged_weights": averaged.averaged,
         "values": sum(value.size for value in plain.weights.values()),
         "variables": {name: list(value.shape) for name, value in sorted(plain.weights.items())},

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from mnasnet_cli.checkpoints.format import AVERAGED_WEIGHTS, INFO, MODEL_WEIGHTS, STEP, value_key, variable_name
+from mnasnet_cli.config.distillation import TeacherRecord
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
@@ -41,6 +42,7 @@ class StoredInfo(TypedDict, total=False):
     preprocessing: dict[str, Any]
     detection: dict[str, Any] | None
     source: dict[str, Any] | None
+    teacher: TeacherRecord
 
 
 @dataclass(frozen=True)

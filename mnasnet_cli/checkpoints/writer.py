@@ -57,16 +57,19 @@ class SavedState:
         return int(self._step.numpy())
 
     @property
-    def losses(self) -> list[float]:
-        """The losses that were saved with the state."""
-        return validate(parse_json(self._losses.text, "the losses", foreign=True), list[float], "the losses")
+    def losses(self) -> list[list[float]]:
+        """The losses that were saved with the state, each with its terms."""
+        stored = parse_json(self._losses.text, "the losses", foreign=True)
+        found = validate(stored, list[float | list[float]], "the losses")
+        return [row if isinstance(row, list) else [row] for row in found]
 
-    def save(self, folder: CheckpointFolder, step: int, losses: Sequence[float] = ()) -> str:
+    def save(self, folder: CheckpointFolder, step: int, losses: Sequence[Sequence[float]] = ()) -> str:
         """Save the state as that of a step, and return the prefix. Raises as `CheckpointFolder.write`.
 
-        `losses` are those of the steps that no line of metrics covers yet.
+        `losses` are those of the steps that no line of metrics covers yet, each with its terms.
         """
-        self._losses.text = json.dumps(list(losses))
+        # A loss without terms is a number, as in checkpoints that were written before there were terms.
+        self._losses.text = json.dumps([row[0] if len(row) == 1 else list(row) for row in losses])
         self._step.assign(step)
         return folder.write(self._checkpoint, step)
 

@@ -277,7 +277,8 @@ def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
     keys = ("step", "task", "variant", "width", "classes", "averaged_weights", "values")
     details = [*(found["detection"] or {}).items(), *found["net"].items(), *found["preprocessing"].items()]
     source = [("source", f"{found['source']['kind']}, {found['source']['file']}")] if found["source"] else []
-    rows = [*((key, found[key]) for key in keys), *source, *details]
+    taught = [("teacher", found["teacher"]["model"])] if found["teacher"] else []
+    rows = [*((key, found[key]) for key in keys), *source, *taught, *details]
     console.print_table(
         f"Checkpoint {found['path']}",
         ("", "value"),
@@ -324,6 +325,7 @@ def _show_artifact(found: dict[str, Any]) -> None:
     rows += [*found["preprocessing"].items(), *((f"parity {key}", value) for key, value in parts.items())]
     rows += [*((f"version of {key}", value) for key, value in found["versions"].items())]
     rows += _mediapipe_rows(found["mediapipe"])
+    rows += [("teacher", found["teacher"]["model"])] if found["teacher"] else []
     rows += [("note", note) for note in found["notes"]]
     console.print_table(f"Artifact {found['path']}", ("", "value"), [(key, setting_text(value)) for key, value in rows])
     # A SavedModel has several signatures by name, other formats have one.

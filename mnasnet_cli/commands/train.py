@@ -48,6 +48,10 @@ def train_imagenet(
         str | None,
         typer.Option(metavar="MODEL", help="Start from the weights of this model; for other classes, with a new head."),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Learn the answers of this classifier, which may have any format."),
+    ] = None,
     freeze: FreezeOption = None,
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
@@ -61,7 +65,7 @@ def train_imagenet(
     The recipe is --config, by default paper. A run that exists keeps its own configuration.
     """
     _train(
-        "classification", init=init, data=data, run_dir=run_dir, fresh=fresh, config=config,
+        "classification", init=init, teacher=teacher, data=data, run_dir=run_dir, fresh=fresh, config=config,
         assignments=assignments, json_output=json_output, variant=variant, width=width, epochs=epochs,
         batch_size=batch_size, image_size=image_size, freeze=freeze, precision=precision, seed=seed,
     )  # fmt: skip
@@ -85,6 +89,7 @@ def train_coco(
             metavar="MODEL", help="Start from the weights of this detector; for other classes, with a new predictor."
         ),
     ] = None,
+    teacher: Annotated[str | None, typer.Option(metavar="MODEL", hidden=True)] = None,
     freeze: FreezeOption = None,
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
@@ -100,7 +105,7 @@ def train_coco(
     if backbone and init:
         raise ConfigError("--backbone and --init both name a model to start from; use only one of them")
     _train(
-        "detection", init=backbone or init, data=data, run_dir=run_dir, fresh=fresh, config=config,
+        "detection", init=backbone or init, teacher=teacher, data=data, run_dir=run_dir, fresh=fresh, config=config,
         assignments=assignments, json_output=json_output, variant=variant, width=width, epochs=epochs,
         batch_size=batch_size, image_size=image_size, freeze=freeze, precision=precision, seed=seed,
     )  # fmt: skip
@@ -113,6 +118,7 @@ def _train(
     data: Path | None,
     run_dir: Path | None,
     init: str | None,
+    teacher: str | None,
     fresh: bool,
     assignments: list[str] | None,
     json_output: bool,
@@ -121,8 +127,9 @@ def _train(
     """Train, or continue a run, and print the results. `options` are those of OPTION_KEYS."""
     timer = Timer(process_age())
     planned = plan(
-        task, config, data=data, run_dir=run_dir, init=init, fresh=fresh, assignments=assignments or (), options=options
-    )
+        task, config, data=data, run_dir=run_dir, init=init, teacher=teacher, fresh=fresh,
+        assignments=assignments or (), options=options,
+    )  # fmt: skip
     start_training(task, planned.data)
     from mnasnet_cli.training.run import train_with_restarts
 

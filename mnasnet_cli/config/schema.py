@@ -10,6 +10,7 @@ import yaml
 from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from mnasnet_cli.config.detection import DetectionConfig, check_for_detection
+from mnasnet_cli.config.distillation import TeacherInputConfig
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, NonNegative, Pair, Positive, Section, Triple
 from mnasnet_cli.config.finetune import FinetuneConfig
 from mnasnet_cli.config.net import NetConfig
@@ -248,6 +249,12 @@ class TrainingConfig(Section):
     track: Literal["none", "mlflow"] = "none"
     """Where else than in the run directory the run is recorded. `mlflow`: at the server or in the store of
     MLFLOW_TRACKING_URI; needs the package MLflow."""
+    teacher_weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share w of the teacher's loss in the loss of a training with `--teacher`: (1 - w) · the labels' + w · the
+    teacher's. At 1 the student learns from the teacher alone."""
+    teacher_temperature: Positive = 1.0
+    """Temperature T of the teacher's loss, T² · KL(softmax(teacher / T) ‖ softmax(student / T)) of the logits."""
+    teacher_input: TeacherInputConfig = TeacherInputConfig()
 
     @model_validator(mode="after")
     def _check_divisible(self) -> TrainingConfig:

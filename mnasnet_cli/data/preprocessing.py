@@ -79,14 +79,19 @@ def preprocess_encoded(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Ten
     )
 
 
+def preprocess_crops(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
+    """Turn images that are cropped already, [N, H, W, 3] in [0, 255], into the net's input: float32 [N, S, S, 3]."""
+    size = options.image_size
+    images = augment.resize(images, size, options.antialias, options.interpolation)
+    return normalize(tf.ensure_shape(images, [None, size, size, 3]), options)
+
+
 def preprocess_uint8(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:
     """Turn decoded images of one size, uint8 [N, H, W, 3], into the net's input: float32 [N, S, S, 3].
 
     The result equals that for a PNG of these pixels.
     """
-    size = options.image_size
     if options.crop_fraction is not None:
         window = crop_window(tf.shape(images)[1:], options)
         images = tf.slice(images, [0, window[0], window[1], 0], [-1, window[2], window[3], 3])
-    images = augment.resize(images, size, options.antialias, options.interpolation)
-    return normalize(tf.ensure_shape(images, [None, size, size, 3]), options)
+    return preprocess_crops(images, options)

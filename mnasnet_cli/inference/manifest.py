@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mnasnet_cli.config.distillation import TeacherRecord
 from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.config.task_names import MODEL_KINDS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError
@@ -78,6 +79,8 @@ class Manifest:
     """For TFLite files, the metadata for MediaPipe Tasks inside them; see docs/reference/manifest.md."""
     notes: tuple[str, ...] = ()
     """Changes that were made to the net for this format."""
+    teacher: TeacherRecord | None = None
+    """The model that it learned from, if any."""
 
     @property
     def image_size(self) -> int:

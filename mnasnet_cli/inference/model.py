@@ -63,6 +63,7 @@ class LoadedModel:
             params=params,
             multiply_adds=multiplications,
             versions={"mnasnet": __version__, "tensorflow": tf.__version__},
+            teacher=self.contents.info.get("teacher"),
         )
 
 

@@ -21,7 +21,7 @@ class OnnxRunner(BaseRunner):
     def __init__(self, path: Path, manifest: Manifest, *, threads: int | None = None) -> None:
         super().__init__(manifest, path.stat().st_size)
         self._path = path
-        self._session = _load(path, threads or core_count())
+        self._session = load_session(path, threads or core_count())
         inputs = self._session.get_inputs()
         size = self.image_size
         if len(inputs) != 1 or size not in inputs[0].shape:
@@ -53,7 +53,8 @@ class OnnxRunner(BaseRunner):
         return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: images}), strict=True))
 
 
-def _load(path: Path, threads: int) -> Any:
+def load_session(path: Path, threads: int) -> Any:
+    """Open an ONNX file. Raises CheckpointError if it is damaged, EnvironmentProblem without ONNX Runtime."""
     try:
         import onnxruntime
     except ImportError as error:

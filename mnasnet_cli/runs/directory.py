@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from mnasnet_cli.config.distillation import TeacherRecord
 from mnasnet_cli.config.loading import validate
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.console import say, visible, warn
@@ -67,6 +68,7 @@ class RunDirectory:
         fresh: bool,
         writer: bool,
         init: str | None = None,
+        teacher: TeacherRecord | None = None,
         accelerators: Sequence[str] = (),
     ):
         """Opens a run to start or to resume it.
@@ -75,6 +77,7 @@ class RunDirectory:
           data: `directory` and `fingerprint` of the records.
           fresh: move an existing run aside and start over.
           init: the model whose weights the run starts from; recorded for a resume.
+          teacher: the model that the run learns from; recorded for a resume.
           accelerators: names of the GPUs or TPUs that are used; recorded.
 
         Raises:
@@ -82,7 +85,7 @@ class RunDirectory:
             different configuration.
           DataError: the existing run was trained on other records.
         """
-        self.path = path
+        self.path, self.teacher = path, teacher
         self._writer = writer
         self._created: list[Path] = []  # the folder and those of its parents that did not exist
         self._is_new = False
@@ -92,7 +95,7 @@ class RunDirectory:
             return
         try:
             self._claim(config, data, fresh=fresh)
-            self._open(config, data, init, accelerators)
+            self._open(config, data, {"init": init, "teacher": teacher}, accelerators)
         except BaseException:
             self.close(keep=False)
             raise
@@ -119,14 +122,16 @@ class RunDirectory:
         """Return whether a folder holds a run."""
         return (path / CONFIG_FILE).exists()
 
-    def _open(self, config: Config, data: Mapping[str, str], init: str | None, accelerators: Sequence[str]) -> None:
+    def _open(
+        self, config: Config, data: Mapping[str, str], models: Mapping[str, Any], accelerators: Sequence[str]
+    ) -> None:
         self._is_new = not self.exists(self.path)
         self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         make_folder(self.path)
         if self._lock is None or self._lock.closed:
             self._lock = _lock(self.path)
         write_atomically(self.path / CONFIG_FILE, config.to_yaml())
-        environment = {"data": dict(data), "init": init, **describe_environment(), "accelerators": list(accelerators)}
+        environment = {"data": dict(data), **models, **describe_environment(), "accelerators": list(accelerators)}
         write_atomically(self.path / ENVIRONMENT_FILE, json.dumps(environment, indent=2))
 
     def _check_same(self, config: Config, data: Mapping[str, str]) -> None:

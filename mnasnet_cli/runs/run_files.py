@@ -13,6 +13,7 @@ from typing import Any, Literal, Required, cast
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
+from mnasnet_cli.config.distillation import TeacherRecord
 from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import ConfigError
@@ -66,6 +67,7 @@ class MetricsLine(Scores, total=False):
     split: Required[str]
     epoch: float
     learning_rate: float
+    teacher_loss: float
     images_per_second: float
     seconds: float
     cpu_seconds: float
@@ -105,6 +107,7 @@ class Results(Scores, total=False):
     seconds: float
     cpu_seconds: float
     stopped_early: bool
+    teacher: TeacherRecord
     best_top1: float | None
     best_AP: float | None
 
@@ -123,6 +126,7 @@ class Environment(TypedDict, total=False):
 
     data: RecordedData
     init: str | None
+    teacher: TeacherRecord | None
     command: list[str]
     accelerators: list[str]
     memory_gb: float | None

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from mnasnet_cli.config.distillation import TeacherRecord
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.data.pipeline import RecordFolder, Share
@@ -29,6 +30,18 @@ class Evaluation:
 
     summary: dict[str, Any]
     outputs: dict[str, np.ndarray]
+
+
+class Teacher(Protocol):
+    """A classifier that a student learns from."""
+
+    record: TeacherRecord
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Return its logits for the classes of the records, [N, C] float32, without a gradient.
+
+        images: [N, H, W, 3] float32 in [0, 255], as the student sees them.
+        """
 
 
 class Task(Protocol):
@@ -80,8 +93,15 @@ class Task(Protocol):
     def forward(self, net: Net, batch: Any, weights: Weights, **arguments: Any) -> Any:
         """Return the net's outputs for a batch; `arguments` are those of the net besides the images."""
 
+    @property
+    def loss_terms(self) -> tuple[str, ...]:
+        """The names of the K terms of the training loss that metrics show beside it."""
+
     def train_loss(self, net: Net, batch: Any, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
-        """Return the mean loss [] float32 of a batch in training mode; `seed` is an int32 [2] for dropout."""
+        """Return the mean loss of a batch in training mode, and after it the terms of `loss_terms`: [1 + K] float32.
+
+        `seed` is an int32 [2] for dropout.
+        """
 
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         """Return the names of the images at positions [first, first + count) of an epoch's order."""
@@ -110,6 +130,10 @@ class RecordTask:
     def __init__(self, config: Config, records: RecordFolder, preprocessing: Preprocessing | None = None):
         self.config, self.records = config, records
         self.preprocessing = preprocessing or config.preprocessing
+
+    @property
+    def loss_terms(self) -> tuple[str, ...]:
+        return ()
 
     @property
     def data_fingerprint(self) -> str:

@@ -19,8 +19,8 @@ from mnasnet_cli.modules.classifier import is_classifier, make_classifier
 from mnasnet_cli.modules.info import model_info
 from mnasnet_cli.modules.slim_module import SlimModule
 from mnasnet_cli.records.dataset_info import DatasetInfo
-from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
-from mnasnet_cli.tasks.losses import balanced_weights, smoothed_cross_entropy
+from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Teacher, Weights
+from mnasnet_cli.tasks.losses import balanced_weights, distillation_loss, smoothed_cross_entropy
 
 MANY_IMAGES = 50_000  # enough for the recipe of the paper
 
@@ -31,6 +31,8 @@ class ClassificationTask(RecordTask):
     metric = "top1"
 
     records: ImagenetRecords
+    teacher: Teacher | None = None
+    """The model that a training learns from besides the labels."""
 
     def __init__(
         self,
@@ -83,7 +85,8 @@ class ClassificationTask(RecordTask):
         return make_classifier(self.config, len(self.labels))
 
     def model_info(self) -> dict[str, Any]:
-        return model_info(self.config, self.labels, self.names)
+        taught = {"teacher": self.teacher.record} if self.teacher else {}
+        return {**model_info(self.config, self.labels, self.names), **taught}
 
     def initial_weights(
         self, source: str, info: Mapping[str, Any], weights: Mapping[str, np.ndarray]
@@ -102,9 +105,23 @@ class ClassificationTask(RecordTask):
             for name, value in weights.items()
         }
 
+    @property
+    def loss_terms(self) -> tuple[str, ...]:
+        return ("teacher_loss",) if self.teacher else ()
+
     def train_loss(self, net: Net, batch: ClassificationBatch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
-        smoothing = self.config.training.label_smoothing
+        """With a teacher, (1 - w) · the labels' loss + w · the teacher's, whose images are the student's."""
         logits = self.forward(net, batch, weights, is_training=True, seed=seed)
+        if self.teacher is None:
+            return tf.reshape(self._label_loss(logits, batch), [1])
+        share, temperature = self.config.training.teacher_weight, self.config.training.teacher_temperature
+        taught = tf.reduce_mean(distillation_loss(logits, self.teacher(batch.images), temperature))
+        labels = (1.0 - share) * self._label_loss(logits, batch) if share < 1.0 else 0.0
+        return tf.stack([labels + share * taught, taught])
+
+    def _label_loss(self, logits: tf.Tensor, batch: ClassificationBatch) -> tf.Tensor:
+        """The mean cross entropy [] with the labels."""
+        smoothing = self.config.training.label_smoothing
 
         def loss_for(labels: tf.Tensor) -> tf.Tensor:
             loss = smoothed_cross_entropy(logits, labels, smoothing)

@@ -85,7 +85,7 @@ class DetectionTask(RecordTask):
     def train_loss(self, net: Net, batch: DetectionBatch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
         """Focal and box loss over the number of matched anchors in the batch (arXiv 1708.02002, section 4.1)."""
         losses, matched = self.losses(self.forward(net, batch, weights, is_training=True), batch)
-        return tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched))
+        return tf.reshape(tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched)), [1])
 
     def sample_images(self, count: int) -> np.ndarray:
         """See `Task`; the matched boxes are drawn, decoded from the anchors' targets."""

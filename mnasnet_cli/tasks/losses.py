@@ -26,6 +26,27 @@ def smoothed_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: floa
     return -(1.0 - smoothing) * picked - smoothing * tf.reduce_mean(log_probabilities, axis=-1)
 
 
+def distillation_loss(logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float) -> tf.Tensor:
+    """How far a student's answer is from its teacher's (Hinton et al., arXiv 1503.02531, section 2):
+
+        T² KL(p ‖ q)    p = softmax(teacher / T), q = softmax(student / T)
+
+    T² keeps the size of the gradient when T changes. The divergence differs from the cross entropy of that paper by
+    the teacher's own entropy, a constant, so that a student that answers as its teacher has the loss 0 (Beyer et al.,
+    arXiv 2106.05237, section 3).
+
+    Args:
+      logits, teacher_logits: [N, C] float32; no gradient reaches the teacher.
+      temperature: T > 0.
+
+    Returns:
+      [N] float32.
+    """
+    teacher = tf.nn.log_softmax(tf.stop_gradient(teacher_logits) / temperature)
+    student = tf.nn.log_softmax(logits / temperature)
+    return temperature**2 * tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=-1)
+
+
 def balanced_weights(counts: Sequence[int]) -> np.ndarray:
     """Return the weight of each class: [C] float32, n / (k · count) for n images in the k classes that have any.
 

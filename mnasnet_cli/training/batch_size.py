@@ -24,6 +24,8 @@ from mnasnet_cli.runs.run_files import read_config
 from mnasnet_cli.system.documents import Unreadable, parse_json
 from mnasnet_cli.system.machine import available_memory
 from mnasnet_cli.tasks.from_config import make_task
+from mnasnet_cli.training.distillation.formats import FoundTeacher
+from mnasnet_cli.training.distillation.teacher import describe_teacher
 
 # The rest is for what the measurement lacks: the compiled step, the evaluation, and other programs.
 SHARE_OF_MEMORY = 0.6
@@ -50,11 +52,14 @@ class StepMemory:
         return max(0, int((SHARE_OF_MEMORY * self.available - self.fixed) / max(self.per_image, 1.0)))
 
 
-def resolve_batch_size(config: Config, data_dir: Path, run_dir: Path | None, *, several: bool) -> tuple[Config, str]:
+def resolve_batch_size(
+    config: Config, data_dir: Path, run_dir: Path | None, teacher: FoundTeacher | None = None, *, several: bool
+) -> tuple[Config, str]:
     """Return the configuration with a number for `auto`, and a line that says where it comes from; "" without `auto`.
 
     Args:
       run_dir: a run that has a checkpoint there keeps its own number; None: it starts over.
+      teacher: the model that the run learns from; it takes memory, too.
       several: whether several machines train together.
 
     Raises:
@@ -70,9 +75,11 @@ def resolve_batch_size(config: Config, data_dir: Path, run_dir: Path | None, *, 
     if run_dir is not None and list_checkpoints(run_dir / CHECKPOINT_FOLDER):
         size = validate(read_config(run_dir) or {}, str(run_dir)).training.batch_size
         return _with_batch_size(config, size), f"batch size {size}, as the run began"
-    examples = make_task(config, data_dir).train_examples
+    task = make_task(config, data_dir)
+    describe_teacher(teacher, task)  # the child would refuse other classes as a failed measurement
+    examples = task.train_examples
     begin("measuring the memory of a training step")
-    size, reason = choose_batch_size(config, examples, measure_step(config, data_dir))
+    size, reason = choose_batch_size(config, examples, measure_step(config, data_dir, teacher))
     return _with_batch_size(config, size), f"batch size {size}, {reason}"
 
 
@@ -105,14 +112,15 @@ def choose_batch_size(config: Config, examples: int, memory: StepMemory) -> tupl
     return size, f"{limit}; memory has room for {room:,} ({facts})"
 
 
-def measure_step(config: Config, data_dir: Path) -> StepMemory:
+def measure_step(config: Config, data_dir: Path, teacher: FoundTeacher | None = None) -> StepMemory:
     """Measure training steps in a child process; it takes some ten seconds.
 
     Raises:
       EnvironmentProblem: the child failed, or the available memory is unknown.
     """
     available = available_memory()
-    asked = json.dumps({"config": config.model_dump(mode="json"), "data": str(data_dir.absolute())})
+    path = teacher.path if teacher else None
+    asked = json.dumps({"config": config.model_dump(mode="json"), "data": str(data_dir.absolute()), "teacher": path})
     try:
         child = subprocess.run(
             [sys.executable, "-P", "-m", "mnasnet_cli.training.batch_size"],
@@ -165,6 +173,8 @@ def _measure_here(asked: Mapping[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 
     from mnasnet_cli.data.pipeline import Share
+    from mnasnet_cli.training.distillation.formats import find_model
+    from mnasnet_cli.training.distillation.teacher import learn_from
     from mnasnet_cli.training.finetuning import FinetunePlan
     from mnasnet_cli.training.optimization import ema
     from mnasnet_cli.training.optimization.optimizers import Optimizer
@@ -176,6 +186,8 @@ def _measure_here(asked: Mapping[str, Any]) -> dict[str, Any]:
     data = config.data.model_copy(update={"shuffle_buffer": 1})
     config = config.model_copy(update={"training": training, "data": data})
     task = make_task(config, Path(asked["data"]))
+    if asked["teacher"]:
+        learn_from(find_model(asked["teacher"], training.teacher_input, data.image_size), task)
     model = task.make_model()
     plan = FinetunePlan(config, model.trainable, 1)
     optimizer = Optimizer(config.optimizer, model.trainable, model.regularized, plan)

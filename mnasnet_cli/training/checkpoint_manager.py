@@ -52,10 +52,10 @@ class CheckpointManager:
         self._latest = CheckpointFolder(run_dir / CHECKPOINT_FOLDER, keep)
         self._best = CheckpointFolder(run_dir / BEST_FOLDER, 1)
 
-    def save(self, step: int, losses: Sequence[float] = ()) -> None:
+    def save(self, step: int, losses: Sequence[Sequence[float]] = ()) -> None:
         """Save the state after `step` steps, unless this process has already saved or restored it.
 
-        `losses` are those of the steps that no line of metrics covers yet.
+        `losses` are those of the steps that no line of metrics covers yet, each with its terms.
 
         Raises:
           EnvironmentProblem: the files can't be written.
@@ -72,7 +72,7 @@ class CheckpointManager:
         replicas = tf.distribute.get_strategy().experimental_local_results
         return all(bool(tf.reduce_all(tf.math.is_finite(replicas(weight)[0]))) for weight in self._weights)
 
-    def _save(self, folder: CheckpointFolder, step: int, losses: Sequence[float] = ()) -> None:
+    def _save(self, folder: CheckpointFolder, step: int, losses: Sequence[Sequence[float]] = ()) -> None:
         if (folder.path, step) in self._saved:
             return
         try:
@@ -88,7 +88,7 @@ class CheckpointManager:
             ) from error
         self._saved.add((folder.path, step))
 
-    def restore(self, run_dir: Path) -> tuple[int, list[float]]:
+    def restore(self, run_dir: Path) -> tuple[int, list[list[float]]]:
         """Restore the newest complete checkpoint of `run_dir`.
 
         Returns:

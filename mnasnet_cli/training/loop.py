@@ -76,7 +76,7 @@ class Trainer:
             chief=self.processes.chief,
         )
         self._call_steps = 1
-        self._losses: list[float] = []  # of the steps since the last line of metrics
+        self._losses: list[list[float]] = []  # and their terms, of the steps since the last line of metrics
         self._scores: list[float] = []  # of the evaluations, in order
         self._last_loss = math.nan  # in the last line of metrics
         self.evaluation: Evaluation | None = None
@@ -193,10 +193,12 @@ class Trainer:
         return divergence_error(self.task, step, what, kept_step=self.checkpoints.kept_step, run_dir=self.run.path)
 
     def _log_training(self, step: int) -> None:
-        loss = self._last_loss = math.fsum(self._losses) / len(self._losses)
+        names, columns = ("loss", *self.task.loss_terms), zip(*self._losses, strict=True)
+        means = {name: math.fsum(values) / len(values) for name, values in zip(names, columns, strict=True)}
+        self._last_loss = means["loss"]
         self._losses = []
         rate = self._learning_rate(step - 1)
-        self._record("train", step, loss=loss, learning_rate=rate, images_per_second=self.timer.images_per_second())
+        self._record("train", step, **means, learning_rate=rate, images_per_second=self.timer.images_per_second())
 
     def _save(self, step: int) -> None:
         """Save a checkpoint unless the weights are not finite: the last update may have broken them."""
@@ -274,6 +276,7 @@ class Trainer:
             "cpu_seconds": self.timer.cpu_seconds,
             "stopped_early": step < self.total_steps,
             f"best_{self.task.metric}": self.best if math.isfinite(self.best) else None,
+            **({"teacher": self.run.teacher} if self.run.teacher else {}),
             **summary,
         }
         if self.processes.several:
@@ -283,7 +286,8 @@ class Trainer:
         self.events.end(step)
         if step < self.total_steps:
             self.run.log(f"stopped early: no better {self.task.metric} for as long as training.patience allows")
-        train_loss = None if math.isnan(self._last_loss) else self._last_loss
+        # The loss of a student is that of another question than the validation's.
+        train_loss = None if math.isnan(self._last_loss) or self.task.loss_terms else self._last_loss
         for line in poor_result(self.config, self.evaluation, step, train_loss) if self.evaluation else ():
             self.run.warn(line)
         return results

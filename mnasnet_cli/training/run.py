@@ -27,6 +27,8 @@ from mnasnet_cli.tasks.failures import clear_errors
 from mnasnet_cli.tasks.from_config import make_task
 from mnasnet_cli.tracking.mlflow_run import connect, tracked
 from mnasnet_cli.training.batch_size import resolve_batch_size
+from mnasnet_cli.training.distillation.formats import FoundTeacher
+from mnasnet_cli.training.distillation.teacher import describe_teacher, find_teacher, learn_from
 from mnasnet_cli.training.divergence import DivergenceError
 from mnasnet_cli.training.loop import Trainer
 from mnasnet_cli.training.optimization.batch_parts import share_cores
@@ -43,6 +45,7 @@ def train(
     *,
     fresh: bool = False,
     init: str | None = None,
+    teacher: str | None = None,
     timer: Timer | None = None,
 ) -> dict[str, Any]:
     """Start or resume a training run and return its results, as in results.json.
@@ -52,6 +55,7 @@ def train(
       run_dir: folder of the run; if it holds a run, that run is resumed.
       fresh: move an existing run aside and start over.
       init: a model whose weights to start from: a run directory or a checkpoint.
+      teacher: a model whose answers a classifier learns, of any format; None: the one that the run remembers, if any.
       timer: the clock of the run, which began when the command did; None: it begins now.
 
     Raises:
@@ -66,8 +70,10 @@ def train(
     config = inherit_settings(config, init, read_info(find_checkpoint(init))) if init else start_from_scratch(config)
     mlflow = connect(config) if cluster.chief else None
     begin(f"reading the records in {data_dir}")
-    config, chosen = resolve_batch_size(config, data_dir, None if fresh else run_dir, several=cluster.several)
+    found = find_teacher(teacher, config, run_dir, fresh=fresh)
+    config, chosen = resolve_batch_size(config, data_dir, None if fresh else run_dir, found, several=cluster.several)
     task = make_task(config, data_dir)
+    advice = [chosen, *describe_teacher(found, task)]  # a teacher of other classes is refused here
     # Read before the run directory is created: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
     _ = task.steps_per_epoch, task.has_eval_examples, task.model_info()
@@ -79,26 +85,28 @@ def train(
         )
     initial = _initial_weights(task, init) if init else {}
     if cluster.several:
-        meet(cluster, _digest(config, data["fingerprint"]))
+        meet(cluster, _digest(config, data["fingerprint"], found.sha256 if found else ""))
     strategy = make_strategy()
     parts = config.training.accumulate_steps * config.training.batch_parts
     check_batch_size(strategy, config.training.batch_size // parts)
     processes = Processes(strategy)
     with processes.together("opened"):
         run = RunDirectory(
-            run_dir, config, data, fresh=fresh, writer=processes.chief, init=init, accelerators=accelerator_names()
-        )
-    if chosen:
-        run.log(chosen)
+            run_dir, config, data, fresh=fresh, writer=processes.chief, init=init,
+            teacher=found.record if found else None, accelerators=accelerator_names(),
+        )  # fmt: skip
+    for line in filter(None, advice):
+        run.log(line)
     _advise(run, task, data_dir, from_scratch=not initial)
     with strategy.scope():
-        return _train_in(run, task, initial, processes, mlflow, timer)
+        return _train_in(run, task, initial, found, processes, mlflow, timer)
 
 
 def _train_in(
     run: RunDirectory,
     task: Task,
     initial: Mapping[str, np.ndarray],
+    teacher: FoundTeacher | None,
     processes: Processes,
     mlflow: tuple[Any, str] | None,
     timer: Timer,
@@ -108,6 +116,7 @@ def _train_in(
     try:
         begin("building the net")
         with StopRequest() as stop, clear_errors(task), tracked(mlflow, run, task.config) as tracker:
+            learn_from(teacher, task)
             trainer = Trainer(task, run, initial, stop, timer)
             if tracker:
                 trainer.after_epoch = tracker.send_metrics
@@ -146,6 +155,7 @@ def train_with_restarts(
     *,
     fresh: bool = False,
     init: str | None = None,
+    teacher: str | None = None,
     timer: Timer | None = None,
 ) -> dict[str, Any]:
     """Run `train` in a program that does nothing else.
@@ -155,7 +165,7 @@ def train_with_restarts(
     """
     session = Timer()
     try:
-        return train(config, data_dir, run_dir, fresh=fresh, init=init, timer=timer)
+        return train(config, data_dir, run_dir, fresh=fresh, init=init, teacher=teacher, timer=timer)
     except PeerLost as error:
         restart(error, session.seconds)
 
@@ -171,9 +181,9 @@ def _check_frozen_weights(config: Config, run_dir: Path, init: str | None, *, fr
         )
 
 
-def _digest(config: Config, fingerprint: str) -> str:
-    """A digest of everything that must be the same in all processes of a run."""
-    return hashlib.sha256(f"{__version__} {config.to_yaml()} {fingerprint}".encode()).hexdigest()
+def _digest(config: Config, *digests: str) -> str:
+    """A digest of everything that must be the same in all processes of a run: `digests` of records and teacher."""
+    return hashlib.sha256(f"{__version__} {config.to_yaml()} {' '.join(digests)}".encode()).hexdigest()
 
 
 def _initial_weights(task: Task, init: str) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ class StepsResult(NamedTuple):
     done: tf.Tensor
     """[] int32: steps taken, including one whose loss is not finite."""
     losses: tf.Tensor
-    """[MAX_STEPS] float32: the loss of each step taken, then zeros."""
+    """[MAX_STEPS, 1 + K] float32: the loss of each step taken and its terms (`Task.train_loss`), then zeros."""
     last_loss: tf.Tensor
     """[] float32; not finite if the call stopped early."""
     votes: tf.Tensor
@@ -95,9 +95,10 @@ class TrainSteps:
             if self._average is not None:
                 self._average.update(self._model.weights, decays[done])
             # Every loss by itself: the number of steps per call depends on timing, and a mean must not depend on it.
-            return done + 1, tf.where(tf.range(MAX_STEPS) == done, loss, losses), loss
+            return done + 1, tf.where(tf.range(MAX_STEPS)[:, tf.newaxis] == done, loss, losses), loss[0]
 
-        done, losses, last = tf.while_loop(condition, body, [0, tf.zeros_like(rates), 0.0])
+        no_losses = tf.zeros([MAX_STEPS, 1 + len(self._task.loss_terms)])
+        done, losses, last = tf.while_loop(condition, body, [0, no_losses, 0.0])
         return StepsResult(done, losses, last, self._mean(votes))
 
     @property

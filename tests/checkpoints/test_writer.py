@@ -33,7 +33,7 @@ class Run:
         self.state = SavedState(self.model, INFO, optimizer=optimizer, average=average)
 
     def save(self, folder: Path, step: int) -> str:
-        return self.state.save(CheckpointFolder(folder, keep=2), step, [0.5, 0.25])
+        return self.state.save(CheckpointFolder(folder, keep=2), step, [[0.5], [0.25, 1.0]])
 
 
 def keys(prefix: str) -> set[str]:
@@ -55,7 +55,7 @@ def test_restores(tmp_path: Path, method: str) -> None:
     prefix = Run(3.0).save(tmp_path, 7)
     run = Run()
     getattr(run.state, method)(prefix)
-    assert (run.state.step, run.state.losses) == (7, [0.5, 0.25])
+    assert (run.state.step, run.state.losses) == (7, [[0.5], [0.25, 1.0]])
     assert [variable.numpy().tolist() for variable in run.variables] == [[3.0, 3.0], [3.0, 4.0], [3.0, 5.0]]
 
 

@@ -33,13 +33,13 @@ def test_the_loss_is_that_of_the_formula(scene_records: Path) -> None:
     tf.random.set_seed(0)
     model = task.make_model()
     batch = next(iter(task.train_batches(0, 64, 0, Share(4))))
-    first = float(task.train_loss(model, batch, SEED, None))
+    first = float(task.train_loss(model, batch, SEED, None)[0])
     # An untrained net says 0.01 everywhere: 0.75 · 0.01² · 0.01005 for each class of each background anchor (nothing
     # beside the rest), 0.25 · 0.99² · 4.605 = 1.128 for the class of a matched one; the box loss comes on top.
     assert 1.1 < first < 6.0  # the latter by a Huber loss of four targets with a spread near 1
     # Anchors that count for nothing count for nothing.
     masked = batch._replace(class_targets=tf.fill(batch.class_targets.shape, -1))
-    assert float(task.train_loss(model, masked, SEED, None)) == 0.0
+    assert float(task.train_loss(model, masked, SEED, None)[0]) == 0.0
 
 
 @pytest.mark.parametrize("assignments", [
@@ -53,7 +53,7 @@ def test_options_give_finite_losses_and_gradients(scene_records: Path, assignmen
     batch = next(iter(task.train_batches(0, 64, 0, Share(4))))
     before = {name: weight.numpy() for name, weight in model.weights.items() if "moving" in name}
     with tf.GradientTape() as tape:
-        loss = task.train_loss(model, batch, SEED, None)
+        loss = task.train_loss(model, batch, SEED, None)[0]
     gradients = tape.gradient(loss, model.trainable)
     assert np.isfinite(loss)
     assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients.values())

@@ -38,7 +38,7 @@ def test_overfits_sixteen_images(shape_records: Path, steps: int) -> None:
     for _ in range(steps // 20):
         rates, decays = tf.fill([20], 0.005), tf.fill([20], 0.9)
         outcome = train(again, tf.constant(len(losses), tf.int64), rates, decays, tf.zeros([1]))
-        losses += outcome.losses.numpy()[:20].tolist()
+        losses += outcome.losses.numpy()[:20, 0].tolist()
     assert losses[0] > 1.0
     assert np.mean(losses[-10:]) < 0.02
     # Evaluation with moving statistics, and with averaged weights, must agree.

@@ -32,8 +32,10 @@ class LinearTask:
     def __init__(self, config: Config):
         self.config = config
 
+    loss_terms: tuple[str, ...] = ()
+
     def train_loss(self, net: Net, batch: Batch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
-        return tf.reduce_mean((net(batch.x, variables=weights) - batch.y) ** 2)
+        return tf.reshape(tf.reduce_mean((net(batch.x, variables=weights) - batch.y) ** 2), [1])
 
 
 def linear(x: tf.Tensor, frozen_until: str | None = None) -> tf.Tensor:
@@ -77,7 +79,7 @@ def run(
     for count in calls:
         rates, decays = tf.fill([count], 0.05), tf.fill([count], 0.5)
         result: StepsResult = steps(iterator, tf.constant(done, tf.int64), rates, decays, tf.zeros([1]))
-        losses += result.losses.numpy()[: int(result.done)].tolist()
+        losses += result.losses.numpy()[: int(result.done), 0].tolist()
         done += int(result.done)
     return SimpleNamespace(
         weights=model.weights["weights"].numpy(),

@@ -22,7 +22,7 @@ def split_batch(batch: Any, parts: int) -> list[Any]:
 def mean_loss(
     loss_function: Callable[[Any, tf.Tensor], tf.Tensor], batch: Any, seed: tf.Tensor, parts: int
 ) -> tf.Tensor:
-    """Return the mean loss [] over the parts of a batch. Each part gets its own seed."""
+    """Return the mean of the losses [1 + K] over the parts of a batch. Each part gets its own seed."""
     if parts == 1:
         return loss_function(batch, seed)
     fold = tf.random.experimental.stateless_fold_in

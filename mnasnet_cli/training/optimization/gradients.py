@@ -30,7 +30,7 @@ class BatchGradients:
         self._strategy = tf.distribute.get_strategy()
 
     def __call__(self, iterator: Any, step: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
-        """Returns the loss [] float32 and the gradients by name, for one batch.
+        """Returns the loss and its terms, [1 + K] float32 (`Task.train_loss`), and the gradients by name, of one batch.
 
         Args:
           iterator: yields the `accumulate_steps` parts of the batch.
@@ -45,7 +45,7 @@ class BatchGradients:
         return self._local(loss), dict(zip(self._weights, gradients, strict=True))
 
     def _accumulate(self, iterator: Any, step: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The mean over the parts of a batch. Memory holds the activations of one part at a time."""
+        """The means over the parts of a batch. Memory holds the activations of one part at a time."""
         parts = self._training.accumulate_steps
 
         def add_part(index: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -54,7 +54,8 @@ class BatchGradients:
             return index + 1, *(total + value for total, value in zip(sums, values, strict=True))
 
         zeros = [tf.zeros(weight.shape) for weight in self._weights.values()]
-        _, *sums = tf.while_loop(lambda index, *_: index < parts, add_part, [0, 0.0, *zeros])
+        no_loss = tf.zeros([1 + len(self._task.loss_terms)])
+        _, *sums = tf.while_loop(lambda index, *_: index < parts, add_part, [0, no_loss, *zeros])
         loss, *gradients = [total / parts for total in sums]
         return loss, gradients
 
@@ -83,7 +84,8 @@ class BatchGradients:
                 self._training.batch_parts,
             )
             loss /= context.num_replicas_in_sync
-        gradients = tape.gradient(loss, list(self._weights.values()))
+            first = loss[0]
+        gradients = tape.gradient(first, list(self._weights.values()))
         if context.num_replicas_in_sync > 1:
             loss, *gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [loss, *gradients])
         return loss, gradients

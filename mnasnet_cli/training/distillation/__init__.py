@@ -1,0 +1,1 @@
+"""The teacher of a training: a model whose answers the student learns."""
