@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from data_prep.writing.shard_job import BadImageError, Job, ShardId, Source, Tab
 from data_prep.writing.shards import is_complete, remove_partial, shard_count, shuffled
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.health.facts import Facts
+from mnasnet_cli.records.index import load_index
 from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, LABELS_FILE
 from mnasnet_cli.system.documents import is_number
 from mnasnet_cli.system.files import write_atomically, write_error
@@ -36,6 +38,7 @@ STOPPED = f"stopped by SIGTERM; complete shards are kept: {RESUME}"
 WORKER_DIED = f"use fewer --workers if memory is short; complete shards are kept: {RESUME}"
 Progress = Callable[[int, int], None]
 Announce = Callable[[str], None]
+Lengths = Mapping[str, "array[int]"]  # of the data of records, by the names of their shards
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
@@ -132,7 +135,7 @@ def _write_part(job: Job, plan: dict[str, Any], folder: OutputFolder, on_progres
     try:
         _write_labels(job, folder)
         journal.start()
-        _write_shards(job, missing, journal.add, on_progress)
+        lengths = _write_shards(job, missing, journal.add, on_progress)
         _check_skipped_images(job, journal)
     except BaseException as error:
         # A bad image leaves nothing behind, unless --resume is set. An interrupted run can be continued.
@@ -141,7 +144,7 @@ def _write_part(job: Job, plan: dict[str, Any], folder: OutputFolder, on_progres
             raise write_error(out, error, RESUME) from error
         raise
     folder.keep = True  # the shards are complete, whatever happens to the summary
-    return _combine_parts(job, plan, journal) | {"kept_shards": kept}
+    return _combine_parts(job, plan, journal, lengths) | {"kept_shards": kept}
 
 
 def _belongs(job: Job, entry: Mapping[str, Any]) -> bool:
@@ -179,17 +182,20 @@ def _write_labels(job: Job, folder: OutputFolder) -> None:
 
 def _write_shards(
     job: Job, shards: list[ShardId], on_result: Callable[[dict[str, Any]], None], on_progress: Progress
-) -> None:
+) -> Lengths:
+    """Write shards, and return the lengths of their records."""
     total = sum(len(job.image_numbers(shard)) for shard in shards)
     processes = job.options.workers or core_count()
+    joiner = Joiner(job, on_result)
     try:
         run_tasks(
             write_piece, job, in_pieces(job, shards, processes), processes=processes, on_death=WORKER_DIED,
-            on_result=Joiner(job, on_result).add, on_progress=lambda done: on_progress(done, total),
+            on_result=joiner.add, on_progress=lambda done: on_progress(done, total),
         )  # fmt: skip
     except BaseException:
         remove_partial(job.out, {job.shard_name(shard) for shard in shards})  # pieces, and files of killed workers
         raise
+    return joiner.lengths
 
 
 def _check_skipped_images(job: Job, journal: Journal) -> None:
@@ -207,7 +213,7 @@ def _check_skipped_images(job: Job, journal: Journal) -> None:
             )
 
 
-def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str, Any]:
+def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal, lengths: Lengths) -> dict[str, Any]:
     """Return the summary, and write it to dataset.json if the shards of all parts are complete."""
     parts = job.options.part[1]
     journals = []
@@ -229,7 +235,14 @@ def _combine_parts(job: Job, plan: dict[str, Any], journal: Journal) -> dict[str
         write_atomically(job.out / DATASET_FILE, summary.to_json(result), RESUME)
         for each in journals:
             each.path.unlink(missing_ok=True)
+        _index_records(job, lengths)
     return result | {"missing_parts": missing, "ignored_files": job.source.ignored}
+
+
+def _index_records(job: Job, lengths: Lengths) -> None:
+    """Write where each record lies. Nothing depends on it: training makes it again if it is missing."""
+    for split in job.shard_counts:
+        load_index(job.out, split, job.source.kind, known=lengths)
 
 
 def _rewrite_missing_files(
@@ -259,8 +272,9 @@ def _rewrite_missing_files(
             )
 
     try:
-        _write_shards(job, list(digests), check_digest, on_progress)
+        lengths = _write_shards(job, list(digests), check_digest, on_progress)
     except OSError as error:
         raise write_error(job.out, error, RESUME) from error
+    _index_records(job, lengths)
     kept = len(_all_shards(job)) - len(digests)
     return stored | {"missing_parts": [], "ignored_files": job.source.ignored, "kept_shards": kept}

@@ -6,6 +6,7 @@ So a set of few shards keeps all workers busy.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -39,6 +40,7 @@ class WrittenPiece(NamedTuple):
     examples: int
     size: int
     checksums: bytes
+    lengths: array[int]
     statistics: ShardStatistics
 
 
@@ -56,12 +58,16 @@ def in_pieces(job: Job, shards: Sequence[ShardId], processes: int) -> list[Piece
 
 
 class Joiner:
-    """Makes shards of their pieces, which arrive in any order. `on_entry` gets the journal entry of each shard."""
+    """Makes shards of their pieces, which arrive in any order. `on_entry` gets the journal entry of each shard.
+
+    `lengths` holds those of the records, by the names of the shards.
+    """
 
     def __init__(self, job: Job, on_entry: Callable[[dict[str, Any]], None]) -> None:
         self._job, self._on_entry = job, on_entry
         self._waiting: dict[Piece, WrittenPiece] = {}  # for the pieces before them
         self._joined: dict[ShardId, list[WrittenPiece]] = {}
+        self.lengths: dict[str, array[int]] = {}
 
     def add(self, written: WrittenPiece) -> None:
         """Take a piece and append it to those before it; the last one of a shard completes it.
@@ -76,7 +82,9 @@ class Joiner:
                 append(joined[0].file, following.file)
             joined.append(following)
         if len(joined) == count:
-            self._on_entry(_complete(self._joined.pop(shard), self._job))
+            pieces = self._joined.pop(shard)
+            self.lengths[self._job.shard_name(shard)] = sum((piece.lengths for piece in pieces), array("I"))
+            self._on_entry(_complete(pieces, self._job))
 
 
 def _complete(pieces: Sequence[WrittenPiece], job: Job) -> dict[str, Any]:
@@ -121,4 +129,4 @@ def write_piece(job: Job, piece: Piece, report: Report) -> WrittenPiece:
             writer.write(record.example)
             statistics.add(record, image)
     file = target if piece.pieces == 1 else writer.temporary
-    return WrittenPiece(piece, file, writer.examples, writer.bytes, bytes(writer.checksums), statistics)
+    return WrittenPiece(piece, file, writer.examples, writer.bytes, bytes(writer.checksums), writer.lengths, statistics)

@@ -22,8 +22,8 @@ TEMPORARY = ".partial"  # in temporary file names, between the shard's name and 
 class ShardWriter:
     """Writes one shard to a temporary file, which gets the shard's name when the block ends without an error.
 
-    Then `examples`, `bytes` and `checksums` (four bytes of each record) describe the shard. A `piece` of a shard keeps
-    its temporary name until `append` puts it behind the others.
+    Then `examples`, `bytes`, `checksums` (four bytes of each record) and `lengths` (of their data) describe the shard.
+    A `piece` of a shard keeps its temporary name until `append` puts it behind the others.
     """
 
     def __init__(self, path: Path, piece: int | None = None) -> None:
@@ -31,6 +31,7 @@ class ShardWriter:
         suffix = "" if piece is None else f"-{piece}"
         self.temporary = path.with_name(f".{path.name}{TEMPORARY}-{os.getpid()}{suffix}")
         self.checksums = bytearray()
+        self.lengths = array("I")
         self.examples = self.bytes = 0
 
     def __enter__(self) -> ShardWriter:
@@ -44,6 +45,7 @@ class ShardWriter:
         self._file.write(data)
         self._file.write(footer)
         self.checksums += footer
+        self.lengths.append(len(data))
         self.examples += 1
         self.bytes += len(header) + len(data) + len(footer)
 

@@ -169,11 +169,14 @@ def plan(
         "settings": settings,
         "flags": {OPTION_KEYS[name]: value for name, value in (options or {}).items()},
     }
-    config = load_config(os.fspath(recipe) if recipe is not None else DEFAULT_RECIPES[task], **changes)
+    name = os.fspath(recipe) if recipe is not None else DEFAULT_RECIPES[task]
+    config = load_config(name, **changes)
     folder = Path(run_dir) if run_dir is not None else Path("runs") / f"{DATASETS[task]}-{config.model.variant}"
-    stored = None if recipe is not None or fresh else read_config(folder)
-    if stored is not None:
+    stored = None if fresh else read_config(folder)
+    if stored is not None and recipe is None:
         config = load_config(base=stored, base_name=str(folder / "config.yaml"), **changes)
+    elif stored is not None and stored.get("data", {}).get("order") == "buffer":  # no recipe says this
+        config = load_config(name, **{**changes, "assignments": ["data.order=buffer", *changes["assignments"]]})
     records = Path(data) if data is not None else Path("data") / DATASETS[task]
     return PlannedRun(config, records, folder, start, os.fspath(teacher) if teacher is not None else None, fresh)
 

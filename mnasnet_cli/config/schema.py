@@ -137,8 +137,14 @@ class DataConfig(Section):
     """Subtracted from R, G and B in [0, 255]. The default is ImageNet's mean."""
     deviation: Triple = Preprocessing.deviation
     """Divides R, G and B after the subtraction. The default is ImageNet's standard deviation."""
+    order: Literal["blocks", "buffer"] = "blocks"
+    """Order of the training images. `blocks`: shuffled blocks of records, of which each process reads its share alone.
+    `buffer`: a shuffle buffer, for which each process reads all records; runs of earlier versions go on with it."""
+    block_kilobytes: Annotated[int, Field(ge=1)] = 128
+    """`blocks`: size of a block, kB: neighbouring records that are read at once. A block has at least one record."""
     shuffle_buffer: Annotated[int, Field(ge=1)] = 8192
-    """Number of encoded records in the shuffle buffer; a record of ImageNet has about 110 kB."""
+    """`blocks`: mean distance of the records of a block in the order of an epoch, in images. `buffer`: number of
+    encoded records in the buffer."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weight of each class in the loss. `balanced`: inversely proportional to its number of training images, so that
     each class counts as much as any other."""

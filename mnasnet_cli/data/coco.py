@@ -88,8 +88,7 @@ class CocoRecords(RecordFolder):
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         """See `RecordFolder`."""
         seed = tf.constant([self.config.training.seed, epoch], tf.int32)
-        # Skip and shard before decoding: then both cost only reading.
-        examples = self.train_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
+        examples = self.train_records(epoch, skip_examples, share)
         if self.options.mosaic:
             examples = examples.batch(share.batch_size, drop_remainder=True).map(plain(_with_partners)).unbatch()
         examples = examples.map(
@@ -100,8 +99,7 @@ class CocoRecords(RecordFolder):
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """See `RecordFolder`."""
-        records = tf.data.TFRecordDataset(self.paths(self.eval_split)).enumerate()
-        examples = records.shard(share.count, share.index).map(
+        examples = self.eval_share(share).map(
             plain(lambda position, record: self._eval_example(record, position, preprocessing)),
             num_parallel_calls=PARALLEL_CALLS,
         )

@@ -44,8 +44,7 @@ class ImagenetRecords(RecordFolder):
     def train_batches(self, epoch: int, image_size: int, skip_examples: int, share: Share) -> tf.data.Dataset:
         """See `RecordFolder`."""
         seed = tf.constant([self.config.training.seed, epoch], tf.int32)
-        # Skip and shard before decoding: then both cost only reading.
-        examples = self.train_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
+        examples = self.train_records(epoch, skip_examples, share)
         examples = examples.map(
             plain(lambda position, record: self._train_example(record, position, seed, image_size)),
             num_parallel_calls=PARALLEL_CALLS,
@@ -57,8 +56,7 @@ class ImagenetRecords(RecordFolder):
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """See `RecordFolder`; blank images have the label -1."""
-        records = tf.data.TFRecordDataset(self.paths(self.eval_split)).enumerate()
-        examples = records.shard(share.count, share.index).map(
+        examples = self.eval_share(share).map(
             plain(lambda position, record: self._eval_example(record, position, preprocessing)),
             num_parallel_calls=PARALLEL_CALLS,
         )

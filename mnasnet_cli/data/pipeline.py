@@ -9,11 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.schema import Config
-from mnasnet_cli.data.verification import verify_records
+from mnasnet_cli.data.epoch_order import EpochOrder, block_records
+from mnasnet_cli.data.ordered_records import OrderedRecords
+from mnasnet_cli.data.record_index import RecordIndex
+from mnasnet_cli.data.verification import check_counts, verify_records
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.dataset_info import DatasetInfo, folder_fingerprint, load_dataset_info
 from mnasnet_cli.records.shards import COMMANDS, find_shards
@@ -22,6 +26,8 @@ from mnasnet_cli.system.machine import core_count
 CORES = core_count()
 # Examples that are prepared at a time. More than cores: a finished example waits for the slower ones before it.
 PARALLEL_CALLS = 4 * CORES
+
+READ_BYTES = 1 << 18  # of records that are read one after the other; TensorFlow's own default
 
 # For the functions of `Dataset.map`. They don't need AutoGraph, which can't parse a lambda of several lines.
 plain = tf.autograph.experimental.do_not_convert
@@ -141,30 +147,72 @@ class RecordFolder:
 
     def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
         """Return the names of the training images at these positions of an epoch's order, for error messages."""
-        wanted = set(positions)
-        return [
-            text_of(self.parse(record)["filename"])
-            for position, record in enumerate(self.train_records(epoch))
-            if position in wanted
-        ]
+        wanted = sorted(set(positions))
+        if self.config.data.order == "blocks":
+            numbers = self.train_order(epoch).numbers(np.array(wanted)).tolist()
+            records = [self.index("train").read(number, 1)[0] for number in numbers]
+        else:
+            every = enumerate(self.buffered_records(epoch))
+            records = [record for position, record in every if position in wanted]
+        return [text_of(self.parse(record)["filename"]) for record in records]
 
     def eval_records(self, positions: Iterable[int]) -> dict[int, tuple[str, bytes]]:
         """Return the file name and the encoded image of the examples of `eval_split` at these positions."""
-        wanted = set(positions)
         found: dict[int, tuple[str, bytes]] = {}
-        for position, record in enumerate(tf.data.TFRecordDataset(self.paths(self.eval_split))):
-            if position in wanted:
-                example = self.parse(record)
-                found[position] = (text_of(example["filename"]), example["image_bytes"].numpy())
-                if len(found) == len(wanted):
-                    break
+        for position in sorted(set(positions)):
+            example = self.parse(self.index(self.eval_split).read(position, 1)[0])
+            found[position] = (text_of(example["filename"]), example["image_bytes"].numpy())
         return found
+
+    def eval_share(self, share: Share) -> tf.data.Dataset:
+        """Return the position, int64 [], and the data, string [], of the records that one process evaluates.
+
+        They are neighbours, so that a process reads nothing of the others.
+        """
+        paths = self.paths(self.eval_split)
+        if share.count == 1:
+            return tf.data.TFRecordDataset(paths).enumerate()
+        index = self.index(self.eval_split)
+        first, end = (number * len(index) // share.count for number in (share.index, share.index + 1))
+        shard, offset = index.place(first)
+        places = paths[shard:], [offset] + [0] * (len(paths) - shard - 1)
+        records = tf.data.Dataset.from_tensor_slices(places).flat_map(_records_from)
+        return records.take(end - first).enumerate(start=first)
 
     def paths(self, split: str) -> list[str]:
         return [str(path) for path in find_shards(self.directory, split)]
 
-    def train_records(self, epoch: int) -> tf.data.Dataset:
-        """Return the encoded records of one epoch in its order, without those that don't fill a batch."""
+    def index(self, split: str) -> RecordIndex:
+        """Return where the records of a split lie. Raises DataError if shards are damaged or miss records."""
+        indexes = self.__dict__.setdefault("indexes", {})
+        if split not in indexes:
+            indexes[split] = RecordIndex.load(self.directory, split, self.kind)
+            check_counts(self.info, split, indexes[split].counts)
+        return indexes[split]
+
+    def train_order(self, epoch: int) -> EpochOrder:
+        """Return the order of an epoch, with `data.order: blocks`."""
+        index, batch_size, data = self.index("train"), self.config.training.batch_size, self.config.data
+        block = block_records(data.block_kilobytes, index.record_bytes, len(index) // batch_size)
+        return EpochOrder(self.config.training.seed, epoch, len(index), batch_size, block, data.shuffle_buffer)
+
+    def train_records(self, epoch: int, skip_examples: int, share: Share) -> tf.data.Dataset:
+        """Return the position, int64 [], and the data, string [], of the records of one share of an epoch.
+
+        They are those of whole batches, without the first `skip_examples` of the epoch.
+        """
+        if self.config.data.order == "buffer":
+            # Skip and shard before decoding: then both cost only reading.
+            return self.buffered_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
+        records = OrderedRecords(self.index("train"), self.train_order(epoch), skip_examples, share.index, share.count)
+        chunk = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.string)
+        return tf.data.Dataset.from_generator(lambda: iter(records), output_signature=chunk).unbatch()
+
+    def buffered_records(self, epoch: int) -> tf.data.Dataset:
+        """Return the records of one epoch in the order of runs that began with `data.order: buffer`.
+
+        Every process reads all of them, up to its own.
+        """
         seed = 1_000_003 * self.config.training.seed + epoch
         paths = self.paths("train")
         shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
@@ -186,6 +234,16 @@ class RecordFolder:
         padding = tf.data.Dataset.from_tensors(blank).repeat()
         # All processes make the same number of batches; otherwise one would wait for the others forever.
         return examples.concatenate(padding).batch(share.batch_size, drop_remainder=True).take(count)
+
+
+@plain
+def _records_from(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
+    """Return the records of a file from a byte offset on."""
+    # TensorFlow 2.21 loses the offsets if this dataset is not inside `flat_map`.
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path], compression_type="", buffer_size=READ_BYTES, byte_offsets=[offset]
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
 
 
 def text_of(name: tf.Tensor) -> str:

@@ -34,11 +34,22 @@ def verify_records(info: DatasetInfo, *, images: bool = False) -> None:
                 if images:
                     _check_example(record, path, found, info)
                 found += 1
-            if found != expected:
-                raise DataError(
-                    f"{path} holds {found} records, but {expected} were written; remove the file and write it again "
-                    f"with `mnasnet {COMMANDS[info.kind]} SOURCE {info.directory} --resume`"
-                )
+            _check_count(info, path, found, expected)
+
+
+def check_counts(info: DatasetInfo, split: str, counts: Sequence[int]) -> None:
+    """Raise DataError if shards have other numbers of records than the folder's summary says."""
+    paths, expected = find_shards(info.directory, split), info.splits[split].shard_examples
+    for path, found, written in zip(paths, counts, expected, strict=True):
+        _check_count(info, path, found, written)
+
+
+def _check_count(info: DatasetInfo, path: Path, found: int, expected: int) -> None:
+    if found != expected:
+        raise DataError(
+            f"{path} holds {found} records, but {expected} were written; remove the file and write it again with "
+            f"`mnasnet {COMMANDS[info.kind]} SOURCE {info.directory} --resume`"
+        )
 
 
 def _check_example(record: bytes, path: Path, number: int, info: DatasetInfo) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.dataset_file import REMEDY, read_dataset_file
+from mnasnet_cli.records.index import load_index
 from mnasnet_cli.records.keys import LABEL, OBJECT_LABEL, OBJECT_TEXT, SOURCE_ID
 from mnasnet_cli.records.shards import COMMANDS, DATASET_FILE, LABELS_FILE, SPLITS, find_shards, shard_groups
-from mnasnet_cli.records.tfrecord import count_records, decode_example, read_records
+from mnasnet_cli.records.tfrecord import decode_example, read_records
 from mnasnet_cli.system.documents import is_number, read_text
 
 MAX_NAME = 1000  # letters of a class that are used: drawing 100,000 letters takes a minute
@@ -144,7 +145,7 @@ def _scan(directory: Path, kind: str | None) -> DatasetInfo:
     splits, digest, sample = {}, hashlib.sha256(), _SampleStatistics()
     for name in names:
         paths = find_shards(directory, name, kind)
-        counts = tuple(count_records(path) for path in paths)
+        counts = tuple(len(shard.lengths) for shard in load_index(directory, name, kind))
         splits[name] = SplitInfo(sum(counts), counts)
         for path, count in zip(paths, counts, strict=True):
             digest.update(f"{path.name} {path.stat().st_size} {count}\n".encode())

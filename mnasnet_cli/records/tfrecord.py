@@ -61,8 +61,7 @@ def read_records(path: Path, *, check: bool = True, first: int = 0, offset: int 
 
 def count_records(path: Path) -> int:
     """Return the number of records. Only the headers are read. Raises DataError like `read_records`."""
-    with _open(path) as file:
-        return sum(1 for _ in _scan(path, file))
+    return len(record_lengths(path))
 
 
 def record_offsets(path: Path) -> array[int]:
@@ -71,9 +70,44 @@ def record_offsets(path: Path) -> array[int]:
         return array("Q", (offset for _, offset, _ in _scan(path, file)))
 
 
-def _open(path: Path) -> BinaryIO:
+def record_lengths(path: Path) -> array[int]:
+    """Return the bytes of each record's data. Only the headers are read. Raises DataError like `read_records`.
+
+    A record has less than 4 GiB: protobuf messages have at most 2.
+    """
+    with _open(path, buffering=0) as file:  # a buffer would be filled for each header
+        lengths = array("Q", (length for _, _, length in _scan(path, file)))
+    if lengths and max(lengths) >> 32:
+        raise DataError(f"{path} has a record of {max(lengths):,} bytes, expected less than 4 GiB")
+    return array("I", lengths)
+
+
+def unframe(content: memoryview, lengths: Sequence[int], path: Path, number: int, offset: int) -> list[bytes]:
+    """Return the data of consecutive records, whose lengths are known.
+
+    Args:
+      content: their bytes in the file. number, offset: of the first one, for errors.
+
+    Raises DataError like `read_records`.
+    """
+    found, position = [], 0
+    for index, length in enumerate(lengths, number):
+        start, end = position + HEADER_BYTES, position + HEADER_BYTES + length
+        if end + FOOTER_BYTES > len(content):
+            raise _corrupt(path, index, offset + position, "the file is cut off before the record's end")
+        if _LENGTH.unpack_from(content, position)[0] != length:
+            raise _corrupt(path, index, offset + position, "it has another length than before; the file was replaced")
+        data = bytes(content[start:end])
+        if masked_crc(data) != _CRC.unpack_from(content, end)[0]:
+            raise _corrupt(path, index, offset + position, "its checksum does not match its data")
+        found.append(data)
+        position = end + FOOTER_BYTES
+    return found
+
+
+def _open(path: Path, buffering: int = -1) -> BinaryIO:
     try:
-        return open(path, "rb")
+        return open(path, "rb", buffering)
     except OSError as error:
         raise DataError(f"cannot read {path}: {os_error_reason(error)}") from error
 

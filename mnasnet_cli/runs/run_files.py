@@ -178,12 +178,17 @@ class Times(TypedDict, total=False):
 def read_config(run_dir: Path) -> dict[str, Any] | None:
     """Return a run's configuration as nested dictionaries; None if there is no run.
 
+    Runs of versions that had one order of the training images only go on in it: `data.order` is then `buffer`.
+
     Raises:
       ConfigError: config.yaml is damaged.
     """
     path = run_dir / CONFIG_FILE
     try:
-        return validate(parse_yaml(read_text(path, MAX_YAML_BYTES), path), JsonObject, path)
+        tree = validate(parse_yaml(read_text(path, MAX_YAML_BYTES), path), JsonObject, path)
+        if isinstance(tree.get("data"), dict):
+            tree["data"].setdefault("order", "buffer")
+        return tree
     except Missing:
         return None
     except Unreadable as error:

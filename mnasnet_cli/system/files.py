@@ -98,6 +98,12 @@ def make_folder(path: Path) -> list[Path]:
     return missing
 
 
+def user_cache() -> Path:
+    """Return the folder of what can be made or fetched again: $MNASNET_CACHE, by default ~/.cache/mnasnet."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnasnet"
+    return Path(os.environ.get("MNASNET_CACHE") or default)
+
+
 def flush_folder(path: Path) -> None:
     """Put the names of a folder's files on the disk. Raises OSError."""
     _flush(path, os.O_DIRECTORY)

@@ -106,6 +106,9 @@ class Task(Protocol):
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         """Return the names of the images at positions [first, first + count) of an epoch's order."""
 
+    def open_records(self) -> None:
+        """Find the training records, or raise DataError; the first time, records of other programs take seconds."""
+
     def verify_records(self, *, images: bool = False) -> None:
         """Raise DataError if a shard is damaged; `images`: also decode all images."""
 
@@ -163,6 +166,10 @@ class RecordTask:
 
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         return self.records.train_filenames(epoch, range(first, first + count))
+
+    def open_records(self) -> None:
+        if self.config.data.order == "blocks":
+            self.records.index("train")
 
     def verify_records(self, *, images: bool = False) -> None:
         self.records.verify(images=images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -29,6 +30,8 @@ def _explain(error: tf.errors.OpError, task: Task) -> MnasnetError:
         return PeerLost("another process of the run is gone")
     if "No space left on device" in (error.message or ""):
         return EnvironmentProblem(f"the disk is full ({text}); free some space, then start the command again to resume")
+    if damaged := re.search(r"DataError: (.*)", error.message or ""):  # raised while records were read
+        return DataError(damaged[1])
     if isinstance(error, tf.errors.DataLossError | tf.errors.OutOfRangeError):
         task.verify_records()
         return DataError(f"the records ended early or changed during reading ({text}); start the command again")

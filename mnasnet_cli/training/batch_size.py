@@ -144,8 +144,8 @@ def measure_step(config: Config, data_dir: Path, teacher: FoundTeacher | None = 
     limit = found["limit"] if found["gpus"] else available
     if limit is None:
         raise _failure("this system does not tell how much memory is available")
-    # A CPU step shares the memory with the shuffle buffer, which is full only later.
-    buffered = 0 if found["gpus"] else _shuffle_buffer(config, data_dir)
+    # A CPU step shares the memory with the records that are mixed, most of which are read only later.
+    buffered = 0 if found["gpus"] else _mixed_records(config, data_dir)
     return StepMemory(max(0.0, low - few * per_image) + buffered, per_image, limit, max(1, found["gpus"]))
 
 
@@ -153,14 +153,16 @@ def _failure(reason: str) -> EnvironmentProblem:
     return EnvironmentProblem(f"measuring the memory of a step failed ({reason}); name a number with --batch-size N")
 
 
-def _shuffle_buffer(config: Config, data_dir: Path) -> float:
-    """Return the bytes of the encoded records in a full shuffle buffer."""
+def _mixed_records(config: Config, data_dir: Path) -> float:
+    """Return the bytes of the encoded records that shuffling keeps in memory."""
+    from mnasnet_cli.data.epoch_order import MOST_KEPT
     from mnasnet_cli.records.dataset_info import load_dataset_info
     from mnasnet_cli.records.shards import find_shards
 
     examples = load_dataset_info(data_dir, config.dataset).splits["train"].examples
     size = sum(path.stat().st_size for path in find_shards(data_dir, "train"))
-    return size * min(1.0, config.data.shuffle_buffer / max(1, examples))
+    kept = config.data.shuffle_buffer * (MOST_KEPT if config.data.order == "blocks" else 1.0)
+    return size * min(1.0, kept / max(1, examples))
 
 
 def _with_batch_size(config: Config, size: int) -> Config:

@@ -77,6 +77,7 @@ def train(
     # Read before the run directory is created: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
     _ = task.steps_per_epoch, task.has_eval_examples, task.model_info()
+    task.open_records()
     _check_frozen_weights(config, run_dir, init, fresh=fresh)
     if config.training.patience and not task.has_eval_examples:
         raise ConfigError(

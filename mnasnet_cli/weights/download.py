@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from mnasnet_cli.console import progress, say
 from mnasnet_cli.errors import ConfigError, DataError, EnvironmentProblem
-from mnasnet_cli.system.files import make_folder, move_into_place, try_lock, write_atomically
+from mnasnet_cli.system.files import make_folder, move_into_place, try_lock, user_cache, write_atomically
 from mnasnet_cli.weights import http as web
 
 CHUNK_BYTES = 1 << 18
@@ -33,12 +33,10 @@ def cache_folder(url: str) -> Path:
 
     The path keeps files with the same name apart: on a model hub they are all called model.safetensors.
     """
-    base = os.environ.get("MNASNET_CACHE")
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnasnet"
     parts = web.split_url(url)
     names = [urllib.parse.unquote(part) for part in (parts.netloc, *parts.path.split("/")[:-1])]
     safe = [re.sub(r"[^\w.@+-]", "_", name) for name in names if name.strip(".")]
-    return (Path(base) if base else default).joinpath(*safe)
+    return user_cache().joinpath(*safe)
 
 
 def download(url: str, target_folder: Path, *, sha256: str | None = None) -> Path:

@@ -38,6 +38,16 @@ def test_settings_options_and_recipes(tmp_path: Path) -> None:
     assert plan("detection").config.model_dump() == plan("detection", "retinanet").config.model_dump()
 
 
+def test_a_run_of_a_version_with_one_order_of_images_keeps_that_order(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("task: imagenet\ndata:\n  shuffle_buffer: 50\n")
+    assert plan("classification", run_dir=tmp_path).config.data.order == "buffer"
+    assert plan("classification", "quick", run_dir=tmp_path).config.data.order == "buffer"
+    assert plan("classification", "quick", run_dir=tmp_path, fresh=True).config.data.order == "blocks"
+    assert plan("classification", "quick", run_dir=tmp_path / "new").config.data.order == "blocks"
+    asked = plan("classification", "quick", run_dir=tmp_path, assignments=["data.order=blocks"])
+    assert asked.config.data.order == "blocks"  # which opening the run refuses
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mnasnet_cli.data import imagenet
 from mnasnet_cli.data.imagenet import ClassificationBatch, ImagenetRecords, class_index
 from mnasnet_cli.data.pipeline import PADDING, Share
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.tfrecord import encode_record, read_records
 
 SIZE, BATCH, TRAIN, VALIDATION = 32, 20, 96, 20
 INPUT = dataclasses.replace(load_config("quick").preprocessing, image_size=SIZE)
@@ -142,6 +144,29 @@ def test_evaluation_sees_every_image_once(shape_records: Path, batch_size: int, 
     assert sorted(label for label in labels if label != PADDING) == sorted([0, 1, 2, 3] * 5)
 
 
+def test_a_process_evaluates_neighbours(shape_records: Path) -> None:
+    batches = records_of(shape_records).eval_batches(INPUT, Share(4, 1, 3))
+    assert [batch.positions.numpy().tolist() for batch in batches] == [[6, 7, 8, 9], [10, 11, 12, -1]]
+
+
+def test_runs_that_began_with_a_buffer_keep_it(shape_records: Path) -> None:
+    buffered = "data.order=buffer"
+    plain = train(shape_records, buffered, epoch=1)
+    assert np.concatenate([batch.positions for batch in plain]).tolist() == list(range(80))
+    rest = train(shape_records, buffered, epoch=1, skip=2 * BATCH, share=Share(BATCH // 2, 1, 2))
+    assert (rest[0].images == plain[2].images[1::2]).all()
+    names = records_once(shape_records, buffered).train_filenames(1, [0, 25])
+    assert [int(name[1:9]) - 90_000_001 for name in names] == [plain[0].labels[0], plain[1].labels[5]]
+
+
+def test_shards_that_miss_records_are_named(shape_records: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(shape_records, tmp_path / "copy"))
+    shard = copy / "train-00001-of-00004"
+    shard.write_bytes(b"".join(encode_record(record) for record in list(read_records(shard))[:-1]))
+    with pytest.raises(DataError, match="train-00001-of-00004 holds 23 records, but 24 were written; remove the file"):
+        train(copy)
+
+
 def test_evaluation_records_are_found_by_their_position(shape_records: Path) -> None:
     records = records_of(shape_records)
     batch = next(iter(records.eval_batches(INPUT, Share(VALIDATION))))
@@ -161,8 +186,6 @@ def test_labels_are_numbered_from_0_and_others_refused() -> None:
 
 
 def test_the_fingerprint_changes_with_the_size_of_a_shard(shape_records: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = Path(shutil.copytree(shape_records, tmp_path / "copy"))
     assert records_of(copy).fingerprint == records_of(shape_records).fingerprint
     with (copy / "train-00001-of-00004").open("ab") as shard:
