@@ -60,14 +60,20 @@ def of_rotated_box(box: Box, degrees: float, pivot: Point) -> Box | None:
 
 
 def _rotate(point: Point, degrees: float, pivot: Point) -> Point:
-    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    cosine, sine = _direction(degrees)
     x, y = point[0] - pivot[0], point[1] - pivot[1]
     return pivot[0] + x * cosine - y * sine, pivot[1] + x * sine + y * cosine
 
 
+def _direction(degrees: float) -> Point:
+    """Return the cosine and the sine of an angle, NaN if it is infinite."""
+    radians = math.radians(degrees) if math.isfinite(degrees) else math.nan
+    return math.cos(radians), math.sin(radians)
+
+
 def of_ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0) -> Box:
     """Return the box around an ellipse with the centre x, y that is rotated about it."""
-    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    cosine, sine = _direction(degrees)
     half_width = math.hypot(radius_x * cosine, radius_y * sine)
     half_height = math.hypot(radius_x * sine, radius_y * cosine)
     return x - half_width, y - half_height, 2 * half_width, 2 * half_height

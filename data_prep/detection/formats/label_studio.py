@@ -141,15 +141,21 @@ class _Reader:
             image_size(self._tree, path, self._exif) if path else None
         )
         image = LabelledImage(path or task.address, *(size or (None, None)))
-        classes: dict[Any, set[str]] = {}  # id of a region → classes: shapes and labels may be results of their own
+        classes: dict[str | int, set[str]] = {}  # of a region: its shape and labels may be results of their own
         for number, one in enumerate(results):
-            classes.setdefault(one.get("id", number), set()).update(_classes(one["value"]))
+            classes.setdefault(_region(one, number), set()).update(_classes(one["value"]))
         for number, one in enumerate(results):
-            shape, region = _shape(one["value"]), one.get("id", number)
+            shape, region = _shape(one["value"]), _region(one, number)
             if shape is not None and region in classes and image.width and image.height:
                 names = sorted(classes.pop(region))  # the labels of a shape repeat it
                 _add(image, shape, one["value"], names, f"{task.place}, result {number + 1}")
         return image
+
+
+def _region(result: Mapping[str, Any], number: int) -> str | int:
+    """Return what the results of one region have in common: its id, or else the number of the result."""
+    found = result.get("id")
+    return str(found) if isinstance(found, str | int) else number
 
 
 def _classes(value: Mapping[str, Any]) -> list[str]:
@@ -192,7 +198,8 @@ def _box(shape: str, value: Mapping[str, Any], width: int, height: int) -> Box |
         return bounds.of_ellipse(*centre, pixels("radiusX", width), pixels("radiusY", height), degrees)
     if shape == "brush":
         return brush_extent(value.get("rle"), width, height)
-    return bounds.of_points(map(partial(_point, width, height), value.get("points") or value.get("vertices") or []))
+    points = value.get("points") or value.get("vertices")
+    return bounds.of_points(map(partial(_point, width, height), points if isinstance(points, list) else []))
 
 
 def _point(width: int, height: int, point: Any) -> bounds.Point:

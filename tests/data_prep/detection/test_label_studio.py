@@ -77,6 +77,11 @@ def test_brush_masks_have_boxes(tmp_path: Path) -> None:
     assert "four finite numbers" in file.faults[0]["reason"]
 
 
+def test_an_id_that_is_no_text_is_none(tmp_path: Path) -> None:
+    one = result(RECTANGLE | {"rectanglelabels": ["a"]}, id=["1"])
+    assert tuple(read(one_task(tmp_path, one)).boxes) == BOX
+
+
 def test_shapes_and_labels_may_be_results_of_their_own(tmp_path: Path) -> None:
     choice = result({"choices": ["good"]}, id="2", type="choices")
     labels = result(RECTANGLE | {"labels": ["a"]}, id="1", type="labels")
@@ -94,6 +99,8 @@ def test_shapes_and_labels_may_be_results_of_their_own(tmp_path: Path) -> None:
         (RECTANGLE | {"rectanglelabels": ["a"], "x": None}, "four finite numbers"),
         (RECTANGLE | {"rectanglelabels": ["a"], "width": 0}, "no area"),
         ({"points": [[1], None], "polygonlabels": ["a"]}, "four finite numbers"),
+        ({"points": 7, "polygonlabels": ["a"]}, "four finite numbers"),
+        (RECTANGLE | {"rectanglelabels": ["a"], "rotation": "1e999"}, "four finite numbers"),
     ],
 )
 def test_other_results_are_faults_with_their_task(tmp_path: Path, value: dict[str, Any], reason: str) -> None:
