@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import JsonFlag
+from mnasnet_cli.commands.options import JsonFlag, check_writable
 from mnasnet_cli.commands.prepare import print_objects
 from mnasnet_cli.console import class_columns, percent
 from mnasnet_cli.errors import ConfigError, DataError
@@ -70,6 +70,8 @@ def inspect(
         raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
     if health and inspector.examine is None:
         raise ConfigError(f"--health examines records, but {path} is a {inspector.name}; give a record file or folder")
+    check_writable("--html", html)
+    check_writable("--out", out if images else None)
     if health or inspector.examine is None:  # what takes longer than a moment
         console.begin(f"reading {path}")
     found = inspector.examine(path, html) if health and inspector.examine else inspector.describe(path)

@@ -14,11 +14,12 @@ from mnasnet_cli.health.summary import QUANTILES, TINY
 from mnasnet_cli.pages import html as pages
 from mnasnet_cli.pages.html import Html, escape, table
 from mnasnet_cli.records.findings import Finding
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import make_folder, write_atomically
 
 
 def write_page(health: Health, title: str, path: Path) -> None:
     """Write the page of a data set. Raises DataError or EnvironmentProblem."""
+    make_folder(path.parent)
     write_atomically(path, render_page(health, title))
 
 

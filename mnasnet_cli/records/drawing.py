@@ -15,7 +15,7 @@ from mnasnet_cli.pages.sheets import FONT_SIZE, draw_sheet
 from mnasnet_cli.records import dataset_info, keys, shards
 from mnasnet_cli.records.describe import Features, examples, record_files, text_of
 from mnasnet_cli.records.keys import BOX_SIDES, IS_CROWD, OBJECT_LABEL, OBJECT_TEXT
-from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.files import make_folder, write_atomically
 from mnasnet_cli.system.pictures import encode
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def draw_examples(path: Path, count: int, out: Path) -> int:
     pictures = [draw_example(features, texts or synsets, size) for features in rows]
     captions = [caption_of(features, texts or synsets) for features in rows]
     sheet = draw_sheet(pictures, captions, columns=math.ceil(math.sqrt(len(rows))), tile=size)
+    make_folder(out.parent)
     write_atomically(out, encode(sheet, _format(out)))
     return len(rows)
 

@@ -33,7 +33,11 @@ import kinds_interrupts  # noqa: E402
 import kinds_limits  # noqa: E402
 import kinds_workers  # noqa: E402
 from commands import COMMANDS, tried  # noqa: E402
-from fault import Fault  # noqa: E402
+from fault import Fault, Result  # noqa: E402
+
+
+class WorkerDied(Exception):
+    """A process that tries faults has ended."""
 
 
 class Worker:
@@ -48,7 +52,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"a worker of the campaign ended with {self.process.wait()}")
+            raise WorkerDied(f"the worker of the campaign ended with {self.process.wait()}")
         return line
 
     def ask(self, request: dict[str, Any]) -> str:
@@ -72,6 +76,7 @@ def ask_all(
     for request in requests:
         left.put(request)
     lock = threading.Lock()
+    without_reply: list[str] = []
 
     def serve() -> None:
         worker = None
@@ -80,8 +85,15 @@ def ask_all(
                 request = left.get_nowait()
             except queue.Empty:
                 break
-            worker = worker or Worker(work, warm)
-            reply = json.loads(worker.ask(request)) if "build" not in request else worker.ask(request)
+            try:
+                worker = worker or Worker(work, warm)
+                reply = json.loads(worker.ask(request))
+            except (WorkerDied, BrokenPipeError) as died:
+                worker = None
+                if "kind" not in request:
+                    without_reply.append(f"{request}: {died}")
+                    break
+                reply = asdict(Result(Fault(**request).name, request["kind"], [str(died)])) | {"how": request["how"]}
             with lock:
                 on_reply(request, reply)
         if worker:
@@ -92,6 +104,8 @@ def ask_all(
         thread.start()
     for thread in threads:
         thread.join()
+    if without_reply:  # there is no campaign without inputs
+        raise SystemExit("\n".join(without_reply))
 
 
 def sources_digest() -> str:

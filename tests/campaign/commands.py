@@ -55,7 +55,6 @@ COMMANDS = {
     "export-torchvision": _export("torchvision", "b1"),
     "export-timm": _export("timm", "b1"),
     "export-coco-tflite": _export("tflite", "detector", "data/coco"),
-    "export-coco-saved-model": _export("saved-model", "detector", "data/coco"),
     "import": Command(
         ("import", "weights/b1.safetensors", "out/imported", "--variant=b1", "--width=0.5",
          "--labels=weights/labels.txt"), ("weights",),

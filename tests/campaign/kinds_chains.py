@@ -16,7 +16,7 @@ from fault import Fault
 
 KIND = "kills of one training"
 EPOCHS = 5
-CHAINS = (13, 1)  # of each task
+CHAINS = (12, 1)  # of each task
 KILLS = 4  # of each chain
 
 
@@ -43,7 +43,7 @@ def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str
             shutil.rmtree(place, ignore_errors=True)
             lay_out(template, place, COMMANDS[fault.command])
         if kills < fault.how["kills"]:
-            at = rng.uniform(0.3, 1.0) * expected["cpu"]
+            at = rng.uniform(0.25, 0.9) * expected["cpu"]
             outcome = child.Running(words, place, warm=True).wait(at, lambda process: process.send(9))
             problems += checks.message_problems(outcome, checks.killed())
         else:

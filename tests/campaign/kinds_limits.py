@@ -16,12 +16,12 @@ from commands import COMMANDS, lay_out, words_of
 from fault import Fault
 
 COUNTS = {
-    "full disk": ((5, 2), (1, 0)),
-    "read-only disk": ((1, 1), (0, 0)),
-    "no inodes": ((2, 1), (0, 0)),
-    "few file descriptors": ((3, 1), (1, 0)),
+    "full disk": ((5, 1), (1, 0)),
+    "read-only disk": ((1, 0.5), (0, 0)),
+    "no inodes": ((2, 0.5), (0, 0)),
+    "few file descriptors": ((3, 0.5), (1, 0)),
     "little memory": ((3, 0), (1, 0)),
-    "lost stream": ((4, 1), (1, 0)),
+    "lost stream": ((4, 0.5), (1, 0)),
 }
 STREAMS = ({"out": "closed"}, {"err": "closed"}, {"out": "/dev/full"}, {"err": "/dev/full"})
 
@@ -36,7 +36,7 @@ def make(reference: dict[str, dict[str, Any]], quick: bool, rng: Random) -> Iter
         for name, command in COMMANDS.items():
             if "skipped" in reference.get(name, {"skipped": ""}):
                 continue
-            for number in range(counts[quick][command.warm]):
+            for number in range(kinds_interrupts.drawn(counts[quick][command.warm], rng)):
                 how: dict[str, Any] = {}
                 if kind == "full disk":
                     how = {

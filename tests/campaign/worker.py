@@ -89,7 +89,7 @@ def main() -> None:
         if "build" in request:
             make_inputs(template)
             make_models(template, request["build"] == "quick")
-            print("built", file=replies)
+            print(json.dumps("built"), file=replies)
             continue
         if "measure" in request:
             print(json.dumps(measure(template, request["measure"])), file=replies)

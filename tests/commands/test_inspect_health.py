@@ -102,10 +102,20 @@ def test_only_records_are_examined(mnasnet: Any, tmp_path: Path) -> None:
         assert len(result.err.splitlines()) == 1
 
 
-def test_a_page_that_cannot_be_written(mnasnet: Any, foreign: Path, tmp_path: Path) -> None:
-    result = mnasnet("inspect", foreign, "--html", tmp_path / "no" / "such" / "health.html")
-    assert result.code == 2
-    assert "cannot write" in result.err.splitlines()[-1]
+def test_page_and_picture_go_into_new_folders(mnasnet: Any, foreign: Path, tmp_path: Path) -> None:
+    page, picture = tmp_path / "new" / "folder" / "health.html", tmp_path / "another" / "x.png"
+    result = mnasnet("inspect", foreign, "--html", page, "--images", 1, "--out", picture)
+    assert result.code == 0, result.err
+    assert page.exists()
+    assert picture.exists()
+
+
+def test_a_page_that_cannot_be_written_is_refused_first(mnasnet: Any, foreign: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for flags in (("--html", tmp_path / "file" / "x.html"), ("--images", 1, "--out", tmp_path / "file" / "x.png")):
+        result = mnasnet("inspect", foreign, *flags)
+        assert result.code == 2
+        assert result.err.startswith(f"error: {flags[-2]} {flags[-1]} can't be written: ")
 
 
 def test_damage_is_named(mnasnet: Any, foreign: Path) -> None:
