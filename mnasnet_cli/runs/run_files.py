@@ -24,6 +24,7 @@ from mnasnet_cli.system.documents import (
     Unreadable,
     parse_json,
     parse_yaml,
+    read_bytes,
     read_sound_json,
     read_text,
     validate,
@@ -202,14 +203,14 @@ def read_metrics(run_dir: Path) -> list[MetricsLine]:
     """Return the lines of metrics.jsonl. Damaged lines are skipped; a killed process may leave one cut short."""
     path = run_dir / METRICS_FILE
     try:
-        text = read_text(path)
+        content = read_bytes(path)
     except Missing:
         return []
     except Unreadable as error:
         warn(f"{error}; the metrics so far are left out")
         return []
     lines, damaged = [], 0
-    for line in text.split("\n"):
+    for line in content.split(b"\n"):
         try:
             if line.strip():
                 found = parse_json(line, path)

@@ -176,8 +176,9 @@ def test_metrics_of_repeated_steps_are_dropped(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         run.add_metrics(step=step, split="train", loss=0.5)
     run.close()
-    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
-        file.write('[]\n{"step": "x"}\n\0\0\0\n' + "[" * 100_000 + "\n" + '{"step": 4, "lo')  # killed while writing
+    with (tmp_path / "run" / "metrics.jsonl").open("ab") as file:
+        file.write(b'[]\n{"step": "x"}\n\0\0\0\n' + b"[" * 100_000 + b'\n{"step": "\xff"}\n')
+        file.write(b'{"step": 4, "lo')  # killed while writing
     run = open_run(tmp_path / "run")
     assert run.resume_metrics(2) == [{"step": step, "split": "train", "loss": 0.5} for step in (1, 2)]
     run.add_metrics(step=3, split="train", loss=0.25)
