@@ -12,7 +12,7 @@ from data_prep.coco import prepare_coco
 from data_prep.options import CocoOptions
 from mnasnet_cli.records import shards, tfrecord
 
-SMALL = CocoOptions(train_shards=3, val_shards=2, workers=1)  # starting a worker takes a second if TensorFlow is loaded
+SMALL = CocoOptions(train_shards=3, val_shards=2, workers=1)
 Content = dict[str, Any]
 
 

@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import coco_cases
 import imagenet_cases
 import pytest
 
+from data_prep import preparation
 from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
+
+run_on_workers = preparation.run_tasks
+
+
+def run_here(
+    function: Callable[..., Any],
+    shared: Any,
+    tasks: Sequence[Any],
+    *,
+    processes: int,
+    on_result: Callable[[Any], None],
+    on_progress: Callable[[int], None],
+    on_death: str,
+) -> None:
+    """`run_tasks` without a process, if one worker is asked for. Everything is pickled as on the way to a worker."""
+    if processes > 1:
+        run_on_workers(function, shared, tasks, processes=processes, on_result=on_result, on_progress=on_progress,
+                       on_death=on_death)  # fmt: skip
+        return
+    finished = 0
+    on_progress(0)
+    for task in tasks:
+        done = [0]
+        result = function(*pickle.loads(pickle.dumps((shared, task))), lambda count, done=done: done.append(count))
+        finished += done[-1]
+        on_result(pickle.loads(pickle.dumps(result)))
+        on_progress(finished)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_worker_is_this_process() -> Iterator[None]:
+    """A worker takes a third of a second to start once TensorFlow is loaded; the tests prepare hundreds of times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "run_tasks", run_here)
+        yield
 
 
 @pytest.fixture(scope="session")

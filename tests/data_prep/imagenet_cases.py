@@ -9,7 +9,7 @@ from typing import Any
 from data_prep.imagenet import prepare_imagenet
 from data_prep.options import Options
 
-SMALL = Options(train_shards=4, val_shards=2, workers=2)
+SMALL = Options(train_shards=4, val_shards=2, workers=1)
 
 
 def prepare(source: Path, out: Path, **options: Any) -> dict[str, Any]:

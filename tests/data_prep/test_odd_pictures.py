@@ -43,7 +43,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_odd_pictures(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    found = imagenet_cases.prepare(source, tmp_path / "out", on_bad_image="skip", train_shards=2)
+    found = imagenet_cases.prepare(source, tmp_path / "out", on_bad_image="skip", train_shards=2, workers=2)
     assert (found["turned"], found["converted"], found["reencoded"]) == (7, 1, 10)
     assert {name: split["turned"] for name, split in found["splits"].items()} == {"train": 7, "validation": 0}
     assert {Path(bad["file"]).name: bad["reason"] for bad in found["bad_files"]} == {
