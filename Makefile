@@ -10,7 +10,7 @@ DOCS_READY := $(VENV)/.docs-ready
 SOURCES := mnasnet_cli data_prep tests benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all coverage test-torch fuzz test-wheel test-tf1 test-peers test-clients campaign campaign-quick lint format types check docs docs-serve reference bench clean
+.PHONY: help setup demo test test-variations test-all coverage test-torch fuzz test-wheel test-tf1 test-peers test-clients campaign campaign-quick lint format types check docs docs-serve reference bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +31,13 @@ demo: $(READY)  ## every step on generated images: records, both trainings, eval
 # A test uses little more than one core. The tests of a file run in one process, since they share slow fixtures.
 SIDE_BY_SIDE := -n auto --maxprocesses=4 --dist=loadfile
 
-test: $(READY)  ## the tests that take seconds
+test: $(READY)  ## the fast tests: a small proof of each promise
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-all: $(READY)  ## all tests, including the slow ones
+test-variations: $(READY)  ## other cases of what the fast tests show
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'variation and not slow'
+
+test-all: $(READY)  ## all tests, including variations and slow ones
 	@$(BIN)/python -m pytest -m ""
 
 coverage: $(READY)  ## line and branch coverage of the fast tests, by package

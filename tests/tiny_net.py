@@ -36,7 +36,7 @@ TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE)}
 FLAGS = (
     "--config=quick", "--variant=tiny", "--image-size=32", "--batch-size=16", "--epochs=3", "--set=model.dropout=0.2",
     "--set=data.augment.mixup=0.2", "--set=data.augment.color_jitter=0.2", "--set=data.shuffle_buffer=50",
-    "--set=model.zero_init_residual=false",
+    "--set=model.zero_init_residual=false", "--set=training.batch_parts=1",
 )  # fmt: skip
 
 DETECTOR_FLAGS = (

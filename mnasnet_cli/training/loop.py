@@ -35,6 +35,7 @@ from mnasnet_cli.training.steps import MAX_STEPS, StepsResult, TrainSteps
 from mnasnet_cli.training.timing import Timer
 
 LOGS_PER_EPOCH = 20
+CURVES_SECONDS = 10.0  # the picture of the curves is at most that old, and complete at the end; it takes half a second
 CALL_SECONDS = 2.0  # target length of a call of the compiled steps; progress and SIGTERM are handled between calls
 
 
@@ -79,6 +80,7 @@ class Trainer:
         self._losses: list[list[float]] = []  # and their terms, of the steps since the last line of metrics
         self._scores: list[float] = []  # of the evaluations, in order
         self._last_loss = math.nan  # in the last line of metrics
+        self._drawn_at = time.monotonic()
         self.evaluation: Evaluation | None = None
         self.after_epoch: Callable[[], None] = lambda: None
 
@@ -249,11 +251,16 @@ class Trainer:
             self.run.warn(f"TensorBoard's pictures of the evaluation were not written ({error})")
 
     def _report_epoch(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Log the numbers of an epoch, and draw the curves."""
+        """Log the numbers of an epoch, and draw the curves if the picture is old."""
         epoch, epochs = step // self.steps_per_epoch, self.config.training.epochs
         self.run.log(epoch_line(epoch, epochs, numbers, self.timer.seconds))
+        if time.monotonic() - self._drawn_at > CURVES_SECONDS:
+            self._draw_curves()
+
+    def _draw_curves(self) -> None:
         if self.processes.chief:
             plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / CURVES_FILE)
+        self._drawn_at = time.monotonic()
 
     def _record(self, split: str, step: int, **values: float) -> None:
         self.events.scalars(split, values, step)
@@ -282,6 +289,7 @@ class Trainer:
         if self.processes.several:
             digest = self.processes.check_identical("ended", self.steps.variables)
             self.run.log(f"all replicas hold the same weights and statistics (sha256 {digest[:16]}…)")
+        self._draw_curves()
         self.run.write_results(results)
         self.events.end(step)
         if step < self.total_steps:

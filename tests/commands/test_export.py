@@ -109,7 +109,10 @@ def test_a_state_dict_that_cannot_be_had_is_refused_before_anything_is_written(m
     assert [(one["format"], one["ok"]) for one in both.json["artifacts"]] == [("frozen", True), ("timm", True)]
 
 
-@pytest.mark.parametrize("folder", [".", "checkpoints", "checkpoints/inner"])
+@pytest.mark.parametrize(
+    "folder",
+    ["checkpoints", *(pytest.param(name, marks=pytest.mark.variation) for name in (".", "checkpoints/inner"))],
+)
 def test_the_run_s_folder_is_found_from_inside_it(mnasnet, run, monkeypatch, folder):
     (run / folder).mkdir(exist_ok=True)
     monkeypatch.chdir(run / folder)

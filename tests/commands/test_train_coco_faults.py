@@ -74,6 +74,7 @@ def test_a_record_with_a_box_outside_of_the_image_is_named(
     assert "has no area within the image" in message
 
 
+@pytest.mark.variation
 def test_a_loss_that_is_not_finite_names_step_and_images(
     mnasnet: Callable[..., Any], scene_records: Path, tmp_path: Path
 ) -> None:

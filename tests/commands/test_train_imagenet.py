@@ -43,7 +43,7 @@ def test_a_run_holds_all_that_the_contract_promises(trained_run: Path) -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--precision=bfloat16"],
+        pytest.param(["--precision=bfloat16", "--set=training.batch_parts=2"], marks=pytest.mark.variation),
         pytest.param(
             [
                 "--image-size=64",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from begun_training import begin_training
 from made_models import classifier_config, make_checkpoint
 from outcomes import error_of
 from tiny_net import FLAGS
@@ -16,19 +16,15 @@ from tiny_net import FLAGS
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
 
-def test_init_starts_from_the_averaged_weights(
-    train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path
-) -> None:
+def test_init_starts_from_the_averaged_weights(train_imagenet: Callable[..., Any], trained_run: Path) -> None:
     from mnasnet_cli.checkpoints.files import newest_checkpoint
     from mnasnet_cli.checkpoints.reader import read_checkpoint
 
-    # With a learning rate of 0 the weights stay where they began.
-    outcome = train_imagenet(f"--init={trained_run}", "--epochs=1", "--set=optimizer.learning_rate_per_256=0")
-    assert outcome.code == 0, outcome.err
-    before = read_checkpoint(newest_checkpoint(trained_run))
-    after = read_checkpoint(newest_checkpoint(tmp_path / "run"), ema=False)
-    trained = [name for name in after.weights if "moving_" not in name]
-    assert all((after.weights[name] == before.weights[name]).all() for name in trained)
+    trainer = begin_training(lambda: train_imagenet(f"--init={trained_run}")).trainer
+    before = read_checkpoint(newest_checkpoint(trained_run)).weights
+    for start in (trainer.model.weights, trainer.average.weights):
+        assert start.keys() == before.keys()
+        assert all((start[name].numpy() == before[name]).all() for name in before)
 
 
 def test_init_with_other_classes_gets_a_new_head(
@@ -39,31 +35,21 @@ def test_init_with_other_classes_gets_a_new_head(
 
     other = Path(shutil.copytree(shape_records, tmp_path / "other"))
     (other / "labels.txt").write_text((other / "labels.txt").read_text().replace("n90000004", "n90000099"))
-    flags = ("--epochs=1", "--set=optimizer.learning_rate_per_256=0", f"--data={other}")
-    outcome = train_imagenet(f"--init={trained_run}", *flags)
-    assert outcome.code == 0, outcome.err
-    before = read_checkpoint(newest_checkpoint(trained_run))
-    after = read_checkpoint(newest_checkpoint(tmp_path / "run"), ema=False)
-    assert after.info["labels"][-1] == "n90000099"
+    trainer = begin_training(lambda: train_imagenet(f"--init={trained_run}", f"--data={other}")).trainer
+    before, start = read_checkpoint(newest_checkpoint(trained_run)).weights, trainer.model.weights
+    assert trainer.task.model_info()["labels"][-1] == "n90000099"
     stem, head = "Mnasnet/Conv/weights", "Mnasnet/Conv2d_1c_1x1/weights"
-    assert (after.weights[stem] == before.weights[stem]).all()
-    assert (after.weights[head] == 0).all()
+    assert (start[stem].numpy() == before[stem]).all()
+    assert (start[head].numpy() == 0).all()
 
 
 def test_the_net_is_that_of_the_model_it_starts_from(
     mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
 ) -> None:
     flags = [flag for flag in FLAGS if not flag.startswith("--variant")]
-    outcome = mnasnet(
-        "train-imagenet",
-        *flags,
-        f"--data={shape_records}",
-        f"--run-dir={tmp_path}",
-        f"--init={trained_run}",
-        "--epochs=1",
-    )
-    assert outcome.code == 0, outcome.err  # quick says b1
-    assert json.loads((tmp_path / "results.json").read_text())["variant"] == "tiny"
+    command = ["train-imagenet", *flags, f"--data={shape_records}", f"--run-dir={tmp_path}", f"--init={trained_run}"]
+    trainer = begin_training(lambda: mnasnet(*command)).trainer
+    assert trainer.config.model.variant == "tiny"  # quick says b1
 
 
 @pytest.mark.slow

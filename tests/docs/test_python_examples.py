@@ -52,6 +52,7 @@ def test_the_notebook_is_valid_and_has_no_outputs(repo: Path) -> None:
             assert (cell["execution_count"], cell["outputs"]) == (None, [])
 
 
+@pytest.mark.variation
 @pytest.mark.usefixtures("tiny_net")
 def test_the_notebooks_cells_with_a_small_net(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell, with less to compute: a net of three blocks, fewer and smaller pictures, one epoch."""

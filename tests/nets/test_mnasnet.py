@@ -49,7 +49,15 @@ def test_variables_end_points_and_shapes(graph, name):
     assert logits.shape.as_list() == end_points["Predictions"].shape.as_list() == [2, 1001]
 
 
-@pytest.mark.parametrize(("name", "width"), [*((name, 0.35) for name in NETS), ("b1", 1.4), ("b1-2019", 1.4)])
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        ("small", 0.35),
+        ("b1", 1.4),
+        *(pytest.param(name, 0.35, marks=pytest.mark.variation) for name in NETS if name != "small"),
+        pytest.param("b1-2019", 1.4, marks=pytest.mark.variation),
+    ],
+)
 def test_counts_are_those_of_the_built_net(graph, name, width):
     spec = get_spec(name, width)
     mnasnet.mnasnet_base(tf1.placeholder(tf.float32, [1, None, None, 3]), spec, num_classes=10)

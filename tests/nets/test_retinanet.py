@@ -18,9 +18,23 @@ from mnasnet_cli.nets.retinanet import retinanet
 from mnasnet_cli.nets.slim_compat import tf1
 from mnasnet_cli.nets.spec import NETS, get_spec
 
+BACKBONES = [*((name, 1.0) for name in NETS), ("a1", 0.35), ("b1-2019", 1.4)]
+FAST = {("small", 1.0): "lite", ("a1", 0.35): "retinanet", ("b1-2019", 1.4): "lite"}
 
-@pytest.mark.parametrize("detector", DETECTORS.values(), ids=lambda spec: spec.name)
-@pytest.mark.parametrize(("name", "width"), [*((name, 1.0) for name in NETS), ("a1", 0.35), ("b1-2019", 1.4)])
+
+@pytest.mark.parametrize(
+    ("name", "width", "detector"),
+    [
+        pytest.param(
+            *net,
+            spec,
+            id=f"{net[0]}-{net[1]}-{spec.name}",
+            marks=() if FAST.get(net) == spec.name else pytest.mark.variation,
+        )
+        for net in BACKBONES
+        for spec in DETECTORS.values()
+    ],
+)
 def test_variables_and_shapes(graph, name, width, detector):
     backbone = get_spec(name, width)
     detector = dataclasses.replace(detector, channels=16, depth=1)

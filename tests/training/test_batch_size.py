@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from begun_training import begin_training
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import AUTO_BATCH_SIZE, Config
@@ -71,10 +72,10 @@ def test_a_run_keeps_the_number_that_it_began_with(
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["training"]["batch_size"] == 4
 
     monkeypatch.setattr(batch_size, "measure_step", lambda config, data: pytest.fail("measured again"))
-    second = mnasnet("train-imagenet", *flags, "--set=schedule.name=constant", "--epochs=2", "--json")
-    assert second.code == 0, second.err
-    assert "batch size 4, as the run began" in second.err
-    assert json.loads(second.out)["steps"] == 2 * 24
+    second = ["train-imagenet", *flags, "--set=schedule.name=constant", "--epochs=2"]
+    begun = begin_training(lambda: mnasnet(*second))
+    assert (begun.step, begun.trainer.total_steps) == (24, 2 * 24)
+    assert "batch size 4, as the run began" in begun.outcome.err
 
 
 def test_several_machines_must_name_a_number(

@@ -17,13 +17,14 @@ from mnasnet_cli.training.optimization.optimizers import Optimizer
 from mnasnet_cli.training.steps import TrainSteps
 
 SETTINGS = (
-    "model.variant=small", "model.width=0.35", "model.dropout=0", "model.batch_norm_decay=0.9", "data.image_size=32",
+    "model.variant=tiny", "model.dropout=0", "model.batch_norm_decay=0.9", "data.image_size=32",
     "training.batch_size=16", "training.ema_decay=0.9", "training.label_smoothing=0", "optimizer.name=adamw",
     "optimizer.epsilon=1e-6", "optimizer.weight_decay=0",
     "training.batch_parts=1",  # each part would have other statistics than the batch that is evaluated
 )  # fmt: skip
 
 
+@pytest.mark.usefixtures("tiny_net")
 @pytest.mark.parametrize("steps", [120])
 def test_overfits_sixteen_images(shape_records: Path, steps: int) -> None:
     tf.random.set_seed(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -14,19 +15,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed_runs import Killed, assert_same, die_at, metrics
-from tiny_net import FLAGS, train_tiny
+from killed_runs import Killed, assert_same, die_at, metrics, results, state
+from tiny_net import FLAGS
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
 
+@pytest.mark.parametrize(
+    "moments",
+    [
+        # 6 steps per epoch: in the second epoch, between two steps; then after the evaluation of that epoch.
+        [("steps", 9), ("save", 1)],
+        # In the first epoch, before anything is saved; then before an evaluation, then before a save.
+        pytest.param([("steps", 3), ("evaluation", 2), ("save", 2)], marks=pytest.mark.variation),
+    ],
+)
 def test_ends_anywhere_in_an_epoch_and_goes_on(
-    mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
+    mnasnet: Callable[..., Any],
+    shape_records: Path,
+    trained_run: Path,
+    tmp_path: Path,
+    moments: list[tuple[str, int]],
 ) -> None:
     run = tmp_path / "run"
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}"]
-    # 6 steps per epoch: in the first epoch, before anything is saved; then before an evaluation, then before a save.
-    for where, count in (("steps", 3), ("evaluation", 2), ("save", 2)):
+    for where, count in moments:
         with pytest.MonkeyPatch.context() as patch:
             die_at(patch, where, count)
             with pytest.raises(Killed):
@@ -69,16 +82,6 @@ def test_steps_and_logs_do_not_depend_on_how_calls_are_grouped(
     assert_same(tmp_path / "one at a time", tmp_path / "many at a time")
 
 
-@pytest.fixture(scope="module")
-def short_run(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run over one epoch of six calls, with one line of metrics at its end; never change it."""
-    run = tmp_path_factory.mktemp("runs") / "short"
-    with pytest.MonkeyPatch.context() as patch:
-        one_step_at_a_time(patch)
-        train_tiny("train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}", "--epochs=1")
-    return run
-
-
 def one_step_at_a_time(patch: pytest.MonkeyPatch) -> None:
     """Lets a training make one step per call, and write one line of metrics per epoch."""
     from mnasnet_cli.training import loop
@@ -93,7 +96,7 @@ def one_step_at_a_time(patch: pytest.MonkeyPatch) -> None:
 def test_a_signal_saves_and_the_run_goes_on(
     mnasnet: Callable[..., Any],
     shape_records: Path,
-    short_run: Path,
+    trained_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
@@ -103,7 +106,7 @@ def test_a_signal_saves_and_the_run_goes_on(
 
     one_step_at_a_time(monkeypatch)  # the stop is between two lines of metrics
     stopped = tmp_path / "stopped"
-    command = ["train-imagenet", *FLAGS, f"--data={shape_records}", "--epochs=1"]
+    command = ["train-imagenet", *FLAGS, f"--data={shape_records}"]
     original, calls = TrainSteps.__call__, [0]
 
     def call(self: Any, *args: Any) -> Any:
@@ -124,7 +127,11 @@ def test_a_signal_saves_and_the_run_goes_on(
     assert outcome.code == code, outcome.err
     assert "step 3" in outcome.err.splitlines()[-1]
     assert mnasnet(*command, f"--run-dir={stopped}").code == 0
-    assert_same(stopped, short_run)
+    assert state(stopped) == state(trained_run)
+    assert results(stopped) == results(trained_run)
+    losses = [line["loss"] for line in metrics(trained_run) if line["split"] == "train"]  # one line a step
+    means = [math.fsum(losses[first : first + 6]) / 6 for first in (0, 6, 12)]
+    assert [line["loss"] for line in metrics(stopped) if line["split"] == "train"] == means
 
 
 def start(run: Path, records: Path, *more: str) -> subprocess.Popen[str]:

@@ -23,9 +23,14 @@ class MovingAverage(tf.Module):
         """average ← decay · average + (1 - decay) · weight, in cross-replica context; decay is [] float32."""
         extended = tf.distribute.get_strategy().extended
         means = mean_statistics(weights)
-        for name, average in self.weights.items():
-            source = extended.read_var(weights[name]) if name not in means else means[name]
-            extended.update(average, lambda a, s: a.assign_sub((1.0 - decay) * (a - s)), args=(source,), group=True)
+        sources = {name: means[name] if name in means else extended.read_var(weights[name]) for name in self.weights}
+
+        def update(_: tf.Variable, values: Mapping[str, tf.Tensor]) -> None:
+            for name, average in self.weights.items():
+                average.assign_sub((1.0 - decay) * (average - values[name]))
+
+        # One call for all weights: each takes as long to trace as a layer. `update` needs some variable.
+        extended.update(next(iter(self.weights.values())), update, args=(sources,), group=True)
 
 
 def decay_at(limit: float, step: int) -> float:

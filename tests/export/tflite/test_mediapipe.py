@@ -108,6 +108,7 @@ def test_what_makes_no_sense_is_refused(made_classifier, made_detector, scene_re
         _export(made_detector, scene_records, tmp_path, INTEGERS)
 
 
+@pytest.mark.variation
 @pytest.mark.usefixtures("tiny_net")
 def test_the_flag_reaches_the_file(mnasnet, made_classifier, tmp_path):
     outcome = mnasnet(

@@ -1,0 +1,38 @@
+"""Trainings that end where they would take their first step, for tests of what comes before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from mnasnet_cli.errors import DataError
+
+
+class Begun(NamedTuple):
+    """A training that is ready: weights, slots and averages are restored.
+
+    step: where it would go on. outcome: of the command, which failed here.
+    """
+
+    trainer: Any
+    step: int
+    outcome: Any
+
+
+def begin_training(command: Callable[[], Any]) -> Begun:
+    """Call a command that trains, up to its first step: compiling and taking steps is most of its time."""
+    from mnasnet_cli.training.loop import Trainer
+
+    found: list[tuple[Trainer, int]] = []
+
+    def stop(trainer: Trainer, step: int, bar: Any) -> int:
+        found.append((trainer, step))
+        raise DataError("this training only begins")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_train_epoch", stop)
+        outcome = command()
+    [(trainer, step)] = found
+    return Begun(trainer, step, outcome)
