@@ -23,16 +23,23 @@ class Begun(NamedTuple):
 
 def begin_training(command: Callable[[], Any]) -> Begun:
     """Call a command that trains, up to its first step: compiling and taking steps is most of its time."""
-    from mnasnet_cli.training.loop import Trainer
+    from mnasnet_cli.training import loop
 
-    found: list[tuple[Trainer, int]] = []
+    trainers: list[loop.Trainer] = []
+    images: list[int] = []
+    train = loop.Trainer.train
 
-    def stop(trainer: Trainer, step: int, bar: Any) -> int:
-        found.append((trainer, step))
+    def remember(trainer: loop.Trainer) -> Any:
+        trainers.append(trainer)
+        return train(trainer)
+
+    def stop(name: str, total: int, *, start: int) -> Any:
+        images.append(start)
         raise DataError("this training only begins")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_train_epoch", stop)
+        patch.setattr(loop.Trainer, "train", remember)
+        patch.setattr(loop, "progress", stop)
         outcome = command()
-    [(trainer, step)] = found
-    return Begun(trainer, step, outcome)
+    [trainer], [start] = trainers, images
+    return Begun(trainer, start // trainer.config.training.batch_size, outcome)
