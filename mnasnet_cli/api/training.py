@@ -36,7 +36,7 @@ OPTION_KEYS = {
 class TrainOptions(TypedDict, total=False):
     """The options of `train` that set a configuration key; each is an option of `mnasnet train-imagenet`, too."""
 
-    variant: str | None
+    variant: str | os.PathLike[str] | None
     width: float | None
     epochs: int | None
     batch_size: int | Literal["auto"] | None
@@ -110,8 +110,8 @@ def train(
       teacher: a model of any format whose answers a classifier learns, besides the labels or in place of them.
       fresh: start over; an older run in the folder is moved aside.
       settings: dotted key → value, such as {"optimizer.name": "sgd"}; docs/reference/configuration.md has all keys.
-      options: variant, width, epochs, batch_size (a number or "auto"), image_size (px), freeze, precision, seed. They
-        win over `settings`.
+      options: variant (a name, or a file with the table of your own net), width, epochs, batch_size (a number or
+        "auto"), image_size (px), freeze, precision, seed. They win over `settings`.
 
     Raises:
       ConfigError: an option or a setting is unknown, has the wrong type or contradicts another.
@@ -167,7 +167,10 @@ def plan(
         "architecture": _architecture_of(start) if start else None,
         "assignments": assignments,
         "settings": settings,
-        "flags": {OPTION_KEYS[name]: value for name, value in (options or {}).items()},
+        "flags": {
+            OPTION_KEYS[name]: os.fspath(value) if isinstance(value, os.PathLike) else value
+            for name, value in (options or {}).items()
+        },
     }
     name = os.fspath(recipe) if recipe is not None else DEFAULT_RECIPES[task]
     config = load_config(name, **changes)

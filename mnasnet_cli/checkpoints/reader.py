@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from mnasnet_cli.checkpoints.format import AVERAGED_WEIGHTS, INFO, MODEL_WEIGHTS, STEP, value_key, variable_name
 from mnasnet_cli.config.distillation import TeacherRecord
+from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError, first_line
@@ -112,6 +113,8 @@ def _parse_info(prefix: str, reader: Any) -> dict[str, Any]:
         task = parse_task(info["task"])
         if "preprocessing" in info:
             Preprocessing.parse(info["preprocessing"], task)
+        if info.get("table") is not None:
+            validate(info["table"], NetTable, "its table of the net")
     except (Unreadable, ValueError) as error:
         raise CheckpointError(f"{prefix} was written by another version of mnasnet, or is damaged: {error}") from None
     return {**info, "task": task}

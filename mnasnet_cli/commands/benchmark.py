@@ -28,7 +28,8 @@ def benchmark(
         list[str] | None,
         typer.Argument(
             metavar="MODEL|VARIANT",
-            help="Runs, checkpoints, exported artifacts, or variants such as b1 (random weights, exported as TFLite).",
+            help="Runs, checkpoints, exported artifacts, or variants such as b1 and net.yaml (random weights, exported "
+            "as TFLite).",
         ),
     ] = None,
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="CPU threads.")] = 1,

@@ -10,6 +10,7 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import EmaFlag, JsonFlag, SetOption, VariantOption, image_size_option, width_option
+from mnasnet_cli.config.net_table import NetTable, resolve_variant
 from mnasnet_cli.config.task_names import parse_task
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.screen import next_steps
@@ -57,14 +58,20 @@ def import_(
     from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 
     published = local.published
-    preprocessing, net = exported_settings(Path(local.path))
+    preprocessing, net, table = exported_settings(Path(local.path))
+    name = variant or (published.variant if published else "")
+    if table is None or name != table.name:
+        name, table = resolve_variant(name)
+    if published and published.crop_fraction is not None:
+        preprocessing.setdefault("crop_fraction", published.crop_fraction)
     default_size = published.image_size if published else preprocessing.pop("image_size", None)
     settings = {f"data.{key}": value for key, value in preprocessing.items()}
     settings |= {f"model.net.{key}": value for key, value in net.items()}
     imported = import_weights(
         local.path,
-        variant or (published.variant if published else ""),
+        name,
         width or (published.width if published else 1.0),
+        table=table,
         labels_file=labels,
         image_size=image_size or default_size,
         assignments=[*(f"{key}={json.dumps(value)}" for key, value in settings.items()), *(assignments or ())],
@@ -104,12 +111,12 @@ def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The sections `data` and `model.net` of the manifest that `mnasnet export` wrote beside weights; {} if none."""
+def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any], NetTable | None]:
+    """What the manifest beside exported weights says of `data` and `model.net`, {} if nothing, and of `model.table`."""
     from mnasnet_cli.export.artifact import STATE_DICT_FORMATS
     from mnasnet_cli.inference.manifest import read_settings
     from mnasnet_cli.inference.verification import verify_artifact
 
     verify_artifact(source)
     settings = read_settings(source, ("slim-checkpoint", *STATE_DICT_FORMATS))
-    return settings.get("preprocessing", {}), settings.get("net", {})
+    return settings.get("preprocessing", {}), settings.get("net", {}), settings.get("table")

@@ -13,6 +13,7 @@ import typer
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag, check_writable
 from mnasnet_cli.commands.prepare import print_objects
+from mnasnet_cli.config.net_table import looks_like_net, net_label
 from mnasnet_cli.console import class_columns, percent
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records.shards import DATASET_FILE
@@ -42,7 +43,7 @@ class Inspector(NamedTuple):
 def inspect(
     path: Annotated[
         Path,
-        typer.Argument(metavar="PATH", help="Record file or folder of records, run, checkpoint or exported artifact."),
+        typer.Argument(metavar="PATH", help="Records, run, checkpoint, exported artifact or table of a net."),
     ],
     images: Annotated[int, typer.Option(metavar="N", min=0, help="Draw N records with their labels or boxes.")] = 0,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="File that --images writes.")] = Path("inspect.png"),
@@ -58,7 +59,7 @@ def inspect(
     ] = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Show the contents of records, a run, a checkpoint or an exported artifact.
+    """Show the contents of records, a run, a checkpoint, an exported artifact or the table of a net.
 
     --images N draws N records with their labels or boxes into a PNG file. --health reads all records, also those of
     other programs: classes, sizes, tiny boxes, duplicates, and what looks wrong. --verify finds damaged files: shards,
@@ -280,7 +281,8 @@ def _show_checkpoint(found: dict[str, Any], *, variables: bool = True) -> None:
     details = [*(found["detection"] or {}).items(), *found["net"].items(), *found["preprocessing"].items()]
     source = [("source", f"{found['source']['kind']}, {found['source']['file']}")] if found["source"] else []
     taught = [("teacher", found["teacher"]["model"])] if found["teacher"] else []
-    rows = [*((key, found[key]) for key in keys), *source, *taught, *details]
+    shown = found | {"variant": net_label(found)}
+    rows = [*((key, shown[key]) for key in keys), *source, *taught, *details]
     console.print_table(
         f"Checkpoint {found['path']}",
         ("", "value"),
@@ -323,7 +325,8 @@ def _show_artifact(found: dict[str, Any]) -> None:
         for key, value in found["parity"].items()
         if key != "tolerance" and value is not None
     }
-    rows = [*((key, found[key]) for key in keys), ("MB", f"{found['bytes'] / 1e6:.2f}")]
+    shown = found | {"variant": net_label(found)}
+    rows = [*((key, shown[key]) for key in keys), ("MB", f"{found['bytes'] / 1e6:.2f}")]
     rows += [*found["preprocessing"].items(), *((f"parity {key}", value) for key, value in parts.items())]
     rows += [*((f"version of {key}", value) for key, value in found["versions"].items())]
     rows += _mediapipe_rows(found["mediapipe"])
@@ -358,6 +361,29 @@ def _mediapipe_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [("metadata", f"{found['task']}, {', '.join(found['files'])}"), ("MediaPipe", runs)]
 
 
+# --- nets -----------------------------------------------------------------------------------------------------------
+
+
+def _describe_net(path: Path) -> dict[str, Any]:
+    from mnasnet_cli.modules.info import describe_net
+
+    return describe_net(path)
+
+
+def _show_net(found: dict[str, Any]) -> None:
+    taps = {layer: f"1/{stride}" for stride, layer in found["taps"].items()}
+    columns = ("layer", "kernel", "stride", "channels", "expanded", "squeeze", "skip", "px", "taps")
+    keys = ("layer", "kernel", "stride", "out_channels", "expanded_channels", "squeeze_channels")
+    rows = [
+        (*(one[key] for key in keys), "yes" if one["has_skip"] else "", one["out_size"], taps.get(one["layer"], ""))
+        for one in found["layers"]
+    ]
+    ends = f"stem {found['table']['stem']:,} channels, head {found['table']['head']:,}; "
+    cost = f"{ends}{found['params']:,} parameters for 1,000 classes, {found['multiply_adds'] / 1e6:.1f} M multiply-adds"
+    caption = f"{cost} at {found['image_size']} px\ntaps: where a detector takes its features, as a share of the image"
+    console.print_table(f"Net {found['name']} ({found['digest'][:8]})", columns, rows, caption=caption)
+
+
 # The first that fits is used.
 INSPECTORS: tuple[Inspector, ...] = (
     Inspector("run", _fits_run, _describe_run, _show_run, verify=_verify_run),
@@ -372,4 +398,5 @@ INSPECTORS: tuple[Inspector, ...] = (
         _examine_records,
         _verify_records,
     ),
+    Inspector("table of a net", looks_like_net, _describe_net, _show_net),
 )

@@ -8,13 +8,22 @@ import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.api.catalogue import models as list_models
+from mnasnet_cli.api.catalogue import net_table
 from mnasnet_cli.commands.options import JsonFlag, image_size_option, width_option
+from mnasnet_cli.errors import ConfigError
 
 
 def models(
+    variants: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VARIANT", help="Names, or files with the table of your own net.", show_default="all"),
+    ] = None,
     width: Annotated[float | None, width_option("1")] = None,
     image_size: Annotated[int | None, image_size_option("that of each net")] = None,
     long: Annotated[bool, typer.Option("--long", help="Show address and checksum of the published weights.")] = False,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print the table of one variant as a file for --variant, to start from.")
+    ] = False,
     json_output: JsonFlag = False,
 ) -> None:
     """List the variants and the published weights.
@@ -24,8 +33,16 @@ def models(
 
     Published weights: accuracy and licence, as their publisher states them; with --long URL and checksum.
     `mnasnet import NAME OUT` downloads and converts them. --width and --image-size select among them.
+
+    `mnasnet models b1 --yaml > net.yaml` writes the table of a net. Change it, and its name; `--variant net.yaml` then
+    trains it.
     """
-    found = list_models(width=width, image_size=image_size)
+    if as_yaml:
+        if len(variants or ()) != 1 or json_output:
+            raise ConfigError("--yaml prints the table of one variant, e.g. mnasnet models b1 --yaml > net.yaml")
+        console.emit_text(net_table((variants or [""])[0], width))
+        return
+    found = list_models(variants, width=width, image_size=image_size)
     if json_output:
         console.emit_json(found)
         return
@@ -40,7 +57,7 @@ def _print_variants(variants: list[dict[str, Any]], width: float) -> None:
     measured = any(variant["measured"] for variant in variants)
     columns = ("variant", "px", "parameters", "multiply-adds", "published top-1", "top-5")
     console.print_table(
-        f"MnasNet at width {width:g}",
+        f"Variants at width {width:g}",
         (*columns, "measured top-1") if measured else columns,
         [_row(variant, numbers)[: None if measured else -1] for variant in variants],
         caption="\n".join(f"[{number}] {source}" for source, number in numbers.items()) or None,
@@ -61,12 +78,12 @@ def _print_weights(weights: list[dict[str, Any]], *, every_size: bool, long: boo
         notes.append("*: a web page; save the file in a browser, then give it to mnasnet import")
     console.print_table(
         "Published weights (mnasnet import NAME OUT)",
-        ("name", "variant", "input", "top-1", "licence", *(("SHA-256", "URL") if long else ())),
+        ("name", "variant", "px", "top-1", "licence", *(("SHA-256", "URL") if long else ())),
         [
             (
                 w["name"],
                 w["variant"] if w["width"] == 1.0 else f"{w['variant']} ×{w['width']:g}",
-                f"{w['image_size']} px",
+                w["image_size"],
                 f"AP {_percent(w['average_precision'])}" if w["kind"] == "detector" else _percent(w["top1"]),
                 w["licence"],
                 *(((w["sha256"] or "–")[:8], w["url"] + ("" if w["direct"] else " *")) if long else ()),

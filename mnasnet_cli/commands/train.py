@@ -56,7 +56,9 @@ def train_imagenet(
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
-    config: Annotated[str | None, config_option("paper", "quick", "thorough", "finetune", "demo")] = None,
+    config: Annotated[
+        str | None, config_option("paper", "quick", "thorough", "finetune", "mobilenet-v2", "demo")
+    ] = None,
     assignments: SetOption = None,
     json_output: JsonFlag = False,
 ) -> None:

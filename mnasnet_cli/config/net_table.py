@@ -27,7 +27,15 @@ from mnasnet_cli.config.fields import Fraction, FractionBelowOne, Positive, Sect
 from mnasnet_cli.errors import ConfigError, nearest
 from mnasnet_cli.nets.architecture import Dialect, NetSpec, StageSpec
 from mnasnet_cli.nets.spec import NETS, count_parameters, get_spec
-from mnasnet_cli.system.documents import MAX_YAML_BYTES, Missing, Unreadable, parse_yaml, read_text, validate
+from mnasnet_cli.system.documents import (
+    MAX_YAML_BYTES,
+    Missing,
+    Unreadable,
+    parse_yaml,
+    read_bytes,
+    read_text,
+    validate,
+)
 
 MAX_PARAMETERS = 1_000_000_000
 """Of a table at width 1. A SavedModel or a TFLite file can't hold more than 2 GB."""
@@ -126,8 +134,6 @@ class NetTable(TablePart):
         parameters = count_parameters(self.spec)
         if parameters > MAX_PARAMETERS:
             raise ValueError(f"the net has {parameters:.3g} parameters, expected at most {MAX_PARAMETERS:.0e}")
-        if self.name in NETS and self.spec != NETS[self.name]:
-            raise ValueError(f"name: {self.name} is a built-in net with another table; choose another name")
         return self
 
     @classmethod
@@ -135,7 +141,7 @@ class NetTable(TablePart):
         """Return the table of a net, scaled or not, under another name if one is given.
 
         Raises:
-          pydantic.ValidationError: a value is out of range, or the name is that of a built-in net with another table.
+          pydantic.ValidationError: a value is out of range.
         """
         tree = dataclasses.asdict(spec)
         tree.pop("width")
@@ -186,6 +192,16 @@ def is_net_file(variant: str) -> bool:
     return variant not in NETS and (path.suffix.lower() in _SUFFIXES or len(path.parts) > 1 or path.is_file())
 
 
+def looks_like_net(path: Path) -> bool:
+    """Whether a file may be the table of a net; `read_net` checks it."""
+    if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+        return False
+    try:
+        return b"stages" in read_bytes(path, MAX_YAML_BYTES)
+    except Unreadable:
+        return False
+
+
 def read_net(path: Path) -> NetTable:
     """Read the table of a net from a YAML or JSON file.
 
@@ -202,9 +218,13 @@ def read_net(path: Path) -> NetTable:
         found = "nothing" if tree is None else f"a {type(tree).__name__}"
         raise ConfigError(f"{path} holds {found}; {_EXPECTED}")
     try:
-        return validate(tree, NetTable, path)
+        table = validate(tree, NetTable, path)
     except Unreadable as error:
         raise ConfigError(str(error)) from None
+    # Only files are checked: runs and checkpoints stay readable if a later version adds a net of their name.
+    if table.name in NETS and table.spec != NETS[table.name]:
+        raise ConfigError(f"{path}: name: {table.name} is a built-in net with another table; choose another name")
+    return table
 
 
 def resolve_variant(variant: str) -> tuple[str, NetTable | None]:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.checkpoints.reader import CheckpointContents
+from mnasnet_cli.config.net_table import net_label
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
-from mnasnet_cli.export.artifact import STATE_DICT_FORMATS, Artifact
+from mnasnet_cli.export.artifact import Artifact
 from mnasnet_cli.inference.manifest import MANIFEST_FILE
 from mnasnet_cli.inference.verification import checksums_of
 from mnasnet_cli.nets.architecture import NetSpec
-from mnasnet_cli.nets.spec import get_spec
+from mnasnet_cli.nets.spec import NETS, get_spec
 from mnasnet_cli.system.files import write_atomically
 from mnasnet_cli.system.optional_packages import install_command
 from mnasnet_cli.weights.formats import FORMATS, TORCH_EPSILON
@@ -34,8 +35,10 @@ _INVISIBLE = ("padding", "batch_norm_epsilon", "activation")
 # Versions of torchvision's net, as `WeightFormat.candidate_nets` lists them. Version 1 doesn't scale the stem and the
 # first stage with the width.
 _VERSIONS = (2, 1)
-_TIMM_NAMES = {"a1": "semnasnet_{}", "b1": "mnasnet_{}", "small": "mnasnet_small"}
-_TIMM_WIDTHS = {0.5: "050", 0.75: "075", 1.0: "100", 1.4: "140"}
+_TIMM_NAMES = {
+    "a1": "semnasnet_{}", "b1": "mnasnet_{}", "small": "mnasnet_small", "mobilenet-v2": "mobilenetv2_{}",
+}  # fmt: skip
+_TIMM_WIDTHS = {0.35: "035", 0.5: "050", 0.75: "075", 1.0: "100", 1.4: "140"}
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,17 @@ def to_state_dict(contents: CheckpointContents, format: str) -> StateDict:
     Raises:
       CheckpointError: the library has no such net: another variant, padding, epsilon or activation.
     """
-    weight_format = next(one for one in FORMATS if one.name == format)
     info = contents.info
     variant, width, labels = info["variant"], info["width"], info["labels"]
     if contents.task != "classification":
-        raise CheckpointError(f"{contents.prefix} holds a detector, but {format} has MnasNet only as a classifier")
-    if variant not in weight_format.variants:
-        has = " and ".join(weight_format.variants)
-        raise CheckpointError(f"{contents.prefix} holds {variant}, but {format} has only {has}")
+        raise CheckpointError(f"{contents.prefix} holds a detector, but {format} has these nets only as classifiers")
+    formats = [one for one in FORMATS if one.library == format]
+    weight_format = next((one for one in formats if variant in one.variants), None)
+    if weight_format is None or info.get("table"):
+        *others, last = (name for one in formats for name in one.variants)
+        raise CheckpointError(
+            f"{contents.prefix} holds {net_label(info)}, but {format} has only {', '.join(others)} and {last}"
+        )
     spec = get_spec(variant, width, info.get("net"))
     candidates = [theirs for _, theirs in weight_format.candidate_nets(variant, width)]
     # timm's nets take these settings as arguments.
@@ -73,7 +79,7 @@ def to_state_dict(contents: CheckpointContents, format: str) -> StateDict:
     if all(differences):
         raise CheckpointError(f"{format} has no such net: {contents.prefix} has {_explain(differences[0], format)}")
     match = differences.index({})
-    code = _timm_code(spec, len(labels)) if format == "timm" else _torchvision_code(width, len(labels))
+    code = _timm_code(spec, len(labels)) if format == "timm" else _torchvision_code(variant, width, len(labels))
     tensors = to_their_tensors(weight_format.rules(spec, len(labels)), contents.weights)
     return StateDict(
         tensors={**tensors, **_batch_counters(contents, tensors)},
@@ -156,7 +162,8 @@ def _invisible_settings(ours: NetSpec, theirs: NetSpec) -> dict[str, Any]:
 def _batch_counters(contents: CheckpointContents, names: Collection[str]) -> dict[str, np.ndarray]:
     """Return the counters of PyTorch's batch norms: as they were imported, or the steps of our own training."""
     source = contents.info.get("source") or {}
-    if source.get("kind") in STATE_DICT_FORMATS and "batches_tracked" not in source:
+    kinds = [one.name for one in FORMATS if one.library is not None]
+    if source.get("kind") in kinds and "batches_tracked" not in source:
         return {}  # imported from a file that was saved before PyTorch had counters
     tracked = source.get("batches_tracked", contents.step)
     norms = [name.rpartition(".")[0] + BATCH_COUNTER for name in names if name.endswith(".running_mean")]
@@ -165,24 +172,27 @@ def _batch_counters(contents: CheckpointContents, names: Collection[str]) -> dic
 
 
 def _timm_code(spec: NetSpec, classes: int) -> str:
-    if spec.width not in _TIMM_WIDTHS or (spec.name == "small" and spec.width != 1.0):
+    only = {"small": (1.0,), "mobilenet-v2": (0.35, 0.5, 0.75, 1.0, 1.4)}
+    if spec.width not in only.get(spec.name, (0.5, 0.75, 1.0, 1.4)):
         raise CheckpointError(f"timm has no {spec.name} at width {spec.width:g}")
     dialect = spec.dialect
     options = {
         "num_classes": classes if classes != 1000 else None,
         "pad_type": "same" if dialect.padding == "same" else None,
         "bn_eps": dialect.batch_norm_epsilon if dialect.batch_norm_epsilon != TORCH_EPSILON else None,
-        "act_layer": dialect.activation if dialect.activation != "relu" else None,
+        "act_layer": dialect.activation if dialect.activation != NETS[spec.name].dialect.activation else None,
     }
     name = _TIMM_NAMES[spec.name].format(_TIMM_WIDTHS[spec.width])
     arguments = [repr(name), *(f"{key}={value!r}" for key, value in options.items() if value is not None)]
     return f"timm.create_model({', '.join(arguments)}, checkpoint_path='{_FILES['timm']}')"
 
 
-def _torchvision_code(width: float, classes: int) -> str:
-    num_classes = "" if classes == 1000 else f", num_classes={classes}"
+def _torchvision_code(variant: str, width: float, classes: int) -> str:
+    num_classes = [] if classes == 1000 else [f"num_classes={classes}"]
     load = f"torch.load('{_FILES['torchvision']}', weights_only=True)"
-    return f"net = torchvision.models.MNASNet({width!r}{num_classes}); net.load_state_dict({load})"
+    made = ("MobileNetV2", f"width_mult={width!r}") if variant == "mobilenet-v2" else ("MNASNet", repr(width))
+    arguments = ", ".join([made[1], *num_classes])
+    return f"net = torchvision.models.{made[0]}({arguments}); net.load_state_dict({load})"
 
 
 def _encode_safetensors(state: StateDict) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mnasnet_cli.config.distillation import TeacherRecord
+from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.config.pre_postprocessing import Postprocessing, Preprocessing
 from mnasnet_cli.config.task_names import MODEL_KINDS, TaskName, parse_task
 from mnasnet_cli.errors import CheckpointError
@@ -112,6 +113,7 @@ class _Settings:
     kind: Literal["classifier", "detector"]
     preprocessing: Mapping[str, Any]
     net: Mapping[str, Any] = field(default_factory=dict)
+    table: NetTable | None = None
 
 
 def manifest_path(artifact: Path) -> Path:
@@ -157,6 +159,8 @@ def parse_manifest(text: str, source: object = MANIFEST_FILE) -> Manifest:
         preprocessing = Preprocessing.parse(tree.get("preprocessing"), task)
     except Unreadable as error:
         raise Unreadable(source, f"holds a preprocessing that {error.reason}") from None
+    if tree.get("table") is not None:
+        validate(tree["table"], NetTable, f"the table in {source}")
     manifest = validate({**tree, "task": task, "preprocessing": preprocessing}, Manifest, source)
     if (manifest.postprocessing is None) != (task == "classification"):
         raise Unreadable(source, f"is of a {tree['kind']}, but its postprocessing is of the other kind")
@@ -167,12 +171,12 @@ def parse_manifest(text: str, source: object = MANIFEST_FILE) -> Manifest:
     return manifest
 
 
-def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[str, Any]]:
+def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, Any]:
     """Read the preprocessing and the net of an export of these formats; `mnasnet import` needs them.
 
     Returns:
-      "preprocessing" (the fields of `Preprocessing` that are not None) and "net" (the section `model.net`); {} if there
-      is no manifest of ours. Weights can be imported without one.
+      "preprocessing" (the fields of `Preprocessing` that are not None), "net" (the section `model.net`) and "table" (a
+      `NetTable`, or None); {} if there is no manifest of ours. Weights can be imported without one.
     """
     tree = read_sound_json(manifest_path(artifact), _Settings)
     if tree is None or tree.format not in formats:
@@ -182,4 +186,4 @@ def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, dict[st
     except Unreadable:
         return {}
     known = {key: value for key, value in preprocessing.to_dict().items() if value is not None}
-    return {"preprocessing": known, "net": dict(tree.net)}
+    return {"preprocessing": known, "net": dict(tree.net), "table": tree.table}

@@ -210,6 +210,12 @@ class SSDMNASNetD1FpnFeatureExtractor(SSDMNASNetFpnFeatureExtractor):
     spec = NETS["d1"]
 
 
+class SSDMobileNetV2PyramidFeatureExtractor(SSDMNASNetFpnFeatureExtractor):
+    """MobileNetV2 with the same pyramid, for comparison; the API has an extractor of its own for it as well."""
+
+    spec = NETS["mobilenet-v2"]
+
+
 FEATURE_EXTRACTORS = {
     "ssd_mnasnet_a1_fpn": SSDMNASNetA1FpnFeatureExtractor,
     "ssd_mnasnet_b1_fpn": SSDMNASNetB1FpnFeatureExtractor,
@@ -217,6 +223,7 @@ FEATURE_EXTRACTORS = {
     "ssd_mnasnet_b1_paper_fpn": SSDMNASNetB1PaperFpnFeatureExtractor,
     "ssd_mnasnet_small_fpn": SSDMNASNetSmallFpnFeatureExtractor,
     "ssd_mnasnet_d1_fpn": SSDMNASNetD1FpnFeatureExtractor,
+    "ssd_mnasnet_mobilenet_v2_fpn": SSDMobileNetV2PyramidFeatureExtractor,
 }
 
 

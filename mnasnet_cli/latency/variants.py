@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from mnasnet_cli.config.loading import validate
+from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.config.net_table import NetTable, looks_like_net, resolve_variant
 from mnasnet_cli.console import progress
 from mnasnet_cli.errors import CheckpointError, nearest
 from mnasnet_cli.latency.measure import BenchmarkCase
-from mnasnet_cli.nets.spec import NETS, PUBLISHED, count_parameters, get_spec, multiply_adds
+from mnasnet_cli.nets.spec import NETS, PUBLISHED, NetSpec, count_parameters, get_spec, multiply_adds
 from mnasnet_cli.system.files import make_folder
 
 CLASSES = 1000  # ImageNet
@@ -24,8 +25,8 @@ SOURCE = "random weights"
 
 
 def is_variant(model: str) -> bool:
-    """Whether a MODEL|VARIANT argument names a variant. An existing path of that name is a model."""
-    return model in NETS and not Path(model).exists()
+    """Whether a MODEL|VARIANT argument is a variant or the table of one. Another path that exists is a model."""
+    return looks_like_net(Path(model)) or (model in NETS and not Path(model).exists())
 
 
 def benchmark_case(
@@ -43,13 +44,16 @@ def benchmark_case(
     if not is_variant(model):
         if not Path(model).exists() and not Path(f"{model}.index").exists():
             known = ", ".join(NETS)
-            raise CheckpointError(f"no model at {model}, and no variant of that name ({known}){nearest(model, NETS)}")
+            raise CheckpointError(
+                f"no model at {model}, and no variant of that name ({known}; or a file such as net.yaml)"
+                f"{nearest(model, NETS)}"
+            )
         return BenchmarkCase(model, model, image_size, **options)
-    width, size = width or 1.0, image_size or get_spec(model).image_size
+    net = _net_of(model)
+    width, size = width or 1.0, image_size or get_spec(net.spec or net.name).image_size
     path = convert_variant(model, width, size, folder, int8=int8)
-    name = model if width == 1.0 else f"{model} ×{width:g}"
     metadata = variant_metadata(model, width, size)
-    return BenchmarkCase(f"{name} (random weights)", str(path), metadata=metadata, **options)
+    return BenchmarkCase(f"{_title(net, width)} (random weights)", str(path), metadata=metadata, **options)
 
 
 def variant_grid(
@@ -59,17 +63,18 @@ def variant_grid(
     """The cases of all combinations of variant, width and input size.
 
     Args:
-      variants: their names; all if empty.
+      variants: their names, or files with tables; all if empty.
       width, image_size: use only this one.
       resize_input: convert each net once and resize its input when it is loaded; else use the largest size only.
       options: further fields of `BenchmarkCase`.
 
     Raises:
       CheckpointError: a name is not a variant.
+      ConfigError: a file is not a valid table.
     """
     names = list(variants or NETS)
     for name in names:
-        if name not in NETS:
+        if name not in NETS and not looks_like_net(Path(name)):
             raise CheckpointError(
                 f"--all takes variants, and {name} is not one ({', '.join(NETS)}){nearest(name, NETS)}"
             )
@@ -81,7 +86,7 @@ def variant_grid(
             path = str(convert_variant(name, scale, sizes[-1], folder, int8=int8))
             for size in sizes:
                 metadata = variant_metadata(name, scale, size)
-                title = f"{name} ×{scale:g}"
+                title = f"{_net_of(name).label} ×{scale:g}"
                 cases.append(
                     BenchmarkCase(title, path, image_size=size, resize_input=True, metadata=metadata, **options)
                 )
@@ -89,11 +94,38 @@ def variant_grid(
     return cases
 
 
-def convert_variant(variant: str, width: float, image_size: int, folder: Path, *, int8: bool = False) -> Path:
-    """Writes a variant with random weights to a subfolder of `folder`, with its manifest; returns the TFLite file."""
+@dataclasses.dataclass(frozen=True)
+class _Net:
+    """A variant. spec and digest are None for a built-in one."""
+
+    name: str
+    label: str
+    spec: NetSpec | None
+    digest: str | None
+
+
+def _net_of(variant: str | NetTable) -> _Net:
+    """The net of a name, a file or a table. Raises ConfigError if the file is not a valid table."""
+    name, table = resolve_variant(variant) if isinstance(variant, str) else (variant.name, variant)
+    return _Net(name, table.label, table.spec, table.digest) if table else _Net(name, name, None, None)
+
+
+def _title(net: _Net, width: float) -> str:
+    return net.label if width == 1.0 else f"{net.label} ×{width:g}"
+
+
+def convert_variant(
+    variant: str | NetTable, width: float, image_size: int, folder: Path, *, int8: bool = False
+) -> Path:
+    """Writes a variant with random weights to a subfolder of `folder`, with its manifest; returns the TFLite file.
+
+    variant: a name, a file with a table, or a table.
+    """
     from mnasnet_cli.export.tflite.converter import write_tflite
 
-    target = folder / f"{variant}-{width:g}-{image_size}"
+    net = _net_of(variant)
+    table = f"-{net.digest[:8]}" if net.digest else ""
+    target = folder / f"{net.name}{table}-{width:g}-{image_size}"
     make_folder(target)
     loaded = untrained_model(variant, width, image_size)
 
@@ -108,30 +140,34 @@ def convert_variant(variant: str, width: float, image_size: int, folder: Path, *
     return artifact.path
 
 
-def untrained_model(variant: str, width: float, image_size: int) -> Any:
+def untrained_model(variant: str | NetTable, width: float, image_size: int) -> Any:
     """A classifier with initial weights, as a `LoadedModel`."""
     from mnasnet_cli.checkpoints.reader import CheckpointContents
     from mnasnet_cli.inference.model import LoadedModel
     from mnasnet_cli.modules.classifier import make_classifier
+    from mnasnet_cli.modules.info import model_info
 
-    tree = {
-        "model": {"variant": variant, "width": width},
-        "data": {"image_size": image_size, "eval_scale": 1.0},
-    }
-    config = validate(tree, variant)
+    flags: dict[str, Any] = {"model.width": width, "data.image_size": image_size, "data.eval_scale": 1.0}
+    if isinstance(variant, NetTable):
+        flags |= {"model.variant": variant.name, "model.table": variant.model_dump(mode="json")}
+    else:
+        flags["model.variant"] = variant
+    config = load_config(flags=flags)
     model = make_classifier(config, CLASSES)
     weights = {name: variable.numpy() for name, variable in model.weights.items()}
     labels = tuple(str(number) for number in range(1, CLASSES + 1))
-    contents = CheckpointContents(SOURCE, 0, {"variant": variant, "width": width}, weights, False)
+    contents = CheckpointContents(SOURCE, 0, model_info(config, labels, labels), weights, False)
     return LoadedModel(contents, config, model, labels, labels, config.preprocessing, None)
 
 
-def variant_metadata(variant: str, width: float, image_size: int, classes: int = CLASSES) -> dict[str, Any]:
+def variant_metadata(variant: str | NetTable, width: float, image_size: int, classes: int = CLASSES) -> dict[str, Any]:
     """Multiply-adds, parameters and the published accuracy at this image size (None if there is none)."""
-    spec = get_spec(variant, width)
-    published = [row for row in PUBLISHED if (row.net, row.width, row.image_size) == (variant, width, image_size)]
+    net = _net_of(variant)
+    spec = get_spec(net.spec or net.name, width)
+    rows = () if net.spec else PUBLISHED
+    published = [row for row in rows if (row.net, row.width, row.image_size) == (net.name, width, image_size)]
     return {
-        "variant": variant,
+        "variant": net.label,
         "width": width,
         "multiply_adds": multiply_adds(spec, image_size, classes),
         "params": count_parameters(spec, classes),

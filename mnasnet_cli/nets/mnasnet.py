@@ -208,6 +208,11 @@ mnasnet_b1_2019_140 = _variant("b1-2019", 1.4)
 mnasnet_b1_2019_075 = _variant("b1-2019", 0.75)
 mnasnet_b1_2019_050 = _variant("b1-2019", 0.5)
 mnasnet_b1_2019_035 = _variant("b1-2019", 0.35)
+mnasnet_mobilenet_v2 = _variant("mobilenet-v2")
+mnasnet_mobilenet_v2_140 = _variant("mobilenet-v2", 1.4)
+mnasnet_mobilenet_v2_075 = _variant("mobilenet-v2", 0.75)
+mnasnet_mobilenet_v2_050 = _variant("mobilenet-v2", 0.5)
+mnasnet_mobilenet_v2_035 = _variant("mobilenet-v2", 0.35)
 
 # As in slim's ``nets_factory``: every function above by its name, and the arg scope for its training.
 networks_map = {name: value for name, value in list(globals().items()) if hasattr(value, "default_image_size")}

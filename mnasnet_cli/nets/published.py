@@ -20,6 +20,8 @@ class Published:
 _TPU = "github.com/tensorflow/tpu, models/official/mnasnet/README.md"
 _PAPER_B1 = "the paper's, as quoted by timm's author (forums.fast.ai/t/efficientnet/46978/79)"
 _TORCHVISION = "torchvision 0.29 models/mnasnet.py (symmetric padding, its own training)"
+_TORCHVISION_MOBILENET = "torchvision 0.28 models/mobilenetv2.py, IMAGENET1K_V1 (symmetric padding, its own training)"
+_TIMM = "timm 1.0.29 results/results-imagenet.csv (symmetric padding, its own training)"
 _PORT = "github.com/rootkitchao/mnasnet_tensorflow, README.md"
 
 # The authors' own come first: `mnasnet models` shows the first row of a net and width.
@@ -36,4 +38,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published("b1", 0.5, 224, 0.67734, 0.8749, _TORCHVISION),
     Published("small", 1.0, 224, 0.66, None, _TPU + ' ("~66%")'),
     Published("b1-2019", 1.0, 224, 0.74094, 0.92002, _PORT),
+    Published("mobilenet-v2", 1.4, 224, 0.76528, 0.93008, _TIMM),
+    Published("mobilenet-v2", 1.0, 224, 0.71878, 0.90286, _TORCHVISION_MOBILENET),
+    Published("mobilenet-v2", 0.5, 224, 0.65928, 0.86114, _TIMM),
 )

@@ -1,7 +1,8 @@
 """The tables of the nets as in the paper, and their parameters and multiply-adds, without TensorFlow.
 
 Sources: the paper (arXiv 1807.11626, figure 7 and table 1), its authors' ``tensorflow/tpu``
-``models/official/mnasnet/mnasnet_models.py``, and ``rootkitchao/mnasnet_tensorflow`` for the 2019 dialect.
+``models/official/mnasnet/mnasnet_models.py``, and ``rootkitchao/mnasnet_tensorflow`` for the 2019 dialect. MobileNetV2
+is here for comparison, from its paper (arXiv 1801.04381) and ``tensorflow/models`` ``research/slim/nets/mobilenet``.
 """
 
 from __future__ import annotations
@@ -96,6 +97,29 @@ D1 = NetSpec(
     ),
 )
 
+# As in TF-Slim's ``mobilenet_v2.py``: its training scope, and a head that only multipliers above 1 scale.
+SLIM_MOBILENET = Dialect(
+    activation="relu6",
+    batch_norm_decay=0.997,
+    head_scaling="widen",
+)
+
+# "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (Sandler et al., arXiv 1801.04381), table 2.
+MOBILENET_V2 = NetSpec(
+    name="mobilenet-v2",
+    stem=32,  # 224 -> 112
+    stages=(
+        StageSpec(repeats=1, kernel=3, stride=1, expand=1, channels=16),  # 112
+        StageSpec(repeats=2, kernel=3, stride=2, expand=6, channels=24),  # 112 -> 56
+        StageSpec(repeats=3, kernel=3, stride=2, expand=6, channels=32),  # 56 -> 28
+        StageSpec(repeats=4, kernel=3, stride=2, expand=6, channels=64),  # 28 -> 14
+        StageSpec(repeats=3, kernel=3, stride=1, expand=6, channels=96),  # 14
+        StageSpec(repeats=3, kernel=3, stride=2, expand=6, channels=160),  # 14 -> 7
+        StageSpec(repeats=1, kernel=3, stride=1, expand=6, channels=320),  # 7
+    ),
+    dialect=SLIM_MOBILENET,
+)
+
 NETS: dict[str, NetSpec] = {
     spec.name: spec
     for spec in (
@@ -105,6 +129,7 @@ NETS: dict[str, NetSpec] = {
         D1,
         dataclasses.replace(A1, name="a1-2019", dialect=PORT_2019),
         dataclasses.replace(B1, name="b1-2019", dialect=PORT_2019),
+        MOBILENET_V2,
     )
 }
 
@@ -206,6 +231,7 @@ __all__ = [
     "PAPER",
     "PORT_2019",
     "PUBLISHED",
+    "SLIM_MOBILENET",
     "BlockSpec",
     "ConvShape",
     "Dialect",

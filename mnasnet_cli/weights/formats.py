@@ -14,7 +14,13 @@ from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.detector_spec import API_RETINANET, API_RETINANET_MIXED_SLIM, DetectorSpec
 from mnasnet_cli.nets.detector_table import detector_variable_shapes
 from mnasnet_cli.nets.spec import NETS, get_spec, variable_shapes
-from mnasnet_cli.weights.name_maps import timm_rules, torchvision_rules, tpu_rules, tpu_tensors
+from mnasnet_cli.weights.name_maps import (
+    timm_rules,
+    torchvision_mobilenet_rules,
+    torchvision_rules,
+    tpu_rules,
+    tpu_tensors,
+)
 from mnasnet_cli.weights.rules import Rule
 
 # TF-Slim's inception_preprocessing and the 2019 detector scale pixels to [-1, 1].
@@ -39,6 +45,7 @@ class WeightFormat:
       normalize_names: maps the file's tensor names to the names in `rules`.
       detector: the detector that is built on the net; None for a classifier.
       variant_settings: further net settings of one variant.
+      library: the library whose nets have these names, which is the name of the export format; None: there is none.
     """
 
     name: str
@@ -52,11 +59,16 @@ class WeightFormat:
     normalize_names: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = lambda tensors: tensors
     detector: DetectorSpec | None = None
     variant_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    library: str | None = None
 
-    def candidate_nets(self, variant: str, width: float) -> list[tuple[dict[str, Any], NetSpec]]:
-        """The nets that weights of this format can belong to, each as (settings of `model.net`, spec)."""
-        settings = [{**net, **self.variant_settings.get(variant, {})} for net in self.net_settings]
-        return [(one, get_spec(variant, width, one)) for one in settings]
+    def candidate_nets(self, net: str | NetSpec, width: float) -> list[tuple[dict[str, Any], NetSpec]]:
+        """The nets that weights of this format can belong to, each as (settings of `model.net`, spec).
+
+        net: the name of a variant, or an unscaled table.
+        """
+        name = net if isinstance(net, str) else net.name
+        settings = [{**one, **self.variant_settings.get(name, {})} for one in self.net_settings]
+        return [(one, get_spec(net, width, one)) for one in settings]
 
 
 def _slim_rules(spec: NetSpec, outputs: int) -> list[Rule]:
@@ -105,17 +117,31 @@ FORMATS = (
         rules=torchvision_rules,
         output_bias="classifier.1.bias",
         preprocessing=_torchvision_preprocessing,
+        library="torchvision",
+    ),
+    WeightFormat(
+        name="torchvision-mobilenet-v2",
+        title="a state dict of torchvision's MobileNetV2",
+        marker=re.compile(r"^features\.0\.0\.weight$"),
+        variants=("mobilenet-v2",),
+        # Its batch norms have PyTorch's momentum of 0.1, unlike those of MNASNet.
+        net_settings=({"padding": "symmetric", "batch_norm_epsilon": TORCH_EPSILON, "batch_norm_decay": 0.9},),
+        rules=torchvision_mobilenet_rules,
+        output_bias="classifier.1.bias",
+        preprocessing=lambda width, size: {"crop_fraction": 0.875, "antialias": True},
+        library="torchvision",
     ),
     WeightFormat(
         name="timm",
         title="a state dict of timm's EfficientNet",
         marker=re.compile(r"^conv_stem\.weight$"),
-        variants=("a1", "b1", "small"),
+        variants=("a1", "b1", "small", "mobilenet-v2"),
         net_settings=({"padding": "symmetric", "batch_norm_epsilon": TORCH_EPSILON, "batch_norm_decay": 0.9},),
         variant_settings={"small": {"first_skip": True}},
         rules=timm_rules,
         output_bias="classifier.bias",
         preprocessing=lambda width, size: {"interpolation": "bicubic", "antialias": True},
+        library="timm",
     ),
     WeightFormat(
         name="tpu",

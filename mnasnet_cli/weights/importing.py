@@ -16,6 +16,7 @@ from mnasnet_cli.checkpoints.reader import CheckpointContents
 from mnasnet_cli.checkpoints.restoring import load_weights
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.config.loading import load_config
+from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.config.schema import Config
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.modules.classifier import make_classifier
@@ -70,6 +71,7 @@ def import_weights(
     variant: str,
     width: float = 1.0,
     *,
+    table: NetTable | None = None,
     labels_file: Path | None = None,
     image_size: int | None = None,
     assignments: Iterable[str] = (),
@@ -79,6 +81,8 @@ def import_weights(
 
     Args:
       source: a file, a folder or a checkpoint prefix.
+      variant: the name of the net.
+      table: of a net of one's own, which any format may hold whose names and shapes fit; None: a built-in net.
       labels_file: one line per class, as labels.txt of a record folder; the classes of ImageNet or COCO if None.
       image_size: side of the training images in px; the net's default if None.
       assignments: settings such as "model.net.padding=same". They override those of the format.
@@ -94,12 +98,13 @@ def import_weights(
     weight_format = detect_format(source, tensors)
     tensors = dict(weight_format.normalize_names(tensors))
     outputs = _count_outputs(weight_format, tensors)
-    net = _match_net(source, weight_format, variant, width, tensors, outputs)
+    net = _match_net(source, weight_format, table or variant, width, tensors, outputs)
     batches_tracked = _batches_tracked(tensors)
     select_classes = detector_classes if weight_format.detector else classifier_classes
     labels, names, kept = select_classes(outputs, labels_file)
     weights = _keep_outputs(weight_format, to_our_weights(net.rules, tensors), kept, outputs)
     tree = _config_tree(weight_format, variant, width, net, image_size)
+    tree["model"]["table"] = table.model_dump(mode="json") if table else None
     config = load_config(base=tree, base_name=source, assignments=assignments)
     info = model_info(config, labels, names)
     info["source"] = {
@@ -138,20 +143,25 @@ def write_checkpoint(imported: ImportedWeights, out: Path) -> str:
 def _match_net(
     source: str,
     weight_format: WeightFormat,
-    variant: str,
+    wanted: str | NetTable,
     width: float,
     tensors: Mapping[str, np.ndarray],
     outputs: int,
 ) -> _Net:
     """The candidate net without mismatches; CheckpointError lists the fewest mismatches if there is none."""
-    if variant not in weight_format.variants:
+    variant = wanted if isinstance(wanted, str) else wanted.label
+    if isinstance(wanted, str) and wanted not in weight_format.variants:
         raise CheckpointError(
             f"{source} holds {weight_format.title}, which exists as {' or '.join(weight_format.variants)} and not as "
             f"{variant}{_suggest_net(weight_format, tensors, outputs)}"
         )
     fewest: list[tuple[str, str]] = []
-    for settings, spec in weight_format.candidate_nets(variant, width):
-        rules = weight_format.rules(spec, outputs)
+    base = wanted if isinstance(wanted, str) else wanted.spec
+    for settings, spec in weight_format.candidate_nets(base, width):
+        try:
+            rules = weight_format.rules(spec, outputs)
+        except (CheckpointError, ValueError) as error:  # a layer without a name there; a detector without its levels
+            raise CheckpointError(f"{source} holds {weight_format.title}, but not {variant}: {error}") from None
         mismatches = find_mismatches(rules, _without_counters(rules, tensors))
         if not mismatches:
             return _Net(settings, spec, rules)

@@ -38,6 +38,21 @@ def torchvision_rules(spec: NetSpec, outputs: int) -> list[Rule]:
     return layer_rules(convolutions(spec, outputs), layers, TORCH, LOGITS)
 
 
+def torchvision_mobilenet_rules(spec: NetSpec, outputs: int) -> list[Rule]:
+    """Rules for `MobileNetV2`: `features` lists stem, blocks and head; layers with an activation are modules of two."""
+    layers: Layers = {STEM: ("features.0.0", "features.0.1"), LOGITS: ("classifier.1", "")}
+    blocks = block_specs(spec)
+    for number, block in enumerate(blocks, 1):
+        prefix = f"features.{number}.conv"
+        names = ["expand", "depthwise"] if block.has_expansion else ["depthwise"]
+        for index, part in enumerate(names):
+            layers[f"{block.scope}/{part}"] = (f"{prefix}.{index}.0", f"{prefix}.{index}.1")
+        layers[f"{block.scope}/project"] = (f"{prefix}.{len(names)}", f"{prefix}.{len(names) + 1}")
+    head = f"features.{len(blocks) + 1}"
+    layers[HEAD] = (f"{head}.0", f"{head}.1")
+    return layer_rules(convolutions(spec, outputs), layers, TORCH, LOGITS)
+
+
 def timm_rules(spec: NetSpec, outputs: int) -> list[Rule]:
     """Rules for `EfficientNet`: blocks.STAGE.REPEAT. Blocks without expansion name their layers differently."""
     layers: Layers = {STEM: ("conv_stem", "bn1"), HEAD: ("conv_head", "bn2"), LOGITS: ("classifier", "")}

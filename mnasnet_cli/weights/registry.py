@@ -30,6 +30,7 @@ class PublishedWeights:
       top1, top5: on the ImageNet validation set; None for a detector, and if not published.
       average_precision: of a detector on COCO val2017.
       direct: False if the URL is a web page with a download button.
+      crop_fraction: of the evaluation images, where it is not that of the other weights of the format.
     """
 
     name: str
@@ -44,6 +45,7 @@ class PublishedWeights:
     top5: float | None = None
     average_precision: float | None = None
     direct: bool = True
+    crop_fraction: float | None = None
 
     @property
     def kind(self) -> str:
@@ -72,18 +74,31 @@ def known_sha256(url: str) -> str | None:
 # ---- torchvision: symmetric padding; the licence of the library. ---------------------------------------------------
 
 
-def _torchvision(name: str, width: float, file: str, top1: float, top5: float) -> PublishedWeights:
+def _torchvision(
+    name: str,
+    width: float,
+    file: str,
+    top1: float,
+    top5: float,
+    variant: str = "b1",
+    source: str = "torchvision 0.29, models/mnasnet.py",
+    crop_fraction: float | None = None,
+) -> PublishedWeights:
     digest = file.rpartition("-")[2].partition(".")[0]
     return PublishedWeights(
         name=f"torchvision/{name}",
-        variant="b1",
+        variant=variant,
         width=width,
         file=WebFile(f"https://download.pytorch.org/models/{file}", digest),
         licence="BSD-3-Clause",
-        source="torchvision 0.29, models/mnasnet.py",
+        source=source,
         top1=top1,
         top5=top5,
+        crop_fraction=crop_fraction,
     )
+
+
+_MOBILENET = {"variant": "mobilenet-v2", "source": "torchvision 0.28, models/mobilenetv2.py"}
 
 
 _TORCHVISION = (
@@ -91,6 +106,17 @@ _TORCHVISION = (
     _torchvision("mnasnet1_0", 1.0, "mnasnet1.0_top1_73.512-f206786ef8.pth", 0.73456, 0.9151),
     _torchvision("mnasnet0_75", 0.75, "mnasnet0_75-7090bc5f.pth", 0.7118, 0.90496),
     _torchvision("mnasnet0_5", 0.5, "mnasnet0.5_top1_67.823-3ffadce67e.pth", 0.67734, 0.8749),
+    _torchvision("mobilenet_v2", 1.0, "mobilenet_v2-b0353104.pth", 0.71878, 0.90286, **_MOBILENET),
+    # The second version of the weights is evaluated on 224 of 232 px.
+    _torchvision(
+        "mobilenet_v2-v2",
+        1.0,
+        "mobilenet_v2-7ebf99e0.pth",
+        0.72154,
+        0.90822,
+        **_MOBILENET,
+        crop_fraction=224 / 232,
+    ),
 )
 
 # ---- timm: the same weights on the model hub (safetensors) and in the releases of its repository (pickle). ---------
@@ -100,7 +126,7 @@ _RELEASES = "https://github.com/rwightman/pytorch-image-models/releases/download
 
 
 def _timm(
-    name: str, variant: str, width: float, hub: WebFile, release: str, top1: float, top5: float
+    name: str, variant: str, width: float, hub: WebFile, release: str, top1: float, top5: float, version: str = "1.0.31"
 ) -> PublishedWeights:
     digest = release.rpartition("-")[2].partition(".")[0]
     return PublishedWeights(
@@ -110,7 +136,7 @@ def _timm(
         file=hub,
         others=(WebFile(f"{_RELEASES}/{release}", digest),),
         licence="Apache-2.0",
-        source="timm 1.0.31, models/efficientnet.py and results/results-imagenet.csv",
+        source=f"timm {version}, models/efficientnet.py and results/results-imagenet.csv",
         top1=top1,
         top5=top5,
     )
@@ -160,6 +186,36 @@ _TIMM = (
         "mnasnet_small_lamb-aff75073.pth",
         0.66196,
         0.86504,
+    ),
+    _timm(
+        "mobilenetv2_140.ra_in1k",
+        "mobilenet-v2",
+        1.4,
+        _on_hub("mobilenetv2_140.ra_in1k"),
+        "mobilenetv2_140_ra-21a4e913.pth",
+        0.76528,
+        0.93008,
+        "1.0.29",
+    ),
+    _timm(
+        "mobilenetv2_100.ra_in1k",
+        "mobilenet-v2",
+        1.0,
+        _on_hub("mobilenetv2_100.ra_in1k"),
+        "mobilenetv2_100_ra-b33bc2c4.pth",
+        0.7291,
+        0.91,
+        "1.0.29",
+    ),
+    _timm(
+        "mobilenetv2_050.lamb_in1k",
+        "mobilenet-v2",
+        0.5,
+        _on_hub("mobilenetv2_050.lamb_in1k"),
+        "mobilenetv2_050-3d30d450.pth",
+        0.65928,
+        0.86114,
+        "1.0.29",
     ),
 )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.nets.spec import ConvShape
 
 SCOPE = "Mnasnet"
@@ -106,9 +107,14 @@ def layer_rules(
     Args:
       layers: our scope → the library's names of the convolution and its batch norm.
       dense: our scope of the convolution that is a dense layer in the library.
+
+    Raises:
+      CheckpointError: the library has no name for a layer; its nets have no such row.
     """
     rules = []
     for conv in convolutions:
+        if conv.scope not in layers:
+            raise CheckpointError(f"weights of this kind have no layer {conv.scope}, which the net has")
         theirs, norm = layers[conv.scope]
         ours = f"{SCOPE}/{conv.scope}"
         depthwise = conv.scope.endswith("depthwise")

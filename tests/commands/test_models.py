@@ -22,6 +22,7 @@ def test_json(mnasnet):
         "d1": 3_638_404,
         "a1-2019": 4_321_702,
         "b1-2019": 5_028_744,
+        "mobilenet-v2": 3_504_872,
     }
     assert {variant["width"] for variant in variants.values()} == {1.0}
     for name in ("a1", "b1"):

@@ -12,7 +12,7 @@ from mnasnet_cli.errors import ConfigError
 @pytest.mark.parametrize(
     ("assignment", "facts"),
     [
-        ("model.variant=b7", ["'b7'", "a1, b1, small, d1, a1-2019, b1-2019", "did you mean 'b1'?"]),
+        ("model.variant=b7", ["'b7'", "a1, b1, small, d1, a1-2019, b1-2019, mobilenet-v2", "did you mean 'b1'?"]),
         ("model.width=0", ["model.width", "greater than 0", "found 0"]),
         ("data.image_size=8", ["data.image_size", "greater than or equal to 16", "found 8"]),
         ("data.augment.crop_area=[0.9, 0.1]", ["crop_area [0.9, 0.1]", "(0, 1]"]),

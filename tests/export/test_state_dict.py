@@ -46,6 +46,7 @@ def _bits(tensors):
     [
         ("torchvision", "b1", 0.5, "torchvision.models.MNASNet(0.5, num_classes=2)"),
         ("timm", "b1", 0.5, "timm.create_model('mnasnet_050', num_classes=2"),
+        ("timm", "mobilenet-v2", 0.35, "timm.create_model('mobilenetv2_035', num_classes=2"),
         pytest.param(
             "timm", "a1", 1.4, "timm.create_model('semnasnet_140', num_classes=2", marks=pytest.mark.variation
         ),

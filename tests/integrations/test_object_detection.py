@@ -82,6 +82,7 @@ def test_feature_extractors_are_registered(api):
         "ssd_mnasnet_b1_paper_fpn": "b1",
         "ssd_mnasnet_small_fpn": "small",
         "ssd_mnasnet_d1_fpn": "d1",
+        "ssd_mnasnet_mobilenet_v2_fpn": "mobilenet-v2",
     }
 
 

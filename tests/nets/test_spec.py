@@ -32,6 +32,7 @@ PARAMETERS = {
     "d1": 3_638_404,
     "a1-2019": 4_321_702,
     "b1-2019": 5_028_744,
+    "mobilenet-v2": 3_504_872,
 }
 
 
@@ -44,6 +45,16 @@ def test_parameters(name, expected):
 @pytest.mark.parametrize(("width", "millions"), [(1.4, 6.1), (0.75, 2.9), (0.5, 2.1), (0.35, 1.7)])
 def test_parameters_of_the_published_widths(width, millions):
     assert count_parameters(get_spec("a1", width)) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+# The parameters are those of torchvision's and timm's nets, the multiply-adds those of slim's README.
+@pytest.mark.parametrize(
+    ("width", "parameters", "millions", "head"),
+    [(0.35, 1_677_128, 59, 1280), (0.5, 1_968_680, 97, 1280), (1.0, 3_504_872, 300, 1280), (1.4, 6_108_776, 582, 1792)],
+)
+def test_the_published_widths_of_mobilenet_v2(width, parameters, millions, head):
+    spec = get_spec("mobilenet-v2", width)
+    assert (count_parameters(spec), int(multiply_adds(spec, 224) / 1e6), spec.head) == (parameters, millions, head)
 
 
 @pytest.mark.parametrize(("name", "millions"), [("a1", 315), ("b1", 315), ("small", 68)])
@@ -151,6 +162,7 @@ TAPS = {
     # The port's detector reads the 1280-channel layer.
     "a1-2019": {2: "layer_2", 4: "layer_4", 8: "layer_7", 16: "layer_13", 32: "layer_18"},
     "b1-2019": {2: "layer_2", 4: "layer_5", 8: "layer_8", 16: "layer_13", 32: "layer_19"},
+    "mobilenet-v2": {2: "layer_2", 4: "layer_4", 8: "layer_7", 16: "layer_14", 32: "layer_18"},
 }
 
 

@@ -28,6 +28,12 @@ MODELS = {
     "mnasnet1_3": ("torchvision", "b1", 1.3),
     "mnasnet_100": ("timm", "b1", 1.0),
     "mnasnet_small": ("timm", "small", 1.0),
+    "mobilenet_v2": ("torchvision", "mobilenet-v2", 1.0),
+    "mobilenet_v2-035": ("torchvision", "mobilenet-v2", 0.35),
+    "mobilenet_v2-140": ("torchvision", "mobilenet-v2", 1.4),
+    "mobilenetv2_050": ("timm", "mobilenet-v2", 0.5),
+    "mobilenetv2_100": ("timm", "mobilenet-v2", 1.0),
+    "mobilenetv2_140": ("timm", "mobilenet-v2", 1.4),
     "semnasnet_075": ("timm", "a1", 0.75),
     "semnasnet_100": ("timm", "a1", 1.0),
     "semnasnet_140": ("timm", "a1", 1.4),
@@ -37,7 +43,9 @@ MODELS = {
 
 def make(name: str) -> nn.Module:
     """The net of a name, in inference mode."""
-    library, _, _ = MODELS[name]
+    library, variant, width = MODELS[name]
+    if variant == "mobilenet-v2" and library == "torchvision":
+        return torchvision.models.MobileNetV2(width_mult=width).eval()
     if library == "torchvision":
         return getattr(torchvision.models, name)(weights=None).eval()
     options = {"pad_type": "same", "bn_eps": 1e-3} if name.endswith("-same") else {}

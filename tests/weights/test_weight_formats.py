@@ -18,6 +18,8 @@ CASES = [
     ("timm", "a1"),
     ("timm", "b1"),
     ("timm", "small"),
+    ("timm", "mobilenet-v2"),
+    ("torchvision-mobilenet-v2", "mobilenet-v2"),
     ("tpu", "a1"),
     ("slim", "b1-2019"),
     ("slim", "d1"),
