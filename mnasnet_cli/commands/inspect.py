@@ -17,7 +17,7 @@ from mnasnet_cli.config.net_table import looks_like_net, net_label
 from mnasnet_cli.console import class_columns, percent
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records.shards import DATASET_FILE
-from mnasnet_cli.screen.run_tables import print_run, setting_text
+from mnasnet_cli.screen.run_tables import print_net, print_run, setting_text
 
 CLASSES_SHOWN = 20
 
@@ -370,20 +370,6 @@ def _describe_net(path: Path) -> dict[str, Any]:
     return describe_net(path)
 
 
-def _show_net(found: dict[str, Any]) -> None:
-    taps = {layer: f"1/{stride}" for stride, layer in found["taps"].items()}
-    columns = ("layer", "kernel", "stride", "channels", "expanded", "squeeze", "skip", "px", "taps")
-    keys = ("layer", "kernel", "stride", "out_channels", "expanded_channels", "squeeze_channels")
-    rows = [
-        (*(one[key] for key in keys), "yes" if one["has_skip"] else "", one["out_size"], taps.get(one["layer"], ""))
-        for one in found["layers"]
-    ]
-    ends = f"stem {found['table']['stem']:,} channels, head {found['table']['head']:,}; "
-    cost = f"{ends}{found['params']:,} parameters for 1,000 classes, {found['multiply_adds'] / 1e6:.1f} M multiply-adds"
-    caption = f"{cost} at {found['image_size']} px\ntaps: where a detector takes its features, as a share of the image"
-    console.print_table(f"Net {found['name']} ({found['digest'][:8]})", columns, rows, caption=caption)
-
-
 # The first that fits is used.
 INSPECTORS: tuple[Inspector, ...] = (
     Inspector("run", _fits_run, _describe_run, _show_run, verify=_verify_run),
@@ -398,5 +384,5 @@ INSPECTORS: tuple[Inspector, ...] = (
         _examine_records,
         _verify_records,
     ),
-    Inspector("table of a net", looks_like_net, _describe_net, _show_net),
+    Inspector("table of a net", looks_like_net, _describe_net, print_net),
 )

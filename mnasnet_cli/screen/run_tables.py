@@ -51,3 +51,18 @@ def _number(key: str, value: Any) -> str:
     if key in ("seconds", "cpu_seconds"):
         return console.duration(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def print_net(found: Mapping[str, Any]) -> None:
+    """Print the table of a net, as `modules.info.describe_net` returns it: its blocks and its cost."""
+    taps = {layer: f"1/{stride}" for stride, layer in found["taps"].items()}
+    columns = ("layer", "kernel", "stride", "channels", "expanded", "squeeze", "skip", "px", "taps")
+    keys = ("layer", "kernel", "stride", "out_channels", "expanded_channels", "squeeze_channels")
+    rows = [
+        (*(one[key] for key in keys), "yes" if one["has_skip"] else "", one["out_size"], taps.get(one["layer"], ""))
+        for one in found["layers"]
+    ]
+    ends = f"stem {found['table']['stem']:,} channels, head {found['table']['head']:,}; "
+    cost = f"{ends}{found['params']:,} parameters for 1,000 classes, {found['multiply_adds'] / 1e6:.1f} M multiply-adds"
+    caption = f"{cost} at {found['image_size']} px\ntaps: where a detector takes its features, as a share of the image"
+    console.print_table(f"Net {found['name']} ({found['digest'][:8]})", columns, rows, caption=caption)

@@ -7,6 +7,7 @@ first digits of their SHA-256; the model hub shows the SHA-256 of every large fi
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from mnasnet_cli.errors import ConfigError, nearest
 
@@ -98,7 +99,7 @@ def _torchvision(
     )
 
 
-_MOBILENET = {"variant": "mobilenet-v2", "source": "torchvision 0.28, models/mobilenetv2.py"}
+_MOBILENET: dict[str, Any] = {"variant": "mobilenet-v2", "source": "torchvision 0.28, models/mobilenetv2.py"}
 
 
 _TORCHVISION = (
