@@ -3,8 +3,8 @@
     python benchmarks/input_at_scale.py RECORDS [--records 1200000] [--processes 4] [--json FILE]
 
 RECORDS holds the records of a small set, as `mnasnet prepare-imagenet` writes them. Their training shards are linked
-under new names until there are `--records` of them, without dataset.json: records of another program. Each number comes
-from a process of its own. `buffer` is the order of earlier versions, with a shuffle buffer.
+under new names until there are `--records` of them, without dataset.json and labels.txt: records of another program.
+Each number comes from a process of its own. `buffer` is the order of earlier versions, with a shuffle buffer.
 
 - start: `load_dataset_info` and finding the records, without an index and with it;
 - first batch: from the call of the pipeline to its first batch of `--batch-size` images at 128 px, decoded and
@@ -48,7 +48,6 @@ def link_shards(source: Path, folder: Path, records: int) -> int:
     folder.mkdir()
     for number, (path, _) in enumerate(chosen):
         (folder / shard_name("train", number, len(chosen))).symlink_to(path.resolve())
-    (folder / "labels.txt").symlink_to((source / "labels.txt").resolve())
     return sum(count for _, count in chosen)
 
 
@@ -209,12 +208,13 @@ def measure_all(folder: Path, size: int, arguments: argparse.Namespace) -> dict[
         firsts = [measure("first_batch", folder, arguments, order=order, place=place) for place in PLACES]
         shares = [measure("epoch", folder, arguments, order=order, processes=count, index=index)
                   for index in range(count if order == "blocks" else 1)]  # fmt: skip
-        same = [measure("steps", folder, arguments, order=order, processes=n) for n in (1, 2, 4)]
+        counts = (1, 2, 4) if order == "blocks" else ()
+        same = [measure("steps", folder, arguments, order=order, processes=n) for n in counts]
         results[order] = {
             "first_batch": firsts,
             "epoch": shares,
             "read": [share["bytes"] / (size / count) for share in shares],
-            "same_images": same[0] == same[1] == same[2],
+            "same_images": all(one == same[0] for one in same) if same else None,
             "mixing": measure("mixing", folder, arguments, order=order),
         }
     return results

@@ -121,7 +121,7 @@ class CocoRecords(RecordFolder):
         def facts(record: tf.Tensor) -> dict[str, tf.Tensor]:
             return {key: value for key, value in self.parse(record).items() if key != "image_bytes"}
 
-        records = tf.data.TFRecordDataset(self.paths(self.eval_split))
+        records = self.every_record(self.eval_split)
         yield from records.map(plain(facts), num_parallel_calls=PARALLEL_CALLS).as_numpy_iterator()
 
     @traced_once

@@ -20,6 +20,7 @@ from mnasnet_cli.data.record_index import RecordIndex
 from mnasnet_cli.data.verification import check_counts, verify_records
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.dataset_info import DatasetInfo, folder_fingerprint, load_dataset_info
+from mnasnet_cli.records.index import load_index
 from mnasnet_cli.records.shards import COMMANDS, find_shards
 from mnasnet_cli.system.machine import core_count
 
@@ -148,9 +149,9 @@ class RecordFolder:
     def train_filenames(self, epoch: int, positions: Iterable[int]) -> list[str]:
         """Return the names of the training images at these positions of an epoch's order, for error messages."""
         wanted = sorted(set(positions))
-        if self.config.data.order == "blocks":
-            numbers = self.train_order(epoch).numbers(np.array(wanted)).tolist()
-            records = [self.index("train").read(number, 1)[0] for number in numbers]
+        order, index = self.train_order(epoch), self.index("train")
+        if order is not None and index is not None:
+            records = [index.read(number, 1)[0] for number in order.numbers(np.array(wanted)).tolist()]
         else:
             every = enumerate(self.buffered_records(epoch))
             records = [record for position, record in every if position in wanted]
@@ -158,21 +159,24 @@ class RecordFolder:
 
     def eval_records(self, positions: Iterable[int]) -> dict[int, tuple[str, bytes]]:
         """Return the file name and the encoded image of the examples of `eval_split` at these positions."""
-        found: dict[int, tuple[str, bytes]] = {}
-        for position in sorted(set(positions)):
-            example = self.parse(self.index(self.eval_split).read(position, 1)[0])
-            found[position] = (text_of(example["filename"]), example["image_bytes"].numpy())
-        return found
+        wanted, index = sorted(set(positions)), self.index(self.eval_split)
+        if index is not None:
+            records = {position: index.read(position, 1)[0] for position in wanted}
+        else:
+            every = enumerate(self.every_record(self.eval_split))
+            records = {position: record for position, record in every if position in wanted}
+        examples = {position: self.parse(record) for position, record in records.items()}
+        return {position: (text_of(example["filename"]), example["image_bytes"].numpy())
+                for position, example in examples.items()}  # fmt: skip
 
     def eval_share(self, share: Share) -> tf.data.Dataset:
         """Return the position, int64 [], and the data, string [], of the records that one process evaluates.
 
         They are neighbours, so that a process reads nothing of the others.
         """
-        paths = self.paths(self.eval_split)
-        if share.count == 1:
-            return tf.data.TFRecordDataset(paths).enumerate()
-        index = self.index(self.eval_split)
+        paths, index = self.paths(self.eval_split), self.index(self.eval_split)
+        if share.count == 1 or index is None:
+            return self.every_record(self.eval_split).enumerate().shard(share.count, share.index)
         first, end = (number * len(index) // share.count for number in (share.index, share.index + 1))
         shard, offset = index.place(first)
         places = paths[shard:], [offset] + [0] * (len(paths) - shard - 1)
@@ -182,17 +186,31 @@ class RecordFolder:
     def paths(self, split: str) -> list[str]:
         return [str(path) for path in find_shards(self.directory, split)]
 
-    def index(self, split: str) -> RecordIndex:
-        """Return where the records of a split lie. Raises DataError if shards are damaged or miss records."""
-        indexes = self.__dict__.setdefault("indexes", {})
+    def index(self, split: str) -> RecordIndex | None:
+        """Return where the records of a split lie; None if shards are compressed, which are read from their beginning.
+
+        Raises DataError if shards are damaged or miss records.
+        """
+        indexes: dict[str, RecordIndex | None] = self.__dict__.setdefault("indexes", {})
         if split not in indexes:
-            indexes[split] = RecordIndex.load(self.directory, split, self.kind)
-            check_counts(self.info, split, indexes[split].counts)
+            shards = load_index(self.directory, split, self.kind)
+            check_counts(self.info, split, [len(shard.lengths) for shard in shards])
+            indexes[split] = None if any(shard.compressed for shard in shards) else RecordIndex.of(shards)
         return indexes[split]
 
-    def train_order(self, epoch: int) -> EpochOrder:
-        """Return the order of an epoch, with `data.order: blocks`."""
-        index, batch_size, data = self.index("train"), self.config.training.batch_size, self.config.data
+    def every_record(self, split: str) -> tf.data.Dataset:
+        """Return the records of a split in the order of the shards."""
+        return tf.data.TFRecordDataset(self.paths(split), self._compression(split))
+
+    def _compression(self, split: str) -> str:
+        return "GZIP" if self.index(split) is None else ""
+
+    def train_order(self, epoch: int) -> EpochOrder | None:
+        """Return the order of an epoch; None if it is that of `buffered_records`."""
+        batch_size, data = self.config.training.batch_size, self.config.data
+        index = self.index("train") if data.order == "blocks" else None
+        if index is None:
+            return None
         block = block_records(data.block_kilobytes, index.record_bytes, len(index) // batch_size)
         return EpochOrder(self.config.training.seed, epoch, len(index), batch_size, block, data.shuffle_buffer)
 
@@ -201,15 +219,16 @@ class RecordFolder:
 
         They are those of whole batches, without the first `skip_examples` of the epoch.
         """
-        if self.config.data.order == "buffer":
+        order, index = self.train_order(epoch), self.index("train")
+        if order is None or index is None:
             # Skip and shard before decoding: then both cost only reading.
             return self.buffered_records(epoch).enumerate().skip(skip_examples).shard(share.count, share.index)
-        records = OrderedRecords(self.index("train"), self.train_order(epoch), skip_examples, share.index, share.count)
+        records = OrderedRecords(index, order, skip_examples, share.index, share.count)
         chunk = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.string)
         return tf.data.Dataset.from_generator(lambda: iter(records), output_signature=chunk).unbatch()
 
     def buffered_records(self, epoch: int) -> tf.data.Dataset:
-        """Return the records of one epoch in the order of runs that began with `data.order: buffer`.
+        """Return the records of one epoch in the order of `data.order: buffer`, which compressed records have, too.
 
         Every process reads all of them, up to its own.
         """
@@ -217,7 +236,7 @@ class RecordFolder:
         paths = self.paths("train")
         shards = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths), seed=seed)
         records = shards.interleave(
-            tf.data.TFRecordDataset,
+            functools.partial(tf.data.TFRecordDataset, compression_type=self._compression("train")),
             cycle_length=min(16, len(paths)),
             block_length=4,
             num_parallel_calls=min(CORES, len(paths)),

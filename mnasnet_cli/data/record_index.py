@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mnasnet_cli.errors import DataError, os_error_reason
-from mnasnet_cli.records.index import FRAME_BYTES, load_index
+from mnasnet_cli.records.index import FRAME_BYTES, ShardIndex
 from mnasnet_cli.records.tfrecord import unframe
 
 
@@ -26,9 +26,8 @@ class RecordIndex:
     """[N] uint32: bytes of each record's data."""
 
     @classmethod
-    def load(cls, directory: Path, split: str, kind: str | None = None) -> RecordIndex:
-        """Load the index of a split; see `records.index.load_index`."""
-        shards = load_index(directory, split, kind)
+    def of(cls, shards: Sequence[ShardIndex]) -> RecordIndex:
+        """Return the index of shards from `records.index.load_index`. They must not be compressed."""
         lengths = [np.array(shard.lengths, np.uint32) for shard in shards]
         return cls(tuple(shard.path for shard in shards), tuple(map(len, lengths)), np.concatenate(lengths))
 

@@ -18,6 +18,7 @@ from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.records.dataset_info import load_dataset_info
 from mnasnet_cli.records.keys import ENCODED, LABEL
 from mnasnet_cli.records.shards import find_shards
+from mnasnet_cli.records.tfrecord import is_compressed
 
 # Records that are read per calibration image, in search of images of all classes.
 _READ_PER_IMAGE = 20
@@ -99,13 +100,15 @@ class SampleImages:
     def _read(self, split: str, count: int) -> Iterator[tuple[bytes, int]]:
         """Read encoded images with their labels (0 for detectors) from all shards in turn."""
         assert self.data is not None
-        paths = [str(path) for path in find_shards(self.data, split)]
+        shards = find_shards(self.data, split)
+        compression = "GZIP" if any(map(is_compressed, shards)) else ""
+        paths = [str(path) for path in shards]
         keys = {
             ENCODED: tf.io.FixedLenFeature([], tf.string),
             LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=0),
         }
         records = tf.data.Dataset.from_tensor_slices(paths).interleave(
-            tf.data.TFRecordDataset, cycle_length=min(len(paths), 64), block_length=1
+            lambda path: tf.data.TFRecordDataset(path, compression), cycle_length=min(len(paths), 64), block_length=1
         )
         try:
             for record in records.take(count):

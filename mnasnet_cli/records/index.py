@@ -22,7 +22,7 @@ import google_crc32c
 
 from mnasnet_cli.errors import EnvironmentProblem
 from mnasnet_cli.records.shards import find_shards
-from mnasnet_cli.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_lengths
+from mnasnet_cli.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, is_compressed, record_lengths
 from mnasnet_cli.system.documents import Unreadable, parse_json, read_bytes, validate
 from mnasnet_cli.system.files import make_folder, user_cache, write_atomically
 
@@ -37,20 +37,23 @@ class ShardIndex(NamedTuple):
 
     path: Path
     lengths: array[int]
+    compressed: bool
+    """Whether the shard is compressed with gzip, so that its records are found only from its beginning on."""
 
     @property
     def size(self) -> int:
-        """Bytes of the shard."""
+        """Bytes of the shard, unpacked."""
         return sum(self.lengths) + FRAME_BYTES * len(self.lengths)
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard, as an index knows it. size: bytes. records: their number."""
+    """A shard, as an index knows it. size: bytes on the disk. records: their number."""
 
     name: str
     size: int
     records: int
+    compressed: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,15 +84,17 @@ def load_index(
     unknown = [path for path in paths if path.name not in found]
     with ThreadPoolExecutor(_THREADS) as pool:
         found |= zip((path.name for path in unknown), pool.map(record_lengths, unknown), strict=True)
-    shards = [ShardIndex(path, found[path.name]) for path in paths]
+    shards = [ShardIndex(path, found[path.name], is_compressed(path)) for path in paths]
     _keep(directory, split, shards)
     return shards
 
 
 def _keep(directory: Path, split: str, shards: Sequence[ShardIndex]) -> None:
     """Write an index beside the shards, or into the user's cache if that fails, or nowhere: it can be made again."""
+    rows = [
+        _Shard(shard.path.name, shard.path.stat().st_size, len(shard.lengths), shard.compressed) for shard in shards
+    ]
     content = _little_endian(array("I", [length for shard in shards for length in shard.lengths])).tobytes()
-    rows = [_Shard(shard.path.name, shard.size, len(shard.lengths)) for shard in shards]
     header = json.dumps(asdict(_Header(1, rows, google_crc32c.value(content))))
     for place in _places(directory, split):
         with suppress(EnvironmentProblem, OSError):
@@ -118,11 +123,11 @@ def _read(place: Path, paths: Sequence[Path]) -> list[ShardIndex]:
         raise Unreadable(place, "is damaged")
     lengths, end = _little_endian(array("I", content)), 0
     shards = []
-    for path, count in zip(paths, counts, strict=True):
-        shards.append(ShardIndex(path, lengths[end : end + count]))
-        end += count
-    if [shard.size for shard in shards] != [size for _, size in found]:
-        raise Unreadable(place, "is damaged")
+    for path, known in zip(paths, header.shards, strict=True):
+        shards.append(ShardIndex(path, lengths[end : end + known.records], known.compressed))
+        end += known.records
+        if not known.compressed and shards[-1].size != known.size:
+            raise Unreadable(place, "is damaged")
     return shards
 
 

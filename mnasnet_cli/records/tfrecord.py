@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import struct
 import sys
+import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import google_crc32c
 
@@ -21,6 +24,7 @@ FOOTER_BYTES = 4  # uint32 CRC of the data
 _HEADER = struct.Struct("<QI")
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
+_GZIP = b"\x1f\x8b\x08"  # its magic number, and the only method
 _MASK_DELTA = 0xA282EAD8  # from TensorFlow's crc32c.h
 
 
@@ -105,9 +109,41 @@ def unframe(content: memoryview, lengths: Sequence[int], path: Path, number: int
     return found
 
 
-def _open(path: Path, buffering: int = -1) -> BinaryIO:
+def is_compressed(path: Path) -> bool:
+    """Tell whether a file of records is compressed with gzip. Raises DataError if it cannot be read."""
+    with _open_plain(path) as file:
+        return _is_gzip(file.read(HEADER_BYTES))
+
+
+def _is_gzip(start: bytes) -> bool:
+    # A record may have a length that looks like the first bytes of gzip; then the checksum of its length is right.
+    is_record = len(start) == HEADER_BYTES and masked_crc(start[:8]) == _HEADER.unpack(start)[1]
+    return start.startswith(_GZIP) and not is_record
+
+
+@contextmanager
+def _open(path: Path, buffering: int = -1) -> Iterator[BinaryIO]:
+    """Open a file of records; one that is compressed with gzip is unpacked. Errors of reading become DataError."""
+    with _open_plain(path, buffering) as file:
+        compressed = _is_gzip(file.read(HEADER_BYTES))
+        file.seek(0)
+        if not compressed:
+            yield file
+            return
+        try:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                f"{path} is damaged: it is compressed with gzip, and cannot be unpacked ({error})"
+            ) from None
+
+
+@contextmanager
+def _open_plain(path: Path, buffering: int = -1) -> Iterator[BinaryIO]:
     try:
-        return open(path, "rb", buffering)
+        with open(path, "rb", buffering) as file:
+            yield file
     except OSError as error:
         raise DataError(f"cannot read {path}: {os_error_reason(error)}") from error
 
@@ -117,7 +153,7 @@ def _scan(path: Path, file: BinaryIO, index: int = 0, offset: int = 0) -> Iterat
 
     The file's position is then at the record's data.
     """
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
     while offset < size:
         file.seek(offset)
         header = file.read(HEADER_BYTES)

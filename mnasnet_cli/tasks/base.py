@@ -106,8 +106,11 @@ class Task(Protocol):
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         """Return the names of the images at positions [first, first + count) of an epoch's order."""
 
-    def open_records(self) -> None:
-        """Find the training records, or raise DataError; the first time, records of other programs take seconds."""
+    def open_records(self) -> str:
+        """Find the training records, and return why reading them takes longer than it could, or "".
+
+        The first time, records of other programs take seconds. Raises DataError if they are damaged.
+        """
 
     def verify_records(self, *, images: bool = False) -> None:
         """Raise DataError if a shard is damaged; `images`: also decode all images."""
@@ -167,9 +170,13 @@ class RecordTask:
     def train_names(self, epoch: int, first: int, count: int) -> list[str]:
         return self.records.train_filenames(epoch, range(first, first + count))
 
-    def open_records(self) -> None:
-        if self.config.data.order == "blocks":
-            self.records.index("train")
+    def open_records(self) -> str:
+        if self.records.index("train") is not None:
+            return ""
+        return (
+            f"the training records in {self.records.directory} are compressed with gzip: each process reads all of "
+            "them, and an epoch begins by filling a buffer; unpack each shard with `gunzip < SHARD > NEW/SHARD`"
+        )
 
     def verify_records(self, *, images: bool = False) -> None:
         self.records.verify(images=images)

@@ -77,7 +77,7 @@ def train(
     # Read before the run directory is created: missing or too few records must leave nothing behind.
     data = {"directory": str(data_dir), "fingerprint": task.data_fingerprint}
     _ = task.steps_per_epoch, task.has_eval_examples, task.model_info()
-    task.open_records()
+    slow = task.open_records()
     _check_frozen_weights(config, run_dir, init, fresh=fresh)
     if config.training.patience and not task.has_eval_examples:
         raise ConfigError(
@@ -98,6 +98,8 @@ def train(
         )  # fmt: skip
     for line in filter(None, advice):
         run.log(line)
+    if slow:
+        run.warn(slow)
     _advise(run, task, data_dir, from_scratch=not initial)
     with strategy.scope():
         return _train_in(run, task, initial, found, processes, mlflow, timer)

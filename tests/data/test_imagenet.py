@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gzip
 import shutil
 from pathlib import Path
 
@@ -157,6 +158,19 @@ def test_runs_that_began_with_a_buffer_keep_it(shape_records: Path) -> None:
     assert (rest[0].images == plain[2].images[1::2]).all()
     names = records_once(shape_records, buffered).train_filenames(1, [0, 25])
     assert [int(name[1:9]) - 90_000_001 for name in names] == [plain[0].labels[0], plain[1].labels[5]]
+
+
+def test_compressed_records_of_others_are_read_as_a_whole(shape_records: Path, tmp_path: Path) -> None:
+    plain = records_of(shape_records, "data.order=buffer")
+    for shard in [path for path in shape_records.iterdir() if "-of-" in path.name]:
+        (tmp_path / shard.name).write_bytes(gzip.compress(shard.read_bytes()))
+    shutil.copy(shape_records / "labels.txt", tmp_path)
+    packed = records_of(tmp_path)
+    assert packed.train_examples == TRAIN
+    assert packed.train_filenames(0, range(BATCH)) == plain.train_filenames(0, range(BATCH))
+    assert packed.eval_records([0, 7]) == plain.eval_records([0, 7])
+    batches = [batch for index in range(2) for batch in packed.eval_batches(INPUT, Share(5, index, 2))]
+    assert sorted(position for batch in batches for position in batch.positions.numpy()) == list(range(VALIDATION))
 
 
 def test_shards_that_miss_records_are_named(shape_records: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mnasnet_cli.data.epoch_order import EpochOrder
 from mnasnet_cli.data.ordered_records import OrderedRecords
 from mnasnet_cli.data.record_index import RecordIndex
 from mnasnet_cli.errors import DataError
+from mnasnet_cli.records.index import load_index
 from mnasnet_cli.records.tfrecord import HEADER_BYTES, encode_record
 
 RECORDS = 1000
@@ -25,7 +26,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> RecordIndex:
     for shard, (begin, end) in enumerate([(0, 300), (300, 307), (307, 1000)]):
         records = b"".join(encode_record(str(number).encode()) for number in range(begin, end))
         (folder / f"train-{shard:05d}-of-00003").write_bytes(records)
-    return RecordIndex.load(folder, "train")
+    return RecordIndex.of(load_index(folder, "train"))
 
 
 class Counting(RecordIndex):
@@ -83,8 +84,8 @@ def test_a_damaged_record_is_named_with_its_place(index: RecordIndex, tmp_path: 
     shard.write_bytes(content)
     order = EpochOrder(0, 0, records=30, batch_size=3, block=2, mixed=8)
     with pytest.raises(DataError, match="record 5, at byte 280: its checksum does not match its data"):
-        read(OrderedRecords(RecordIndex.load(tmp_path, "train"), order))
-    with_index = RecordIndex.load(tmp_path, "train")
+        read(OrderedRecords(RecordIndex.of(load_index(tmp_path, "train")), order))
+    with_index = RecordIndex.of(load_index(tmp_path, "train"))
     shard.write_bytes(content[:200])
     with pytest.raises(DataError, match=r"is not a complete TFRecord file: record .* the file is cut off"):
         read(OrderedRecords(with_index, order))

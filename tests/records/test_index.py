@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from array import array
 from pathlib import Path
@@ -15,6 +16,10 @@ from mnasnet_cli.records import index as index_module
 from mnasnet_cli.records.tfrecord import encode_record, read_records
 
 SIZES = [[3, 0, 70], [5], [1000, 2]]
+
+
+def index_of(folder: Path) -> RecordIndex:
+    return RecordIndex.of(index_module.load_index(folder, "train"))
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_records_are_found_and_read(folder: Path) -> None:
-    index = RecordIndex.load(folder, "train")
+    index = index_of(folder)
     every = [record for shard in sorted(folder.glob("train-*")) for record in read_records(shard)]
     assert index.counts == (3, 1, 2)
     assert [index.read(number, 1)[0] for number in range(6)] == every
@@ -61,7 +66,7 @@ def test_lengths_that_are_known_are_not_read_again(folder: Path, scans: list[Pat
 
 
 def test_an_index_is_made_once_and_kept(folder: Path, scans: list[Path]) -> None:
-    made, kept = (RecordIndex.load(folder, "train") for _ in range(2))
+    made, kept = (index_of(folder) for _ in range(2))
     assert len(scans) == 3
     assert (made.lengths == kept.lengths).all()
     assert (folder / "train.index").exists()
@@ -79,7 +84,7 @@ def test_a_folder_that_is_read_only_has_its_index_in_the_cache(
 
     monkeypatch.setattr(index_module, "write_atomically", refuse)
     for _ in range(2):
-        assert len(RecordIndex.load(folder, "train")) == 6
+        assert len(index_of(folder)) == 6
     assert len(scans) == 3
     assert not (folder / "train.index").exists()
 
@@ -91,21 +96,21 @@ def test_an_index_that_can_be_kept_nowhere_is_made_each_time(
         raise index_module.EnvironmentProblem("the disk is full")
 
     monkeypatch.setattr(index_module, "write_atomically", refuse)
-    assert [len(RecordIndex.load(folder, "train")) for _ in range(2)] == [6, 6]
+    assert [len(index_of(folder)) for _ in range(2)] == [6, 6]
     assert len(scans) == 6
 
 
 def test_a_shard_that_changed_makes_the_index_anew(folder: Path, scans: list[Path]) -> None:
-    RecordIndex.load(folder, "train")
+    index_of(folder)
     write(folder, 1, [5, 6])
-    assert len(RecordIndex.load(folder, "train")) == 7
+    assert len(index_of(folder)) == 7
     write(folder, 1, [6, 5])  # the same size
     os.utime(folder / "train-00001-of-00003", ns=(1 << 61, 1 << 61))
-    assert RecordIndex.load(folder, "train").lengths.tolist() == [3, 0, 70, 6, 5, 1000, 2]
+    assert index_of(folder).lengths.tolist() == [3, 0, 70, 6, 5, 1000, 2]
     assert len(scans) == 9
     for shard in folder.glob("train-*"):
         shard.rename(shard.with_name(shard.name.replace("train", "coco_train.record")))
-    assert len(RecordIndex.load(folder, "train")) == 7
+    assert len(index_of(folder)) == 7
     assert len(scans) == 12
 
 
@@ -123,23 +128,43 @@ def test_a_shard_that_changed_makes_the_index_anew(folder: Path, scans: list[Pat
     ],
 )
 def test_a_damaged_index_counts_as_absent(folder: Path, scans: list[Path], damage: object) -> None:
-    good = RecordIndex.load(folder, "train").lengths
+    good = index_of(folder).lengths
     place = folder / "train.index"
     place.write_bytes(damage(place.read_bytes()))  # type: ignore[operator]
-    assert (RecordIndex.load(folder, "train").lengths == good).all()
+    assert (index_of(folder).lengths == good).all()
     assert len(scans) == 6
 
 
 def test_an_index_may_be_a_folder(folder: Path) -> None:
     (folder / "train.index").mkdir()
-    assert np.sum(RecordIndex.load(folder, "train").lengths) == 1080
+    assert np.sum(index_of(folder).lengths) == 1080
 
 
 def test_damaged_and_missing_shards_are_one_line(folder: Path) -> None:
     shard = folder / "train-00001-of-00003"
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(DataError, match="train-00001-of-00003 is not a complete TFRecord file"):
-        RecordIndex.load(folder, "train")
+        index_of(folder)
     shard.unlink()
     with pytest.raises(DataError, match="shard train-00001-of-00003 is missing"):
-        RecordIndex.load(folder, "train")
+        index_of(folder)
+
+
+def test_compressed_shards_are_counted_once(folder: Path, scans: list[Path]) -> None:
+    plain = index_module.load_index(folder, "train")
+    for shard in folder.glob("train-*"):
+        shard.write_bytes(gzip.compress(shard.read_bytes()))
+    for _ in range(2):
+        shards = index_module.load_index(folder, "train")
+        assert all(shard.compressed for shard in shards)
+        assert [shard.lengths for shard in shards] == [shard.lengths for shard in plain]
+    assert len(scans) == 6
+    damaged = folder / "train-00002-of-00003"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(DataError, match="train-00002-of-00003 is damaged: it is compressed with gzip, and cannot be"):
+        index_module.load_index(folder, "train")
+
+
+def test_a_record_whose_length_looks_like_gzip_is_one(folder: Path) -> None:
+    write(folder, 0, [0x088B1F])
+    assert not any(shard.compressed for shard in index_module.load_index(folder, "train"))
