@@ -57,7 +57,7 @@ COMMANDS = {
     "export-coco-tflite": _export("tflite", "detector", "data/coco"),
     "import": Command(
         ("import", "weights/b1.safetensors", "out/imported", "--variant=b1", "--width=0.5",
-         "--labels=weights/labels.txt"), ("weights",),
+         "--labels=weights/labels.txt"), ("weights",), refusal="exists already",
     ),
     "report": Command(
         ("report", "found.json", "truth.json", "--plots=out/plots", "--markdown=out/report.md"),

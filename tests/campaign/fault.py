@@ -50,6 +50,7 @@ class Command:
     """A command line that is run in a folder of its own.
 
     inputs: what is copied there. The command writes into `out/` only. again: flags that a second call needs.
+    refusal: how a call after a finished one is refused, "" if it is not.
     """
 
     words: tuple[str, ...]
@@ -57,6 +58,7 @@ class Command:
     warm: bool = True
     again: tuple[str, ...] = ()
     training: bool = False
+    refusal: str = ""
 
 
 @dataclass(frozen=True)

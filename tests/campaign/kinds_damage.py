@@ -108,7 +108,8 @@ def _next_problems(fault: Fault, template: Path, place: Path, command: Command, 
     if not coped:
         lay_out_one(template, place, fault.how["path"])
     outcome = child.run([*command.words, *command.again], place, warm=command.warm)
-    return [f"the next call: {problem}" for problem in checks.message_problems(outcome, {0})]
+    codes = {2} if coped and command.refusal else {0}
+    return [f"the next call: {problem}" for problem in checks.message_problems(outcome, codes)]
 
 
 def _silence_problems(template: Path, place: Path, command: Command, out: str, err: str) -> list[str]:

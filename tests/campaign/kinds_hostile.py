@@ -71,7 +71,8 @@ def _odd_folder(fault: Fault, template: Path, place: Path, found: dict[str, Any]
     problems += checks.file_problems(place / odd, {}, found, hard=False)
     problems += kinds_interrupts.done_problems(place / odd, found)
     again = child.run([*words, *command.again], place, warm=command.warm)
-    return problems + [f"the next call: {problem}" for problem in checks.message_problems(again, {0})]
+    codes = {2} if command.refusal else {0}
+    return problems + [f"the next call: {problem}" for problem in checks.message_problems(again, codes)]
 
 
 # --- archives -------------------------------------------------------------------------------------------------------
