@@ -16,7 +16,7 @@ from fault import Fault
 
 KIND = "kills of one training"
 EPOCHS = 5
-CHAINS = (12, 1)  # of each task
+CHAINS = (13, 1)  # of each task
 KILLS = 4  # of each chain
 
 
