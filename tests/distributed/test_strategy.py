@@ -12,6 +12,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 from local_cluster import Workers
+from onnx_files import write_foreign_onnx
 from tiny_net import FLAGS
 
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
@@ -121,6 +122,25 @@ def test_two_workers_end_with_one_net(make_workers: Callable[..., Workers], sing
     saved = read_checkpoint(find_checkpoint(str(run)), ema=False).weights
     held = workers.held(1)
     assert [name for name in saved if not np.array_equal(saved[name], held[name])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("teacher", "replicas"), [("run", 2), ("onnx", 1)])
+def test_all_devices_and_processes_ask_the_teacher(
+    make_workers: Callable[..., Workers], trained_run: Path, tmp_path: Path, teacher: str, replicas: int
+) -> None:
+    """A net within the step on two devices of a process, and one in another library in two processes."""
+    write_foreign_onnx(tmp_path / "net.onnx")
+    model = trained_run if teacher == "run" else tmp_path / "net.onnx"
+    workers = make_workers(f"--teacher={model}", "--epochs=1")
+    for index in range(3 - replicas):
+        addresses: list[str] | None = [] if replicas > 1 else None
+        workers.start(index, f"--run-dir={tmp_path / 'run'}", addresses=addresses, replicas=replicas)
+    assert set(workers.wait(600)) == {0}, workers.log()
+    assert_one_net(workers.held(0, 0), workers.held(0, 1) if replicas > 1 else workers.held(1, 0))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
+    losses = [line["teacher_loss"] for line in lines if line["split"] == "train"]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.slow

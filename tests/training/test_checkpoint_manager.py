@@ -33,7 +33,7 @@ class State:
     def save(self, *steps: int) -> None:
         for step in steps:
             self.weight.assign(tf.fill(self.weight.shape, float(step)))
-            self.checkpoints.save(step, [0.5])
+            self.checkpoints.save(step, [[0.5]])
 
     def restore(self) -> tuple[int, list[float]]:
         return self.checkpoints.restore(self.run)
@@ -42,7 +42,7 @@ class State:
 def test_saves_and_restores(tmp_path: Path) -> None:
     State(tmp_path).save(5, 10)
     state = State(tmp_path)
-    assert state.restore() == (10, [0.5])
+    assert state.restore() == (10, [[0.5]])
     assert state.weight.numpy().tolist() == [10.0, 10.0]
 
 
@@ -96,13 +96,13 @@ def test_a_damaged_newest_one_is_passed_over_with_a_warning_and_written_again(
     State(tmp_path).save(1, 2)
     damage(tmp_path / "checkpoints")
     state = State(tmp_path)
-    assert state.restore() == (1, [0.5])
+    assert state.restore() == (1, [[0.5]])
     assert state.weight.numpy().tolist() == [1.0, 1.0]
     [warning] = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: ")
     assert f"{tmp_path}/checkpoints/ckpt-1" in warning
     state.save(2)
-    assert State(tmp_path).restore() == (2, [0.5])
+    assert State(tmp_path).restore() == (2, [[0.5]])
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00\x80", b"nonsense", None])
@@ -111,15 +111,15 @@ def test_a_damaged_state_file_hides_nothing(tmp_path: Path, content: bytes | Non
     state_file = tmp_path / "checkpoints" / "checkpoint"
     state_file.unlink() if content is None else state_file.write_bytes(content)
     state = State(tmp_path)
-    assert state.restore() == (10, [0.5])
+    assert state.restore() == (10, [[0.5]])
     state.save(11)
-    assert State(tmp_path).restore() == (11, [0.5])
+    assert State(tmp_path).restore() == (11, [[0.5]])
 
 
 def test_a_run_that_was_moved_keeps_its_checkpoints(tmp_path: Path) -> None:
     State(tmp_path / "old").save(1)
     shutil.move(tmp_path / "old", tmp_path / "new")
-    assert State(tmp_path / "new").restore() == (1, [0.5])
+    assert State(tmp_path / "new").restore() == (1, [[0.5]])
 
 
 def test_another_nets_checkpoint_is_named(tmp_path: Path) -> None:
