@@ -65,13 +65,13 @@ def test_a_run_keeps_the_number_that_it_began_with(
     mnasnet: Callable, tiny_net: None, shape_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = [*FLAGS, f"--data={shape_records}", f"--run-dir={tmp_path / 'run'}", "--batch-size=auto"]
-    monkeypatch.setattr(batch_size, "measure_step", lambda config, data: memory_for(300))
+    monkeypatch.setattr(batch_size, "measure_step", lambda *_: memory_for(300))
     first = mnasnet("train-imagenet", *flags, "--set=schedule.name=constant", "--epochs=1")
     assert first.code == 0, first.err
     assert "batch size 4, for 20 steps an epoch; memory has room for 300" in first.err
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["training"]["batch_size"] == 4
 
-    monkeypatch.setattr(batch_size, "measure_step", lambda config, data: pytest.fail("measured again"))
+    monkeypatch.setattr(batch_size, "measure_step", lambda *_: pytest.fail("measured again"))
     second = ["train-imagenet", *flags, "--set=schedule.name=constant", "--epochs=2"]
     begun = begin_training(lambda: mnasnet(*second))
     assert (begun.step, begun.trainer.total_steps) == (24, 2 * 24)
