@@ -121,7 +121,8 @@ def describe_teacher(found: FoundTeacher | None, task: Task) -> list[str]:
         return []
     outputs_for(found, task)
     training = task.config.training
-    classes = f"{len(task.labels):,} of its {len(found.outputs):,} classes"
+    own, known = len(task.labels), len(found.outputs)
+    classes = plural(own, "class", "classes") if own == known else f"{own:,} of its {known:,} classes"
     facts = ", ".join(filter(None, [found.net, f"{found.preprocessing.image_size} px", classes]))
     lines = [
         f"teacher: {found.model} ({facts}); weight {training.teacher_weight:g}, "
