@@ -21,6 +21,9 @@ _CLASSIFIER_KEYS = (
     "data.stretch",
     "data.class_weights",
     "training.label_smoothing",
+    "training.teacher_weight",
+    "training.teacher_temperature",
+    "training.teacher_input",
 )
 
 # Keys of this section that override a field of the family's DetectorSpec, and the field's name.

@@ -55,8 +55,8 @@ def _wait_for_all(cluster: Cluster, digest: str, deadline: _Deadline) -> None:
                     continue
                 if hello.get("digest") != digest:
                     problem = (
-                        f"the process at {cluster.addresses[rank]} has another configuration or other records than "
-                        f"the chief at {cluster.addresses[0]}; start the same command on every machine"
+                        f"the process at {cluster.addresses[rank]} has another configuration, other records or "
+                        f"another teacher than the chief at {cluster.addresses[0]}; start the same command on every machine"
                     )
                     for other in (peer, *waiting.values()):
                         other.write({"problem": problem})

@@ -18,6 +18,7 @@ from mnasnet_cli.errors import ConfigError
         ("detection.scale_jitter=[2, 1]", ["scale_jitter [2.0, 1.0]", "0.1"]),
         ("data.augment.mixup=0.2", ["data.augment.mixup", "0.2", "detectors"]),
         ("training.label_smoothing=0.0", ["training.label_smoothing", "0.0", "detectors"]),
+        ("training.teacher_weight=0.5", ["training.teacher_weight", "0.5", "detectors"]),
         ("detection=3", ["detection", "family, channels, depth", "found 3"]),
     ],
 )
