@@ -56,7 +56,8 @@ def _wait_for_all(cluster: Cluster, digest: str, deadline: _Deadline) -> None:
                 if hello.get("digest") != digest:
                     problem = (
                         f"the process at {cluster.addresses[rank]} has another configuration, other records or "
-                        f"another teacher than the chief at {cluster.addresses[0]}; start the same command on every machine"
+                        f"another teacher than the chief at {cluster.addresses[0]}; start the same command on "
+                        "every machine"
                     )
                     for other in (peer, *waiting.values()):
                         other.write({"problem": problem})
