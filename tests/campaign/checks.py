@@ -88,7 +88,8 @@ def inputs_of(place: Path, names: Collection[str]) -> dict[str, str]:
     found = {}
     for name in names:
         if (place / name).exists():
-            found.update({f"{name}/{path}": value for path, value in outputs.digests(place / name).items()})
+            files = outputs.digests(place / name).items()
+            found.update({f"{name}/{path}": value for path, value in files if not outputs.is_remade(path)})
     return found
 
 

@@ -26,6 +26,11 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): digest(path) for path in files}
 
 
+def is_remade(path: str) -> bool:
+    """Whether a file among the inputs may be made again by any command that reads them: the index of records."""
+    return path.endswith(".index") and "ckpt" not in path
+
+
 def is_temporary(path: str) -> bool:
     """Whether a path has a part that only unfinished files have."""
     return any(TEMPORARY.search(part) for part in path.split("/"))
@@ -67,9 +72,13 @@ def _fault_of_content(path: Path, data: bytes) -> str:
         with np.load(io.BytesIO(data)) as arrays:
             for key in arrays.files:
                 arrays[key]
-    elif suffix == ".index":
+    elif suffix == ".index" and "ckpt" in name:
         if not list(path.parent.glob(f"{path.stem}.data-*")):
             return "a checkpoint without its data"
+    elif suffix == ".index":  # of records
+        header, _, lengths = data.partition(b"\n")
+        if len(lengths) != 4 * sum(shard["records"] for shard in json.loads(header)["shards"]):
+            return "an index without an end"
     elif re.search(r"-\d{5}-of-\d{5}$", name) and ".data-" not in name:
         from mnasnet_cli.records.tfrecord import read_records
 
