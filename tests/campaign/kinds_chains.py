@@ -43,7 +43,7 @@ def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str
             shutil.rmtree(place, ignore_errors=True)
             lay_out(template, place, COMMANDS[fault.command])
         if kills < fault.how["kills"]:
-            at = rng.uniform(0.25, 0.9) * expected["cpu"]
+            at = rng.uniform(0.3, 0.75) * expected["cpu"]
             outcome = child.Running(words, place, warm=True).wait(at, lambda process: process.send(9))
             problems += checks.message_problems(outcome, checks.killed())
         else:
