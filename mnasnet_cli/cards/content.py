@@ -59,7 +59,7 @@ def summary_sentence(facts: RunFacts) -> str:
     kind, name = MODEL_KINDS[facts.config.task], METRIC_NAMES[facts.config.task]
     classes = f" of {plural(facts.classes, 'class', 'classes')}" if facts.classes else ""
     data = f", trained on {facts.data_dir}" if facts.data_dir else ""
-    text = f"A {kind}{classes}: MnasNet {facts.net} at {facts.config.eval_size} px{data}."
+    text = f"A {kind}{classes}: {facts.net_title} at {facts.config.eval_size} px{data}."
     if facts.final is not None:
         text += f" Its {name} on the validation split is {percent(facts.final)}."
     if facts.state == "unfinished":
@@ -126,7 +126,7 @@ def net_section(facts: RunFacts) -> Section:
     params, multiply_adds = facts.cost
     config = facts.config
     rows: list[tuple[str, object]] = [
-        ("variant", config.model.variant),
+        ("variant", config.model.label),
         ("width", f"{config.model.width:g}"),
         ("input", f"{config.eval_size} × {config.eval_size} px"),
         ("classes", _count(facts.classes)),

@@ -89,9 +89,14 @@ class RunFacts:
 
     @property
     def net(self) -> str:
-        """The net in words: "b1", "small ×0.5"."""
+        """The net in words: "b1", "small ×0.5", "my-net (170d1eec)"."""
         model = self.config.model
-        return model.variant if model.width == 1.0 else f"{model.variant} ×{model.width:g}"
+        return model.label if model.width == 1.0 else f"{model.label} ×{model.width:g}"
+
+    @property
+    def net_title(self) -> str:
+        """The same with the family: "MnasNet b1"."""
+        return self.net.replace(self.config.model.label, self.config.model.title, 1)
 
     @property
     def final(self) -> float | None:

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from mnasnet_cli import console
-from mnasnet_cli.commands.options import EmaFlag, JsonFlag, SetOption, VariantOption, image_size_option, width_option
-from mnasnet_cli.config.net_table import NetTable, resolve_variant
+from mnasnet_cli.commands.options import EmaFlag, JsonFlag, SetOption, image_size_option, variant_option, width_option
+from mnasnet_cli.config.net_table import NetTable, check_name, is_net_file, net_label, resolve_variant
 from mnasnet_cli.config.task_names import parse_task
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.nets.spec import NETS
 from mnasnet_cli.screen import next_steps
 from mnasnet_cli.weights.sources import fetch, is_published
 
@@ -26,7 +27,7 @@ def import_(
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the checkpoint.")],
-    variant: VariantOption = None,
+    variant: Annotated[str | None, variant_option()] = None,
     width: Annotated[float | None, width_option("1, or that of the published weights")] = None,
     labels: Annotated[
         Path | None,
@@ -53,6 +54,10 @@ def import_(
     """
     if variant is None and not is_published(source):
         raise ConfigError("name the net of the weights with --variant, and with --width if that is not 1")
+    if variant is not None and not is_net_file(variant):
+        exported = exported_settings(Path(source))[2] if variant not in NETS else None
+        if exported is None or exported.name != variant:
+            check_name(variant)
     local = fetch(source, sha256=sha256)
     console.begin(f"reading {local.path}")
     from mnasnet_cli.weights.importing import import_weights, write_checkpoint
@@ -105,7 +110,7 @@ def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
     settings = {**info["net"], **info["preprocessing"]}
     return [
         ("source", title + (", averaged weights" if info["source"]["averaged"] else "")),
-        ("net", f"{info['variant']} at width {info['width']:g}"),
+        ("net", f"{net_label(info)} at width {info['width']:g}"),
         ("classes", f"{len(info['labels'])}" + (f" ({unused} outputs without a class were dropped)" if unused else "")),
         *((key.replace("_", " "), value) for key, value in settings.items() if value is not None),
     ]

@@ -70,6 +70,16 @@ def width_option(default: str) -> Any:
     )
 
 
+def variant_option(callback: Any = None) -> Any:
+    """Return --variant with a check of its value."""
+    return typer.Option(
+        "--variant",
+        metavar="NAME|FILE",
+        help=f"Variant of the net: {', '.join(NETS)}; or a file with the table of your own net.",
+        callback=callback,
+    )
+
+
 def image_size_option(default: str) -> Any:
     """Return --image-size with the size that is used without it."""
     return typer.Option(
@@ -90,15 +100,7 @@ SetOption = Annotated[
         help="Set one configuration key, e.g. optimizer.name=sgd; repeatable.",
     ),
 ]
-VariantOption = Annotated[
-    str | None,
-    typer.Option(
-        "--variant",
-        metavar="NAME|FILE",
-        help=f"Variant of the net: {', '.join(NETS)}; or a file with the table of your own net.",
-        callback=_check_variant,
-    ),
-]
+VariantOption = Annotated[str | None, variant_option(_check_variant)]
 DataOption = Annotated[Path | None, data_option("data/imagenet or data/coco")]
 OwnImageSizeOption = Annotated[int | None, image_size_option("the model's own")]
 BatchSizeOption = Annotated[

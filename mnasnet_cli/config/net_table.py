@@ -21,12 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, Positive, Section
 from mnasnet_cli.errors import ConfigError, nearest
 from mnasnet_cli.nets.architecture import Dialect, NetSpec, StageSpec
-from mnasnet_cli.nets.spec import NETS, count_parameters, get_spec
+from mnasnet_cli.nets.spec import MOBILENET_V2, NETS, count_parameters, get_spec
 from mnasnet_cli.system.documents import (
     MAX_YAML_BYTES,
     Missing,
@@ -268,5 +268,12 @@ def stored_net(info: Mapping[str, Any]) -> NetSpec:
 
 def net_label(info: Mapping[str, Any]) -> str:
     """Return the variant of a checkpoint or a manifest for messages: "b1", or "my-net (1a2b3c4d)" with a table."""
-    table = info.get("table")
-    return NetTable.model_validate(table).label if table else str(info["variant"])
+    try:
+        return NetTable.model_validate(info.get("table")).label
+    except ValidationError:  # there is none, or config.yaml is damaged
+        return str(info["variant"])
+
+
+def is_mnasnet(net: str | NetTable) -> bool:
+    """Whether a built-in net is a MnasNet; a net of one's own has no family that we know."""
+    return isinstance(net, str) and net != MOBILENET_V2.name

@@ -14,7 +14,7 @@ from mnasnet_cli.config.distillation import TeacherInputConfig
 from mnasnet_cli.config.fields import Fraction, FractionBelowOne, NonNegative, Pair, Positive, Section, Triple
 from mnasnet_cli.config.finetune import FinetuneConfig
 from mnasnet_cli.config.net import NetConfig
-from mnasnet_cli.config.net_table import NetTable, unknown_variant
+from mnasnet_cli.config.net_table import NetTable, is_mnasnet, unknown_variant
 from mnasnet_cli.config.pre_postprocessing import Decode, Interpolation, Preprocessing
 from mnasnet_cli.config.task_names import DATASETS, TaskName, parse_task
 from mnasnet_cli.nets.detector_spec import pyramid_taps
@@ -69,6 +69,11 @@ class ModelConfig(Section):
     def label(self) -> str:
         """The variant, with the digest of its table if it has one, so that two nets of one name differ."""
         return self.table.label if self.table else self.variant
+
+    @property
+    def title(self) -> str:
+        """The net in words, for pages: "MnasNet b1", or the label where it is no MnasNet of ours."""
+        return f"MnasNet {self.variant}" if is_mnasnet(self.table or self.variant) else self.label
 
     @property
     def norm_decay(self) -> float:

@@ -46,7 +46,7 @@ def write_web_page(loaded: LoadedModel, folder: Path, litertjs: str | None) -> A
     origin = f"{address.scheme}://{address.netloc}" if is_url else ""
     task = "classifier" if loaded.task == "classification" else "detector"
     values = {
-        "title": escape(f"MnasNet {loaded.config.model.variant} {task}"),
+        "title": escape(f"{loaded.config.model.title} {task}"),
         "litert": escape(base),
         "origin": escape(origin),
         "allowed": escape(f" and of {origin}" if origin else ""),

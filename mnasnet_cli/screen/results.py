@@ -24,8 +24,9 @@ def print_training(run_dir: Path, data: Path, results: Mapping[str, Any]) -> Non
 def result_rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what results.json holds as rows. Accuracies and APs become percentages."""
     epochs = f"{results['epochs']:,}"
+    table = f" ({results['table'][:8]})" if results.get("table") else ""
     rows = [
-        ("net", f"{results['variant']}, width {results['width']:g}, {results['image_size']} px"),
+        ("net", f"{results['variant']}{table}, width {results['width']:g}, {results['image_size']} px"),
         ("epochs", f"{epochs}, stopped early" if results.get("stopped_early") else epochs),
         ("steps", f"{results['steps']:,}"),
         ("time", console.duration(results["seconds"])),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mnasnet_cli import console
+from mnasnet_cli.config.net_table import net_label
 from mnasnet_cli.console import percent
 
 PERCENTAGES = ("top1", "top5", "AP", "AR")  # keys, or the first letters of keys, that hold fractions
@@ -14,7 +15,7 @@ PERCENTAGES = ("top1", "top5", "AP", "AR")  # keys, or the first letters of keys
 
 def print_run(found: Mapping[str, Any]) -> None:
     """Print configuration and state of a run, from `runs.describe.describe_run`."""
-    settings = setting_rows(found["config"] or {})
+    settings = setting_rows(_shorten_table(found["config"] or {}))
     shown = [(key, value) for key, value in settings if value != "null"]
     caption = f"{console.plural(len(settings) - len(shown), 'key')} without a value left out; --json has all"
     console.print_table(f"Configuration of {found['path']}", ("key", "value"), shown, caption=caption)
@@ -27,6 +28,14 @@ def print_run(found: Mapping[str, Any]) -> None:
     files += [("best checkpoint", found["best"])] if found["best"] else []
     state = "finished" if found["results"] is not None else "not finished; the same command continues it"
     console.print_table("State", ("", "value"), [("run", state), *files])
+
+
+def _shorten_table(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a configuration with the label of a net of one's own in place of its table."""
+    model = config.get("model")
+    if not isinstance(model, Mapping) or not model.get("table"):
+        return config
+    return {**config, "model": {**model, "table": net_label({"variant": "damaged", **model})}}
 
 
 def setting_rows(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -62,7 +71,12 @@ def print_net(found: Mapping[str, Any]) -> None:
         (*(one[key] for key in keys), "yes" if one["has_skip"] else "", one["out_size"], taps.get(one["layer"], ""))
         for one in found["layers"]
     ]
-    ends = f"stem {found['table']['stem']:,} channels, head {found['table']['head']:,}; "
-    cost = f"{ends}{found['params']:,} parameters for 1,000 classes, {found['multiply_adds'] / 1e6:.1f} M multiply-adds"
-    caption = f"{cost} at {found['image_size']} px\ntaps: where a detector takes its features, as a share of the image"
+    caption = "\n".join(
+        [
+            f"stem: {found['table']['stem']:,} channels, head: {found['table']['head']:,}",
+            f"{found['params']:,} parameters for 1,000 classes",
+            f"{found['multiply_adds'] / 1e6:.1f} M multiply-adds at {found['image_size']} px",
+            "taps: where a detector takes its features, and their size relative to the image's",
+        ]
+    )
     console.print_table(f"Net {found['name']} ({found['digest'][:8]})", columns, rows, caption=caption)

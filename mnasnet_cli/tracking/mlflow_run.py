@@ -59,7 +59,7 @@ class MlflowRun:
         if found is None:
             tags = {
                 "task": config.task,
-                "variant": config.model.variant,
+                "variant": config.model.label,
                 "width": f"{config.model.width:g}",
                 "mnasnet": __version__,
                 "records": str(read_environment(run.path).get("data", {}).get("fingerprint", ""))[:12],

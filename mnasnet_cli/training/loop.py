@@ -275,6 +275,7 @@ class Trainer:
         results = {
             "task": self.config.dataset,
             "variant": self.config.model.variant,
+            **({"table": self.config.model.table.digest} if self.config.model.table else {}),
             "width": self.config.model.width,
             "image_size": self.config.eval_size,
             "epochs": self.config.training.epochs,

@@ -26,6 +26,8 @@ def torchvision_rules(spec: NetSpec, outputs: int) -> list[Rule]:
     """Rules for `MNASNet`: `layers` lists the layers of stem and first block, a module per stage, and the head."""
     layers: Layers = {STEM: ("layers.0", "layers.1"), LOGITS: ("classifier.1", "")}
     for stage, repeat, block in numbered_blocks(spec):
+        if stage == 0 and repeat > 0:
+            continue  # MNASNet has one such block; `layer_rules` names the layer that it lacks
         if stage == 0:
             layers[f"{block.scope}/depthwise"] = ("layers.3", "layers.4")
             layers[f"{block.scope}/project"] = ("layers.6", "layers.7")

@@ -191,3 +191,19 @@ def test_a_run_on_a_full_disk_leaves_nothing(small_disk: Path, fill: Callable[[]
     with pytest.raises(EnvironmentProblem):
         open_run(small_disk / "run")
     assert os.listdir(small_disk) == ["filler"]
+
+
+def test_a_run_goes_on_only_with_its_own_net(tmp_path: Path) -> None:
+    row = {"repeats": 1, "kernel": 3, "stride": 2, "expand": 1, "channels": 8}
+
+    def config(head: int) -> Config:
+        table = {"name": "my-net", "stem": 8, "stages": [row], "head": head}
+        return load_config("quick", settings={"model.variant": "my-net", "model.table": table})
+
+    open_run(tmp_path, config(64)).close()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "ckpt-1.index").write_bytes(b"")
+    open_run(tmp_path, config(64)).close()
+    for other in (config(72), load_config("quick")):
+        with pytest.raises(ConfigError, match=r"model\.table was 'my-net \(\w{8}\)' and is now"):
+            open_run(tmp_path, other)

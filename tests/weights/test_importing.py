@@ -17,6 +17,7 @@ from weight_files import (
 )
 
 from mnasnet_cli.checkpoints.reader import read_checkpoint
+from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.errors import CheckpointError, ConfigError, DataError
 from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.weights.class_lists import COCO, builtin_classes
@@ -102,6 +103,31 @@ def test_detectors_keep_the_outputs_of_their_categories(tmp_path, name, norm):
     by_anchor, kept = tensors[name].reshape(3, 3, 256, 6, 91), imported.weights[name].reshape(3, 3, 256, 6, 80)
     np.testing.assert_array_equal(kept[..., 11], by_anchor[..., 13])  # the 12th category has the id 13
     assert imported.config.detection.spec.fpn_norm == norm
+
+
+def test_a_net_of_ones_own_is_imported_where_names_and_shapes_fit(tmp_path):
+    """timm's mobilenetv2_110d is such a net: other widths and repeats, and names by stage and repeat."""
+    pytest.importorskip("safetensors")
+    row = {"repeats": 1, "kernel": 3, "stride": 1, "expand": 1, "channels": 8}
+    tree = {"name": "mine", "stem": 8, "stages": [row, {**row, "repeats": 2, "stride": 2, "expand": 3}], "head": 16}
+    table = NetTable.model_validate(tree)
+    _, spec = format_named("timm").candidate_nets(table.spec, 1.0)[0]
+    tensors = random_tensors({rule.theirs: rule.their_shape for rule in format_named("timm").rules(spec, CLASSES)})
+    imported = read(write_safetensors(tmp_path / "x.safetensors", tensors), "mine", table=table)
+    assert imported.config.model.spec.dialect.padding == "symmetric"
+    assert imported.info["table"] == table.model_dump(mode="json")
+    other = NetTable.model_validate({**tree, "head": 24})
+    with pytest.raises(CheckpointError, match=r"not mine \(\w{8}\) at width 0.35; \d+ tensors do not fit"):
+        read(tmp_path / "x.safetensors", "mine", table=other)
+
+
+def test_a_row_that_a_library_does_not_have_is_named(tmp_path):
+    pytest.importorskip("safetensors")
+    row = {"repeats": 2, "kernel": 3, "stride": 1, "expand": 1, "channels": 8}
+    table = NetTable.model_validate({"name": "mine", "stem": 8, "stages": [row]})
+    path = write_safetensors(tmp_path / "x.safetensors", state_dict("torchvision", "b1"))
+    with pytest.raises(CheckpointError, match=r"not mine \(\w{8}\): .* no layer sep_conv_1/depthwise"):
+        read(path, "mine", table=table)
 
 
 @needs_safetensors
