@@ -31,11 +31,13 @@ from mnasnet_cli.cards.facts import read_facts  # noqa: E402
 from mnasnet_cli.cards.markdown import render_card  # noqa: E402
 from mnasnet_cli.cards.page import render_page  # noqa: E402
 from mnasnet_cli.config.loading import load_config  # noqa: E402
+from mnasnet_cli.config.net_table import NetTable, read_net  # noqa: E402
 from mnasnet_cli.health.examination import examine_records  # noqa: E402
 from mnasnet_cli.inference.manifest import read_manifest  # noqa: E402
 from mnasnet_cli.latency.android import read_android_results  # noqa: E402
 from mnasnet_cli.metrics.coco_files import read_detections, read_ground_truth  # noqa: E402
 from mnasnet_cli.metrics.coco_map import evaluate_detections  # noqa: E402
+from mnasnet_cli.nets.spec import NETS  # noqa: E402
 from mnasnet_cli.prediction.images import read_images  # noqa: E402
 from mnasnet_cli.records.dataset_info import load_dataset_info  # noqa: E402
 from mnasnet_cli.records.describe import describe  # noqa: E402
@@ -289,6 +291,11 @@ def _archives(folder: Path) -> None:
     shutil.rmtree(folder / "in")
 
 
+def _nets(folder: Path) -> None:
+    for name in ("b1", "mobilenet-v2"):
+        (folder / f"{name}.yaml").write_text(NetTable.from_spec(NETS[name], f"my-{name}").to_yaml())
+
+
 def _recipes(folder: Path) -> None:
     for path in sorted((TESTS.parent / "configs").rglob("*.yaml")):
         shutil.copyfile(path, folder / f"{path.parent.name}-{path.name}")
@@ -327,6 +334,7 @@ def targets() -> Iterator[Target]:
     yield Target("android", _android, lambda folder: read_android_results(folder / "phone"))
     yield Target("weight-archive", _archives, _one(unpack), "*")
     yield Target("recipe", _recipes, _one(lambda path: load_config(str(path))), "*.yaml")
+    yield Target("net", _nets, _one(read_net), "*.yaml")
     yield Target("safetensors", _weights, _one(_read_weights), "*")
 
 
