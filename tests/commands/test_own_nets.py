@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,12 @@ from made_models import make_checkpoint
 
 from mnasnet_cli.api.catalogue import models
 from mnasnet_cli.config.loading import load_config
-from mnasnet_cli.config.net_table import NetTable, read_net
+from mnasnet_cli.config.net_table import read_net
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.inference.manifest import parse_manifest, read_manifest
 from mnasnet_cli.latency import variants
 from mnasnet_cli.nets.spec import NETS, count_parameters, get_spec
 from mnasnet_cli.system.documents import Unreadable
-from mnasnet_cli.tasks.from_config import make_task
-from mnasnet_cli.training.run import _initial_weights
 
 TABLE = """name: my-net
 stem: 8
@@ -132,10 +131,10 @@ def test_a_damaged_table_in_a_manifest_names_the_key() -> None:
         parse_manifest(json.dumps(tree))
 
 
-def test_weights_of_another_table_are_refused(run: Path, shape_records: Path) -> None:
-    row = {"repeats": 1, "kernel": 3, "stride": 2, "expand": 1, "channels": 8}
-    table = NetTable.model_validate({"name": "my-net", "stem": 8, "stages": [row]})
-    settings = {"model.variant": "my-net", "model.table": table.model_dump(mode="json"), "data.image_size": 32}
-    task = make_task(load_config("quick", settings=settings), shape_records)
-    with pytest.raises(CheckpointError, match=r"holds my-net \(\w{8}\).*this run trains my-net \(\w{8}\)"):
-        _initial_weights(task, str(run))
+def test_weights_of_another_table_are_refused(mnasnet: Any, run: Path, shape_records: Path, net_file: Path) -> None:
+    net_file.write_text(TABLE.replace("head: 64", "head: 72"))
+    folders = (f"--data={shape_records}", f"--run-dir={net_file.parent / 'new'}", f"--init={run}")
+    result = mnasnet("train-imagenet", f"--variant={net_file}", "--config=quick", "--image-size=32", *folders)
+    assert result.code == 2
+    assert re.search(r"holds my-net \(\w{8}\).*this run trains my-net \(\w{8}\)", result.err), result.err
+    assert not (net_file.parent / "new").exists()
