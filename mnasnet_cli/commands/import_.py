@@ -54,10 +54,7 @@ def import_(
     """
     if variant is None and not is_published(source):
         raise ConfigError("name the net of the weights with --variant, and with --width if that is not 1")
-    if variant is not None and not is_net_file(variant):
-        exported = exported_settings(Path(source))[2] if variant not in NETS else None
-        if exported is None or exported.name != variant:
-            check_name(variant)
+    _check_variant(variant, Path(source))
     local = fetch(source, sha256=sha256)
     console.begin(f"reading {local.path}")
     from mnasnet_cli.weights.importing import import_weights, write_checkpoint
@@ -86,10 +83,16 @@ def import_(
         imported.info["source"]["url"] = local.url
     prefix = write_checkpoint(imported, out)
     info = imported.info
-    result: dict[str, Any] = {
-        "model": str(out),
-        "checkpoint": prefix,
-        "kind": imported.format.name,
+    if json_output:
+        console.emit_json({"model": str(out), "checkpoint": prefix, "kind": imported.format.name, **_summary(info)})
+        return
+    console.print_table(f"{out}: weights from {source}", ["", "value"], _rows(imported.format.title, info))
+    next_steps.show(next_steps.after_import(parse_task(info["task"]), out))
+
+
+def _summary(info: dict[str, Any]) -> dict[str, Any]:
+    """Return the net, the preprocessing and the source of imported weights, for JSON."""
+    return {
         "variant": info["variant"],
         "width": info["width"],
         "classes": len(info["labels"]),
@@ -97,11 +100,15 @@ def import_(
         "preprocessing": info["preprocessing"],
         "source": info["source"],
     }
-    if json_output:
-        console.emit_json(result)
+
+
+def _check_variant(variant: str | None, source: Path) -> None:
+    """Raise ConfigError, before a download, if neither a built-in net nor that of the manifest has this name."""
+    if variant is None or variant in NETS or is_net_file(variant):
         return
-    console.print_table(f"{out}: weights from {source}", ["", "value"], _rows(imported.format.title, info))
-    next_steps.show(next_steps.after_import(parse_task(info["task"]), out))
+    table = exported_settings(source)[2]
+    if table is None or table.name != variant:
+        check_name(variant)
 
 
 def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
