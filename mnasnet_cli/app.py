@@ -39,6 +39,7 @@ COMMANDS = {
     "inspect": "inspect",
     "card": "card",
     "runs": "runs",
+    "search": "search",
     "models": "models",
     "doctor": "doctor",
     "demo": "demo",
@@ -62,6 +63,7 @@ EXAMPLES = {
     "demo": "demo",
     "card": "card runs/photos --data data/photos",
     "runs": "runs --format html --out runs.html",
+    "search": "search --data data/photos --latency 3ms --budget 4h --run-dir runs/search",
 }
 
 # What other programs call a command, and what it is here.

@@ -26,7 +26,7 @@ REQUIRED = (
     "tensorflow", "tf-slim", "typer", "rich", "pydantic", "PyYAML", "numpy", "pillow", "matplotlib",
     "tensorboard", "google-crc32c", "pycocotools", "faster-coco-eval", "ai-edge-litert", "simplejpeg",
 )  # fmt: skip
-OPTIONAL = ("torch", "safetensors", "tf2onnx", "onnxruntime", "pillow-heif", "mlflow")
+OPTIONAL = ("torch", "safetensors", "tf2onnx", "onnxruntime", "pillow-heif", "mlflow", "optuna")
 CPU_FEATURES = (
     "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile",  # x86
     "asimd", "bf16",  # ARM

@@ -1,0 +1,1 @@
+"""Search for nets of one latency on the user's device and data."""

@@ -1,0 +1,390 @@
+"""The course of a search: which tasks come next, and what follows from their results.
+
+`follow` is a pure function of the plan and the results. A process that starts again, or joins, calls it on what the
+store holds and goes on from there; so a search that was killed anywhere, or was done by several processes, has the same
+end as one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mnasnet_cli.config.net_table import NetTable
+from mnasnet_cli.console import duration, percent, plural
+from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.nets.spec import get_spec
+from mnasnet_cli.search import rungs
+from mnasnet_cli.search.latency.parts import measured_parts
+from mnasnet_cli.search.latency.predictors import PartsTable, Predictor, RegressionPredictor, TablePredictor
+from mnasnet_cli.search.nets.entrants import Entrant, Field, covering_nets
+from mnasnet_cli.search.nets.solving import solve_width
+from mnasnet_cli.search.nets.space import draw, net_of
+from mnasnet_cli.search.plan import Plan, table_of
+from mnasnet_cli.search.results import Pending, need
+from mnasnet_cli.search.store import Task, keyed_task
+
+PARTS_OF_A_TASK = 48
+SCALE_NETS = 9
+"""Whole nets that the scales of the table come from, at least."""
+REFERENCE = ("b1", 0.5)
+"""Measured with every group of nets: the speed of the machine may change between two groups."""
+MAX_ERROR = 0.03
+"""Of a measured latency against the predicted one, over which a net is solved again."""
+SOLVED_TIMES = 3
+
+
+@dataclass
+class Contest:
+    """What is known about the nets of one latency.
+
+    Attributes:
+      entrants: all, by name.
+      scores: by rung, then by name: a score for each seed.
+      in_last: names of those in the last rung. validation: their scores there, by seed.
+      notes: a line for each rung, for people.
+    """
+
+    limit_ms: float
+    entrants: dict[str, Entrant] = field(default_factory=dict)
+    scores: list[dict[str, list[float]]] = field(default_factory=list)
+    in_last: list[str] = field(default_factory=list)
+    validation: dict[str, list[float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Course:
+    """How far a search is.
+
+    Attributes:
+      tasks: what can be done now; empty at the end.
+      candidates: drawn nets for each latency; None before that is known.
+      stage: what the tasks are for, in words. rung: the rung that they belong to, from 0.
+      latency_errors: of the predictions, relative, of nets that were then measured as a whole.
+    """
+
+    contests: list[Contest]
+    tasks: list[Task] = field(default_factory=list)
+    candidates: int | None = None
+    stage: str = "parts of nets"
+    rung: int = 0
+    latency_errors: list[float] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """A line for each thing that is decided, in an order that never changes."""
+        return [note for contest in self.contests for note in contest.notes]
+
+
+def follow(plan: Plan, found: Mapping[str, Any], made: dict[str, Any] | None = None) -> Course:
+    """Return how far a search is with these results.
+
+    Args:
+      made: what earlier calls for the same plan have made; it saves time and changes nothing.
+
+    Raises:
+      ConfigError: no net can meet a limit, or the budget is too short; before any training.
+    """
+    course = Course([Contest(limit) for limit in plan.limits_ms])
+    try:
+        _Followed(plan, found, course).to_the_end({} if made is None else made)
+    except Pending as pending:
+        course.tasks = pending.tasks
+    return course
+
+
+class _Followed:
+    """One walk along the course, which ends with Pending where results are missing."""
+
+    def __init__(self, plan: Plan, found: Mapping[str, Any], course: Course) -> None:
+        self._plan, self._found, self._course = plan, found, course
+        self._reference_ms: float | None = None
+
+    def to_the_end(self, made: dict[str, Any]) -> None:
+        plan, course = self._plan, self._course
+        if "fields" not in made:
+            predict = predictor_of(plan, self._found)
+            made["reference"] = predict.reference_ms
+            made["fields"] = [Field(plan, limit, predict) for limit in plan.limits_ms]
+        fields, self._reference_ms = made["fields"], made["reference"]
+        check_limits(fields)
+        self._set_stage("latency of the stock nets", 0)
+        found = [one.stock() for one in fields]
+        for one, entrants in zip(fields, found, strict=True):
+            if not entrants or not one.drawn(1):
+                raise ConfigError(
+                    f"only a few nets of the space meet a latency of {one.limit_ms:g} ms; change --latency"
+                )
+        stock = self._solve_measured("stock", fields, found)
+        course.candidates = self._count(stock)
+        self._first_rung(fields, stock)
+        for rung in range(1, len(plan.rungs)):
+            self._climb(rung, fields)
+        self._last_rung()
+
+    def _count(self, stock: list[dict[str, Entrant]]) -> int:
+        """Return the number of drawn nets, from the plan or from the budget."""
+        plan = self._plan
+        if plan.candidates is not None:
+            return plan.candidates
+        self._set_stage("speed of the trainings", 0)
+        tasks = []
+        for limit, entrants in zip(plan.limits_ms, stock, strict=True):
+            entrant = entrants.get("b1") or next(iter(entrants.values()))
+            trainings = [_payload(entrant, rung, 0, last=False) for rung in range(len(plan.rungs))]
+            tasks.append(keyed_task(f"time-{_tag(limit)}", "time", {"trainings": trainings}))
+        speeds = need(self._found, tasks)
+        by_rung = [sum(one["by_rung"][rung] for one in speeds) for rung in range(len(plan.rungs))]
+        spent = sum(float(result["seconds"]) for key, result in self._found.items() if not key.startswith("train-"))
+        nets = max(len(entrants) for entrants in stock)
+        budget = float(plan.budget_seconds or 0.0)
+        count = rungs.candidates_within(budget - spent, by_rung, nets)
+        if not count:
+            least = spent + rungs.trainings_seconds(2, by_rung, nets)
+            raise ConfigError(
+                f"--budget {duration(budget)} is too short: the stock nets and two others take about "
+                f"{duration(least)}; raise it, or make trainings cheaper with --image-size or --set training.epochs=N"
+            )
+        return count
+
+    def _first_rung(self, fields: list[Field], stock: list[dict[str, Entrant]]) -> None:
+        """Train the stock nets and the first half, then mutations of the best."""
+        course, count = self._course, self._course.candidates or 0
+        half = -(-count // 2)
+        self._set_stage("rung 1, random nets", 0)
+        for contest, one, entrants in zip(course.contests, fields, stock, strict=True):
+            contest.entrants = {**entrants, **one.drawn(half)}
+        self._train(0, [list(contest.entrants) for contest in course.contests])
+        if count > half:
+            self._set_stage("rung 1, mutations of the best", 0)
+            new = [
+                one.mutated(count - half, contest.entrants, contest.scores[0])
+                for contest, one in zip(course.contests, fields, strict=True)
+            ]
+            for contest, entrants in zip(course.contests, new, strict=True):
+                contest.entrants |= entrants
+            self._train(0, [list(entrants) for entrants in new])
+
+    def _climb(self, rung: int, fields: list[Field]) -> None:
+        """Decide who goes on from the rung below, and train these, unless it is the last rung."""
+        course, plan = self._course, self._plan
+        self._set_stage(f"rung {rung}, second seeds", rung - 1)
+        doubtful = []
+        for contest in course.contests:
+            drawn = self._drawn(contest, rung - 1)
+            doubtful.append(rungs.in_doubt(drawn, rungs.kept(len(drawn)), self._deviation(contest)))
+        self._train(rung - 1, doubtful, seed=1)
+        names = []
+        for contest, seconds in zip(course.contests, doubtful, strict=True):
+            drawn = self._drawn(contest, rung - 1)
+            best = set(rungs.ranking(drawn)[: rungs.kept(len(drawn))])
+            names.append([name for name, one in contest.entrants.items() if one.is_stock or name in best])
+            self._note(contest, rung - 1, best, len(seconds))
+        if rung == len(plan.rungs) - 1:
+            self._finalists(fields, names)
+            return
+        self._set_stage(f"rung {rung + 1}", rung)
+        self._train(rung, names)
+
+    def _finalists(self, fields: list[Field], names: list[list[str]]) -> None:
+        """Measure the nets of the last rung as a whole, in turns, and solve those again that are off."""
+        course = self._course
+        self._set_stage("latency of the finalists", len(self._plan.rungs) - 1)
+        groups = [
+            {name: contest.entrants[name] for name in chosen}
+            for contest, chosen in zip(course.contests, names, strict=True)
+        ]
+        for contest, measured in zip(course.contests, self._solve_measured("finalists", fields, groups), strict=True):
+            contest.entrants |= measured
+            contest.in_last = list(measured)
+
+    def _last_rung(self) -> None:
+        """Train the nets of the last rung with all seeds; their scores on the validation split decide nothing."""
+        course, plan = self._course, self._plan
+        last = len(plan.rungs) - 1
+        self._set_stage(f"rung {last + 1}, the last one", last)
+        if last == 0:  # a recipe of few epochs has one rung only
+            for contest in course.contests:
+                contest.in_last = list(contest.entrants)
+                contest.scores = []
+        tasks = {
+            (place, name, seed): self._task(contest, name, last, seed)
+            for place, contest in enumerate(course.contests)
+            for name in contest.in_last
+            for seed in range(rungs.LAST_SEEDS)
+        }
+        results = need(self._found, tasks.values())
+        for (place, name, _), result in zip(tasks, results, strict=True):
+            contest = course.contests[place]
+            if len(contest.scores) <= last:
+                contest.scores.append({})
+            contest.scores[last].setdefault(name, []).append(result["score"])
+            contest.validation.setdefault(name, []).append(result["validation"])
+        self._set_stage("done", last)
+
+    def _train(self, rung: int, names: list[list[str]], *, seed: int = 0) -> None:
+        """Add the scores of nets in a rung with a seed; `names` are for each latency."""
+        contests = self._course.contests
+        tasks = {
+            (place, name): self._task(contests[place], name, rung, seed)
+            for place, chosen in enumerate(names)
+            for name in chosen
+        }
+        for (place, name), result in zip(tasks, need(self._found, tasks.values()), strict=True):
+            scores = contests[place].scores
+            if len(scores) <= rung:
+                scores.append({})
+            scores[rung].setdefault(name, []).append(result["score"])
+
+    def _task(self, contest: Contest, name: str, rung: int, seed: int) -> Task:
+        last = rung == len(self._plan.rungs) - 1
+        payload = _payload(contest.entrants[name], rung, seed, last=last)
+        return Task(f"train-{_tag(contest.limit_ms)}-{name}-rung{rung + 1}-seed{seed}", "train", payload)
+
+    def _drawn(self, contest: Contest, rung: int) -> dict[str, list[float]]:
+        """Return the scores of the drawn nets in a rung."""
+        return {name: s for name, s in contest.scores[rung].items() if not contest.entrants[name].is_stock}
+
+    def _deviation(self, contest: Contest) -> float:
+        return rungs.seed_deviation([values for scores in contest.scores for values in scores.values()])
+
+    def _note(self, contest: Contest, rung: int, best: set[str], doubtful: int) -> None:
+        drawn = self._drawn(contest, rung)
+        stock = {name: s for name, s in contest.scores[rung].items() if contest.entrants[name].is_stock}
+        top, first = rungs.ranking(drawn)[0], rungs.ranking(stock)[0]
+        epochs = self._plan.rungs[rung].epochs
+        contest.notes.append(
+            f"{contest.limit_ms:g} ms, rung {rung + 1} of {len(self._plan.rungs)} ({plural(epochs, 'epoch')}): "
+            f"{len(best)} of {plural(len(drawn), 'net')} go on, {doubtful} had a second seed; best {top} "
+            f"{percent(rungs.mean_of(drawn[top]))}, best stock net {first} {percent(rungs.mean_of(stock[first]))}"
+        )
+
+    def _solve_measured(
+        self, label: str, fields: list[Field], groups: list[dict[str, Entrant]]
+    ) -> list[dict[str, Entrant]]:
+        """Measure nets as a whole, and solve those again whose latency is not as predicted."""
+        if self._plan.phone_nets:
+            return groups
+        groups = [dict(group) for group in groups]
+        corrections: dict[tuple[int, str], float] = {}
+        wanted = [(place, name) for place, group in enumerate(groups) for name in group]
+        for time in range(1, SOLVED_TIMES + 1):
+            nets = [_net(groups[place][name]) for place, name in wanted]
+            latencies = self._measure(f"{label}-{time}", nets)
+            again = []
+            for (place, name), latency in zip(wanted, latencies, strict=True):
+                entrant = groups[place][name]
+                groups[place][name] = dataclasses.replace(entrant, measured_ms=latency)
+                ratio = latency / entrant.solved.predicted_ms
+                if time == 1:
+                    self._course.latency_errors.append(abs(1.0 / ratio - 1.0))
+                if abs(ratio - 1.0) > MAX_ERROR and time < SOLVED_TIMES:
+                    corrections[place, name] = corrections.get((place, name), 1.0) * ratio
+                    corrected = fields[place].corrected(entrant, corrections[place, name])
+                    if corrected.solved.width != entrant.solved.width:
+                        groups[place][name] = corrected
+                        again.append((place, name))
+            wanted = again
+            if not wanted:
+                break
+        return groups
+
+    def _measure(self, label: str, nets: list[dict[str, Any]]) -> list[float]:
+        """Return the latencies of whole nets in ms, at the speed that the machine had when the scales were measured."""
+        (result,) = need(self._found, [measuring_task(self._plan, label, nets)])
+        reference, *latencies = result["ms"]
+        return [latency * (self._reference_ms or reference) / reference for latency in latencies]
+
+    def _set_stage(self, stage: str, rung: int) -> None:
+        self._course.stage, self._course.rung = stage, rung
+
+
+def predictor_of(plan: Plan, found: Mapping[str, Any]) -> Predictor:
+    """Return what predicts latencies: a regression on the phone's, or the table of parts measured here.
+
+    Raises:
+      Pending: the parts or the whole nets have not been measured yet.
+    """
+    if plan.phone_nets:
+        nets = [(NetTable.model_validate(one.table).spec, one.input_size, one.ms) for one in plan.phone_nets]
+        return RegressionPredictor(nets, plan.classes)
+    parts = measured_parts(covering_nets(plan))
+    chunks = [parts[start : start + PARTS_OF_A_TASK] for start in range(0, len(parts), PARTS_OF_A_TASK)]
+    tasks = [
+        keyed_task(f"parts-{number:02d}", "parts", {"parts": [dataclasses.asdict(part) for part in chunk]})
+        for number, chunk in enumerate(chunks)
+    ]
+    results = need(found, tasks)
+    latencies = [latency for result in results for latency in result["ms"]]
+    table = PartsTable(list(zip(parts, latencies, strict=True)), plan.classes)
+    whole = _scale_nets(plan, table)
+    (result,) = need(found, [measuring_task(plan, "scale", whole)])
+    measured = [
+        (NetTable.model_validate(net["table"]).spec, net["input_size"], latency)
+        for net, latency in zip(whole, result["ms"][1:], strict=True)
+    ]
+    return TablePredictor(table, measured, result["ms"][0])
+
+
+def _scale_nets(plan: Plan, table: PartsTable) -> list[dict[str, Any]]:
+    """Return whole nets about as slow as the limits, from which the scales of the table come."""
+    nets = []
+    for number in range(max(SCALE_NETS, 3 * len(plan.limits_ms))):
+        generator = random.Random(f"{plan.seed} scale {number}")
+        genes = draw(generator, plan.image_sizes)
+        size, limit = plan.input_size(genes.image_size), plan.limits_ms[number % len(plan.limits_ms)]
+        # The sum of the parts is about a fifth too low.
+        solved = solve_width(
+            lambda width: net_of(genes, width),  # noqa: B023
+            lambda spec: float(table.by_stage(spec, size).sum()),  # noqa: B023
+            0.8 * limit,
+        )
+        spec = solved.spec if solved else net_of(genes, 0.1)
+        nets.append({"table": table_of(spec, f"scale-{number}"), "input_size": size})
+    return nets
+
+
+def measuring_task(plan: Plan, label: str, nets: list[dict[str, Any]]) -> Task:
+    """Return the task that measures whole nets after the reference net."""
+    name, width = REFERENCE
+    reference = {
+        "table": table_of(get_spec(name, width), "reference"),
+        "input_size": plan.input_size(plan.image_sizes[0]),
+    }
+    return keyed_task(f"nets-{label}", "nets", {"nets": [reference, *nets]})
+
+
+def check_limits(fields: list[Field]) -> None:
+    """Raise ConfigError with the range where no net can meet a limit."""
+    low, high = fields[0].range_ms()
+    for one in fields:
+        if not low <= one.limit_ms <= high:
+            raise ConfigError(
+                f"no net has a latency of {one.limit_ms:g} ms here: expected {low:.2g} to {high:.2g} ms; change "
+                "--latency, or other image sizes with --image-size move the range"
+            )
+
+
+def _net(entrant: Entrant) -> dict[str, Any]:
+    return {"table": table_of(entrant.spec, "net"), "input_size": entrant.input_size}
+
+
+def _payload(entrant: Entrant, rung: int, seed: int, *, last: bool) -> dict[str, Any]:
+    return {
+        "variant": entrant.name,
+        "table": entrant.table,
+        "width": entrant.solved.width if entrant.is_stock else 1.0,
+        "image_size": entrant.image_size,
+        "rung": rung,
+        "seed": seed,
+        "last": last,
+    }
+
+
+def _tag(limit_ms: float) -> str:
+    """Return a latency for the key of a task."""
+    return f"{limit_ms:g}ms".replace(".", "_")

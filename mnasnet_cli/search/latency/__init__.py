@@ -1,0 +1,1 @@
+"""Latencies of nets: measured through TFLite, and predicted from parts or from whole nets."""

@@ -1,0 +1,70 @@
+"""The whole search: opens it, runs it to the end, and writes what it has found."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnasnet_cli.errors import StoppedByUser
+from mnasnet_cli.search.engine import Engine
+from mnasnet_cli.search.opening import Opened, Request, open_search
+from mnasnet_cli.search.outcome import PAGE_FILE, PLOT_FILE, Outcome, outcome_of, write_front, write_nets
+from mnasnet_cli.search.page import draw_front, write_page
+from mnasnet_cli.system.workers import stop_on_sigterm
+
+GO_ON = "what is done is kept; the same command goes on"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search at its end. commands: those that come next, as one would type them."""
+
+    run_dir: Path
+    outcome: Outcome
+    commands: list[str]
+
+
+def search_nets(request: Request) -> Found:
+    """Search, or go on with a search; return what was found.
+
+    Raises:
+      ConfigError, DataError: before any work, if something contradicts or no net can meet a limit.
+      Stopped: SIGTERM or Ctrl-C. The same request goes on.
+    """
+    try:
+        with stop_on_sigterm(f"stopped by SIGTERM; {GO_ON}"):
+            opened = open_search(request)
+            try:
+                return _search(opened)
+            finally:
+                opened.store.close()
+    except KeyboardInterrupt:
+        raise StoppedByUser(f"interrupted; {GO_ON}") from None
+
+
+def _search(opened: Opened) -> Found:
+    plan, run_dir = opened.plan, opened.place.run_dir
+    course = Engine(plan, opened.store, opened.place, can_measure=opened.can_measure).run()
+    outcome = outcome_of(plan, course)
+    write_nets(plan, course, outcome, run_dir)
+    draw_front(outcome, run_dir / PLOT_FILE)
+    commands = _next_commands(opened, outcome)
+    write_page(outcome, course.notes, commands, run_dir / PAGE_FILE)
+    write_front(outcome, run_dir)  # last: a search that has it is at its end
+    return Found(run_dir, outcome, commands)
+
+
+def _next_commands(opened: Opened, outcome: Outcome) -> list[str]:
+    """Return the commands that train what is recommended on all images, and measure it."""
+    plan, commands = opened.plan, []
+    for front in outcome["fronts"]:
+        (row,) = [row for row in front["nets"] if row["name"] == front["recommended"]]
+        variant = str(opened.place.run_dir / row["file"]) if row["file"] else row["name"]
+        width = [] if row["file"] else ["--width", f"{row['width']:g}"]
+        size = ["--image-size", str(row["image_size"])]
+        words = ["mnasnet", "train-imagenet", "--variant", variant, *width, *size, "--config", plan.recipe]
+        commands.append(shlex.join([*words, "--data", plan.data]))
+        measure = ["mnasnet", "benchmark", variant, *width, "--image-size", str(row["input_size"])]
+        commands.append(shlex.join([*measure, *(["--int8"] if plan.int8 else [])]))
+    return commands
