@@ -60,7 +60,8 @@ def import_(
     from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 
     published = local.published
-    preprocessing, net, table = exported_settings(Path(local.path))
+    preprocessing, net = exported_settings(Path(local.path))
+    table = exported_table(Path(local.path))
     name = variant or (published.variant if published else "")
     if table is None or name != table.name:
         name, table = resolve_variant(name)
@@ -106,7 +107,7 @@ def _check_variant(variant: str | None, source: Path) -> None:
     """Raise ConfigError, before a download, if neither a built-in net nor that of the manifest has this name."""
     if variant is None or variant in NETS or is_net_file(variant):
         return
-    table = exported_settings(source)[2]
+    table = exported_table(source)
     if table is None or table.name != variant:
         check_name(variant)
 
@@ -123,12 +124,21 @@ def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any], NetTable | None]:
-    """What the manifest beside exported weights says of `data` and `model.net`, {} if nothing, and of `model.table`."""
+def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sections `data` and `model.net` of the manifest that `mnasnet export` wrote beside weights; {} if none."""
+    settings = _exported(source)
+    return settings.get("preprocessing", {}), settings.get("net", {})
+
+
+def exported_table(source: Path) -> NetTable | None:
+    """The table in that manifest; None for a built-in net."""
+    return _exported(source).get("table")
+
+
+def _exported(source: Path) -> dict[str, Any]:
     from mnasnet_cli.export.artifact import STATE_DICT_FORMATS
     from mnasnet_cli.inference.manifest import read_settings
     from mnasnet_cli.inference.verification import verify_artifact
 
     verify_artifact(source)
-    settings = read_settings(source, ("slim-checkpoint", *STATE_DICT_FORMATS))
-    return settings.get("preprocessing", {}), settings.get("net", {}), settings.get("table")
+    return read_settings(source, ("slim-checkpoint", *STATE_DICT_FORMATS))

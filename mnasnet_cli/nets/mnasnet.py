@@ -171,7 +171,7 @@ def _variant(name: str, width: float = 1.0) -> Callable[..., tuple[Any, dict[str
 
     suffix = "" if width == 1.0 else f"_{round(width * 100):03d}"
     net.__name__ = net.__qualname__ = f"mnasnet_{name.replace('-', '_')}{suffix}"
-    net.__doc__ = f"MnasNet {name}, channels ×{width} (any ``depth_multiplier``); see ``mnasnet_base``."
+    net.__doc__ = f"The net {name}, channels ×{width} (any ``depth_multiplier``); see ``mnasnet_base``."
     net.default_image_size = table.image_size  # type: ignore[attr-defined]
     return net
 

@@ -18,7 +18,7 @@ def factory():
 def test_registration(factory):
     names = nets_factory.register(factory)
     assert nets_factory.register(factory) == names
-    assert len(names) == 30  # six nets, five widths
+    assert len(names) == 35  # seven nets, five widths
     assert set(factory.networks_map) == set(factory.arg_scopes_map) == {"vgg_16", *names}
     assert factory.networks_map["mnasnet_b1"] is mnasnet.mnasnet_b1
     assert factory.networks_map["mnasnet_a1_2019_050"] is mnasnet.mnasnet_a1_2019_050
