@@ -141,7 +141,7 @@ def _print(found: Any) -> None:
     for front in found.outcome["fronts"]:
         console.print_table(
             f"Nets within {front['limit_ms']:g} ms on {found.outcome['device']}", COLUMNS, table_rows(front),
-            caption="top-1: mean ± deviation over seeds on the validation split; last column: from the best stock net",
+            caption="top-1: mean ± deviation over seeds on the validation split; points: from the best stock net",
         )  # fmt: skip
         console.emit_text(front["verdict"] + "\n")
     names = "front.json, front.png, card.html, net-*.yaml"

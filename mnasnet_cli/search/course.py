@@ -8,33 +8,24 @@ end as one that was not.
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.console import duration, percent, plural
 from mnasnet_cli.errors import ConfigError
-from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.search import rungs
-from mnasnet_cli.search.latency.parts import measured_parts
-from mnasnet_cli.search.latency.predictors import PartsTable, Predictor, RegressionPredictor, TablePredictor
-from mnasnet_cli.search.nets.entrants import Entrant, Field, covering_nets
-from mnasnet_cli.search.nets.solving import solve_width
-from mnasnet_cli.search.nets.space import draw, net_of
+from mnasnet_cli.search.calibration import measuring_task, predictor_of
+from mnasnet_cli.search.nets.entrants import Entrant, Field
 from mnasnet_cli.search.plan import Plan, table_of
 from mnasnet_cli.search.results import Pending, need
 from mnasnet_cli.search.store import Task, keyed_task
 
-PARTS_OF_A_TASK = 48
-SCALE_NETS = 9
-"""Whole nets that the scales of the table come from, at least."""
-REFERENCE = ("b1", 0.5)
-"""Measured with every group of nets: the speed of the machine may change between two groups."""
 MAX_ERROR = 0.03
 """Of a measured latency against the predicted one, over which a net is solved again."""
 SOLVED_TIMES = 3
+BEFORE_TRAININGS = ("parts-", "nets-scale-", "nets-stock-", "time-")
+"""Of the keys of tasks whose time is a part of the budget that the trainings don't have."""
 
 
 @dataclass
@@ -44,6 +35,8 @@ class Contest:
     Attributes:
       entrants: all, by name.
       scores: by rung, then by name: a score for each seed.
+      level: the rung that was trained last. going_on: names of those that the next one trains; None before that is
+        decided.
       in_last: names of those in the last rung. validation: their scores there, by seed.
       notes: a line for each rung, for people.
     """
@@ -51,9 +44,17 @@ class Contest:
     limit_ms: float
     entrants: dict[str, Entrant] = field(default_factory=dict)
     scores: list[dict[str, list[float]]] = field(default_factory=list)
+    level: int = 0
+    going_on: list[str] | None = None
     in_last: list[str] = field(default_factory=list)
     validation: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def add_score(self, rung: int, name: str, score: float) -> None:
+        """Add the score of a net in a rung."""
+        while len(self.scores) <= rung:
+            self.scores.append({})
+        self.scores[rung].setdefault(name, []).append(score)
 
 
 @dataclass
@@ -139,7 +140,8 @@ class _Followed:
             tasks.append(keyed_task(f"time-{_tag(limit)}", "time", {"trainings": trainings}))
         speeds = need(self._found, tasks)
         by_rung = [sum(one["by_rung"][rung] for one in speeds) for rung in range(len(plan.rungs))]
-        spent = sum(float(result["seconds"]) for key, result in self._found.items() if not key.startswith("train-"))
+        before = [key for key in self._found if key.startswith(BEFORE_TRAININGS)]
+        spent = sum(float(self._found[key]["seconds"]) for key in before)
         nets = max(len(entrants) for entrants in stock)
         budget = float(plan.budget_seconds or 0.0)
         count = rungs.candidates_within(budget - spent, by_rung, nets)
@@ -158,7 +160,7 @@ class _Followed:
         self._set_stage("rung 1, random nets", 0)
         for contest, one, entrants in zip(course.contests, fields, stock, strict=True):
             contest.entrants = {**entrants, **one.drawn(half)}
-        self._train(0, [list(contest.entrants) for contest in course.contests])
+        self._train([0] * len(fields), [list(contest.entrants) for contest in course.contests])
         if count > half:
             self._set_stage("rung 1, mutations of the best", 0)
             new = [
@@ -167,37 +169,47 @@ class _Followed:
             ]
             for contest, entrants in zip(course.contests, new, strict=True):
                 contest.entrants |= entrants
-            self._train(0, [list(entrants) for entrants in new])
+            self._train([0] * len(fields), [list(entrants) for entrants in new])
 
     def _climb(self, rung: int, fields: list[Field]) -> None:
-        """Decide who goes on from the rung below, and train these, unless it is the last rung."""
-        course, plan = self._course, self._plan
+        """Decide who goes on from the rung below, and train these; a rung that nobody would leave is left out."""
+        contests, last = self._course.contests, len(self._plan.rungs) - 1
         self._set_stage(f"rung {rung}, second seeds", rung - 1)
-        doubtful = []
-        for contest in course.contests:
-            drawn = self._drawn(contest, rung - 1)
-            doubtful.append(rungs.in_doubt(drawn, rungs.kept(len(drawn)), self._deviation(contest)))
-        self._train(rung - 1, doubtful, seed=1)
-        names = []
-        for contest, seconds in zip(course.contests, doubtful, strict=True):
-            drawn = self._drawn(contest, rung - 1)
-            best = set(rungs.ranking(drawn)[: rungs.kept(len(drawn))])
-            names.append([name for name, one in contest.entrants.items() if one.is_stock or name in best])
-            self._note(contest, rung - 1, best, len(seconds))
-        if rung == len(plan.rungs) - 1:
-            self._finalists(fields, names)
+        undecided = [contest.going_on is None for contest in contests]
+        doubtful = [self._doubtful(one) if open_ else [] for one, open_ in zip(contests, undecided, strict=True)]
+        self._train([contest.level for contest in contests], doubtful, seed=1)
+        for contest, seconds in zip(contests, doubtful, strict=True):
+            if contest.going_on is None:
+                drawn = self._drawn(contest)
+                best = set(rungs.ranking(drawn)[: rungs.kept(len(drawn))])
+                contest.going_on = [name for name, one in contest.entrants.items() if one.is_stock or name in best]
+                self._note(contest, best, len(seconds))
+        if rung == last:
+            self._finalists(fields)
             return
         self._set_stage(f"rung {rung + 1}", rung)
-        self._train(rung, names)
+        names = [contest.going_on or [] if self._leaves_some(contest) else [] for contest in contests]
+        self._train([rung] * len(contests), names)
+        for contest, trained in zip(contests, names, strict=True):
+            if trained:
+                contest.level, contest.going_on = rung, None
 
-    def _finalists(self, fields: list[Field], names: list[list[str]]) -> None:
+    def _doubtful(self, contest: Contest) -> list[str]:
+        """Return the nets that get a second seed before it is decided who goes on."""
+        drawn = self._drawn(contest)
+        deviation = rungs.seed_deviation([values for scores in contest.scores for values in scores.values()])
+        return rungs.in_doubt(drawn, rungs.kept(len(drawn)), deviation)
+
+    def _leaves_some(self, contest: Contest) -> bool:
+        """Return whether the next rung would drop any of the drawn nets that go on."""
+        drawn = sum(not contest.entrants[name].is_stock for name in contest.going_on or ())
+        return rungs.kept(drawn) < drawn
+
+    def _finalists(self, fields: list[Field]) -> None:
         """Measure the nets of the last rung as a whole, in turns, and solve those again that are off."""
         course = self._course
         self._set_stage("latency of the finalists", len(self._plan.rungs) - 1)
-        groups = [
-            {name: contest.entrants[name] for name in chosen}
-            for contest, chosen in zip(course.contests, names, strict=True)
-        ]
+        groups = [{name: contest.entrants[name] for name in contest.going_on or ()} for contest in course.contests]
         for contest, measured in zip(course.contests, self._solve_measured("finalists", fields, groups), strict=True):
             contest.entrants |= measured
             contest.in_last = list(measured)
@@ -220,40 +232,32 @@ class _Followed:
         results = need(self._found, tasks.values())
         for (place, name, _), result in zip(tasks, results, strict=True):
             contest = course.contests[place]
-            if len(contest.scores) <= last:
-                contest.scores.append({})
-            contest.scores[last].setdefault(name, []).append(result["score"])
+            contest.add_score(last, name, result["score"])
             contest.validation.setdefault(name, []).append(result["validation"])
         self._set_stage("done", last)
 
-    def _train(self, rung: int, names: list[list[str]], *, seed: int = 0) -> None:
-        """Add the scores of nets in a rung with a seed; `names` are for each latency."""
+    def _train(self, levels: list[int], names: list[list[str]], *, seed: int = 0) -> None:
+        """Add the scores of nets with a seed. For each latency: `levels` has the rung, and `names` has the nets."""
         contests = self._course.contests
         tasks = {
-            (place, name): self._task(contests[place], name, rung, seed)
+            (place, name): self._task(contests[place], name, levels[place], seed)
             for place, chosen in enumerate(names)
             for name in chosen
         }
         for (place, name), result in zip(tasks, need(self._found, tasks.values()), strict=True):
-            scores = contests[place].scores
-            if len(scores) <= rung:
-                scores.append({})
-            scores[rung].setdefault(name, []).append(result["score"])
+            contests[place].add_score(levels[place], name, result["score"])
 
     def _task(self, contest: Contest, name: str, rung: int, seed: int) -> Task:
         last = rung == len(self._plan.rungs) - 1
         payload = _payload(contest.entrants[name], rung, seed, last=last)
         return Task(f"train-{_tag(contest.limit_ms)}-{name}-rung{rung + 1}-seed{seed}", "train", payload)
 
-    def _drawn(self, contest: Contest, rung: int) -> dict[str, list[float]]:
-        """Return the scores of the drawn nets in a rung."""
-        return {name: s for name, s in contest.scores[rung].items() if not contest.entrants[name].is_stock}
+    def _drawn(self, contest: Contest) -> dict[str, list[float]]:
+        """Return the scores of the drawn nets in the rung that was trained last."""
+        return {name: s for name, s in contest.scores[contest.level].items() if not contest.entrants[name].is_stock}
 
-    def _deviation(self, contest: Contest) -> float:
-        return rungs.seed_deviation([values for scores in contest.scores for values in scores.values()])
-
-    def _note(self, contest: Contest, rung: int, best: set[str], doubtful: int) -> None:
-        drawn = self._drawn(contest, rung)
+    def _note(self, contest: Contest, best: set[str], doubtful: int) -> None:
+        drawn, rung = self._drawn(contest), contest.level
         stock = {name: s for name, s in contest.scores[rung].items() if contest.entrants[name].is_stock}
         top, first = rungs.ranking(drawn)[0], rungs.ranking(stock)[0]
         epochs = self._plan.rungs[rung].epochs
@@ -301,61 +305,6 @@ class _Followed:
 
     def _set_stage(self, stage: str, rung: int) -> None:
         self._course.stage, self._course.rung = stage, rung
-
-
-def predictor_of(plan: Plan, found: Mapping[str, Any]) -> Predictor:
-    """Return what predicts latencies: a regression on the phone's, or the table of parts measured here.
-
-    Raises:
-      Pending: the parts or the whole nets have not been measured yet.
-    """
-    if plan.phone_nets:
-        nets = [(NetTable.model_validate(one.table).spec, one.input_size, one.ms) for one in plan.phone_nets]
-        return RegressionPredictor(nets, plan.classes)
-    parts = measured_parts(covering_nets(plan))
-    chunks = [parts[start : start + PARTS_OF_A_TASK] for start in range(0, len(parts), PARTS_OF_A_TASK)]
-    tasks = [
-        keyed_task(f"parts-{number:02d}", "parts", {"parts": [dataclasses.asdict(part) for part in chunk]})
-        for number, chunk in enumerate(chunks)
-    ]
-    results = need(found, tasks)
-    latencies = [latency for result in results for latency in result["ms"]]
-    table = PartsTable(list(zip(parts, latencies, strict=True)), plan.classes)
-    whole = _scale_nets(plan, table)
-    (result,) = need(found, [measuring_task(plan, "scale", whole)])
-    measured = [
-        (NetTable.model_validate(net["table"]).spec, net["input_size"], latency)
-        for net, latency in zip(whole, result["ms"][1:], strict=True)
-    ]
-    return TablePredictor(table, measured, result["ms"][0])
-
-
-def _scale_nets(plan: Plan, table: PartsTable) -> list[dict[str, Any]]:
-    """Return whole nets about as slow as the limits, from which the scales of the table come."""
-    nets = []
-    for number in range(max(SCALE_NETS, 3 * len(plan.limits_ms))):
-        generator = random.Random(f"{plan.seed} scale {number}")
-        genes = draw(generator, plan.image_sizes)
-        size, limit = plan.input_size(genes.image_size), plan.limits_ms[number % len(plan.limits_ms)]
-        # The sum of the parts is about a fifth too low.
-        solved = solve_width(
-            lambda width: net_of(genes, width),  # noqa: B023
-            lambda spec: float(table.by_stage(spec, size).sum()),  # noqa: B023
-            0.8 * limit,
-        )
-        spec = solved.spec if solved else net_of(genes, 0.1)
-        nets.append({"table": table_of(spec, f"scale-{number}"), "input_size": size})
-    return nets
-
-
-def measuring_task(plan: Plan, label: str, nets: list[dict[str, Any]]) -> Task:
-    """Return the task that measures whole nets after the reference net."""
-    name, width = REFERENCE
-    reference = {
-        "table": table_of(get_spec(name, width), "reference"),
-        "input_size": plan.input_size(plan.image_sizes[0]),
-    }
-    return keyed_task(f"nets-{label}", "nets", {"nets": [reference, *nets]})
 
 
 def check_limits(fields: list[Field]) -> None:

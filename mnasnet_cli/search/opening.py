@@ -160,6 +160,7 @@ def _new_plan(request: Request, here: str) -> Plan:
         int8=bool(request.int8),
         image_sizes=request.image_sizes or (config.data.image_size,),
         recipe=recipe,
+        assignments=tuple(request.assignments),
         config=config.model_dump(mode="json"),
         seed=request.seed or 0,
         candidates=candidates,

@@ -233,4 +233,4 @@ def table_rows(front: Front) -> list[tuple[object, ...]]:
     ]
 
 
-COLUMNS = ("net", "input", "multiply-adds", "params", "ms", "top-1 %", "± points")
+COLUMNS = ("net", "input", "multiply-adds", "params", "ms", "top-1 %", "points")

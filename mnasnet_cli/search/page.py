@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from mnasnet_cli.metrics.plots import new_figure, save_figure
@@ -12,31 +14,44 @@ from mnasnet_cli.search.outcome import COLUMNS, NetRow, Outcome, table_rows
 from mnasnet_cli.system.files import write_atomically
 
 FOUND, STOCK = "found nets", "stock nets"
+NAME_SHARE = 0.045
+"""Of the height of the picture, that a name needs."""
 
 
 def draw_front(outcome: Outcome, path: Path) -> None:
-    """Draw accuracy over latency as PNG, with a bar of one deviation and the limits as lines."""
-    figure, axes = new_figure(1, 1, width=7.5, height=5)
+    """Draw accuracy over latency as PNG: bars of one deviation, limits as lines, and names beside each limit."""
+    figure, axes = new_figure(1, 1, width=max(7.5, 1.5 + 3.5 * len(outcome["fronts"])), height=5.5)
     for name, marker, rows in zip((FOUND, STOCK), ("o", "s"), _groups(outcome), strict=True):
-        if rows:
-            axes.errorbar(
-                [row["latency_ms"] for row in rows],
-                [100 * row["accuracy"] for row in rows],
-                yerr=[100 * row["deviation"] for row in rows],
-                fmt=marker,
-                capsize=3,
-                label=name,
-            )
-        for row in rows:
-            place = (row["latency_ms"], 100 * row["accuracy"])
-            axes.annotate(_label(row), place, (6, 5), textcoords="offset points", fontsize=8)
+        x, y = [row["latency_ms"] for row in rows], [100 * row["accuracy"] for row in rows]
+        deviations = [100 * row["deviation"] for row in rows]
+        axes.errorbar(x, y, yerr=deviations, fmt=marker, capsize=3, alpha=0.9, label=name)
+    low, high = axes.get_ylim()
+    latencies = [row["latency_ms"] for front in outcome["fronts"] for row in front["nets"]]
+    span = max(max(latencies) - min(latencies), 0.1 * max(latencies))
     for front in outcome["fronts"]:
         axes.axvline(front["limit_ms"], color="gray", linewidth=1, linestyle="--")
+        place = max(row["latency_ms"] for row in front["nets"]) + 0.06 * span
+        heights = spread([100 * row["accuracy"] for row in front["nets"]], NAME_SHARE * (high - low))
+        for row, height in zip(front["nets"], heights, strict=True):
+            axes.annotate(
+                _label(row), (row["latency_ms"], 100 * row["accuracy"]), (place, height), fontsize=8, va="center",
+                arrowprops={"arrowstyle": "-", "color": "lightgray", "linewidth": 0.8},
+            )  # fmt: skip
+    axes.set_xlim(min(latencies) - 0.1 * span, max(latencies) + 0.45 * span)
     title = f"accuracy over latency on {outcome['device']}"
     axes.set(xlabel="latency, ms", ylabel="validation top-1, %", title=title)
-    axes.margins(0.15)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     save_figure(figure, path)
+
+
+def spread(values: Sequence[float], distance: float) -> list[float]:
+    """Return heights for names, in the order of the values and at least so far from each other."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    heights = list(values)
+    for below, above in pairwise(order):
+        heights[above] = max(heights[above], heights[below] + distance)
+    shift = math.fsum(new - old for new, old in zip(heights, values, strict=True)) / max(len(values), 1)
+    return [height - shift for height in heights]
 
 
 def write_page(outcome: Outcome, notes: Sequence[str], commands: Sequence[str], path: Path) -> None:

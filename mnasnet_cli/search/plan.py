@@ -40,7 +40,7 @@ class Plan:
         are not held out to score nets.
       limits_ms: of the latency; each has a search of its own.
       image_sizes: of the training images in px, from which nets choose.
-      recipe: the recipe's name. config: what it holds, with --set.
+      recipe: the recipe's name. assignments: those of --set. config: what both give.
       candidates: drawn nets for each limit; None: as many as budget_seconds allows.
       init: the model that nets inherit from, and init_digest, the SHA-256 of its weights; None without one.
       device: the name of the processor or phone that latencies are of.
@@ -57,6 +57,7 @@ class Plan:
     int8: bool
     image_sizes: tuple[int, ...]
     recipe: str
+    assignments: tuple[str, ...]
     config: dict[str, Any]
     seed: int
     candidates: int | None

@@ -117,13 +117,16 @@ SECOND_SEEDS = 0.35
 
 
 def expected_trainings(count: int, rungs: int, stock: int) -> list[float]:
-    """Return the number of trainings in each rung for `count` drawn nets."""
+    """Return the number of trainings in each rung for `count` drawn nets.
+
+    A rung between the first and the last one is left out where it would drop nobody.
+    """
     found: list[float] = []
-    for rung in range(rungs):
-        last = rung == rungs - 1
-        found.append((count + stock) * LAST_SEEDS if last else count * (1 + SECOND_SEEDS) + stock)
+    for rung in range(rungs - 1):
+        is_left_out = rung > 0 and kept(count) == count
+        found.append(0.0 if is_left_out else count * (1 + SECOND_SEEDS * (kept(count) < count)) + stock)
         count = kept(count)
-    return found
+    return [*found, float((count + stock) * LAST_SEEDS)]
 
 
 def trainings_seconds(count: int, by_rung: Sequence[float], stock: int) -> float:

@@ -63,7 +63,8 @@ def _next_commands(opened: Opened, outcome: Outcome) -> list[str]:
         variant = str(opened.place.run_dir / row["file"]) if row["file"] else row["name"]
         width = [] if row["file"] else ["--width", f"{row['width']:g}"]
         size = ["--image-size", str(row["image_size"])]
-        words = ["mnasnet", "train-imagenet", "--variant", variant, *width, *size, "--config", plan.recipe]
+        recipe = ["--config", plan.recipe, *(word for one in plan.assignments for word in ("--set", one))]
+        words = ["mnasnet", "train-imagenet", "--variant", variant, *width, *size, *recipe]
         commands.append(shlex.join([*words, "--data", plan.data]))
         measure = ["mnasnet", "benchmark", variant, *width, "--image-size", str(row["input_size"])]
         commands.append(shlex.join([*measure, *(["--int8"] if plan.int8 else [])]))

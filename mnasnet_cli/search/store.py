@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.system.documents import JsonObject, Missing, read_json
 from mnasnet_cli.system.files import make_folder, open_lock, write_atomically
 
-RESULTS_FOLDER, CLAIMS_FOLDER = "results", "claims"
+RESULTS_FOLDER, CLAIMS_FOLDER = "results", ".claims"
 PLAN_FILE = "search.json"
 
 
@@ -76,7 +76,7 @@ class FolderStore:
         self._known: dict[str, Any] = {}
 
     def load_plan(self) -> dict[str, Any] | None:
-        """See `Store`. Raises ConfigError if the file is damaged."""
+        """See `Store`. Raises Unreadable if the file is damaged."""
         try:
             return read_json(self._run_dir / PLAN_FILE, JsonObject, "start over with --fresh")
         except Missing:
@@ -86,14 +86,15 @@ class FolderStore:
         """See `Store`."""
         make_folder(self._folder)
         make_folder(self._run_dir / CLAIMS_FOLDER)
-        lock = open_lock(self._run_dir / CLAIMS_FOLDER / "plan.lock")
-        if lock is None:
-            raise ConfigError(f"another process is just beginning a search in {self._run_dir}; start this one again")
-        with lock:
-            stored = self.load_plan()
-            if stored is None:
-                write_atomically(self._run_dir / PLAN_FILE, json.dumps(plan, indent=2) + "\n")
-            return stored or dict(plan)
+        while (stored := self.load_plan()) is None:
+            lock = open_lock(self._run_dir / CLAIMS_FOLDER / "plan.lock")
+            if lock is None:  # another process is just beginning the search
+                time.sleep(0.2)
+                continue
+            with lock:
+                if self.load_plan() is None:
+                    write_atomically(self._run_dir / PLAN_FILE, json.dumps(plan, indent=2) + "\n")
+        return stored
 
     def results(self) -> Mapping[str, Any]:
         """See `Store`. A damaged file counts as absent: its task is done again."""

@@ -33,7 +33,7 @@ def make_plan(**changes: Any) -> Plan:
     config = load_config("quick", settings={"data.image_size": SIZE, "data.eval_scale": 1.0})
     settings: dict[str, Any] = {
         "data": "data/shapes", "fingerprint": "f" * 8, "classes": CLASSES, "train_images": 480, "limits_ms": (4.0,),
-        "threads": 1, "int8": False, "image_sizes": (SIZE,), "recipe": "quick", "seed": 0,
+        "threads": 1, "int8": False, "image_sizes": (SIZE,), "recipe": "quick", "assignments": (), "seed": 0,
         "config": config.model_dump(mode="json"),
         "candidates": 6, "budget_seconds": None, "init": None, "init_digest": None, "device": "a phone",
         "phone_nets": phone_nets(),

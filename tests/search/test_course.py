@@ -128,3 +128,18 @@ def test_the_table_has_a_row_for_each_net_of_the_last_rung():
     assert len(rows) == len(course.contests[0].in_last)
     order = [mean_of(row["held_out"]) for row in front["nets"]]
     assert order == sorted(order, reverse=True)
+
+
+def test_a_rung_that_would_drop_nobody_is_left_out():
+    _, found = to_the_end(make_plan(candidates=6))
+    assert {key.rpartition("-rung")[2][0] for key in found} == {"1", "3"}
+    _, found = to_the_end(make_plan(candidates=12))
+    assert {key.rpartition("-rung")[2][0] for key in found} == {"1", "2", "3"}
+
+
+def test_what_is_measured_later_does_not_change_what_the_budget_decided():
+    plan = make_plan(candidates=None, budget_seconds=3600.0)
+    found = {task.key: result_of(task) for task in follow(plan, {}).tasks}
+    count = follow(plan, found).candidates
+    later = {"nets-finalists-1-abcdef12": {"ms": [1.0], "busy": 1.0, "seconds": 900.0}}
+    assert follow(plan, {**found, **later}).candidates == count

@@ -62,6 +62,7 @@ def test_two_processes_find_what_one_finds_and_do_nothing_twice(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(courses) == 2
     assert len(done) == len(set(done))
     fronts = {_front(plan, course, place.run_dir) for course in (*courses, alone)}
     assert len(fronts) == 1
