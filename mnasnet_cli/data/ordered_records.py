@@ -12,7 +12,7 @@ import numpy as np
 from mnasnet_cli.data.epoch_order import EpochOrder, Places
 from mnasnet_cli.data.record_index import RecordIndex
 
-CHUNK = 64  # records that are handed over together
+CHUNK = 128  # records that are handed over together
 _AHEAD = 3  # chunks whose reads have begun before they are needed
 _READS = 16  # at a time; a network's file system takes milliseconds for each
 _SPAN = 2048  # positions whose places are computed together, which takes 0.3 µs each; one by one, it takes 100
