@@ -41,6 +41,16 @@ def test_a_net_is_trained_as_train_imagenet_does_and_scored_on_both_sets(place):
     assert not run.exists()
 
 
+@pytest.mark.slow
+def test_the_time_of_a_training_follows_from_its_first_steps(place):
+    plan = make_plan(candidates=None, budget_seconds=3600.0)
+    (task,) = follow(plan, {}).tasks
+    one = dataclasses.replace(task, payload={"trainings": task.payload["trainings"][:1]})
+    found = perform(one, plan, place)
+    assert found["by_rung"][0] > 1
+    assert not list(place.run_dir.glob(".*mnasnet-tmp"))
+
+
 def test_a_net_starts_from_what_it_inherits(place, tmp_path):
     from mnasnet_cli.checkpoints.folder import CheckpointFolder
     from mnasnet_cli.checkpoints.writer import SavedState

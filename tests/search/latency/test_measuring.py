@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mnasnet_cli.nets.spec import get_spec
-from mnasnet_cli.search.latency.measuring import measure_parts, time_in_turns
+from mnasnet_cli.search.latency.measuring import convert_nets, measure_files, measure_parts, time_in_turns
 from mnasnet_cli.search.latency.parts import parts_of
+from mnasnet_cli.search.plan import table_of
 
 
 def _work(count):
@@ -37,3 +38,11 @@ def test_parts_are_converted_and_measured(int8):
     found = measure_parts([stem, block, head], 10, 1, int8)
     assert len(found["ms"]) == 3
     assert all(0 <= one < 20 for one in found["ms"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("int8", [False, True], ids=["float", "int8"])
+def test_whole_nets_are_converted_and_measured(tmp_path, int8):
+    tables = [(table_of(get_spec("b1", width), "net"), 32) for width in (0.1, 0.5)]
+    found = measure_files(convert_nets(tables, 10, int8, tmp_path), threads=1)
+    assert 0 < found["ms"][0] < found["ms"][1]
