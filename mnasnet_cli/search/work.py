@@ -24,6 +24,8 @@ NETS_OF_A_PROCESS = 6
 """That are converted by one process: the converter keeps about 40 MB of each."""
 LOOK_SECONDS = 2.0
 """Between two looks at the metrics of a training."""
+EVALUATION_EPOCHS = 0.3
+"""What the batch norms and the evaluation at the end of a training take, in epochs."""
 TIMED_LINES = 3
 """Lines of metrics, of 20 an epoch, after which the speed of a training is known."""
 
@@ -105,7 +107,7 @@ def _seconds_of(training: Mapping[str, Any], plan: Plan, place: Workplace) -> fl
         first, *_, last = read_metrics(folder / "run")
         overhead = float(first.get("seconds", 0.0))
         steps, seconds = last["step"] - first["step"], float(last.get("seconds", 0.0)) - overhead
-        whole = epochs * plan.train_images / plan.config["training"]["batch_size"]
+        whole = (epochs + EVALUATION_EPOCHS) * plan.train_images / plan.config["training"]["batch_size"]
         return overhead + seconds / max(steps, 1) * whole
 
 
