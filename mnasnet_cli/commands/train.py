@@ -91,7 +91,7 @@ def train_coco(
             metavar="MODEL", help="Start from the weights of this detector; for other classes, with a new predictor."
         ),
     ] = None,
-    teacher: Annotated[str | None, typer.Option(metavar="MODEL", hidden=True)] = None,
+    teacher: Annotated[str | None, typer.Option(metavar="MODEL", hidden=True, help="For classifiers only.")] = None,
     freeze: FreezeOption = None,
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,

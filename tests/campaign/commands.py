@@ -203,7 +203,7 @@ def measure(template: Path, name: str) -> dict[str, Any]:
         moments = (place / "moments").read_text().splitlines() if (place / "moments").exists() else []
     weights = child.call_in_fork(outputs.weights_digest, place / "out/run") if command.training else ""
     return {
-        "files": sorted(found[1]),
+        "files": sorted(path for path in found[1] if not outputs.is_remade(path)),
         "same": {path: digest for path, digest in found[0].items() if found[1].get(path) == digest},
         "cpu": outcome.cpu,
         "seconds": outcome.seconds,

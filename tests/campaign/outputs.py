@@ -27,7 +27,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def is_remade(path: str) -> bool:
-    """Whether a file among the inputs may be made again by any command that reads them: the index of records."""
+    """Whether a file is made again by any command that wants it, and may be missing: the index of records."""
     return path.endswith(".index") and "ckpt" not in path
 
 
