@@ -63,7 +63,7 @@ class Engine:
             say(f"resuming: {plural(self._done(), 'training')} of about {self._total():,} are done")
         for line in describe_plan(self._plan, course, self._store.results()):
             say(line)
-        with progress("search", self._total(), unit="trainings", start=self._done()) as self._bar:
+        with progress("search", self._total(), unit="runs", start=self._done()) as self._bar:
             return self._work_until(lambda course: not course.tasks)
 
     def _work_until(self, ends: Callable[[Course], bool]) -> Course:
@@ -124,12 +124,11 @@ class Engine:
             return
         if share is None:
             self._seconds_left = seconds_left(self._plan, self._course, results)
-        fields = {"rung": f"{self._course.rung + 1}/{len(self._plan.rungs)}"}
+        rung = f"{self._course.rung + 1}/{len(self._plan.rungs)}"
         if self._task is not None and self._task.kind == "train":
-            fields["net"] = str(self._task.payload["variant"])
-            if share is not None:
-                fields["net"] += f" {100 * min(share, 1.0):.0f} %"
-        self._bar.update(self._done(), left=self._seconds_left, **fields)
+            rung += f", {self._task.payload['variant']}"
+            rung += "" if share is None else f" {100 * min(share, 1.0):.0f} %"
+        self._bar.update(self._done(), left=self._seconds_left, rung=rung)
 
     def _done(self) -> int:
         return sum(key.startswith("train-") for key in self._store.results())
