@@ -96,7 +96,7 @@ def train_coco(
     fresh: FreshFlag = False,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
-    config: Annotated[str | None, config_option("retinanet", "lite", "demo")] = None,
+    config: Annotated[str | None, config_option("retinanet", "lite", "anchor-free", "demo")] = None,
     assignments: SetOption = None,
     json_output: JsonFlag = False,
 ) -> None:

@@ -77,7 +77,8 @@ class Postprocessing:
     """How a detector's raw outputs become boxes: decode, clip, suppress (`modules.postprocessing.select_boxes`).
 
     The raw outputs are `class_logits` [N, A, K] and `box_deltas` [N, A, 4] for the A anchors that `anchors` describes.
-    Anchors are ordered by level from the finest, then by row, column, aspect ratio and scale.
+    Anchors are ordered by level from the finest, then by row, column, aspect ratio and scale. A detector without
+    anchors has one at each position, a square as large as the level's stride.
     """
 
     inside: bool
@@ -95,7 +96,10 @@ class Postprocessing:
     anchors: AnchorLayout
     """The arguments of `geometry.anchors.level_anchors`."""
     code_scales: tuple[_Positive, _Positive, _Positive, _Positive]
-    """Deltas are divided by these before they are decoded: ty, tx, th, tw."""
+    """Deltas are divided by these before they are decoded: ty, tx, th, tw. Distances are not."""
+    box_code: Literal["deltas", "distances", "log-distances"] = "deltas"
+    """What `box_deltas` are: deltas from an anchor; or the distances of a box's sides (up, left, down, right) from the
+    center of the anchor in units of its side; or their natural logarithms."""
 
     @classmethod
     def parse(cls, tree: Any) -> Postprocessing:

@@ -1,4 +1,8 @@
-"""From COCO-style records to batches: images, and the target of each anchor. The order depends on the seed alone."""
+"""From COCO-style records to batches of images and their targets. The order depends on the seed alone.
+
+The targets of a detector with anchors are those of each anchor. Without anchors they are the boxes themselves, because
+the net's predictions decide which position learns which box.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,21 @@ from mnasnet_cli.data.pipeline import PADDING, PARALLEL_CALLS, RecordFolder, Sha
 from mnasnet_cli.data.preprocessing import crop_window, decode_window
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import matching
+from mnasnet_cli.geometry.assignment import CROWD
 from mnasnet_cli.records.coco_example import parse_coco_example
 
 
 class DetectionBatch(NamedTuple):
-    """N images with the targets of their A anchors."""
+    """N images with the targets of their A anchors. Without anchors, A is the number of boxes of the fullest image."""
 
     images: tf.Tensor
     """[N, S, S, 3] float32 in [0, 255]: the whole image or a crop, resized to S × S; the aspect ratio is not kept."""
     class_targets: tf.Tensor
-    """[N, A] int32: 1..K, 0 for background, -1 for anchors that the loss ignores."""
+    """[N, A] int32: 1..K, 0 for background, -1 for anchors that the loss ignores. Without anchors, those of the boxes:
+    1..K, 0 for padding, -1 for regions that the loss ignores."""
     box_targets: tf.Tensor
-    """[N, A, 4] float32: the box coder's deltas; undefined where class_targets is not positive."""
+    """[N, A, 4] float32: the box coder's deltas; undefined where class_targets is not positive. Without anchors, boxes
+    in px of the image."""
     positions: tf.Tensor
     """[N] int64: position in the epoch's order; -1 marks a blank image that fills up an evaluation's last batch."""
     image_ids: tf.Tensor
@@ -89,13 +96,14 @@ class CocoRecords(RecordFolder):
         """See `RecordFolder`."""
         seed = tf.constant([self.config.training.seed, epoch], tf.int32)
         examples = self.train_records(epoch, skip_examples, share)
-        if self.options.mosaic:
+        varied = epoch < self.config.training.epochs - self.options.plain_epochs
+        if varied and (self.options.mosaic or self.options.mixup):
             examples = examples.batch(share.batch_size, drop_remainder=True).map(plain(_with_partners)).unbatch()
         examples = examples.map(
-            plain(lambda position, *records: self._train_example(records, position, seed, image_size)),
+            plain(lambda position, *records: self._train_example(records, position, seed, image_size, varied)),
             num_parallel_calls=PARALLEL_CALLS,
         )
-        return deterministic(examples.batch(share.batch_size, drop_remainder=True).prefetch(2))
+        return deterministic(self.batched(examples, share.batch_size).prefetch(2))
 
     def eval_batches(self, preprocessing: Preprocessing, share: Share) -> tf.data.Dataset:
         """See `RecordFolder`."""
@@ -104,7 +112,7 @@ class CocoRecords(RecordFolder):
             num_parallel_calls=PARALLEL_CALLS,
         )
         size = preprocessing.image_size
-        count = len(anchors_of(size).boxes)
+        count = 0 if self.options.spec.anchor_free else len(anchors_of(size).boxes)
         blank = DetectionBatch(
             tf.zeros([size, size, 3]),
             tf.fill([count], -1),
@@ -114,6 +122,12 @@ class CocoRecords(RecordFolder):
             tf.ones([2]),
         )
         return deterministic(self.padded(examples, blank, share).prefetch(2))
+
+    def batched(self, examples: tf.data.Dataset, size: int) -> tf.data.Dataset:
+        """See `RecordFolder`. Images have different numbers of boxes: 0 fills up the others' targets."""
+        if self.options.spec.anchor_free:
+            return examples.padded_batch(size, drop_remainder=True)
+        return super().batched(examples, size)
 
     def eval_truth(self) -> Iterator[dict[str, Any]]:
         """Yield the annotations of each image of `eval_split` as NumPy values; see `parse_coco_example`."""
@@ -126,39 +140,54 @@ class CocoRecords(RecordFolder):
 
     @traced_once
     def _train_example(
-        self, records: Sequence[tf.Tensor], position: tf.Tensor, seed: tf.Tensor, size: int
+        self, records: Sequence[tf.Tensor], position: tf.Tensor, seed: tf.Tensor, size: int, varied: bool
     ) -> DetectionBatch:
-        """Make an example of the first record; the others may become parts of a mosaic."""
+        """Make an example of the first record; the others may become parts of it.
+
+        varied: False in the last epochs, which show whole images, only mirrored.
+        """
         options = self.options
         seed = augment.fold(seed, position)
-        view = self._augmented(records[0], seed, size)
-        if options.mosaic:
+        view = self._augmented(records[0], seed, size, varied)
+        if varied and options.mosaic:
+            alone = view
 
             def mosaic() -> View:
-                others = [self._augmented(record, augment.fold(seed, 8, place), size)
-                          for place, record in enumerate(records[1:])]  # fmt: skip
-                return _mosaic([view, *others], augment.fold(seed, 7))
+                others = [self._augmented(record, augment.fold(seed, 8, place), size, varied)
+                          for place, record in enumerate(records[1 : box_augment.MOSAIC_PARTS])]  # fmt: skip
+                return _mosaic([alone, *others], augment.fold(seed, 7))
 
             chosen = tf.random.stateless_uniform([], augment.fold(seed, 6)) < options.mosaic
-            view = tf.cond(chosen, mosaic, lambda: view)
+            view = tf.cond(chosen, mosaic, lambda: alone)
+        if varied and options.mixup:
+            first = view
+
+            def mixup() -> View:
+                return _mixup(first, self._augmented(records[-1], augment.fold(seed, 10), size, varied))
+
+            chosen = tf.random.stateless_uniform([], augment.fold(seed, 9)) < options.mixup
+            view = tf.cond(chosen, mixup, lambda: first)
         targets = assign_targets(view.boxes, view.classes, view.crowd, size, options)
         return DetectionBatch(view.image, *targets, position, view.image_id, view.image_size)
 
     @traced_once
-    def _augmented(self, record: tf.Tensor, seed: tf.Tensor, size: int) -> View:
-        """Crop, zoom, mirror and recolour one image at random."""
+    def _augmented(self, record: tf.Tensor, seed: tf.Tensor, size: int, varied: bool) -> View:
+        """Crop, zoom, mirror and recolour one image at random; not `varied`: only mirror it."""
         augmentation, options = self.config.data.augment, self.options
         example = checked(self.parse(record), self.info.classes)
         boxes, crowd = example["boxes_yxyx"], example["is_crowd"]
-        window = box_augment.random_crop_window(
-            image_shape(example["image_bytes"]),
-            tf.boolean_mask(boxes, ~crowd),
-            augment.fold(seed, 0),
-            area=augmentation.crop_area,
-            ratio=augmentation.crop_ratio,
-            covered=options.min_covered,
-        )
-        jitter = options.scale_jitter != (1.0, 1.0)
+        shape = image_shape(example["image_bytes"])
+        window = augment.whole_window(shape)
+        if varied:
+            window = box_augment.random_crop_window(
+                shape,
+                tf.boolean_mask(boxes, ~crowd),
+                augment.fold(seed, 0),
+                area=augmentation.crop_area,
+                ratio=augmentation.crop_ratio,
+                covered=options.min_covered,
+            )
+        jitter = varied and options.scale_jitter != (1.0, 1.0)
         factor = tf.random.stateless_uniform([], augment.fold(seed, 1), *options.scale_jitter)
         if jitter:
             window = box_augment.zoom_window(window, augment.fold(seed, 2), factor)
@@ -170,8 +199,10 @@ class CocoRecords(RecordFolder):
             image, boxes = box_augment.shrink_into_frame(image, boxes, augment.fold(seed, 3), factor, fill)
         if augmentation.flip:
             image, boxes = box_augment.random_flip(image, boxes, augment.fold(seed, 4))
-        if augmentation.color_jitter:
+        if varied and augmentation.color_jitter:
             image = augment.color_jitter(image, augment.fold(seed, 5), augmentation.color_jitter)
+        if varied and options.hue_jitter:
+            image = box_augment.hue_jitter(image, augment.fold(seed, 11), options.hue_jitter)
         seen = box_augment.keep_visible(boxes, example["classes"], crowd, size, options.min_visible)
         return View(image, *seen, example["image_id"], _window_size(window))
 
@@ -187,8 +218,11 @@ class CocoRecords(RecordFolder):
 
 
 def _with_partners(positions: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return each record of a batch [N] with three others of the batch; the choice depends on the order alone."""
-    return positions, *(tf.roll(records, -shift, 0) for shift in range(box_augment.MOSAIC_PARTS))
+    """Return each record of a batch [N] with others of the batch: three for a mosaic, and one for mixup.
+
+    The choice depends on the order alone.
+    """
+    return positions, *(tf.roll(records, -shift, 0) for shift in range(box_augment.MOSAIC_PARTS + 1))
 
 
 def _mosaic(views: Sequence[View], seed: tf.Tensor) -> View:
@@ -196,6 +230,14 @@ def _mosaic(views: Sequence[View], seed: tf.Tensor) -> View:
     image, boxes = box_augment.mosaic([view.image for view in views], [view.boxes for view in views], seed)
     classes, crowd = tf.concat([view.classes for view in views], 0), tf.concat([view.crowd for view in views], 0)
     return View(image, boxes, classes, crowd, views[0].image_id, views[0].image_size)
+
+
+def _mixup(first: View, second: View) -> View:
+    """Blend two views half and half, with the boxes of both (arXiv 1902.04103); it keeps the id of the first."""
+    boxes = tf.concat([first.boxes, second.boxes], 0)
+    classes, crowd = tf.concat([first.classes, second.classes], 0), tf.concat([first.crowd, second.crowd], 0)
+    image = augment.blend(first.image, second.image, tf.constant(0.5))
+    return View(image, boxes, classes, crowd, first.image_id, first.image_size)
 
 
 def checked(example: Mapping[str, tf.Tensor], classes: int) -> dict[str, tf.Tensor]:
@@ -213,9 +255,13 @@ def assign_targets(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the targets of the anchors: classes int32 [A] and box deltas [A, 4], as in `DetectionBatch`.
 
+    Without anchors they are the boxes themselves, [n] and [n, 4].
+
     Args:
       boxes: [n, 4] in px of the size × size image. classes: [n] 1..K. crowd: bool [n].
     """
+    if options.spec.anchor_free:
+        return tf.where(crowd, CROWD, tf.cast(classes, tf.int32)), boxes
     anchors, level_counts = anchors_of(size)
     if options.assign == "atss":
         matches = matching.match_by_atss(anchors, boxes, crowd, level_counts=level_counts)

@@ -252,7 +252,11 @@ class RecordFolder:
         count = -(-self.eval_examples // at_once) * share.replicas
         padding = tf.data.Dataset.from_tensors(blank).repeat()
         # All processes make the same number of batches; otherwise one would wait for the others forever.
-        return examples.concatenate(padding).batch(share.batch_size, drop_remainder=True).take(count)
+        return self.batched(examples.concatenate(padding), share.batch_size).take(count)
+
+    def batched(self, examples: tf.data.Dataset, size: int) -> tf.data.Dataset:
+        """Return whole batches of examples."""
+        return examples.batch(size, drop_remainder=True)
 
 
 @plain

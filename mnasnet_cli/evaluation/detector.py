@@ -19,6 +19,7 @@ from mnasnet_cli.inference.runner import Runner
 from mnasnet_cli.metrics.coco_map import evaluate_detections
 from mnasnet_cli.metrics.detection_images import best_and_worst, draw_best_and_worst, score_images
 from mnasnet_cli.metrics.detection_plots import plot_evaluation
+from mnasnet_cli.nets.anchor_free import BinnedPredictions
 from mnasnet_cli.nets.retinanet import Predictions
 from mnasnet_cli.system.files import make_folder, temporary_folder, write_atomically
 from mnasnet_cli.tasks.base import Evaluation
@@ -61,7 +62,7 @@ class DetectorEvaluation(ModelEvaluation):
 
     def outputs(self, batch: DetectionBatch) -> Mapping[str, Any]:
         found = dict(self.runner.predict_tensors(normalize(batch.images, self.task.preprocessing).numpy()))
-        heads = [found.pop(name, None) for name in Predictions._fields]
+        heads = {name: tf.constant(found.pop(name)) for name in BinnedPredictions._fields if name in found}
         outputs = {
             "positions": batch.positions,
             "image_ids": batch.image_ids,
@@ -69,7 +70,8 @@ class DetectorEvaluation(ModelEvaluation):
             **found,
         }
         if self.runner.detection is not None:
-            losses, matched = self.task.losses(Predictions(*map(tf.constant, heads)), batch)
+            kind = BinnedPredictions if "box_bins" in heads else Predictions
+            losses, matched = self.task.losses(kind(**heads), batch)
             outputs |= {"losses": losses, "matched": matched}
         return outputs
 

@@ -87,6 +87,8 @@ def _output_positions(loaded: LoadedModel) -> tuple[np.ndarray, int] | None:
     if loaded.postprocessing is None or not _ids_are_outputs(loaded):
         return None
     assert loaded.config.detection is not None
+    if loaded.config.detection.spec.anchor_free:
+        return None
     anchors, ids = loaded.config.detection.spec.anchors, np.array(loaded.postprocessing.category_ids)
     outputs = int(ids.max()) + 1
     return (np.arange(anchors)[:, None] * outputs + ids).reshape(-1), anchors * outputs
@@ -124,6 +126,12 @@ def _class_predictor_names(loaded: LoadedModel) -> list[str]:
 def _notes(loaded: LoadedModel) -> tuple[str, ...]:
     if loaded.postprocessing is None:
         return ()
+    assert loaded.config.detection is not None
+    if loaded.config.detection.spec.anchor_free:
+        return (
+            "the Object Detection API has no detector without anchors: it reads the backbone only; nets/anchor_free.py "
+            "builds the whole net",
+        )
     if not _ids_are_outputs(loaded):
         return (
             "the class predictor has our outputs, without a background, because the category ids are not within 1 to "

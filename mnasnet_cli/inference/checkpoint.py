@@ -11,7 +11,7 @@ import tensorflow as tf
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.inference.base import limit_threads
 from mnasnet_cli.inference.model import LoadedModel, load_model
-from mnasnet_cli.inference.outputs import classify, predict_heads
+from mnasnet_cli.inference.outputs import classify
 from mnasnet_cli.inference.tensorflow_graph import FunctionRunner
 from mnasnet_cli.modules.classifier import is_classifier
 from mnasnet_cli.modules.postprocessing import select_boxes
@@ -63,8 +63,8 @@ def _inference_function(loaded: LoadedModel) -> Callable[[tf.Tensor], dict[str, 
 
     def detector(images: tf.Tensor) -> dict[str, tf.Tensor]:
         assert loaded.postprocessing is not None
-        heads = predict_heads(loaded.model, images)
-        boxes = select_boxes(heads["class_logits"], heads["box_deltas"], loaded.image_size, loaded.postprocessing)
-        return {**heads, **boxes}
+        heads = loaded.model(images, is_training=False)
+        boxes = select_boxes(heads.class_logits, heads.box_deltas, loaded.image_size, loaded.postprocessing)
+        return {**heads._asdict(), **boxes}
 
     return classifier if loaded.task == "classification" else detector

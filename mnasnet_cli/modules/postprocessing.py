@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.config.detection import DetectionConfig
-from mnasnet_cli.config.pre_postprocessing import Postprocessing
+from mnasnet_cli.config.pre_postprocessing import AnchorLayout, Postprocessing
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import boxes as geometry
+from mnasnet_cli.geometry.distances import BoxCode, decode_boxes
 from mnasnet_cli.geometry.suppression import (
     IOU_THRESHOLD,
     MAX_DETECTIONS,
@@ -18,6 +20,7 @@ from mnasnet_cli.geometry.suppression import (
     DetectedBoxes,
     non_max_suppression,
 )
+from mnasnet_cli.nets.detector_spec import DetectorSpec
 
 CANDIDATES = 1000  # per level
 
@@ -33,6 +36,7 @@ def detect(
     iou_threshold: float = IOU_THRESHOLD,
     score_threshold: float = SCORE_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
+    box_code: BoxCode = "deltas",
 ) -> DetectedBoxes:
     """Decode the outputs of the heads, and suppress all but the best of overlapping boxes of the same class.
 
@@ -44,9 +48,11 @@ def detect(
       iou_threshold: a box with a higher IoU than this with a better box of its class is suppressed.
       score_threshold: boxes with a lower score are dropped.
       max_detections: M, per image. There is no separate limit per class.
+      box_code: what `box_deltas` are.
     """
     logits, anchor_rows, classes = _best_pairs(class_logits, level_counts, candidates)
-    boxes = geometry.decode(tf.gather(box_deltas, anchor_rows, batch_dims=1), tf.gather(anchors, anchor_rows))
+    deltas, anchors = tf.gather(box_deltas, anchor_rows, batch_dims=1), tf.gather(anchors, anchor_rows)
+    boxes = decode_boxes(deltas, anchors, box_code)
     return non_max_suppression(
         boxes,
         tf.sigmoid(logits),
@@ -85,6 +91,16 @@ def _best_pairs(
 
 def postprocessing_of(options: DetectionConfig, category_ids: Sequence[int]) -> Postprocessing:
     """Return the postprocessing of a detector; `category_ids` are those of the classes 1..K."""
+    spec = options.spec
+    layout: AnchorLayout = {
+        "min_level": spec.min_level,
+        "max_level": spec.max_level,
+        "aspect_ratios": list(anchor_geometry.ASPECT_RATIOS),
+        "scales_per_octave": anchor_geometry.SCALES_PER_OCTAVE,
+        "anchor_scale": anchor_geometry.ANCHOR_SCALE,
+    }
+    if spec.anchor_free:  # one cell at each position
+        layout |= {"aspect_ratios": [1.0], "scales_per_octave": 1, "anchor_scale": 1.0}
     return Postprocessing(
         inside=True,
         category_ids=tuple(category_ids),
@@ -92,15 +108,20 @@ def postprocessing_of(options: DetectionConfig, category_ids: Sequence[int]) -> 
         nms_iou=options.nms_iou,
         score_threshold=options.score_threshold,
         max_detections=options.max_detections,
-        anchors={
-            "min_level": anchor_geometry.MIN_LEVEL,
-            "max_level": anchor_geometry.MAX_LEVEL,
-            "aspect_ratios": list(anchor_geometry.ASPECT_RATIOS),
-            "scales_per_octave": anchor_geometry.SCALES_PER_OCTAVE,
-            "anchor_scale": anchor_geometry.ANCHOR_SCALE,
-        },
+        anchors=layout,
         code_scales=geometry.CODE_SCALES,
+        box_code=box_code_of(spec),
     )
+
+
+def box_code_of(spec: DetectorSpec) -> BoxCode:
+    """Return what the net's `box_deltas` are."""
+    return cast(BoxCode, spec.box_code)
+
+
+def level_anchors(options: Postprocessing, image_size: int) -> list[np.ndarray]:
+    """Return the anchors (or cells) of each level for images of image_size × image_size px, float32 [a, 4] px."""
+    return anchor_geometry.level_anchors(image_size, image_size, **options.anchors)
 
 
 def select_boxes(
@@ -118,7 +139,7 @@ def select_boxes(
       detection_classes int32 [N, M], category ids of the data set;
       num_detections int32 [N].
     """
-    levels = anchor_geometry.level_anchors(image_size, image_size, **options.anchors)
+    levels = level_anchors(options, image_size)
     found = detect(
         class_logits,
         box_deltas,
@@ -129,6 +150,7 @@ def select_boxes(
         iou_threshold=options.nms_iou,
         score_threshold=options.score_threshold,
         max_detections=options.max_detections,
+        box_code=options.box_code,
     )
     categories = tf.constant([0, *options.category_ids], tf.int32)
     return {

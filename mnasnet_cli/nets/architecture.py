@@ -12,6 +12,9 @@ from typing import Any, Mapping
 
 _CHOICES = {
     "activation": ("relu", "relu6"),
+    "DetectorSpec.activation": ("relu", "relu6", "hswish"),
+    "fpn_activation": ("relu", "relu6", "hswish"),
+    "fusion": ("add", "concat"),
     "expand_from": ("input", "output"),
     "squeeze_at": ("expanded", "projected"),
     "padding": ("same", "symmetric"),
@@ -30,8 +33,10 @@ def check_fields(row: Any) -> None:
         accepted = _TYPES.get(kind, Dialect)
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
             raise TypeError(f"{type(row).__name__}.{name} must be {kind}, got {value!r}")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise ValueError(f"{type(row).__name__}.{name} must be one of {_CHOICES[name]}, got {value!r}")
+        of_class = f"{type(row).__name__}.{name}"
+        choices = _CHOICES.get(of_class, _CHOICES.get(name))
+        if choices and value not in choices:
+            raise ValueError(f"{of_class} must be one of {choices}, got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,13 @@ from . import layers
 from .architecture import BlockSpec
 from .slim_compat import scoped_arguments, slim, tf, tf1
 
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": tf.nn.relu, "relu6": tf.nn.relu6}
+
+def hswish(net: Any) -> Any:
+    """x · relu6(x + 3) / 6 (MobileNetV3, arXiv 1905.02244, section 5.2); TFLite and ONNX have it as one operation."""
+    return net * (tf.nn.relu6(net + 3.0) * (1.0 / 6.0))
+
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": tf.nn.relu, "relu6": tf.nn.relu6, "hswish": hswish}
 
 
 def squeeze_excite(net: Any, reduced: int) -> Any:

@@ -1,8 +1,9 @@
-"""RetinaNet's pyramid and heads as typed data, without TensorFlow. ``detector_table`` counts their cost.
+"""The pyramids and heads of detectors as typed data, without TensorFlow. ``detector_table`` counts their cost.
 
 A detector has two tables: a ``NetSpec`` for the backbone, and a ``DetectorSpec`` for the pyramid and the heads.
 Sources: RetinaNet (arXiv 1708.02002), feature pyramids (arXiv 1612.03144), and the TF Object Detection API. Names,
-shapes and the order of outputs are those of the API, so that its checkpoints fit.
+shapes and the order of outputs are those of the API, so that its checkpoints fit. Detectors without anchors follow
+PANet (arXiv 1803.01534), GFL (arXiv 2006.04388), PicoDet (arXiv 2111.00902) and RTMDet (arXiv 2212.07784).
 
 Symbols: *level* l has the stride 2**l; A anchors over all levels, K classes.
 """
@@ -19,11 +20,12 @@ BACKBONE_SCOPE = "FeatureExtractor/Mnasnet"
 PYRAMID_SCOPE = f"{BACKBONE_SCOPE}/fpn"
 HEADS_SCOPE = "WeightSharedConvolutionalBoxPredictor"
 BOX_SIZE = 4  # numbers that describe a box
+START_DISTANCE = 3.5  # strides: what eight bins give that are equally likely
 
 
 @dataclasses.dataclass(frozen=True)
 class DetectorSpec:
-    """A detector on a backbone: a pyramid of features, and subnets that all levels share.
+    """A detector on a backbone: a pyramid of features, and subnets on its levels.
 
     Attributes:
       channels: of every pyramid level and every layer of the subnets.
@@ -33,11 +35,17 @@ class DetectorSpec:
       separable: depthwise and 1x1 convolutions instead of full ones, with nothing in between, as the API's
         ``use_depthwise`` builds them; projections stay 1x1.
       shared_tower: one subnet predicts both classes and boxes, instead of one each.
-      activation: "relu" or "relu6", in the subnets.
+      predictor_kernel: size of the predictors' convolutions; 0 is that of ``kernel``.
+      shared_levels: the levels share the kernels of subnets and predictors.
+      activation: "relu", "relu6" or "hswish", in the subnets.
       fpn_activation: the same for the pyramid's convolutions; projections are linear.
       fpn_norm: the pyramid's convolutions have batch norm instead of a bias.
+      bottom_up: a path back up follows the pyramid's path down (``anchor_free`` only).
+      fusion: how a level joins the features of its neighbour: "add" or "concat" (``anchor_free`` only).
       min_level, max_level: of the pyramid. Levels above the backbone's are computed from the level below.
-      anchors: number per position, which is aspect ratios times scales.
+      anchor_free: a position predicts one box, by the distances of its sides.
+      bins: number of bins of each distance, whose mean it is; 0 predicts the distance itself, as its logarithm.
+      anchors: number per position, which is aspect ratios times scales; 1 without anchors.
       prior: probability in (0, 1) of every class in an untrained net.
       stddev: of the normal distribution of initial kernels. 0.0 uses the backbone's initializer, which keeps the
         scale of a depthwise kernel with its few inputs, and 0.01 for the predictors.
@@ -52,11 +60,17 @@ class DetectorSpec:
     fpn_kernel: int = 3
     separable: bool = False
     shared_tower: bool = False
+    predictor_kernel: int = 0
+    shared_levels: bool = True
     activation: str = "relu6"
     fpn_activation: str = "relu6"
     fpn_norm: bool = True
+    bottom_up: bool = False
+    fusion: str = "add"
     min_level: int = 3
     max_level: int = 7
+    anchor_free: bool = False
+    bins: int = 0
     anchors: int = 6
     prior: float = 0.01
     stddev: float = 0.01
@@ -65,17 +79,27 @@ class DetectorSpec:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.fpn_activation not in ("relu", "relu6"):
-            raise ValueError(f"fpn_activation must be 'relu' or 'relu6', got {self.fpn_activation!r}")
         if min(self.channels, self.anchors, self.image_size) < 1 or self.depth < 0:
             raise ValueError(f"channels, anchors and image_size start at 1 and depth at 0: {self}")
         smallest = 3 if self.separable else 1
         if min(self.kernel, self.fpn_kernel) < smallest or not self.kernel % 2 == self.fpn_kernel % 2 == 1:
             raise ValueError(f"kernels must be odd, and from 3 on where they are separable: {self}")
+        if self.predictor_kernel < 0 or (self.predictor_kernel and self.predictor_kernel % 2 == 0):
+            raise ValueError(f"predictor_kernel must be 0 or odd, got {self.predictor_kernel}")
         if not 1 <= self.min_level <= self.max_level:
             raise ValueError(f"1 <= min_level <= max_level must hold, got {self.min_level} and {self.max_level}")
         if not 0.0 < self.prior < 1.0 or not 0.0 <= self.stddev < math.inf:
             raise ValueError(f"prior must lie in (0, 1) and stddev start at 0: {self}")
+        self._check_anchor_free()
+
+    def _check_anchor_free(self) -> None:
+        if self.anchor_free:
+            if self.anchors != 1 or self.background_slot:
+                raise ValueError(f"without anchors, a position has one box and no background: {self}")
+            if self.bins < 0 or self.bins == 1:
+                raise ValueError(f"bins must be 0 or at least 2, got {self.bins}")
+        elif self.bins or self.bottom_up or self.fusion != "add" or not self.shared_levels:
+            raise ValueError(f"bins, bottom_up, fusion and shared_levels are for detectors without anchors: {self}")
 
     @property
     def levels(self) -> range:
@@ -85,6 +109,28 @@ class DetectorSpec:
     def class_bias(self) -> float:
         """The logit of ``prior``: -4.595 for 0.01; the API's configurations have -4.6."""
         return -math.log((1.0 - self.prior) / self.prior)
+
+    @property
+    def predictor_size(self) -> int:
+        """The kernel size of the predictors."""
+        return self.predictor_kernel or self.kernel
+
+    @property
+    def box_code(self) -> str:
+        """What ``box_deltas`` are: "deltas" from an anchor, "distances" of the sides in strides, or "log-distances"."""
+        if not self.anchor_free:
+            return "deltas"
+        return "distances" if self.bins else "log-distances"
+
+    @property
+    def box_outputs(self) -> int:
+        """The number of outputs of the box predictor per anchor."""
+        return BOX_SIZE * max(self.bins, 1)
+
+    @property
+    def box_bias(self) -> float:
+        """The initial bias of the box predictor. Boxes without anchors start with sides of seven strides."""
+        return math.log(START_DISTANCE) if self.anchor_free and not self.bins else 0.0
 
     def class_outputs(self, num_classes: int) -> int:
         """Returns the number of outputs of the class predictor per anchor."""
@@ -107,7 +153,27 @@ LITE = DetectorSpec(
     image_size=320,
 )
 
-DETECTORS: dict[str, DetectorSpec] = {spec.name: spec for spec in (RETINANET, LITE)}
+# For 320 px on phones and CPUs, without anchors. Not yet chosen by trainings: sizes are PicoDet's and NanoDet-Plus's
+# (96 channels, 5x5 kernels, eight bins), predictors and the sharing of kernels RTMDet's.
+ANCHOR_FREE = DetectorSpec(
+    name="anchor-free",
+    channels=96,
+    depth=2,
+    kernel=5,
+    fpn_kernel=5,
+    separable=True,
+    shared_tower=True,
+    predictor_kernel=1,
+    bottom_up=True,
+    max_level=5,
+    anchor_free=True,
+    bins=8,
+    anchors=1,
+    stddev=0.0,
+    image_size=320,
+)
+
+DETECTORS: dict[str, DetectorSpec] = {spec.name: spec for spec in (RETINANET, LITE, ANCHOR_FREE)}
 
 # As the API stores the port's detector. One slim throughout (the API of 2019) gives the pyramid batch norm.
 API_RETINANET = dataclasses.replace(RETINANET, background_slot=True)
@@ -150,6 +216,21 @@ def count_anchors(detector: DetectorSpec, image_size: int | None = None) -> int:
 def bottom_up_scope(level: int, top: int) -> str:
     """Returns the scope of a level above the backbone's. The 2019 port numbers them from 19 on."""
     return f"bottom_up_Conv2d_{level - top + 19}"
+
+
+def down_scope(number: int) -> str:
+    """Returns the scope of the convolution that takes a pyramid's path back up to tap ``number``, counted from 1."""
+    return f"down_{number}"
+
+
+def merge_scope(number: int) -> str:
+    """Returns the scope of the convolution after that level has joined the path."""
+    return f"merging_{number}"
+
+
+def level_scope(scope: str, index: int, detector: DetectorSpec) -> str:
+    """Returns the scope of a head's kernels on level ``index``, counted from 0."""
+    return scope if detector.shared_levels else f"{scope}/feature_{index}"
 
 
 def tower_scopes(detector: DetectorSpec) -> tuple[str, str]:

@@ -8,12 +8,14 @@ from typing import Iterator
 from .architecture import NetSpec, block_specs, layer_names
 from .detector_spec import (
     BACKBONE_SCOPE,
-    BOX_SIZE,
     HEADS_SCOPE,
     PYRAMID_SCOPE,
     DetectorSpec,
     bottom_up_scope,
+    down_scope,
+    level_scope,
     level_sizes,
+    merge_scope,
     pyramid_taps,
     tower_scopes,
 )
@@ -39,6 +41,8 @@ class HeadConv:
     def kernels(self) -> dict[str, tuple[int, int, int, int]]:
         """Returns {variable name: shape}."""
         k, into, out = self.kernel, self.in_channels, self.out_channels
+        if self.separable and k == 1:  # nothing for a depthwise convolution to do
+            return {"pointwise_weights": (1, 1, into, out)}
         if self.separable:
             return {"depthwise_weights": (k, k, into, 1), "pointwise_weights": (1, 1, into, out)}
         return {"weights": (k, k, into, out)}
@@ -64,26 +68,40 @@ def pyramid_convolutions(
     norms = ("BatchNorm",) if detector.fpn_norm else ()
     for number, (level, layer) in enumerate(taps.items(), 1):
         yield HeadConv(f"{PYRAMID_SCOPE}/projection_{number}", 1, channels[layer], width, positions[level])
-    rest = {f"smoothing_{number}": level for number, level in enumerate(taps, 1) if level != top}
-    rest.update({bottom_up_scope(level, top): level for level in detector.levels if level > top})
-    for scope, level in rest.items():
+    joined = 2 * width if detector.fusion == "concat" else width
+    rest = {f"smoothing_{number}": (level, joined) for number, level in enumerate(taps, 1) if level != top}
+    if detector.bottom_up:
+        for number, level in list(enumerate(taps, 1))[1:]:
+            rest.update({down_scope(number): (level, width), merge_scope(number): (level, joined)})
+    rest.update({bottom_up_scope(level, top): (level, width) for level in detector.levels if level > top})
+    for scope, (level, inputs) in rest.items():
         yield HeadConv(
-            f"{PYRAMID_SCOPE}/{scope}", detector.fpn_kernel, width, width, positions[level], detector.separable, norms
+            f"{PYRAMID_SCOPE}/{scope}", detector.fpn_kernel, inputs, width, positions[level], detector.separable, norms
         )
 
 
 def head_convolutions(detector: DetectorSpec, num_classes: int, image_size: int | None = None) -> Iterator[HeadConv]:
     """Yields the convolutions of the subnets and the two predictors."""
-    positions = sum(size**2 for size in level_sizes(detector, image_size).values())
-    width, kernel = detector.channels, detector.kernel
-    norms = tuple(f"BatchNorm/feature_{index}" for index in range(len(detector.levels)))
+    levels = [size**2 for size in level_sizes(detector, image_size).values()]
+    width = detector.channels
+    # (suffix of the scope, positions, batch norms) of each set of kernels
+    sets: list[tuple[str, int, tuple[str, ...]]] = [
+        (level_scope("", index, detector), positions, ("BatchNorm",)) for index, positions in enumerate(levels)
+    ]
+    if detector.shared_levels:
+        sets = [("", sum(levels), tuple(f"BatchNorm/feature_{index}" for index in range(len(levels))))]
     for tower in dict.fromkeys(tower_scopes(detector)):
         for number in range(detector.depth):
-            scope = f"{HEADS_SCOPE}/{tower}/conv2d_{number}"
-            yield HeadConv(scope, kernel, width, width, positions, detector.separable, norms)
-    for scope, outputs in (("BoxPredictor", BOX_SIZE), ("ClassPredictor", detector.class_outputs(num_classes))):
-        outputs *= detector.anchors
-        yield HeadConv(f"{HEADS_SCOPE}/{scope}", kernel, width, outputs, positions, detector.separable)
+            for suffix, positions, norms in sets:
+                scope = f"{HEADS_SCOPE}/{tower}/conv2d_{number}{suffix}"
+                yield HeadConv(scope, detector.kernel, width, width, positions, detector.separable, norms)
+    for name, outputs in (
+        ("BoxPredictor", detector.box_outputs),
+        ("ClassPredictor", detector.class_outputs(num_classes)),
+    ):
+        for suffix, positions, _ in sets:
+            scope, outs = f"{HEADS_SCOPE}/{name}{suffix}", outputs * detector.anchors
+            yield HeadConv(scope, detector.predictor_size, width, outs, positions, detector.separable)
 
 
 def _added(backbone: NetSpec, detector: DetectorSpec, num_classes: int, image_size: int | None) -> list[HeadConv]:

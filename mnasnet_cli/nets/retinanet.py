@@ -12,16 +12,16 @@ Symbols: N images, A anchors, K classes.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from . import detector_layers, layers
 from .architecture import NetSpec
 from .blocks import ACTIVATIONS
 from .detector_spec import (
-    BOX_SIZE,
     HEADS_SCOPE,
     DetectorSpec,
     bottom_up_scope,
+    level_scope,
     pyramid_taps,
     tower_scopes,
 )
@@ -70,7 +70,43 @@ def retinanet(
       (Predictions, end_points): the end points are the layers of the backbone that are used, and P3 … P7.
 
     Raises:
-      ValueError: ``num_classes`` < 1, images of another rank, or a backbone without features at the lowest level.
+      ValueError: ``num_classes`` < 1, images of another rank, a backbone without features at the lowest level, or a
+        detector without anchors.
+    """
+    if detector.anchor_free:
+        raise ValueError(f"{detector.name} has no anchors; anchor_free.anchor_free builds it")
+    return build_detector(
+        images,
+        backbone,
+        detector,
+        num_classes,
+        pyramid=path_down,
+        heads=_heads,
+        is_training=is_training,
+        reuse=reuse,
+        use_explicit_padding=use_explicit_padding,
+        zero_init_residual=zero_init_residual,
+        frozen_until=frozen_until,
+    )
+
+
+def build_detector(
+    images: Any,
+    backbone: NetSpec,
+    detector: DetectorSpec,
+    num_classes: int,
+    pyramid: Callable[[dict[int, Any], DetectorSpec, bool], dict[int, Any]],
+    heads: Callable[[list[Any], DetectorSpec, int], Any],
+    is_training: Any = None,
+    reuse: Any = None,
+    use_explicit_padding: bool = False,
+    **backbone_options: Any,
+) -> tuple[Any, dict[str, Any]]:
+    """Builds the backbone, and on it what ``pyramid`` and ``heads`` build; the rest is as in ``retinanet``.
+
+    Args:
+      pyramid: (the backbone's features by level, detector, symmetric padding) to the features of all levels.
+      heads: (the features of all levels, lowest first, detector, num_classes) to the predictions.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
@@ -84,20 +120,18 @@ def retinanet(
             is_training=is_training,
             final_endpoint=taps[max(taps)],
             use_explicit_padding=use_explicit_padding,
-            zero_init_residual=zero_init_residual,
-            frozen_until=frozen_until,
             scope="Mnasnet",
+            **backbone_options,
         )
         with tf1.variable_scope("Mnasnet/fpn"), slim.arg_scope(_kernel_scope(detector)), norm_scope(
             backbone, is_training
         ):
-            features = {level: end_points[layer] for level, layer in taps.items()}
-            pyramid = _pyramid(features, detector, symmetric)
-    end_points.update({f"P{level}": pyramid[level] for level in detector.levels})
+            levels = pyramid({level: end_points[layer] for level, layer in taps.items()}, detector, symmetric)
+    end_points.update({f"P{level}": levels[level] for level in detector.levels})
     with tf1.variable_scope(HEADS_SCOPE, reuse=reuse), slim.arg_scope(_kernel_scope(detector)), norm_scope(
         backbone, is_training
     ):
-        predictions = _heads([pyramid[level] for level in detector.levels], detector, num_classes)
+        predictions = heads([levels[level] for level in detector.levels], detector, num_classes)
     return predictions, end_points
 
 
@@ -109,7 +143,7 @@ def _kernel_scope(detector: DetectorSpec) -> Any:
         return scope
 
 
-def _pyramid(features: dict[int, Any], detector: DetectorSpec, symmetric: bool) -> dict[int, Any]:
+def path_down(features: dict[int, Any], detector: DetectorSpec, symmetric: bool) -> dict[int, Any]:
     """Builds {level: [N, H, W, channels]} for all levels from the backbone's levels.
 
     As in the API, the top level of the backbone is only projected, those below are smoothed sums, and those above are
@@ -126,14 +160,21 @@ def _pyramid(features: dict[int, Any], detector: DetectorSpec, symmetric: bool) 
     for level in reversed(below[:-1]):
         lateral = project(features[level], scope=f"projection_{number[level]}")
         net = lateral + detector_layers.upsample_like(net, lateral)
-        pyramid[level] = _pyramid_convolution(net, detector, f"smoothing_{number[level]}", 1, symmetric)
+        pyramid[level] = pyramid_convolution(net, detector, f"smoothing_{number[level]}", 1, symmetric)
+    return levels_above(pyramid, detector, symmetric)
+
+
+def levels_above(pyramid: dict[int, Any], detector: DetectorSpec, symmetric: bool) -> dict[int, Any]:
+    """Adds the levels above the backbone's to {level: features}; each is a convolution of the level below."""
+    top = max(pyramid)
     for level in range(top + 1, detector.max_level + 1):
         scope = bottom_up_scope(level, top)
-        pyramid[level] = _pyramid_convolution(pyramid[level - 1], detector, scope, 2, symmetric)
+        pyramid[level] = pyramid_convolution(pyramid[level - 1], detector, scope, 2, symmetric)
     return pyramid
 
 
-def _pyramid_convolution(net: Any, detector: DetectorSpec, scope: str, stride: int, symmetric: bool) -> Any:
+def pyramid_convolution(net: Any, detector: DetectorSpec, scope: str, stride: int, symmetric: bool) -> Any:
+    """A convolution of the pyramid with its batch norm and activation: [N, ceil(H / stride), ceil(W / stride), C]."""
     bias = None if detector.fpn_norm else tf1.zeros_initializer()
     net = detector_layers.convolve(
         net, detector.channels, detector.fpn_kernel, scope, detector.separable, stride, symmetric, bias
@@ -145,32 +186,48 @@ def _pyramid_convolution(net: Any, detector: DetectorSpec, scope: str, stride: i
 
 def _heads(nets: list[Any], detector: DetectorSpec, num_classes: int) -> Predictions:
     """Builds both subnets and predictors on the levels of the pyramid [N, H, W, channels], lowest first."""
+    class_logits, box_deltas = raw_heads(nets, detector, num_classes)
+    return Predictions(class_logits, box_deltas)
+
+
+def raw_heads(nets: list[Any], detector: DetectorSpec, num_classes: int) -> tuple[Any, Any]:
+    """Builds the subnets and predictors; returns the logits [N, A, K] and the box predictor's outputs [N, A, …]."""
     box_scope, class_scope = tower_scopes(detector)
     box_nets = _tower(nets, detector, box_scope)
-    box_deltas = _predict(box_nets, detector, BOX_SIZE, "BoxPredictor", 0.0)
+    boxes = _predict(box_nets, detector, detector.box_outputs, "BoxPredictor", detector.box_bias)
     class_nets = box_nets if class_scope == box_scope else _tower(nets, detector, class_scope)
     outputs = detector.class_outputs(num_classes)
     class_logits = _predict(class_nets, detector, outputs, "ClassPredictor", detector.class_bias)
-    return Predictions(
-        class_logits[..., outputs - num_classes :] if detector.background_slot else class_logits, box_deltas
-    )
+    return (class_logits[..., outputs - num_classes :] if detector.background_slot else class_logits), boxes
+
+
+def _on_levels(build: Callable[..., Any], nets: list[Any], scope: str, detector: DetectorSpec) -> list[Any]:
+    """Calls ``build(features, scope=…)`` on every level, with kernels that all levels share or with each level's."""
+    if detector.shared_levels:
+        return detector_layers.shared(functools.partial(build, scope=scope), nets)
+    return [build(net, scope=level_scope(scope, index, detector)) for index, net in enumerate(nets)]
 
 
 def _tower(nets: list[Any], detector: DetectorSpec, scope: str) -> list[Any]:
-    """Builds a subnet. All levels share its kernels, but each has its own batch norm, because statistics differ."""
+    """Builds a subnet. Levels that share its kernels have their own batch norms, because statistics differ."""
     activation = ACTIVATIONS[detector.activation]
+    convolve = functools.partial(
+        detector_layers.convolve,
+        num_outputs=detector.channels,
+        kernel=detector.kernel,
+        separable=detector.separable,
+    )
     for number in range(detector.depth):
         layer = f"{scope}/conv2d_{number}"
-        convolve = functools.partial(
-            detector_layers.convolve,
-            num_outputs=detector.channels,
-            kernel=detector.kernel,
-            scope=layer,
-            separable=detector.separable,
-        )
+        norms = [
+            f"{layer}/BatchNorm/feature_{index}"
+            if detector.shared_levels
+            else f"{level_scope(layer, index, detector)}/BatchNorm"
+            for index in range(len(nets))
+        ]
         nets = [
-            activation(slim.batch_norm(net, scope=f"{layer}/BatchNorm/feature_{index}"))
-            for index, net in enumerate(detector_layers.shared(convolve, nets))
+            activation(slim.batch_norm(net, scope=norm))
+            for net, norm in zip(_on_levels(convolve, nets, layer, detector), norms)
         ]
     return nets
 
@@ -178,18 +235,21 @@ def _tower(nets: list[Any], detector: DetectorSpec, scope: str) -> list[Any]:
 def _predict(nets: list[Any], detector: DetectorSpec, per_anchor: int, scope: str, bias: float) -> Any:
     """Predicts ``per_anchor`` numbers for each anchor of every level: [N, A, per_anchor]."""
     outputs, start = detector.anchors * per_anchor, tf1.constant_initializer(bias)
-    small = tf1.random_normal_initializer(stddev=_PREDICTOR_STDDEV)
+    kernel, small = detector.predictor_size, tf1.random_normal_initializer(stddev=_PREDICTOR_STDDEV)
     if not detector.separable:
-        convolve = functools.partial(
-            detector_layers.convolve, num_outputs=outputs, kernel=detector.kernel, scope=scope, bias=start
-        )
+        convolve = functools.partial(detector_layers.convolve, num_outputs=outputs, kernel=kernel, bias=start)
         with slim.arg_scope([slim.conv2d], weights_initializer=small):
-            nets = detector_layers.shared(convolve, nets)
+            nets = _on_levels(convolve, nets, scope, detector)
         return tf.concat([detector_layers.as_rows(net, detector.anchors) for net in nets], axis=1)
-    # One matrix product over the positions of all levels writes the predictions to their final places. Joining the
-    # levels then copies the few inputs of the 1x1 convolution instead of its many outputs.
-    depthwise = functools.partial(layers.depthwise, kernel_size=detector.kernel, scope=scope)
-    joined = tf.concat([detector_layers.as_rows(net) for net in detector_layers.shared(depthwise, nets)], axis=1)
+    if kernel > 1:
+        nets = _on_levels(functools.partial(layers.depthwise, kernel_size=kernel), nets, scope, detector)
+    rows = [detector_layers.as_rows(net) for net in nets]
+    pointwise = functools.partial(detector_layers.pointwise, num_outputs=outputs, bias=start)
     with slim.arg_scope([slim.conv2d], weights_initializer=small):
-        joined = detector_layers.pointwise(joined, outputs, scope, start)
+        if detector.shared_levels:
+            # One matrix product over the positions of all levels writes the predictions to their final places. Joining
+            # the levels then copies the few inputs of the 1x1 convolution instead of its many outputs.
+            joined = pointwise(tf.concat(rows, axis=1), scope=scope)
+        else:
+            joined = tf.concat(_on_levels(pointwise, rows, scope, detector), axis=1)
     return detector_layers.as_rows(joined, detector.anchors)

@@ -138,7 +138,8 @@ class RunDirectory:
         # A setting that is missing, because an older version did not have it, counts as its default.
         before = validate(read_config(self.path) or {}, str(self.path / CONFIG_FILE)).comparable()
         # With these the number of epochs changes what every epoch computes.
-        uses_epochs = config.schedule.name == "cosine" or bool(config.data.progressive)
+        plain = config.detection is not None and config.detection.plain_epochs
+        uses_epochs = config.schedule.name == "cosine" or bool(config.data.progressive or plain)
         free = FREE_TO_CHANGE if uses_epochs else (*FREE_TO_CHANGE, "training.epochs")
         changed = [
             f"{key} was {old!r} and is now {new!r}"

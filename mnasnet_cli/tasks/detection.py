@@ -1,4 +1,4 @@
-"""Detection: a RetinaNet with a MnasNet backbone on COCO-style records, scored by COCO's AP."""
+"""Detection: a detector with a MnasNet backbone on COCO-style records, scored by COCO's AP."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from mnasnet_cli.metrics import coco_map
 from mnasnet_cli.metrics.coco_files import Detections, GroundTruth
 from mnasnet_cli.modules.detector import make_detector
 from mnasnet_cli.modules.info import model_info
-from mnasnet_cli.modules.postprocessing import postprocessing_of, select_boxes
+from mnasnet_cli.modules.postprocessing import level_anchors, postprocessing_of, select_boxes
 from mnasnet_cli.modules.slim_module import SlimModule
+from mnasnet_cli.nets.anchor_free import BinnedPredictions
 from mnasnet_cli.nets.retinanet import Predictions
+from mnasnet_cli.tasks.anchor_free_loss import anchor_free_loss
 from mnasnet_cli.tasks.base import Evaluation, Net, RecordTask, Weights
 from mnasnet_cli.tasks.coco_results import as_detections, detected_truth, make_truth
 from mnasnet_cli.tasks.detection_transfer import detector_start
@@ -83,17 +85,21 @@ class DetectionTask(RecordTask):
         return detector_start(source, info, weights, self.model_info())
 
     def train_loss(self, net: Net, batch: DetectionBatch, seed: tf.Tensor, weights: Weights) -> tf.Tensor:
-        """Focal and box loss over the number of matched anchors in the batch (arXiv 1708.02002, section 4.1)."""
+        """Class and box loss over the number of matched anchors in the batch (arXiv 1708.02002, section 4.1).
+
+        Without anchors, over the sum of the qualities of the matched positions.
+        """
         losses, matched = self.losses(self.forward(net, batch, weights, is_training=True), batch)
         return tf.reshape(tf.reduce_sum(losses) / tf.maximum(1.0, tf.reduce_sum(matched)), [1])
 
     def sample_images(self, count: int) -> np.ndarray:
-        """See `Task`; the matched boxes are drawn, decoded from the anchors' targets."""
+        """See `Task`; the matched boxes are drawn, decoded from the anchors' targets; without anchors, all boxes."""
         size = self.config.data.image_size
         batch = self._first_batch(count)
         drawn = []
-        for image, classes, deltas in zip(batch.images, batch.class_targets, batch.box_targets, strict=True):
-            boxes = tf.boolean_mask(geometry.decode(deltas, anchors_of(size).boxes), classes > 0) / size
+        for image, classes, targets in zip(batch.images, batch.class_targets, batch.box_targets, strict=True):
+            all_boxes = targets if self.options.spec.anchor_free else geometry.decode(targets, anchors_of(size).boxes)
+            boxes = tf.boolean_mask(all_boxes, classes > 0) / size
             drawn.append(tf.image.draw_bounding_boxes(image[tf.newaxis], boxes[tf.newaxis], [[0.0, 255.0, 0.0]])[0])
         return np.clip(np.stack(drawn), 0, 255).astype(np.uint8)
 
@@ -130,9 +136,14 @@ class DetectionTask(RecordTask):
         """The boxes of `eval_outputs` in px of the original images."""
         return as_detections(outputs, str(self.records.directory))
 
-    def losses(self, predictions: Predictions, batch: DetectionBatch) -> tuple[tf.Tensor, tf.Tensor]:
+    def losses(
+        self, predictions: Predictions | BinnedPredictions, batch: DetectionBatch
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss of each image [N] and the number of its matched anchors [N], float32, to divide it by."""
         options = self.options
+        if options.spec.anchor_free:
+            cells = level_anchors(self.postprocessing, int(batch.images.shape[1]))
+            return anchor_free_loss(predictions, batch, tf.constant(np.concatenate(cells)), options)
         matched = batch.class_targets > 0
         focal = anchor_focal_loss(
             predictions.class_logits, batch.class_targets, options.focal_alpha, options.focal_gamma

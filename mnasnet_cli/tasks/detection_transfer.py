@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from mnasnet_cli.config.detection import DetectionConfig
 from mnasnet_cli.config.net_table import stored_net
 from mnasnet_cli.console import warn
 from mnasnet_cli.errors import CheckpointError
-from mnasnet_cli.nets.detector_spec import BACKBONE_SCOPE, HEADS_SCOPE, PYRAMID_SCOPE
+from mnasnet_cli.nets.detector_spec import BACKBONE_SCOPE, HEADS_SCOPE, PYRAMID_SCOPE, DetectorSpec
 from mnasnet_cli.nets.detector_table import detector_variable_shapes
 
 CLASS_PREDICTOR = f"{HEADS_SCOPE}/ClassPredictor/"
@@ -43,9 +44,7 @@ def detector_start(
     else:
         theirs = DetectionConfig(**info["detection"]).spec
         if theirs != ours:
-            sizes = [
-                f"{it.name}, {it.channels} channels, depth {it.depth}, kernel {it.kernel}" for it in (theirs, ours)
-            ]
+            sizes = _differences(theirs, ours)
             raise CheckpointError(f"{source} holds a different detector ({sizes[0]}) than this run ({sizes[1]})")
         same = info["labels"] == wanted["labels"]
         found = {name: name for name in shapes if same or not name.startswith(CLASS_PREDICTOR)}
@@ -54,3 +53,16 @@ def detector_start(
     if faults:
         raise CheckpointError(f"{source} lacks weights of the net, or they have other shapes: {', '.join(faults[:5])}")
     return {own: weights[name] for own, name in found.items()}
+
+
+def _differences(theirs: DetectorSpec, ours: DetectorSpec) -> tuple[str, str]:
+    """Return two nets in words: family, channels, depth and kernel, and what else differs."""
+    told = ("name", "channels", "depth", "kernel")
+    others = [field.name for field in dataclasses.fields(ours) if field.name not in told]
+    also = [name for name in others if theirs.name == ours.name and getattr(theirs, name) != getattr(ours, name)]
+
+    def words(spec: DetectorSpec) -> str:
+        rest = "".join(f", {name} {getattr(spec, name)}" for name in also)
+        return f"{spec.name}, {spec.channels} channels, depth {spec.depth}, kernel {spec.kernel}{rest}"
+
+    return words(theirs), words(ours)

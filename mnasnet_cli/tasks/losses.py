@@ -113,6 +113,17 @@ def anchor_focal_loss(logits: tf.Tensor, classes: tf.Tensor, alpha: float = 0.25
     return loss(logits)
 
 
+def background_focal_loss(logits: tf.Tensor, gamma: float = 2.0) -> tf.Tensor:
+    """-p^γ ln(1 - p) of logits […, K] whose targets are 0, summed over the classes: […]."""
+
+    @tf.custom_gradient
+    def loss(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        negatives, slopes = _focal_terms(logits, gamma)
+        return tf.reduce_sum(negatives, axis=-1), lambda upstream: slopes * upstream[..., tf.newaxis]
+
+    return loss(logits)
+
+
 def _focal_terms(logits: tf.Tensor, gamma: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Return -p^γ ln(1 - p) and its derivative with respect to the logit, p^γ (γ (p - 1) ln(1 - p) + p)."""
     probability = tf.sigmoid(logits)

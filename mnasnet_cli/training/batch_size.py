@@ -201,7 +201,9 @@ def _measure_here(asked: Mapping[str, Any]) -> dict[str, Any]:
     for images in (few, 4 * few):
         batches = task.train_batches(0, size, 0, Share(images)) if images <= task.train_examples else None
         if batches is None:
-            batches = task.train_batches(0, size, 0, Share(training.batch_parts)).unbatch().repeat().batch(images)
+            batches = (
+                task.train_batches(0, size, 0, Share(training.batch_parts)).unbatch().repeat().padded_batch(images)
+            )
         zero = tf.constant([0.0])
         frozen = plan.frozen_until(training.epochs - 1)
         steps(iter(batches.repeat()), tf.constant(0, tf.int64), zero, zero, tf.zeros([3]), frozen)

@@ -27,7 +27,11 @@ from mnasnet_cli.nets.spec import NETS, get_spec, variable_shapes
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "outputs.json"
 VARIANTS = tuple(NETS)
-DETECTORS = {"lite": "b1", "retinanet": "b1-2019"}  # with the backbone; the second one takes P5 from its head
+DETECTORS = {
+    "lite": "b1",
+    "retinanet": "b1-2019",
+    "anchor-free": "b1",
+}  # with the backbone; b1-2019 takes P5 from its head
 SIZES = {"channels": 32, "depth": 1}
 WIDTH = 0.35
 LABELS = ("1", "4", "7")  # of a detector, category ids

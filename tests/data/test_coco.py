@@ -72,6 +72,44 @@ def test_a_mosaic_shows_the_boxes_of_four_images(scene_records: Path) -> None:
         assert ((together.class_targets > 0).any(axis=1) >= (alone.class_targets > 0).any(axis=1)).all()
 
 
+def test_mixup_shows_the_boxes_of_two_images(scene_records: Path) -> None:
+    free = ("detection.family=anchor-free", "detection.min_visible=0", "data.augment.crop_area=[1.0,1.0]")
+    plain, mixed = (train(scene_records, *free, f"detection.mixup={share}") for share in (0, 1))
+    for alone, blended in zip(plain, mixed, strict=True):
+        counts, both = ((batch.class_targets > 0).sum(axis=1) for batch in (alone, blended))
+        assert (both == counts + np.roll(counts, -4)).all()  # the partner is four images on, in a batch of four itself
+        assert (alone.image_ids == blended.image_ids).all()
+        for row, count in enumerate(counts):
+            assert (blended.box_targets[row, :count] == alone.box_targets[row, :count]).all()
+
+
+def test_without_anchors_the_targets_are_the_boxes(scene_records: Path) -> None:
+    settings = ("detection.family=anchor-free", *EVERYTHING, "detection.mixup=0.5", "detection.hue_jitter=0.1")
+    batches = train(scene_records, *settings, epoch=3)
+    for batch in batches:
+        most = batch.class_targets.shape[1]
+        assert batch.box_targets.shape == (BATCH, most, 4)
+        assert set(np.unique(batch.class_targets)) <= {-1, 0, 1, 2, 3}
+        assert (batch.class_targets != 0).sum(axis=1).max() == most  # no padding in the fullest image
+        real = batch.box_targets[batch.class_targets != 0]
+        assert (real[:, 2:] > real[:, :2]).all()
+        assert 0 <= real.min() <= real.max() <= SIZE
+        assert not batch.box_targets[batch.class_targets == 0].any()
+    again = train(scene_records, *settings, epoch=3, skip=BATCH)
+    assert all(same(a, b) for a, b in zip(batches[1:], again, strict=True))
+    seen = list(records_of(scene_records, *settings).eval_batches(INPUT, Share(4)))
+    assert sorted(np.concatenate([batch.positions for batch in seen]).tolist()) == [-1, -1, *range(VALIDATION)]
+
+
+def test_the_last_epochs_are_plain(scene_records: Path) -> None:
+    settings = (*EVERYTHING, "detection.family=anchor-free", "training.epochs=6", "detection.plain_epochs=2")
+    whole = ("detection.family=anchor-free", "data.augment.crop_area=[1.0,1.0]", "data.augment.color_jitter=0")
+    for epoch, plain in ((3, False), (4, True), (5, True)):
+        varied = train(scene_records, *settings, epoch=epoch)
+        expected = train(scene_records, *whole, "data.augment.crop_ratio=[0.1,10]", epoch=epoch)
+        assert all(same(a, b) for a, b in zip(varied, expected, strict=True)) == plain
+
+
 def test_evaluation_sees_every_image_once(scene_records: Path) -> None:
     records = records_of(scene_records)
     for share in (Share(4), Share(1)):

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from killed_runs import Killed, assert_same, die_at, metrics, results, state
-from tiny_net import FLAGS
+from tiny_net import DETECTOR_FLAGS, FLAGS
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
@@ -59,6 +59,24 @@ def test_staged_finetuning_goes_on_too(
     assert mnasnet(*command, f"--run-dir={whole}").code == 0
     # In the frozen epoch; after its evaluation, which changed statistics that were not saved; after the release.
     for where, count in (("steps", 3), ("save", 1), ("steps", 9), ("save", 1)):
+        with pytest.MonkeyPatch.context() as patch:
+            die_at(patch, where, count)
+            with pytest.raises(Killed):
+                mnasnet(*command, f"--run-dir={run}")
+    assert mnasnet(*command, f"--run-dir={run}").code == 0
+    assert_same(run, whole)
+
+
+@pytest.mark.slow
+def test_a_detector_goes_on_before_and_after_its_augmentation_ends(
+    mnasnet: Callable[..., Any], scene_records: Path, tmp_path: Path
+) -> None:
+    command = ["train-coco", *DETECTOR_FLAGS, "--config=anchor-free", f"--data={scene_records}", "--epochs=3"]
+    command += ["--set=detection.mosaic=0.5", "--set=detection.mixup=0.5", "--set=detection.plain_epochs=2"]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert mnasnet(*command, f"--run-dir={whole}").code == 0
+    # After the epoch with augmentation, and in the last one, which has none.
+    for where, count in (("save", 2), ("evaluation", 2)):
         with pytest.MonkeyPatch.context() as patch:
             die_at(patch, where, count)
             with pytest.raises(Killed):
