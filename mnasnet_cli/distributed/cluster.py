@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -127,5 +128,6 @@ def restart(problem: PeerLost, trained_seconds: float) -> NoReturn:
     os.environ[RESTARTS_VARIABLE] = str(count)
     sys.stdout.flush()
     sys.stderr.flush()
+    threading.excepthook = lambda _: None  # threads of TensorFlow's pools lose their pipes now
     os.closerange(3, max(os.sysconf("SC_OPEN_MAX"), 65536))  # for example the sockets of TensorFlow's server
     os.execv(sys.executable, [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--fresh")])

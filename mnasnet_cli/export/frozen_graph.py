@@ -22,7 +22,7 @@ def write_frozen_graph(loaded: LoadedModel, folder: Path) -> Artifact:
     """Write `model.pb`: no variables, batch norms folded, and only what TensorFlow 1.15 can read."""
     graph = build_graph(loaded, IMAGE_INPUTS[loaded.task])
     path = folder / FILE
-    write_atomically(path, strip_defaults(graph.definition).SerializeToString())
+    write_atomically(path, strip_defaults(graph.definition).SerializeToString(deterministic=True))
     return Artifact(path, {"inputs": describe_tensors(graph.inputs), "outputs": describe_tensors(graph.outputs)})
 
 

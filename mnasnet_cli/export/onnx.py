@@ -46,7 +46,7 @@ def write_onnx(loaded: LoadedModel, folder: Path) -> Artifact:
             opset=OPSET,
         )
     _rename(model, graph)
-    write_atomically(path, model.SerializeToString())
+    write_atomically(path, model.SerializeToString(deterministic=True))
     signature = {"inputs": describe_tensors(graph.inputs), "outputs": describe_tensors(graph.outputs)}
     return Artifact(path, signature, versions={"tf2onnx": tf2onnx.__version__, "opset": str(OPSET)})
 

@@ -30,6 +30,11 @@ def test_a_frozen_graph_has_only_what_old_releases_know(exported_classifier):
     assert {"images", "tensors", "logits", "probabilities"} <= {node.name for node in definition.node}
 
 
+def test_the_bytes_of_a_frozen_graph_do_not_depend_on_the_process(exported_classifier):
+    path = exported_classifier / "frozen" / "model.pb"
+    assert path.read_bytes() == _definition(path).SerializeToString(deterministic=True)  # of maps: sorted by key
+
+
 def test_a_detector_has_the_names_and_types_of_the_object_detection_api(exported_detector):
     nodes = {node.name: node for node in _definition(exported_detector / "frozen" / "model.pb").node}
     assert nodes["image_tensor"].attr["dtype"].type == tf.uint8.as_datatype_enum
