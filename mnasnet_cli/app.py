@@ -159,8 +159,12 @@ class CommandGroup(TyperGroup):
         except Exception as error:
             if debug:
                 console.print_traceback(error)
-            message, code = explain(error)
-            console.fail(message)
+            if _follows_interrupt(error):
+                console.say("interrupted")
+                code = EXIT_INTERRUPTED
+            else:
+                message, code = explain(error)
+                console.fail(message)
         _give_up_broken_output()
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -173,6 +177,15 @@ class CommandGroup(TyperGroup):
         except (KeyboardInterrupt, StoppedByUser) as stopped:
             console.say(str(stopped) or "interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Return whether a library raised this error while Ctrl-C unwound it, as TensorFlow's variable scopes do."""
+    if isinstance(error, MnasnetError):
+        return False
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _hint(word: str) -> str:

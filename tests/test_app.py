@@ -15,6 +15,12 @@ from mnasnet_cli.commands import doctor as doctor_module
 from mnasnet_cli.errors import CheckFailed, ConfigError, DataError, Stopped
 
 
+def _within(first, error):
+    """Return an error that a library raised while it handled the first."""
+    error.__context__ = first
+    return error
+
+
 def test_help_lists_every_command_with_a_sentence(mnasnet):
     result = mnasnet("--help")
     assert result.code == 0, result.err
@@ -104,6 +110,7 @@ def _doctor_raises(monkeypatch, error: BaseException) -> None:
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 2,
          "error: the Python package that provides 'torch' is not installed; see mnasnet doctor"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (_within(KeyboardInterrupt(), RuntimeError("Improper nesting of variable_scope.")), 130, "interrupted"),
     ],
 )  # fmt: skip
 def test_an_error_is_one_line_with_its_code(mnasnet, monkeypatch, error, code, message):

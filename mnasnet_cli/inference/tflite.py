@@ -106,6 +106,10 @@ def _load(path: Path, threads: int) -> Any:
     try:
         return _interpreter(path, threads)
     except ValueError as error:
+        if "Could not open" in str(error):  # it could be, a moment ago
+            raise EnvironmentProblem(
+                f"cannot open {path} again; the process may have too many open files: raise the limit (ulimit -n)"
+            ) from error
         raise CheckpointError(f"{path} is not a whole TFLite file: {first_line(error)}") from error
     except RuntimeError as error:
         # XNNPACK rejects some quantization scales that LiteRT's own kernels accept.

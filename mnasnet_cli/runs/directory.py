@@ -91,6 +91,7 @@ class RunDirectory:
         self._is_new = False
         self._lock: IO[Any] | None = None
         self._metrics: Path | None = None
+        self._description: dict[str, str] = {}  # the files without which the folder is no run
         if not writer:
             return
         try:
@@ -130,9 +131,22 @@ class RunDirectory:
         make_folder(self.path)
         if self._lock is None or self._lock.closed:
             self._lock = _lock(self.path)
-        write_atomically(self.path / CONFIG_FILE, config.to_yaml())
         environment = {"data": dict(data), **models, **describe_environment(), "accelerators": list(accelerators)}
-        write_atomically(self.path / ENVIRONMENT_FILE, json.dumps(environment, indent=2))
+        self._description = {CONFIG_FILE: config.to_yaml(), ENVIRONMENT_FILE: json.dumps(environment, indent=2)}
+        self._describe()
+
+    def _describe(self) -> None:
+        for name, content in self._description.items():
+            write_atomically(self.path / name, content)
+
+    def _restore(self) -> None:
+        """Write the run's description again if it went away: without it, the weights are out of reach."""
+        if self._description and not self.exists(self.path):
+            make_folder(self.path)
+            self._describe()
+            self.warn(
+                f"{self.path} was removed or moved while the run was trained; what is written from now on lies there"
+            )
 
     def _check_same(self, config: Config, data: Mapping[str, str]) -> None:
         # A setting that is missing, because an older version did not have it, counts as its default.
@@ -194,11 +208,13 @@ class RunDirectory:
     def add_metrics(self, **values: Any) -> None:
         """Append a line to metrics.jsonl."""
         if self._metrics is not None:
+            self._restore()
             append_atomically(self._metrics, json.dumps(values, allow_nan=False) + "\n")
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write results.json."""
         if self._writer:
+            self._restore()
             write_atomically(self.path / RESULTS_FILE, json.dumps(results, indent=2) + "\n")
 
     def write_time(self, seconds: float, cpu_seconds: float) -> None:

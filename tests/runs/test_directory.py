@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,19 @@ def test_metrics_of_repeated_steps_are_dropped(tmp_path: Path) -> None:
     run.add_metrics(step=3, split="train", loss=0.25)
     run.close()
     assert [line["loss"] for line in read_metrics(tmp_path / "run")] == [0.5, 0.5, 0.25]
+
+
+def test_a_run_whose_folder_is_removed_is_a_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = open_run(tmp_path / "run", init="other")
+    run.resume_metrics(0)
+    run.add_metrics(step=1, split="train", loss=0.5)
+    shutil.rmtree(tmp_path / "run")
+    run.add_metrics(step=2, split="train", loss=0.5)
+    run.close()
+    assert read_config(tmp_path / "run") == load_config("quick").model_dump(mode="json")
+    assert recorded_init(tmp_path / "run") == "other"
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [2]
+    assert "was removed or moved while the run was trained" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_run_on_a_full_disk_leaves_nothing(small_disk: Path, fill: Callable[[], Path]) -> None:
