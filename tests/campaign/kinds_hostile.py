@@ -69,7 +69,8 @@ def _odd_folder(fault: Fault, template: Path, place: Path, found: dict[str, Any]
     outcome = child.run(words, place, warm=command.warm)
     problems = checks.message_problems(outcome, {0})
     problems += checks.file_problems(place / odd, {}, found, hard=False)
-    problems += kinds_interrupts.done_problems(place / odd, found)
+    named = [path for path in found["files"] if not path.startswith("phone/models/")]  # named after the model's folder
+    problems += kinds_interrupts.done_problems(place / odd, {"files": named})
     again = child.run([*words, *command.again], place, warm=command.warm)
     codes = {2} if command.refusal else {0}
     return problems + [f"the next call: {problem}" for problem in checks.message_problems(again, codes)]
