@@ -39,7 +39,8 @@ def write_android_folder(
     Raises:
       DataError: the folder holds other files.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MODELS_FILE).is_file():
+    others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if others and not (folder / MODELS_FILE).is_file():
         raise DataError(f"{folder} holds other files; choose another folder with --android")
     known: dict[str, Any] = {}
     for source, metadata in models:
@@ -47,10 +48,11 @@ def write_android_folder(
         known[name] = {**metadata, "file_mb": source.stat().st_size / 1e6}
     copies = [folder / MODELS / f"{name}.tflite" for name in known]
     _move_results_aside(folder)
-    shutil.rmtree(folder / MODELS, ignore_errors=True)
-    make_folder(folder / MODELS)
+    make_folder(folder)
     # First: a folder without it is taken for one of the user, also after this process was killed.
     write_atomically(folder / MODELS_FILE, json.dumps({"threads": threads, "models": known}, indent=2) + "\n")
+    shutil.rmtree(folder / MODELS, ignore_errors=True)
+    make_folder(folder / MODELS)
     for (source, _), copy in zip(models, copies, strict=True):
         write_atomically(copy, source.read_bytes())
     script = SCRIPT.replace("@THREADS@", str(threads)).replace("@ROUNDS@", str(rounds))

@@ -190,3 +190,17 @@ def test_results_without_a_file_are_not_kept(folder, capsys):
     write(folder, LATER)
     assert sorted(path.name for path in folder.iterdir()) == ["models", "models.json", "run.sh"]
     assert capsys.readouterr().err == ""
+
+
+def test_a_folder_of_a_killed_call_is_taken_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    new = folder.parent / "new"
+    with monkeypatch.context() as patch:
+        patch.setattr("mnasnet_cli.latency.android.write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(new, {"name": "b1"})
+    (new / ".0e4277c49285.mnasnet-tmp").write_bytes(b"")  # of the process that was killed
+    write(new, {"name": "b1"})
+    assert (new / "run.sh").is_file()
