@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from record_cases import coco_record, foreign_imagenet_record, jpeg, write
 
-from mnasnet_cli.errors import DataError, EnvironmentProblem
+from mnasnet_cli.errors import DataError
 from mnasnet_cli.pages.sheets import GAP
 from mnasnet_cli.records import keys
 from mnasnet_cli.records.drawing import BOX_TILE_SIZE, LABEL_TILE_SIZE, draw_examples
@@ -98,6 +98,6 @@ def test_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"some\.tfrecord contains no examples"):
         draw_examples(path, 4, tmp_path / "x.png")
     write(path, labelled("red"))
-    for out in (tmp_path / "no" / "x.png", tmp_path / "x.unknown"):
-        with pytest.raises((DataError, EnvironmentProblem), match=rf"cannot write {out}"):
-            draw_examples(path, 4, out)
+    with pytest.raises(DataError, match=rf"cannot write {tmp_path / 'x.unknown'}"):
+        draw_examples(path, 4, tmp_path / "x.unknown")
+    assert draw_examples(path, 4, tmp_path / "new" / "x.png") == 1
