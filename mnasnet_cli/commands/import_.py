@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnasnet_cli import console
 from mnasnet_cli.commands.options import EmaFlag, JsonFlag, SetOption, image_size_option, variant_option, width_option
-from mnasnet_cli.config.net_table import NetTable, check_name, is_net_file, net_label, resolve_variant
+from mnasnet_cli.config.net_table import check_name, is_net_file, net_label, resolve_variant
 from mnasnet_cli.config.task_names import parse_task
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.nets.spec import NETS
 from mnasnet_cli.screen import next_steps
 from mnasnet_cli.weights.sources import fetch, is_published
+
+if TYPE_CHECKING:
+    from mnasnet_cli.inference.manifest import ExportedSettings
 
 
 def import_(
@@ -60,16 +63,16 @@ def import_(
     from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 
     published = local.published
-    preprocessing, net = exported_settings(Path(local.path))
-    table = exported_table(Path(local.path))
-    name = variant or (published.variant if published else "")
+    exported = exported_settings(Path(local.path))
+    name, table = variant or (published.variant if published else ""), exported.table
     if table is None or name != table.name:
         name, table = resolve_variant(name)
+    preprocessing = dict(exported.preprocessing)
     if published and published.crop_fraction is not None:
         preprocessing.setdefault("crop_fraction", published.crop_fraction)
     default_size = published.image_size if published else preprocessing.pop("image_size", None)
     settings = {f"data.{key}": value for key, value in preprocessing.items()}
-    settings |= {f"model.net.{key}": value for key, value in net.items()}
+    settings |= {f"model.net.{key}": value for key, value in exported.net.items()}
     imported = import_weights(
         local.path,
         name,
@@ -107,7 +110,7 @@ def _check_variant(variant: str | None, source: Path) -> None:
     """Raise ConfigError, before a download, if neither a built-in net nor that of the manifest has this name."""
     if variant is None or variant in NETS or is_net_file(variant):
         return
-    table = exported_table(source)
+    table = exported_settings(source).table
     if table is None or table.name != variant:
         check_name(variant)
 
@@ -124,18 +127,12 @@ def _rows(title: str, info: dict[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def exported_settings(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The sections `data` and `model.net` of the manifest that `mnasnet export` wrote beside weights; {} if none."""
-    settings = _exported(source)
-    return settings.get("preprocessing", {}), settings.get("net", {})
+def exported_settings(source: Path) -> ExportedSettings:
+    """What the manifest that `mnasnet export` wrote beside weights says; all is empty if there is none.
 
-
-def exported_table(source: Path) -> NetTable | None:
-    """The table in that manifest; None for a built-in net."""
-    return _exported(source).get("table")
-
-
-def _exported(source: Path) -> dict[str, Any]:
+    Raises:
+      CheckpointError: the weights are damaged.
+    """
     from mnasnet_cli.export.artifact import STATE_DICT_FORMATS
     from mnasnet_cli.inference.manifest import read_settings
     from mnasnet_cli.inference.verification import verify_artifact

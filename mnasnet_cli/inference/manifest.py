@@ -116,6 +116,18 @@ class _Settings:
     table: NetTable | None = None
 
 
+@dataclass(frozen=True)
+class ExportedSettings:
+    """The preprocessing and the net of an export."""
+
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of `Preprocessing` that are not None."""
+    net: Mapping[str, Any] = field(default_factory=dict)
+    """The section `model.net`."""
+    table: NetTable | None = None
+    """None for a built-in net."""
+
+
 def manifest_path(artifact: Path) -> Path:
     """Return the path of an artifact's manifest: in its folder, or beside the version folder of a SavedModel."""
     folder = artifact if artifact.is_dir() else artifact.parent
@@ -171,19 +183,17 @@ def parse_manifest(text: str, source: object = MANIFEST_FILE) -> Manifest:
     return manifest
 
 
-def read_settings(artifact: Path, formats: Collection[str]) -> dict[str, Any]:
-    """Read the preprocessing and the net of an export of these formats; `mnasnet import` needs them.
+def read_settings(artifact: Path, formats: Collection[str]) -> ExportedSettings:
+    """Read what `mnasnet import` needs of the manifest of an export of these formats.
 
-    Returns:
-      "preprocessing" (the fields of `Preprocessing` that are not None), "net" (the section `model.net`) and "table" (a
-      `NetTable`, or None); {} if there is no manifest of ours. Weights can be imported without one.
+    All is empty if there is no manifest of ours. Weights can be imported without one.
     """
     tree = read_sound_json(manifest_path(artifact), _Settings)
     if tree is None or tree.format not in formats:
-        return {}
+        return ExportedSettings()
     try:
         preprocessing = Preprocessing.parse(tree.preprocessing, parse_task(tree.kind))
     except Unreadable:
-        return {}
+        return ExportedSettings()
     known = {key: value for key, value in preprocessing.to_dict().items() if value is not None}
-    return {"preprocessing": known, "net": dict(tree.net), "table": tree.table}
+    return ExportedSettings(known, dict(tree.net), tree.table)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.commands.import_ import exported_settings
 from mnasnet_cli.export.slim_checkpoint import slim_predictor, write_slim_checkpoint
-from mnasnet_cli.inference.manifest import MANIFEST_FILE
+from mnasnet_cli.inference.manifest import MANIFEST_FILE, ExportedSettings
 from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.nets.detector_spec import HEADS_SCOPE
 
@@ -73,8 +73,8 @@ def test_ids_that_cannot_be_output_numbers_leave_the_outputs(made_detector, tmp_
 
 @pytest.mark.parametrize("name", ["", "model.ckpt"])
 def test_import_finds_the_preprocessing_in_the_manifest(exported_classifier, name):
-    preprocessing, net = exported_settings(exported_classifier / "slim-checkpoint" / name)
-    assert net == {}
-    assert preprocessing.items() >= {"image_size": 32, "antialias": True, "crop_fraction": 0.875}.items()
-    assert exported_settings(exported_classifier / "frozen" / "model.pb") == ({}, {})
-    assert exported_settings(exported_classifier / "elsewhere") == ({}, {})
+    settings = exported_settings(exported_classifier / "slim-checkpoint" / name)
+    assert settings.net == {}
+    assert settings.preprocessing.items() >= {"image_size": 32, "antialias": True, "crop_fraction": 0.875}.items()
+    assert exported_settings(exported_classifier / "frozen" / "model.pb") == ExportedSettings()
+    assert exported_settings(exported_classifier / "elsewhere") == ExportedSettings()

@@ -16,7 +16,7 @@ from mnasnet_cli.commands.import_ import exported_settings
 from mnasnet_cli.errors import CheckpointError, EnvironmentProblem
 from mnasnet_cli.export import state_dict as state_dicts
 from mnasnet_cli.export.state_dict import check_state_dict, to_state_dict, write_state_dict
-from mnasnet_cli.inference.manifest import MANIFEST_FILE
+from mnasnet_cli.inference.manifest import MANIFEST_FILE, ExportedSettings
 from mnasnet_cli.weights.importing import import_weights, write_checkpoint
 from mnasnet_cli.weights.tensor_files import read_tensors
 
@@ -116,9 +116,10 @@ def test_the_manifest_lets_import_restore_the_settings(trained_here, tmp_path):
     assert manifest["code"] == artifact.load_code
     assert (manifest["format"], manifest["kind"], manifest["step"]) == ("timm", "classifier", 7)
     assert (manifest["labels"], manifest["files"]) == (["a", "b"], ["model.safetensors"])
-    preprocessing, net = exported_settings(artifact.path)
-    assert preprocessing.items() >= {"image_size": 32, "crop_fraction": 0.75, "interpolation": "bilinear"}.items()
-    assert net.items() >= {"padding": "same", "batch_norm_epsilon": 1e-3}.items()
+    settings = exported_settings(artifact.path)
+    preprocessing = {"image_size": 32, "crop_fraction": 0.75, "interpolation": "bilinear"}
+    assert settings.preprocessing.items() >= preprocessing.items()
+    assert settings.net.items() >= {"padding": "same", "batch_norm_epsilon": 1e-3}.items()
 
 
 def test_tensors_that_changed_on_disk_are_an_error(trained_here, tmp_path, monkeypatch):
@@ -145,7 +146,7 @@ def test_tensors_that_changed_on_disk_are_an_error(trained_here, tmp_path, monke
 )
 def test_manifests_of_other_programs_are_ignored(tmp_path, manifest):
     (tmp_path / MANIFEST_FILE).write_bytes(manifest)
-    assert exported_settings(tmp_path / "model.safetensors") == ({}, {})
+    assert exported_settings(tmp_path / "model.safetensors") == ExportedSettings()
 
 
 @pytest.mark.variation
