@@ -246,11 +246,11 @@ def commands_section(facts: RunFacts) -> Section:
     """Return the commands that repeat the training, evaluate and export."""
     run, dataset = str(facts.path), facts.config.dataset
     data = ["--data", facts.data_dir] if facts.data_dir else []
-    init = ["--init", str(facts.environment["init"])] if facts.environment.get("init") else []
+    models = ["--init", str(facts.environment["init"])] if facts.environment.get("init") else []
     if teacher := facts.environment.get("teacher"):
-        init += ["--teacher", teacher["model"]]
+        models += ["--teacher", teacher["model"]]
     lines = [
-        ("train the same again", ["train-" + dataset, "--config", f"{run}/config.yaml", *init, *data,
+        ("train the same again", ["train-" + dataset, "--config", f"{run}/config.yaml", *models, *data,
                                   "--run-dir", f"{run}-again"]),
         ("evaluate", ["eval", f"--{dataset}-val", run, *data]),
         ("predict", ["predict", run, "IMAGE"]),

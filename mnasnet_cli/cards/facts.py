@@ -90,13 +90,16 @@ class RunFacts:
     @property
     def net(self) -> str:
         """The net in words: "b1", "small ×0.5", "my-net (170d1eec)"."""
-        model = self.config.model
-        return model.label if model.width == 1.0 else f"{model.label} ×{model.width:g}"
+        return self._at_width(self.config.model.label)
 
     @property
     def net_title(self) -> str:
         """The same with the family: "MnasNet b1"."""
-        return self.net.replace(self.config.model.label, self.config.model.title, 1)
+        return self._at_width(self.config.model.title)
+
+    def _at_width(self, net: str) -> str:
+        width = self.config.model.width
+        return net if width == 1.0 else f"{net} ×{width:g}"
 
     @property
     def final(self) -> float | None:

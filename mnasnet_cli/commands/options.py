@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from mnasnet_cli.config.net_table import is_net_file, unknown_variant
+from mnasnet_cli.config.net_table import check_name, is_net_file
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 from mnasnet_cli.nets.spec import NETS
 
 
 def _check_variant(name: str | None) -> str | None:
     """Return the variant. An unknown name is a ConfigError that names the nearest; a file is read later."""
-    if name is not None and not is_net_file(name) and name not in NETS:
-        raise ConfigError(unknown_variant(name))
+    if name is not None and not is_net_file(name):
+        check_name(name)
     return name
 
 

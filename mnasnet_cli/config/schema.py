@@ -47,9 +47,10 @@ class ModelConfig(Section):
     @classmethod
     def _check_variant(cls, tree: Any) -> Any:
         """Check the name first: without a table, the name of one's own net is unknown."""
-        name, table = (tree.get("variant", "b1"), tree.get("table")) if isinstance(tree, Mapping) else ("b1", None)
-        if isinstance(name, str) and name not in NETS and table is None:
-            raise ValueError(unknown_variant(name))
+        if isinstance(tree, Mapping) and tree.get("table") is None:
+            name = tree.get("variant")
+            if isinstance(name, str) and name not in NETS:
+                raise ValueError(unknown_variant(name))
         return tree
 
     @model_validator(mode="after")
