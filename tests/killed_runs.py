@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Killed(BaseException):
 
 
 def die_at(patch: pytest.MonkeyPatch, where: str, count: int) -> None:
-    """Lets the `count`th call of a part of the training raise Killed."""
+    """Lets the `count`th call of a part of the training raise Killed: "steps", "evaluation" or "save"."""
     from mnasnet_cli.training.checkpoint_manager import CheckpointManager
     from mnasnet_cli.training.evaluator import Evaluator
     from mnasnet_cli.training.steps import TrainSteps
@@ -66,3 +67,19 @@ def die_at(patch: pytest.MonkeyPatch, where: str, count: int) -> None:
         return original(*args, **kwargs)
 
     patch.setattr(owner, name, dying)
+
+
+def kill(mnasnet: Callable[..., Any], command: Sequence[str], where: str, count: int) -> None:
+    """Starts a training and kills it; see `die_at`."""
+    with pytest.MonkeyPatch.context() as patch:
+        die_at(patch, where, count)
+        with pytest.raises(Killed):
+            mnasnet(*command)
+
+
+def train_with_kills(mnasnet: Callable[..., Any], command: Sequence[str], moments: Iterable[tuple[str, int]]) -> None:
+    """Starts a training, kills it at each moment in turn, each time starts it again, and lets it end."""
+    for where, count in moments:
+        kill(mnasnet, command, where, count)
+    outcome = mnasnet(*command)
+    assert outcome.code == 0, outcome.err

@@ -1,4 +1,4 @@
-"""Models in every format, made once for all tests: a plugin of pytest."""
+"""Models in every format, made once for all tests, and the file of a net: a plugin of pytest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ import pytest
 from tiny_net import tiny_nets
 
 from mnasnet_cli.inference.manifest import FORMATS
+
+
+@pytest.fixture
+def net_file(tmp_path: Path) -> Path:
+    """The file of the net in `own_net`; the test may change it."""
+    from own_net import TABLE
+
+    path = tmp_path / "net.yaml"
+    path.write_text(TABLE)
+    return path
 
 
 @pytest.fixture(scope="session")

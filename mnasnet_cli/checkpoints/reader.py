@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Required
@@ -66,6 +67,15 @@ class CheckpointContents:
     def preprocessing(self) -> Preprocessing:
         """The preprocessing that the net was evaluated with."""
         return Preprocessing.parse(self.info["preprocessing"], self.task)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 in hex of the weights: names, types, shapes and values, whatever their order and their file."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.weights.items()):
+            digest.update(f"{name} {value.dtype} {value.shape}\n".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
 
 
 def read_checkpoint(prefix: str, *, ema: bool = True) -> CheckpointContents:

@@ -20,7 +20,6 @@ _SMALLEST = 1e-12  # probability whose logarithm is taken instead of that of 0
 class ForeignOnnx:
     """A classifier that takes RGB images, already normalized."""
 
-    path: Path
     layout: Layout
     image_size: int
     """Side of the input, px."""
@@ -76,7 +75,14 @@ def open_foreign_onnx(path: Path, options: TeacherInputConfig, default_size: int
         if isinstance(values, np.ndarray) and values.dtype == np.float32 and values.ndim == 2 and values.shape[1] > 1:
             sums_to_one = values.min() >= 0.0 and abs(float(values.sum()) - 1.0) < 1e-3
             return ForeignOnnx(
-                path, layout, size, values.shape[1], sums_to_one, shape[0] == 1, session, inputs[0].name, name
+                layout=layout,
+                image_size=size,
+                outputs=values.shape[1],
+                gives_probabilities=sums_to_one,
+                one_by_one=shape[0] == 1,
+                session=session,
+                input_name=inputs[0].name,
+                output_name=name,
             )
     shapes = ", ".join(f"{name} {list(getattr(values, 'shape', ()))}" for name, values in found.items())
     raise CheckpointError(f"{path} gives {shapes} for one image; expected the logits of a classifier, float32 [1, C]")

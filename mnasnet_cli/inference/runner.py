@@ -103,12 +103,7 @@ def open_model(
         from mnasnet_cli.inference.checkpoint import CheckpointRunner
 
         return CheckpointRunner(path, ema=ema, best=best, image_size=image_size, threads=threads)
-    manifest = read_manifest(place)
-    verify_artifact(place)
-    if format == "slim-checkpoint":
-        raise CheckpointError(
-            f"{path} is a checkpoint for TensorFlow 1 programs; use the model it was exported from, {manifest.source}"
-        )
+    manifest = read_artifact(format, place)
     if image_size not in (None, manifest.image_size):
         raise ConfigError(
             f"{path} was exported for images of {manifest.image_size} px; for {image_size} px export it again with "
@@ -126,6 +121,24 @@ def open_model(
 
     kind = FrozenRunner if format == "frozen" else SavedModelRunner
     return kind(place, manifest, threads=threads)
+
+
+def read_artifact(format: str, place: Path) -> Manifest:
+    """Return the manifest of an exported model that this toolkit runs, whose files are whole.
+
+    Args:
+      format, place: see `detect_model_format`.
+
+    Raises:
+      CheckpointError: the manifest is missing, a file is damaged, or the format is for TensorFlow 1 programs.
+    """
+    manifest = read_manifest(place)
+    verify_artifact(place)
+    if format == "slim-checkpoint":
+        raise CheckpointError(
+            f"{place} is a checkpoint for TensorFlow 1 programs; use the model it was exported from, {manifest.source}"
+        )
+    return manifest
 
 
 def detect_model_format(path: str) -> tuple[str, Path]:

@@ -181,13 +181,13 @@ def _init_digest(init: str) -> str:
     from mnasnet_cli.checkpoints.files import find_checkpoint
     from mnasnet_cli.checkpoints.reader import read_checkpoint
     from mnasnet_cli.checkpoints.restoring import net_config
-    from mnasnet_cli.search.nets.inheritance import check_trained_net, weights_digest
+    from mnasnet_cli.search.nets.inheritance import check_trained_net
 
     contents = read_checkpoint(find_checkpoint(init))
     if contents.task != "classification":
         raise ConfigError(f"--init {init} is a detector; name a classifier")
     check_trained_net(init, net_config(contents).model.spec)
-    return weights_digest(contents.weights)
+    return contents.weights_sha256
 
 
 def _plan_from(stored: Mapping[str, Any], request: Request) -> Plan:

@@ -295,7 +295,7 @@ class Trainer:
         self.events.end(step)
         if step < self.total_steps:
             self.run.log(f"stopped early: no better {self.task.metric} for as long as training.patience allows")
-        # The loss of a student is that of another question than the validation's.
+        # A student's loss is also that of its teacher, and can't be compared with the validation's.
         train_loss = None if math.isnan(self._last_loss) or self.task.loss_terms else self._last_loss
         for line in poor_result(self.config, self.evaluation, step, train_loss) if self.evaluation else ():
             self.run.warn(line)

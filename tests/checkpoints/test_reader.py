@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from one_weight_model import INFO, WEIGHT, one_weight_model
 
 from mnasnet_cli.checkpoints.folder import CheckpointFolder
-from mnasnet_cli.checkpoints.reader import read_checkpoint, read_info
+from mnasnet_cli.checkpoints.reader import CheckpointContents, read_checkpoint, read_info
 from mnasnet_cli.checkpoints.writer import SavedState
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.training.optimization.ema import MovingAverage
@@ -31,6 +32,15 @@ def test_weights_are_read_by_slim_names(tmp_path: Path) -> None:
     assert (averaged.step, averaged.info, averaged.averaged, plain.averaged) == (3, INFO, True, False)
     assert {name: value.tolist() for name, value in averaged.weights.items()} == {WEIGHT: [7.0, 7.0]}
     assert {name: value.tolist() for name, value in plain.weights.items()} == {WEIGHT: [3.0, 3.0]}
+
+
+def test_the_digest_is_of_all_weights() -> None:
+    def digest(**weights: np.ndarray) -> str:
+        return CheckpointContents("", 0, {}, weights, averaged=False).weights_sha256
+
+    a, b = np.zeros(2, np.float32), np.ones((1, 2), np.float32)
+    assert digest(a=a, b=b) == digest(b=b, a=a)
+    assert len({digest(a=a, b=b), digest(a=a), digest(a=a, b=b + 1), digest(a=a, b=b[0]), digest(a=b, b=a)}) == 5
 
 
 def test_the_older_name_of_a_task_is_read(tmp_path: Path) -> None:

@@ -9,31 +9,20 @@ from typing import Any
 
 import pytest
 from made_models import make_checkpoint
+from own_net import TABLE
 
 from mnasnet_cli.api.catalogue import models
+from mnasnet_cli.config.distillation import TeacherInputConfig
 from mnasnet_cli.config.loading import load_config
-from mnasnet_cli.config.net_table import read_net
+from mnasnet_cli.config.net_table import net_label, read_net
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.inference.manifest import parse_manifest, read_manifest
 from mnasnet_cli.latency import variants
 from mnasnet_cli.nets.spec import NETS, count_parameters, get_spec
 from mnasnet_cli.system.documents import Unreadable
+from mnasnet_cli.training.distillation.formats import find_model
 
-TABLE = """name: my-net
-stem: 8
-stages:
-  - {repeats: 1, kernel: 3, stride: 1, expand: 1, channels: 8, skip: false}
-  - {repeats: 2, kernel: 3, stride: 2, expand: 2, channels: 16, squeeze: 0.25}
-head: 64
-"""
 LABELS = ["a", "b", "c", "d"]
-
-
-@pytest.fixture
-def net_file(tmp_path: Path) -> Path:
-    path = tmp_path / "net.yaml"
-    path.write_text(TABLE)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +92,7 @@ def test_benchmark_tells_nets_of_one_name_apart(net_file: Path, monkeypatch: pyt
 def test_the_checkpoint_is_enough(mnasnet: Any, run: Path) -> None:
     found = mnasnet("inspect", run / "checkpoints" / "ckpt-7", "--json").json
     assert (found["variant"], found["table"]["head"]) == ("my-net", 64)
+    assert find_model(str(run), TeacherInputConfig(), 32).net == f"{net_label(found)}, width 1"
     refused = mnasnet("export", run, "--format=torchvision")
     assert refused.code == 2
     assert "holds my-net (" in refused.err
@@ -111,6 +101,7 @@ def test_the_checkpoint_is_enough(mnasnet: Any, run: Path) -> None:
     assert result.code == 0, result.err
     artifact = run / "out" / "slim-checkpoint" / "model.ckpt"
     assert read_manifest(artifact).table == found["table"]
+    assert net_label(vars(read_manifest(artifact))) == net_label(found)
     (run / "labels.txt").write_text("\n".join(LABELS) + "\n")
     arguments = ("import", artifact, run / "back", f"--labels={run / 'labels.txt'}")
     result = mnasnet(*arguments, "--variant=my-net", "--json")

@@ -12,25 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killed_runs import kill, metrics
 from outcomes import AP_NUMBERS, last_error_of
 from tiny_net import DETECTOR_FLAGS
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
-
-TIMES = ("seconds", "cpu_seconds", "images_per_second")
-
-
-def lines(run: Path) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in found]
 
 
 def test_a_run_has_what_a_classifiers_has(detector_run: Path) -> None:
     results = json.loads((detector_run / "results.json").read_text())
     assert (results["task"], results["steps"], results["images"]) == ("coco", 6, 6)
     assert [row["name"] for row in results["per_class"]] == ["circle", "square", "triangle"]
-    assert [line["epoch"] for line in lines(detector_run) if "AP" in line] == [1.0, 2.0]
-    assert all("loss" in line for line in lines(detector_run))
+    assert [line["epoch"] for line in metrics(detector_run) if "AP" in line] == [1.0, 2.0]
+    assert all("loss" in line for line in metrics(detector_run))
     for name in ("config.yaml", "environment.json", "train.log", "curves.png", "best", "checkpoints", "events"):
         assert (detector_run / name).exists(), name
 
@@ -39,30 +33,13 @@ def test_a_run_has_what_a_classifiers_has(detector_run: Path) -> None:
 def test_a_run_that_was_killed_goes_on_and_ends_the_same(
     mnasnet: Callable[..., Any], scene_records: Path, detector_run: Path, tmp_path: Path
 ) -> None:
-    from mnasnet_cli.training.evaluator import Evaluator
-
-    class Killed(BaseException):
-        pass
-
-    def dying(*_: Any) -> None:
-        raise Killed
-
     command = ["train-coco", *DETECTOR_FLAGS, f"--data={scene_records}", f"--run-dir={tmp_path / 'run'}"]
-    original, calls = Evaluator.__call__, []
-
-    def second_dies(evaluator: Any, *args: Any) -> Any:
-        calls.append(args)
-        return dying() if len(calls) == 2 else original(evaluator, *args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Evaluator, "__call__", second_dies)
-        with pytest.raises(Killed):
-            mnasnet(*command)
+    kill(mnasnet, command, "evaluation", 2)
     outcome = mnasnet(*command, "--json")
     assert outcome.code == 0, outcome.err
     assert "from step 3 of 6" in outcome.err
     assert "from scratch" not in outcome.err
-    assert lines(tmp_path / "run") == lines(detector_run)
+    assert metrics(tmp_path / "run") == metrics(detector_run)
     undisturbed = json.loads((detector_run / "results.json").read_text())
     assert {key: outcome.json[key] for key in AP_NUMBERS} == {key: undisturbed[key] for key in AP_NUMBERS}
 
@@ -94,7 +71,7 @@ def test_killed_twice_with_sigkill_it_ends_the_same(scene_records: Path, tmp_pat
         _, err = process.communicate()
         assert process.returncode == (-signal.SIGKILL if step else 0), err
     assert "from step" in (killed / "train.log").read_text()
-    assert lines(killed) == lines(whole)
+    assert metrics(killed) == metrics(whole)
     from mnasnet_cli.checkpoints.files import newest_checkpoint
     from mnasnet_cli.checkpoints.reader import read_checkpoint
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from begun_training import begin_training
+from killed_runs import Killed
 from made_models import classifier_config, make_checkpoint
 from outcomes import error_of
 from tiny_net import FLAGS
@@ -68,9 +69,6 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_from_init_again(
         return original(task, source, *rest)
 
     monkeypatch.setattr(ClassificationTask, "initial_weights", initial_weights)
-
-    class Killed(BaseException):
-        pass
 
     def die(*args: Any) -> None:
         raise Killed

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from own_net import TABLE
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.net_table import NetTable, net_label, read_net, resolve_variant, stored_net
@@ -14,22 +15,6 @@ from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.modules.info import model_info
 from mnasnet_cli.nets.spec import NETS, count_parameters, get_spec, multiply_adds
 from mnasnet_cli.runs.directory import differences
-
-TABLE = """name: my-net
-stem: 8
-stages:
-  - {repeats: 1, kernel: 3, stride: 1, expand: 1, channels: 8, skip: false}
-  - {repeats: 2, kernel: 5, stride: 2, expand: 3, channels: 16, squeeze: 0.25}
-head: 64
-dialect: {activation: relu6, batch_norm_epsilon: 1e-5}
-"""
-
-
-@pytest.fixture
-def net_file(tmp_path: Path) -> Path:
-    path = tmp_path / "net.yaml"
-    path.write_text(TABLE)
-    return path
 
 
 @pytest.mark.parametrize("name", NETS)

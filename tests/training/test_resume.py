@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed_runs import Killed, assert_same, die_at, metrics, results, state
+from killed_runs import assert_same, metrics, results, state, train_with_kills
 from tiny_net import DETECTOR_FLAGS, FLAGS
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
@@ -39,12 +39,7 @@ def test_ends_anywhere_in_an_epoch_and_goes_on(
 ) -> None:
     run = tmp_path / "run"
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", f"--run-dir={run}"]
-    for where, count in moments:
-        with pytest.MonkeyPatch.context() as patch:
-            die_at(patch, where, count)
-            with pytest.raises(Killed):
-                mnasnet(*command)
-    assert mnasnet(*command).code == 0
+    train_with_kills(mnasnet, command, moments)
     assert_same(run, trained_run)
 
 
@@ -58,12 +53,8 @@ def test_staged_finetuning_goes_on_too(
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", *staged]
     assert mnasnet(*command, f"--run-dir={whole}").code == 0
     # In the frozen epoch; after its evaluation, which changed statistics that were not saved; after the release.
-    for where, count in (("steps", 3), ("save", 1), ("steps", 9), ("save", 1)):
-        with pytest.MonkeyPatch.context() as patch:
-            die_at(patch, where, count)
-            with pytest.raises(Killed):
-                mnasnet(*command, f"--run-dir={run}")
-    assert mnasnet(*command, f"--run-dir={run}").code == 0
+    moments = (("steps", 3), ("save", 1), ("steps", 9), ("save", 1))
+    train_with_kills(mnasnet, [*command, f"--run-dir={run}"], moments)
     assert_same(run, whole)
 
 
@@ -76,12 +67,7 @@ def test_a_detector_goes_on_before_and_after_its_augmentation_ends(
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert mnasnet(*command, f"--run-dir={whole}").code == 0
     # After the epoch with augmentation, and in the last one, which has none.
-    for where, count in (("save", 2), ("evaluation", 2)):
-        with pytest.MonkeyPatch.context() as patch:
-            die_at(patch, where, count)
-            with pytest.raises(Killed):
-                mnasnet(*command, f"--run-dir={run}")
-    assert mnasnet(*command, f"--run-dir={run}").code == 0
+    train_with_kills(mnasnet, [*command, f"--run-dir={run}"], (("save", 2), ("evaluation", 2)))
     assert_same(run, whole)
 
 

@@ -8,7 +8,6 @@ random initial weights.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,15 +32,6 @@ def check_trained_net(source: str, spec: NetSpec) -> None:
             f"--init {source} has {len(spec.stages)} stages with other strides than the nets of the search; expected "
             "a net such as b1, a1 or mobilenet-v2"
         )
-
-
-def weights_digest(weights: Weights) -> str:
-    """Return the SHA-256 of a net's weights in hex."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(weights[name]).tobytes())
-    return digest.hexdigest()
 
 
 def inherit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,14 @@ import tensorflow as tf
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.checkpoints.reader import read_checkpoint
 from mnasnet_cli.config.distillation import TeacherInputConfig, TeacherRecord
+from mnasnet_cli.config.net_table import net_label
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
 from mnasnet_cli.config.task_names import TaskName
-from mnasnet_cli.errors import CheckpointError, ConfigError
+from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.inference.foreign_onnx import ForeignOnnx, open_foreign_onnx
 from mnasnet_cli.inference.manifest import manifest_path, read_manifest
 from mnasnet_cli.inference.model import load_model
-from mnasnet_cli.inference.runner import detect_model_format, open_model
+from mnasnet_cli.inference.runner import detect_model_format, open_model, read_artifact
 from mnasnet_cli.inference.tensorflow_graph import FrozenRunner, SavedModelRunner
 from mnasnet_cli.system.files import sha256_of
 from mnasnet_cli.training.optimization.gradients import to_bfloat16
@@ -29,9 +30,6 @@ from mnasnet_cli.weights.class_lists import classifier_classes
 
 Answer = Callable[[tf.Tensor], tf.Tensor]
 """From a net's input, float32 [N, S, S, 3], to logits [N, outputs]."""
-
-IN_GRAPH = ("checkpoint", "saved-model", "frozen")
-"""The formats that run inside of the training step; the others run in a library of their own, on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class FoundTeacher:
     format: str
     task: TaskName
     net: str
-    """In words, such as "b1, width 0.5"; "" if unknown."""
+    """In words, such as "b1, width 0.5" or "my-net (170d1eec), width 1"; "" if unknown."""
     labels: tuple[str, ...]
     """Of its classes; empty if unknown."""
     names: tuple[str, ...]
@@ -65,6 +63,9 @@ class FoundTeacher:
     def build(self, *, bfloat16: bool) -> Answer:
         """Return its answers; call it in the scope of the strategy.
 
+        Checkpoints, SavedModels and frozen graphs run inside of the training step; other formats in a library of their
+        own, on the CPU.
+
         Args:
           bfloat16: compute a checkpoint's net in bfloat16, as the student.
 
@@ -73,18 +74,13 @@ class FoundTeacher:
         """
         if self.format == "checkpoint":
             return _checkpoint_answer(self.path, bfloat16=bfloat16)
-        if self.format not in IN_GRAPH and tf.config.list_logical_devices("TPU"):
-            raise ConfigError(
-                f"{self.path} runs on the CPU, which a TPU can't ask within a step; name the checkpoint or the "
-                "SavedModel of the teacher"
-            )
         if self.foreign is not None:
-            return _outside_answer(self.foreign.logits, len(self.outputs))
+            return _outside_answer(self.path, self.foreign.logits)
         runner = open_model(self.path)
         if isinstance(runner, SavedModelRunner | FrozenRunner):
             function = runner.function
             return lambda images: function(images)["logits"]
-        return _outside_answer(lambda images: runner.predict_tensors(images)["logits"], len(self.outputs))
+        return _outside_answer(self.path, lambda images: runner.predict_tensors(images)["logits"])
 
 
 def find_model(model: str, options: TeacherInputConfig, training_size: int) -> FoundTeacher:
@@ -112,27 +108,36 @@ def _find_checkpoint(model: str, options: TeacherInputConfig) -> FoundTeacher:
     if options.image_size is not None:
         preprocessing = dataclasses.replace(preprocessing, image_size=options.image_size)
     return FoundTeacher(
-        contents.prefix, _sha256_of_weights(contents.weights), "checkpoint", contents.task,
-        f"{contents.info['variant']}, width {contents.info['width']:g}", labels,
-        tuple(contents.info.get("names") or labels), tuple(range(len(labels))), preprocessing,
-    )  # fmt: skip
+        path=contents.prefix,
+        sha256=contents.weights_sha256,
+        format="checkpoint",
+        task=contents.task,
+        net=f"{net_label(contents.info)}, width {contents.info['width']:g}",
+        labels=labels,
+        names=tuple(contents.info.get("names") or labels),
+        outputs=tuple(range(len(labels))),
+        preprocessing=preprocessing,
+    )
 
 
 def _find_artifact(format: str, place: Path, options: TeacherInputConfig) -> FoundTeacher:
-    manifest = read_manifest(place)
-    if format == "slim-checkpoint":
-        raise CheckpointError(
-            f"{place} is a checkpoint for TensorFlow 1 programs; use the model it was exported from, {manifest.source}"
-        )
+    manifest = read_artifact(format, place)
     if options.image_size not in (None, manifest.image_size):
         raise ConfigError(
             f"{place} takes images of {manifest.image_size} px, not training.teacher_input.image_size="
             f"{options.image_size}; a checkpoint can be run at any size"
         )
     return FoundTeacher(
-        str(place), _sha256_of_files(place), format, manifest.task, f"{manifest.variant}, width {manifest.width:g}",
-        manifest.labels, manifest.names, tuple(range(len(manifest.labels))), manifest.preprocessing,
-    )  # fmt: skip
+        path=str(place),
+        sha256=_sha256_of_files(place),
+        format=format,
+        task=manifest.task,
+        net=f"{net_label(vars(manifest))}, width {manifest.width:g}",
+        labels=manifest.labels,
+        names=manifest.names,
+        outputs=tuple(range(len(manifest.labels))),
+        preprocessing=manifest.preprocessing,
+    )
 
 
 def _find_foreign(place: Path, options: TeacherInputConfig, training_size: int) -> FoundTeacher:
@@ -149,22 +154,22 @@ def _find_foreign(place: Path, options: TeacherInputConfig, training_size: int) 
         deviation=options.deviation or Preprocessing.deviation,
     )
     return FoundTeacher(
-        str(place), _sha256_of_files(place), "onnx", "classification", "", tuple(labels), tuple(names),
-        tuple(map(int, outputs)), preprocessing, foreign=opened,
-    )  # fmt: skip
+        path=str(place),
+        sha256=_sha256_of_files(place),
+        format="onnx",
+        task="classification",
+        net="",
+        labels=tuple(labels),
+        names=tuple(names),
+        outputs=tuple(map(int, outputs)),
+        preprocessing=preprocessing,
+        foreign=opened,
+    )
 
 
 def _has_manifest(file: Path) -> bool:
     """Whether a file has a manifest that is of this file, not of another one in the same folder."""
     return manifest_path(file).is_file() and file.name in (read_manifest(file).files or (file.name,))
-
-
-def _sha256_of_weights(weights: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        digest.update(f"{name} {value.dtype} {value.shape}\n".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
 
 
 def _sha256_of_files(place: Path) -> str:
@@ -191,7 +196,12 @@ def _checkpoint_answer(prefix: str, *, bfloat16: bool) -> Answer:
     return answer
 
 
-def _outside_answer(run: Callable[[np.ndarray], np.ndarray], outputs: int) -> Answer:
+def _outside_answer(path: str, run: Callable[[np.ndarray], np.ndarray]) -> Answer:
+    if tf.config.list_logical_devices("TPU"):
+        raise ConfigError(
+            f"{path} runs on the CPU, which a TPU can't ask within a step; name the checkpoint or the SavedModel of "
+            "the teacher"
+        )
     lock = threading.Lock()  # the parts of a batch are computed side by side, and an interpreter is not for two threads
 
     def call(images: np.ndarray) -> np.ndarray:

@@ -138,11 +138,11 @@ def describe_teacher(found: FoundTeacher | None, task: Task) -> list[str]:
         assumed.append("classes in the order of the records")
     elif options.labels is None:
         assumed.append("the classes of ImageNet in the usual order")
-    ends = ["it ends with softmax, which is undone"] if foreign.gives_probabilities else []
+    undone = "; it ends with softmax, which is undone" if foreign.gives_probabilities else ""
     return [
         *lines,
         f"{found.model} has no manifest; assumed: {', '.join(assumed)} (--set training.teacher_input.… changes it)"
-        + "".join(f"; {end}" for end in ends),
+        f"{undone}",
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from killed_runs import Killed, assert_same, die_at
+from killed_runs import assert_same, kill
 from made_models import classifier_config, make_checkpoint
 from onnx_files import write_foreign_onnx
 from tiny_net import FLAGS
@@ -102,6 +102,15 @@ def test_teachers_of_every_format_answer_alike(
     assert inputs.shape == (4, 32, 32, 3)
     assert found.shape == (4, 3)
     assert found.numpy() == pytest.approx(runner.predict_tensors(inputs)["logits"][:, [3, 1, 0]], abs=2e-4)
+
+
+def test_a_damaged_teacher_is_found_before_it_is_built(exported_classifier: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(exported_classifier / "tflite", tmp_path / "tflite"))
+    [file] = copy.glob("*.tflite")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match=r"\.tflite is damaged"):
+        find_model(str(copy), NONE, 32)
 
 
 def test_bfloat16_computes_the_teacher_so_too(shape_records: Path, teacher_run: Path) -> None:
@@ -218,10 +227,8 @@ def test_a_killed_run_goes_on_exactly_and_needs_no_flag(
     mnasnet: Callable[..., Any], shape_records: Path, teacher_run: Path, taught_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        die_at(patch, "save", 2)  # of the second epoch: the checkpoint is of the first
-        with pytest.raises(Killed):
-            mnasnet(*command(shape_records, run, f"--teacher={teacher_run}"))
+    # The save of the second epoch: the checkpoint is of the first.
+    kill(mnasnet, command(shape_records, run, f"--teacher={teacher_run}"), "save", 2)
     outcome = mnasnet(*command(shape_records, run))
     assert outcome.code == 0, outcome.err
     assert_same(run, taught_run)
