@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_prep.options import Options
 from data_prep.writing.shard_entry import ShardEntry
-from mnasnet_cli.errors import ConfigError, DataError, os_error_reason
+from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.records.dataset_file import read_dataset_file
 from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, SPLITS, journal_parts, shard_groups
 from mnasnet_cli.system.documents import JsonObject, Missing, Unreadable, parse_json, read_text, validate
@@ -91,11 +91,7 @@ class OutputFolder:
         self.keep = False
 
     def __enter__(self) -> OutputFolder:
-        self._created = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        try:
-            make_folder(self.path)
-        except OSError as error:
-            raise DataError(f"cannot create {self.path}: {os_error_reason(error)}") from error
+        self._created = make_folder(self.path)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:

@@ -37,7 +37,7 @@ class CheckpointFolder:
 
         Raises:
           OSError, tf.errors.OpError: it cannot be written. `remove_unfinished` removes what is left of it.
-          EnvironmentProblem: the same, of the files that are not TensorFlow's.
+          EnvironmentProblem: the same, of the folder and of the files that are not TensorFlow's.
         """
         make_folder(self.path)
         name = f"ckpt-{step}"

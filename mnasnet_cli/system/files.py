@@ -90,11 +90,17 @@ def move_into_place(temporary: Path, target: Path) -> None:
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Create a folder with its parents. Return those that were missing, the innermost first. Raises OSError."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in missing:
-        flush_folder(folder.parent)
+    """Create a folder with its parents. Return those that were missing, the innermost first.
+
+    Raises EnvironmentProblem where the folder cannot be created.
+    """
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            flush_folder(folder.parent)
+    except OSError as error:
+        raise write_error(path, error) from error
     return missing
 
 
@@ -147,7 +153,7 @@ def staged_folder(target: Path, next_step: str = AGAIN) -> Iterator[Path]:
             _replace(staged, target)
     except OSError as error:
         raise write_error(target, error, next_step) from error
-    except EnvironmentProblem as error:  # of a file inside, whose temporary name says nothing to users
+    except EnvironmentProblem as error:  # of a parent, or of a file inside, whose temporary name says nothing to users
         if isinstance(error.__cause__, OSError):
             raise write_error(target, error.__cause__, next_step) from error
         raise

@@ -17,6 +17,7 @@ from mnasnet_cli.errors import EnvironmentProblem
 from mnasnet_cli.system.files import (
     TEMPORARY,
     append_atomically,
+    make_folder,
     remove_abandoned,
     temporary_folder,
     try_lock,
@@ -119,6 +120,15 @@ def test_appending(tmp_path: Path) -> None:
     append_atomically(tmp_path / "file", "one\n")
     append_atomically(tmp_path / "file", "two\n")
     assert (tmp_path / "file").read_text() == "one\ntwo\n"
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text("text")
+    for folder, reason in (("some.txt", "file exists"), ("some.txt/plots", "not a directory")):
+        with pytest.raises(EnvironmentProblem, match=f"cannot write .*/{folder}: {reason}; fix this, then run the"):
+            make_folder(tmp_path / folder)
+    assert make_folder(tmp_path / "a/b") == [tmp_path / "a/b", tmp_path / "a"]
+    assert make_folder(tmp_path / "a/b") == []
 
 
 def test_a_full_disk_leaves_complete_lines_and_files(small_disk: Path, fill: Callable[[], Path]) -> None:
