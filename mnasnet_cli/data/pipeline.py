@@ -22,6 +22,7 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.dataset_info import DatasetInfo, folder_fingerprint, load_dataset_info
 from mnasnet_cli.records.index import load_index
 from mnasnet_cli.records.shards import COMMANDS, find_shards
+from mnasnet_cli.records.tfrecord import are_compressed
 from mnasnet_cli.system.machine import core_count
 
 CORES = core_count()
@@ -189,13 +190,14 @@ class RecordFolder:
     def index(self, split: str) -> RecordIndex | None:
         """Return where the records of a split lie; None if shards are compressed, which are read from their beginning.
 
-        Raises DataError if shards are damaged or miss records.
+        Raises DataError if shards are damaged or miss records, or if only some are compressed.
         """
         indexes: dict[str, RecordIndex | None] = self.__dict__.setdefault("indexes", {})
         if split not in indexes:
             shards = load_index(self.directory, split, self.kind)
             check_counts(self.info, split, [len(shard.lengths) for shard in shards])
-            indexes[split] = None if any(shard.compressed for shard in shards) else RecordIndex.of(shards)
+            compressed = are_compressed({shard.path: shard.compressed for shard in shards})
+            indexes[split] = None if compressed else RecordIndex.of(shards)
         return indexes[split]
 
     def every_record(self, split: str) -> tf.data.Dataset:

@@ -18,7 +18,7 @@ from mnasnet_cli.inference.model import LoadedModel
 from mnasnet_cli.records.dataset_info import load_dataset_info
 from mnasnet_cli.records.keys import ENCODED, LABEL
 from mnasnet_cli.records.shards import find_shards
-from mnasnet_cli.records.tfrecord import is_compressed
+from mnasnet_cli.records.tfrecord import are_compressed, is_compressed
 
 # Records that are read per calibration image, in search of images of all classes.
 _READ_PER_IMAGE = 20
@@ -101,7 +101,7 @@ class SampleImages:
         """Read encoded images with their labels (0 for detectors) from all shards in turn."""
         assert self.data is not None
         shards = find_shards(self.data, split)
-        compression = "GZIP" if any(map(is_compressed, shards)) else ""
+        compression = "GZIP" if are_compressed({path: is_compressed(path) for path in shards}) else ""
         paths = [str(path) for path in shards]
         keys = {
             ENCODED: tf.io.FixedLenFeature([], tf.string),

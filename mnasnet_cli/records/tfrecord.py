@@ -115,6 +115,18 @@ def is_compressed(path: Path) -> bool:
         return _is_gzip(file.read(HEADER_BYTES))
 
 
+def are_compressed(shards: Mapping[Path, bool]) -> bool:
+    """Return whether the shards of a split are compressed with gzip. Raises DataError if some are and others are not.
+
+    Args:
+      shards: whether each one is, from `is_compressed`; TensorFlow reads all of them in the same way.
+    """
+    kinds = {compressed: path for path, compressed in shards.items()}
+    if len(kinds) == 2:
+        raise DataError(f"{kinds[True]} is compressed with gzip and {kinds[False].name} is not; unpack all, or none")
+    return True in kinds
+
+
 def _is_gzip(start: bytes) -> bool:
     # A record may have a length that looks like the first bytes of gzip; then the checksum of its length is right.
     is_record = len(start) == HEADER_BYTES and masked_crc(start[:8]) == _HEADER.unpack(start)[1]

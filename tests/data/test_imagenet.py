@@ -171,6 +171,10 @@ def test_compressed_records_of_others_are_read_as_a_whole(shape_records: Path, t
     assert packed.eval_records([0, 7]) == plain.eval_records([0, 7])
     batches = [batch for index in range(2) for batch in packed.eval_batches(INPUT, Share(5, index, 2))]
     assert sorted(position for batch in batches for position in batch.positions.numpy()) == list(range(VALIDATION))
+    shard = next(shape_records.glob("train-*"))
+    shutil.copy(shard, tmp_path)
+    with pytest.raises(DataError, match=rf"train-.* is compressed with gzip and {shard.name} is not; unpack all"):
+        records_of(tmp_path).index("train")
 
 
 def test_shards_that_miss_records_are_named(shape_records: Path, tmp_path: Path) -> None:
