@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import machine, use_toolkit
+from common import machine, run_worker, use_toolkit
 
 PLACES = (0.0, 0.5, 0.99)
 
@@ -201,7 +201,7 @@ def measure(worker: str, folder: Path, arguments: argparse.Namespace, **flags: A
 
 
 def measure_all(folder: Path, size: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything, print a table, and return the numbers."""
+    """Measure everything, and return the numbers."""
     count = arguments.processes
     results: dict[str, Any] = {"start": [measure("start", folder, arguments) for _ in range(2)]}
     for order in ("blocks", "buffer"):
@@ -234,7 +234,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.order = arguments.order or "blocks"
     if arguments.worker:
-        print(json.dumps(WORKERS[arguments.worker](arguments)), flush=True)
+        run_worker(WORKERS, arguments)
         return
     if arguments.source is None:
         parser.error("RECORDS is missing: a folder that `mnasnet prepare-imagenet` has written")

@@ -93,6 +93,11 @@ def color_jitter(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tenso
     return tf.clip_by_value(image, 0.0, 255.0)
 
 
+def hue_jitter(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
+    """Shift the hue of an image in [0, 255] by up to the fraction `strength` of the colour circle."""
+    return tf.image.stateless_random_hue(image / 255.0, strength, seed) * 255.0
+
+
 def blend(first: tf.Tensor, second: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Return first + factor · (second - first). A factor over 1 extrapolates."""
     return first + factor * (second - first)

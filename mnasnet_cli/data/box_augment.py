@@ -105,11 +105,6 @@ def mosaic(images: Sequence[tf.Tensor], boxes: Sequence[tf.Tensor], seed: tf.Ten
     return tf.ensure_shape(whole, images[0].shape), tf.concat(moved, axis=0)
 
 
-def hue_jitter(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
-    """Shift the hue of an image in [0, 255] by up to the fraction `strength` of the colour circle."""
-    return tf.image.stateless_random_hue(image / 255.0, strength, seed) * 255.0
-
-
 def keep_visible(
     boxes: tf.Tensor, classes: tf.Tensor, crowd: tf.Tensor, size: int, min_visible: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -202,7 +202,7 @@ class CocoRecords(RecordFolder):
         if varied and augmentation.color_jitter:
             image = augment.color_jitter(image, augment.fold(seed, 5), augmentation.color_jitter)
         if varied and options.hue_jitter:
-            image = box_augment.hue_jitter(image, augment.fold(seed, 11), options.hue_jitter)
+            image = augment.hue_jitter(image, augment.fold(seed, 11), options.hue_jitter)
         seen = box_augment.keep_visible(boxes, example["classes"], crowd, size, options.min_visible)
         return View(image, *seen, example["image_id"], _window_size(window))
 

@@ -190,9 +190,8 @@ def _timm_code(spec: NetSpec, classes: int) -> str:
 def _torchvision_code(variant: str, width: float, classes: int) -> str:
     num_classes = [] if classes == 1000 else [f"num_classes={classes}"]
     load = f"torch.load('{_FILES['torchvision']}', weights_only=True)"
-    made = ("MobileNetV2", f"width_mult={width!r}") if variant == "mobilenet-v2" else ("MNASNet", repr(width))
-    arguments = ", ".join([made[1], *num_classes])
-    return f"net = torchvision.models.{made[0]}({arguments}); net.load_state_dict({load})"
+    name, scale = ("MobileNetV2", f"width_mult={width!r}") if variant == "mobilenet-v2" else ("MNASNet", repr(width))
+    return f"net = torchvision.models.{name}({', '.join([scale, *num_classes])}); net.load_state_dict({load})"
 
 
 def _encode_safetensors(state: StateDict) -> bytes:

@@ -38,16 +38,13 @@ def anchor_free(
     backbone: NetSpec,
     detector: DetectorSpec,
     num_classes: int,
-    is_training: Any = None,
-    reuse: Any = None,
-    use_explicit_padding: bool = False,
-    zero_init_residual: bool = False,
-    frozen_until: str | None = None,
+    **options: Any,
 ) -> tuple[Predictions | BinnedPredictions, dict[str, Any]]:
     """Builds a detector under the current variable scope; arguments and results are as in ``retinanet``.
 
-    The predictions are ``BinnedPredictions``. Without bins they are ``Predictions``, and ``box_deltas`` are the natural
-    logarithms of the distances.
+    ``options`` are those of ``retinanet`` that have a default, such as ``is_training``. The predictions are
+    ``BinnedPredictions``. Without bins they are ``Predictions``, and ``box_deltas`` are the natural logarithms of the
+    distances.
 
     Raises:
       ValueError: as in ``retinanet``, or a detector with anchors.
@@ -61,11 +58,7 @@ def anchor_free(
         num_classes,
         pyramid=two_way_pyramid,
         heads=_heads,
-        is_training=is_training,
-        reuse=reuse,
-        use_explicit_padding=use_explicit_padding,
-        zero_init_residual=zero_init_residual,
-        frozen_until=frozen_until,
+        **options,
     )
 
 

@@ -139,7 +139,7 @@ class DetectionTask(RecordTask):
     def losses(
         self, predictions: Predictions | BinnedPredictions, batch: DetectionBatch
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the loss of each image [N] and the number of its matched anchors [N], float32, to divide it by."""
+        """Return the loss of each image and what to divide their sum by, float32 [N]: see `train_loss`."""
         options = self.options
         if options.spec.anchor_free:
             cells = level_anchors(self.postprocessing, int(batch.images.shape[1]))

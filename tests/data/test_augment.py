@@ -119,6 +119,15 @@ def test_jitter_of_strength_0_changes_nothing() -> None:
     np.testing.assert_allclose(augment.color_jitter(image, SEED, 0.0).numpy(), image.numpy(), atol=1e-3)
 
 
+def test_hue_changes_and_brightness_does_not() -> None:
+    image = picture(8, 8)
+    found = augment.hue_jitter(image, SEED, 0.3)
+    assert np.abs(found - image).max() > 10
+    np.testing.assert_allclose(tf.reduce_max(found, -1), tf.reduce_max(image, -1), atol=0.01)
+    np.testing.assert_allclose(augment.hue_jitter(image, SEED, 0.0), image, atol=0.01)
+    assert (found == augment.hue_jitter(image, SEED, 0.3)).numpy().all()
+
+
 def test_erasing_replaces_one_rectangle_and_keeps_the_rest() -> None:
     image = tf.zeros([64, 64, 3])
     for seed in seeds(20):

@@ -20,12 +20,12 @@ pytestmark = pytest.mark.usefixtures("tiny_net")
 SEED = tf.constant([0, 0])
 
 
-def task_of(directory: Path, *assignments: str) -> DetectionTask:
+def task_of(directory: Path, *assignments: str, recipe: str = "lite") -> DetectionTask:
     settings = [
         "model.variant=tiny-backbone", "data.image_size=64", "training.batch_size=4", "detection.channels=8",
         "detection.depth=1", *assignments,
     ]  # fmt: skip
-    return DetectionTask(load_config("lite", task="detection", assignments=settings), directory)
+    return DetectionTask(load_config(recipe, task="detection", assignments=settings), directory)
 
 
 def test_the_loss_is_that_of_the_formula(scene_records: Path) -> None:
@@ -117,8 +117,9 @@ def test_samples_show_the_boxes(scene_records: Path) -> None:
     assert isinstance(batch, DetectionBatch)
 
 
-def test_weights_to_start_from(scene_records: Path) -> None:
-    task = task_of(scene_records)
+@pytest.mark.parametrize("recipe", ["lite", "anchor-free"])
+def test_weights_to_start_from(scene_records: Path, recipe: str) -> None:
+    task = task_of(scene_records, recipe=recipe)
     weights = {name: weight.numpy() for name, weight in task.make_model().weights.items()}
     info = task.model_info()
     assert task.initial_weights("m", info, weights).keys() == weights.keys()
