@@ -96,9 +96,8 @@ def inputs_of(place: Path, names: Collection[str]) -> dict[str, str]:
 def next_problems(place: Path, command: Command, reference: dict[str, Any]) -> list[str]:
     """Check that the next call works, writes all that an undisturbed one writes, and clears what was left."""
     outcome = child.run(commands.words_of(command, again=True), place, warm=command.warm)
-    refused = (
-        outcome.code == 2 and command.refusal and command.refusal in _last(outcome)
-    )  # what is there, must be whole
+    # A command that refuses to overwrite says so: then what is there must be whole.
+    refused = outcome.code == 2 and command.refusal and command.refusal in _last(outcome)
     if outcome.code != 0 and not refused:
         return [f"the next call ended with {outcome.code}: {_last(outcome)}"]
     problems = [f"the next call: {problem}" for problem in message_problems(outcome, {0, 2})]

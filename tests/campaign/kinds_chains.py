@@ -24,7 +24,7 @@ def make(reference: dict[str, dict[str, Any]], quick: bool, rng: Random) -> Iter
     """Yield trainings, each of which is killed several times."""
     for name in TRAININGS[: 1 if quick else 2]:
         for number in range(CHAINS[quick]):
-            yield Fault(KIND, name, number, rng.randrange(2**32), True, {"kills": KILLS})
+            yield Fault(KIND, name, number, rng.randrange(2**32), True)
 
 
 def words_of(name: str) -> list[str]:
@@ -38,11 +38,11 @@ def run(fault: Fault, template: Path, place: Path, reference: dict[str, dict[str
     expected, rng = reference[fault.command]["chain"], Random(fault.seed)
     words, problems, kills = words_of(fault.command), [], 0
     ended = True
-    while not problems and (kills < fault.how["kills"] or not ended):
+    while not problems and (kills < KILLS or not ended):
         if ended:
             shutil.rmtree(place, ignore_errors=True)
             lay_out(template, place, COMMANDS[fault.command])
-        if kills < fault.how["kills"]:
+        if kills < KILLS:
             at = rng.uniform(0.3, 0.75) * expected["cpu"]
             outcome = child.Running(words, place, warm=True).wait(at, lambda process: process.send(9))
             problems += checks.message_problems(outcome, checks.killed())
