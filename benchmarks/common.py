@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def images_per_second(step: Callable[[], object], images: int, warm_up: int, sec
 
 
 def run_worker(
-    workers: dict[str, Callable[[argparse.Namespace], dict[str, Any]]], arguments: argparse.Namespace
+    workers: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]], arguments: argparse.Namespace
 ) -> None:
     """Measure one program in this process, and print the result."""
     print(json.dumps(workers[arguments.worker](arguments)), flush=True)
