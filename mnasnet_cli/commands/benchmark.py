@@ -195,10 +195,10 @@ def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> N
 def _conditions(report: dict[str, Any]) -> str:
     host = report["host"]
     if "device" in host:
-        device = host["device"]
-        names = [device.get(f"ro.product.{key}", "") for key in ("manufacturer", "model")]
-        release = device.get("ro.build.version.release")
-        return f"{' '.join(filter(None, names)) or 'a phone'}{f', Android {release}' if release else ''}"
+        from mnasnet_cli.latency.android import device_name
+
+        release = host["device"].get("ro.build.version.release")
+        return f"{device_name(host['device'])}{f', Android {release}' if release else ''}"
     versions = ", ".join(f"{name} {version}" for name, version in host["versions"].items())
     cpu = host["cpu"]
     return (

@@ -73,6 +73,12 @@ def _move_results_aside(folder: Path) -> None:
     say(f"earlier results moved to {aside}; `mnasnet benchmark --android-results {aside}` shows them")
 
 
+def device_name(device: Mapping[str, str]) -> str:
+    """The manufacturer and the model of a phone, from its properties in `read_android_results`."""
+    names = [device.get(f"ro.product.{key}", "") for key in ("manufacturer", "model")]
+    return " ".join(filter(None, names)) or "a phone"
+
+
 def shell_safe_name(name: str, taken: Container[str]) -> str:
     """A unique file name that a shell accepts without quotes."""
     plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.-") or "model"

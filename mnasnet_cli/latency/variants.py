@@ -115,7 +115,7 @@ def _title(net: _Net, width: float) -> str:
 
 
 def convert_variant(
-    variant: str | NetTable, width: float, image_size: int, folder: Path, *, int8: bool = False
+    variant: str | NetTable, width: float, image_size: int, folder: Path, *, int8: bool = False, classes: int = CLASSES
 ) -> Path:
     """Writes a variant with random weights to a subfolder of `folder`, with its manifest; returns the TFLite file.
 
@@ -127,20 +127,21 @@ def convert_variant(
     table = f"-{net.digest[:8]}" if net.digest else ""
     target = folder / f"{net.name}{table}-{width:g}-{image_size}"
     make_folder(target)
-    loaded = untrained_model(variant, width, image_size)
-
-    def noise() -> Iterator[np.ndarray]:
-        generator = np.random.default_rng(0)
-        for _ in range(CALIBRATION_IMAGES):
-            yield generator.normal(size=(image_size, image_size, 3)).astype(np.float32)
-
-    artifact = write_tflite(loaded, target, noise if int8 else None)
+    loaded = untrained_model(variant, width, image_size, classes)
+    artifact = write_tflite(loaded, target, (lambda: noise_images(image_size, 3)) if int8 else None)
     manifest = loaded.manifest("tflite-int8" if int8 else "tflite")
     dataclasses.replace(manifest, signature=artifact.signature, files=(artifact.path.name,)).write(target)
     return artifact.path
 
 
-def untrained_model(variant: str | NetTable, width: float, image_size: int) -> Any:
+def noise_images(size: int, channels: int) -> Iterator[np.ndarray]:
+    """Yields CALIBRATION_IMAGES float32 arrays, [size, size, channels], the same each time."""
+    generator = np.random.default_rng(0)
+    for _ in range(CALIBRATION_IMAGES):
+        yield generator.normal(size=(size, size, channels)).astype(np.float32)
+
+
+def untrained_model(variant: str | NetTable, width: float, image_size: int, classes: int = CLASSES) -> Any:
     """A classifier with initial weights, as a `LoadedModel`."""
     from mnasnet_cli.checkpoints.reader import CheckpointContents
     from mnasnet_cli.inference.model import LoadedModel
@@ -153,9 +154,9 @@ def untrained_model(variant: str | NetTable, width: float, image_size: int) -> A
     else:
         flags["model.variant"] = variant
     config = load_config(flags=flags)
-    model = make_classifier(config, CLASSES)
+    model = make_classifier(config, classes)
     weights = {name: variable.numpy() for name, variable in model.weights.items()}
-    labels = tuple(str(number) for number in range(1, CLASSES + 1))
+    labels = tuple(str(number) for number in range(1, classes + 1))
     contents = CheckpointContents(SOURCE, 0, model_info(config, labels, labels), weights, False)
     return LoadedModel(contents, config, model, labels, labels, config.preprocessing, None)
 

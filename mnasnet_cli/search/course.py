@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from mnasnet_cli.console import duration, percent, plural
@@ -81,18 +82,19 @@ class Course:
         return [note for contest in self.contests for note in contest.notes]
 
 
-def follow(plan: Plan, found: Mapping[str, Any], made: dict[str, Any] | None = None) -> Course:
+def follow(plan: Plan, found: Mapping[str, Any], made: list[Field] | None = None) -> Course:
     """Return how far a search is with these results.
 
     Args:
-      made: what earlier calls for the same plan have made; it saves time and changes nothing.
+      made: a list that is empty at first, and filled with what makes the nets of each limit. Given again for the same
+        plan, it saves time and changes nothing.
 
     Raises:
       ConfigError: no net can meet a limit, or the budget is too short; before any training.
     """
     course = Course([Contest(limit) for limit in plan.limits_ms])
     try:
-        _Followed(plan, found, course).to_the_end({} if made is None else made)
+        _Followed(plan, found, course).to_the_end([] if made is None else made)
     except Pending as pending:
         course.tasks = pending.tasks
     return course
@@ -105,13 +107,12 @@ class _Followed:
         self._plan, self._found, self._course = plan, found, course
         self._reference_ms: float | None = None
 
-    def to_the_end(self, made: dict[str, Any]) -> None:
+    def to_the_end(self, fields: list[Field]) -> None:
         plan, course = self._plan, self._course
-        if "fields" not in made:
+        if not fields:
             predict = predictor_of(plan, self._found)
-            made["reference"] = predict.reference_ms
-            made["fields"] = [Field(plan, limit, predict) for limit in plan.limits_ms]
-        fields, self._reference_ms = made["fields"], made["reference"]
+            fields += [Field(plan, limit, predict) for limit in plan.limits_ms]
+        self._reference_ms = fields[0].reference_ms
         check_limits(fields)
         self._set_stage("latency of the stock nets", 0)
         found = [one.stock() for one in fields]
@@ -264,7 +265,7 @@ class _Followed:
         contest.notes.append(
             f"{contest.limit_ms:g} ms, rung {rung + 1} of {len(self._plan.rungs)} ({plural(epochs, 'epoch')}): "
             f"{len(best)} of {plural(len(drawn), 'net')} go on, {doubtful} had a second seed; best {top} "
-            f"{percent(rungs.mean_of(drawn[top]))}, best stock net {first} {percent(rungs.mean_of(stock[first]))}"
+            f"{percent(fmean(drawn[top]))}, best stock net {first} {percent(fmean(stock[first]))}"
         )
 
     def _solve_measured(

@@ -11,6 +11,7 @@ from mnasnet_cli.console import duration, plural, progress, say, warn
 from mnasnet_cli.search import rungs
 from mnasnet_cli.search.course import Course, follow
 from mnasnet_cli.search.latency.measuring import BUSY
+from mnasnet_cli.search.nets.entrants import Field
 from mnasnet_cli.search.plan import Plan
 from mnasnet_cli.search.store import Store, Task
 from mnasnet_cli.search.work import Workplace, perform, remove_trainings
@@ -40,7 +41,7 @@ class Engine:
         self._plan, self._store, self._can_measure, self._do = plan, store, can_measure, do or perform
         self._place = Workplace(place.run_dir, place.data, self._on_wait)
         self._said: set[str] = set()
-        self._made: dict[str, Any] = {}
+        self._made: list[Field] = []
         self._warned = False
         self._shown = time.monotonic()
         self._bar: Any = None
@@ -180,7 +181,7 @@ def describe_plan(plan: Plan, course: Course, results: Mapping[str, Any]) -> lis
     ]
     if course.latency_errors:
         error = 100 * sum(course.latency_errors) / len(course.latency_errors)
-        lines.append(f"predicted latencies differ by {error:.1f} % from measured ones, as the mean of the stock nets")
+        lines.append(f"predicted latencies of the stock nets differ from measured ones by {error:.1f} % on average")
     speeds = [result["by_rung"] for key, result in results.items() if key.startswith("time-")]
     if speeds:
         by_rung = [sum(one[rung] for one in speeds) / len(speeds) for rung in range(len(plan.rungs))]

@@ -27,7 +27,6 @@ from mnasnet_cli.system.files import move_into_place
 from mnasnet_cli.system.machine import host
 
 DEFAULT_RECIPE, DEFAULT_CANDIDATES, DEFAULT_DATA = "quick", 24, Path("data/imagenet")
-MIN_CANDIDATES = 2
 _UNITS_MS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _UNITS_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -192,7 +191,7 @@ def _init_digest(init: str) -> str:
 
 def _plan_from(stored: Mapping[str, Any], request: Request) -> Plan:
     """Return a plan of the store, with the folders and models of this machine."""
-    plan = validate(dict(stored), Plan, f"{request.run_dir / PLAN_FILE}", "start over with --fresh")
+    plan = validate(dict(stored), Plan, str(request.run_dir / PLAN_FILE), "start over with --fresh")
     if plan.version != __version__:
         raise ConfigError(
             f"{request.run_dir} was begun with mnasnet {plan.version}, and this is {__version__}, which may draw other "

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -103,14 +104,14 @@ def outcome_of(plan: Plan, course: Course) -> Outcome:
         mnasnet=__version__,
         device=plan.device,
         threads=plan.threads,
-        format="tflite-int8" if plan.int8 else "tflite",
+        format=plan.format,
         recipe=plan.recipe,
         seed=plan.seed,
         classes=plan.classes,
         candidates=course.candidates or 0,
         epochs=[rung.epochs for rung in plan.rungs],
         fingerprint=plan.fingerprint,
-        latency_error=rungs.mean_of(course.latency_errors) if course.latency_errors else None,
+        latency_error=fmean(course.latency_errors) if course.latency_errors else None,
         fronts=fronts,
         trained=trained,
     )
@@ -133,7 +134,7 @@ def _row(plan: Plan, contest: Contest, entrant: Entrant, name: str) -> NetRow:
         latency_ms=round(latency, 4),
         predicted_ms=round(entrant.solved.predicted_ms, 4),
         measured=measured,
-        accuracy=rungs.mean_of(validation),
+        accuracy=fmean(validation),
         deviation=_deviation(validation),
         validation=validation,
         held_out=contest.scores[-1][entrant.name],
@@ -143,7 +144,7 @@ def _row(plan: Plan, contest: Contest, entrant: Entrant, name: str) -> NetRow:
 
 def _deviation(values: list[float]) -> float:
     """Return the standard deviation, 0 for one value."""
-    mean = rungs.mean_of(values)
+    mean = fmean(values)
     return math.sqrt(math.fsum((one - mean) ** 2 for one in values) / max(len(values) - 1, 1))
 
 
@@ -215,11 +216,16 @@ def write_front(outcome: Mapping[str, Any], run_dir: Path) -> Path:
     return path
 
 
+def label(row: NetRow) -> str:
+    """Return the name of a net in tables and pictures; the width of a found net is in its file."""
+    return f"{row['name']} ×{row['width']:g}" if row["stock"] else row["name"]
+
+
 def table_rows(front: Front) -> list[tuple[object, ...]]:
     """Return the table for people: one row for each net."""
     return [
         (
-            row["name"] if not row["stock"] else f"{row['name']} ×{row['width']:g}",
+            label(row),
             f"{row['input_size']} px",
             f"{row['multiply_adds'] / 1e6:.0f} M"
             if row["multiply_adds"] >= 1e7

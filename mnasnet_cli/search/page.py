@@ -10,7 +10,7 @@ from pathlib import Path
 from mnasnet_cli.metrics.plots import new_figure, save_figure
 from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart
-from mnasnet_cli.search.outcome import COLUMNS, NetRow, Outcome, table_rows
+from mnasnet_cli.search.outcome import COLUMNS, NetRow, Outcome, label, table_rows
 from mnasnet_cli.system.files import write_atomically
 
 FOUND, STOCK = "found nets", "stock nets"
@@ -34,7 +34,7 @@ def draw_front(outcome: Outcome, path: Path) -> None:
         heights = spread([100 * row["accuracy"] for row in front["nets"]], NAME_SHARE * (high - low))
         for row, height in zip(front["nets"], heights, strict=True):
             axes.annotate(
-                _label(row), (row["latency_ms"], 100 * row["accuracy"]), (place, height), fontsize=8, va="center",
+                label(row), (row["latency_ms"], 100 * row["accuracy"]), (place, height), fontsize=8, va="center",
                 arrowprops={"arrowstyle": "-", "color": "lightgray", "linewidth": 0.8},
             )  # fmt: skip
     axes.set_xlim(min(latencies) - 0.1 * span, max(latencies) + 0.45 * span)
@@ -57,7 +57,7 @@ def spread(values: Sequence[float], distance: float) -> list[float]:
 def write_page(outcome: Outcome, notes: Sequence[str], commands: Sequence[str], path: Path) -> None:
     """Write the page of a search, one HTML file that needs nothing else."""
     series = [
-        Series(name, [(row["latency_ms"], 100 * row["accuracy"]) for row in rows], [_label(row) for row in rows], True)
+        Series(name, [(row["latency_ms"], 100 * row["accuracy"]) for row in rows], [label(row) for row in rows], True)
         for name, rows in zip((FOUND, STOCK), _groups(outcome), strict=True)
         if rows
     ]
@@ -92,7 +92,3 @@ def _groups(outcome: Outcome) -> tuple[list[NetRow], list[NetRow]]:
     """Return the found nets and the stock nets of all limits."""
     rows = [row for front in outcome["fronts"] for row in front["nets"]]
     return [row for row in rows if not row["stock"]], [row for row in rows if row["stock"]]
-
-
-def _label(row: NetRow) -> str:
-    return f"{row['name']} ×{row['width']:g}" if row["stock"] else row["name"]

@@ -9,7 +9,7 @@ from typing import Any
 from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.console import progress
 from mnasnet_cli.errors import ConfigError, DataError
-from mnasnet_cli.latency.android import read_android_results, write_android_folder
+from mnasnet_cli.latency.android import device_name, read_android_results, write_android_folder
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import NETS, count_parameters, multiply_adds
 from mnasnet_cli.search.latency import measuring
@@ -44,7 +44,7 @@ def write_phone_nets(plan: Plan, folder: Path) -> list[Path]:
                     "net": table,
                     "image_size": size,
                     "classes": plan.classes,
-                    "format": _format(plan),
+                    "format": plan.format,
                     "multiply_adds": multiply_adds(spec, size, plan.classes),
                     "params": count_parameters(spec, plan.classes),
                 }
@@ -56,7 +56,7 @@ def write_phone_nets(plan: Plan, folder: Path) -> list[Path]:
 def _nets(plan: Plan) -> list[tuple[NetSpec, int]]:
     """Return the nets, each with the side of its input in px: all stock nets, and draws of many widths."""
     sizes = plan.image_sizes
-    nets = [(NETS[name], plan.input_size(sizes[0])) for name in STOCK if name in NETS]
+    nets = [(NETS[name], plan.input_size(sizes[0])) for name in STOCK]
     generator = random.Random(f"{plan.seed} phone")
     for number in range(DRAWN_NETS):
         genes = draw(generator, [sizes[number % len(sizes)]])
@@ -83,7 +83,7 @@ def read_phone_nets(path: Path, plan: Plan) -> tuple[str, tuple[PhoneNet, ...]]:
     for row in rows:
         for what, here, there in (
             ("classes", plan.classes, row.get("classes")),
-            ("format", _format(plan), row.get("format")),
+            ("format", plan.format, row.get("format")),
             ("threads", plan.threads, row.get("threads")),
         ):
             if here != there:
@@ -97,9 +97,4 @@ def read_phone_nets(path: Path, plan: Plan) -> tuple[str, tuple[PhoneNet, ...]]:
             raise ConfigError(
                 f"{path} has no nets for an input of {plan.input_size(size)} px; write it again with this --image-size"
             )
-    names = [device.get(f"ro.product.{key}", "") for key in ("manufacturer", "model")]
-    return " ".join(filter(None, names)) or "a phone", tuple(nets)
-
-
-def _format(plan: Plan) -> str:
-    return "tflite-int8" if plan.int8 else "tflite"
+    return device_name(device), tuple(nets)

@@ -81,6 +81,11 @@ class Plan:
         return f"mnasnet search {digest[:16]}"
 
     @property
+    def format(self) -> str:
+        """The export format that latencies are of."""
+        return "tflite-int8" if self.int8 else "tflite"
+
+    @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of successive halving."""
         return make_rungs(int(self.config["training"]["epochs"]))

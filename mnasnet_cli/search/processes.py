@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -74,7 +74,7 @@ def _death(name: str, process: Any) -> str:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Any:
+def _interrupts_blocked() -> Iterator[None]:
     """Start processes that Ctrl-C does not reach: the parent stops them."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

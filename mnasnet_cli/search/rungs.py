@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 MIN_EPOCHS = 3
 """Of the first rung. After one or two epochs the order of nets says nothing yet about their order at the end."""
@@ -67,7 +68,7 @@ def seed_deviation(scores: Sequence[Sequence[float]]) -> float:
     squares, freedom = PRIOR_PAIRS * PRIOR_DEVIATION**2, float(PRIOR_PAIRS)
     for values in scores:
         if len(values) > 1:
-            mean = math.fsum(values) / len(values)
+            mean = fmean(values)
             squares += math.fsum((value - mean) ** 2 for value in values)
             freedom += len(values) - 1
     return math.sqrt(squares / freedom)
@@ -75,12 +76,7 @@ def seed_deviation(scores: Sequence[Sequence[float]]) -> float:
 
 def ranking(scores: Mapping[str, Sequence[float]]) -> list[str]:
     """Return names by falling mean score; equal ones in the order of the mapping."""
-    return sorted(scores, key=lambda name: -mean_of(scores[name]))
-
-
-def mean_of(values: Sequence[float]) -> float:
-    """Return the mean."""
-    return math.fsum(values) / len(values)
+    return sorted(scores, key=lambda name: -fmean(scores[name]))
 
 
 def in_doubt(scores: Mapping[str, Sequence[float]], keep: int, deviation: float) -> list[str]:
@@ -91,8 +87,8 @@ def in_doubt(scores: Mapping[str, Sequence[float]], keep: int, deviation: float)
     if keep >= len(scores):
         return []
     order = ranking(scores)
-    cut = (mean_of(scores[order[keep - 1]]) + mean_of(scores[order[keep]])) / 2
-    distances = {name: abs(mean_of(scores[name]) - cut) for name in order}
+    cut = (fmean(scores[order[keep - 1]]) + fmean(scores[order[keep]])) / 2
+    distances = {name: abs(fmean(scores[name]) - cut) for name in order}
     near = [name for name in order if distances[name] <= math.sqrt(2) * deviation and len(scores[name]) == 1]
     nearest = sorted(near, key=distances.__getitem__)[: math.ceil(len(scores) / 2)]
     return [name for name in scores if name in nearest]

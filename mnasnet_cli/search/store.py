@@ -97,7 +97,7 @@ class FolderStore:
         return stored
 
     def results(self) -> Mapping[str, Any]:
-        """See `Store`. A damaged file counts as absent: its task is done again."""
+        """See `Store`. Raises Unreadable if a file is damaged."""
         for path in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():
             if path.stem not in self._known:
                 self._known[path.stem] = read_json(path, JsonObject, f"remove {path}; its task is then done again")

@@ -162,7 +162,7 @@ def train_net(plan: Plan, training: Mapping[str, Any], records: Path, data: Path
         seed=training["seed"],
     )  # fmt: skip
     try:
-        with inherited_checkpoint(plan, config, records, run.parent) as init:
+        with inherited_checkpoint(plan.init, config, records, run.parent) as init:
             results = train(config, records, run, init=init)
     except DivergenceError:
         return {"score": 0.0, "validation": 0.0 if training["last"] else None, "diverged": True}

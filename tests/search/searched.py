@@ -63,7 +63,7 @@ def multiply_adds_of(net: dict[str, Any]) -> int:
 
 def to_the_end(plan: Plan, found: dict[str, Any] | None = None) -> tuple[Course, dict[str, Any]]:
     """The course with all results, and the results."""
-    made: dict[str, Any] = {}
+    made: list[Any] = []
     found = {} if found is None else found
     while (course := follow(plan, found, made)).tasks:
         for task in course.tasks:

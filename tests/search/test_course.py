@@ -1,4 +1,5 @@
 import random
+from statistics import fmean
 
 import pytest
 from searched import make_plan, result_of, to_the_end
@@ -7,7 +8,7 @@ from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.search.course import follow
 from mnasnet_cli.search.nets.entrants import STOCK
 from mnasnet_cli.search.outcome import outcome_of, table_rows
-from mnasnet_cli.search.rungs import mean_of, ranking
+from mnasnet_cli.search.rungs import ranking
 
 
 def test_the_course_is_a_function_of_plan_and_results():
@@ -126,7 +127,7 @@ def test_the_table_has_a_row_for_each_net_of_the_last_rung():
     (front,) = outcome_of(plan, course)["fronts"]
     rows = table_rows(front)
     assert len(rows) == len(course.contests[0].in_last)
-    order = [mean_of(row["held_out"]) for row in front["nets"]]
+    order = [fmean(row["held_out"]) for row in front["nets"]]
     assert order == sorted(order, reverse=True)
 
 

@@ -63,7 +63,7 @@ def test_a_net_starts_from_what_it_inherits(place, tmp_path):
     SavedState(model, task.model_info()).save(CheckpointFolder(tmp_path / "trained/checkpoints", keep=1), 0)
     plan = dataclasses.replace(plan, init=str(tmp_path / "trained"))
     narrow = plan.training_config("b1", None, 0.1, 32, rung=0, seed=1)
-    with inherited_checkpoint(plan, narrow, place.records, tmp_path) as init:
+    with inherited_checkpoint(plan.init, narrow, place.records, tmp_path) as init:
         contents = read_checkpoint(init)
     assert contents.info["width"] == 0.1
     stem, whole = contents.weights["Mnasnet/Conv/weights"], model.weights["Mnasnet/Conv/weights"].numpy()
@@ -75,7 +75,7 @@ def test_a_net_starts_from_what_it_inherits(place, tmp_path):
 def test_without_a_trained_net_nothing_is_inherited(place):
     plan = _plan()
     config = plan.training_config("b1", None, 0.1, 32, rung=0, seed=0)
-    with inherited_checkpoint(plan, config, place.records, place.run_dir) as init:
+    with inherited_checkpoint(plan.init, config, place.records, place.run_dir) as init:
         assert init is None
 
 

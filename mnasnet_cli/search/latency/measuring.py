@@ -7,12 +7,14 @@ clock does not. With several threads only the clock tells.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mnasnet_cli.config.net_table import NetTable
+from mnasnet_cli.latency.variants import convert_variant, noise_images
 from mnasnet_cli.search.latency.parts import BLOCK, HEAD, STEM, Part
 
 ROUNDS = 10
@@ -22,8 +24,6 @@ SAMPLE_SECONDS = 1e-4
 """Of calls that are timed as one: the clock itself takes half a microsecond."""
 MIN_SAMPLES = 10
 WARM_UP_CALLS = 3
-CALIBRATION_IMAGES = 2
-"""Of noise: the scales of int8 do not affect the latency."""
 BUSY = 1.15
 """Time on the clock over processor time, from which on the machine counts as busy."""
 
@@ -52,36 +52,10 @@ def convert_nets(tables: Sequence[tuple[Any, int]], classes: int, int8: bool, fo
     Args:
       tables: each net's table as nested dictionaries, and its image size.
     """
-    from mnasnet_cli.config.net_table import NetTable
-    from mnasnet_cli.export.tflite.converter import write_tflite
-    from mnasnet_cli.system.files import make_folder
-
-    files = []
-    for number, (table, size) in enumerate(tables):
-        target = folder / str(number)
-        make_folder(target)
-        loaded = _untrained(NetTable.model_validate(table), size, classes)
-        files.append(write_tflite(loaded, target, _noise(size, 3) if int8 else None).path)
-    return files
-
-
-def _untrained(table: Any, image_size: int, classes: int) -> Any:
-    """Return a net with initial weights as a `LoadedModel`."""
-    from mnasnet_cli.checkpoints.reader import CheckpointContents
-    from mnasnet_cli.config.loading import validate
-    from mnasnet_cli.inference.model import LoadedModel
-    from mnasnet_cli.modules.classifier import make_classifier
-
-    tree = {
-        "model": {"variant": table.name, "table": table.model_dump(mode="json")},
-        "data": {"image_size": image_size, "eval_scale": 1.0},
-    }
-    config = validate(tree, table.name)
-    model = make_classifier(config, classes)
-    weights = {name: variable.numpy() for name, variable in model.weights.items()}
-    labels = tuple(str(number) for number in range(1, classes + 1))
-    contents = CheckpointContents("random weights", 0, {"variant": table.name, "width": 1.0}, weights, False)
-    return LoadedModel(contents, config, model, labels, labels, config.preprocessing, None)
+    return [
+        convert_variant(NetTable.model_validate(table), 1.0, size, folder, int8=int8, classes=classes)
+        for table, size in tables
+    ]
 
 
 def time_in_turns(calls: Sequence[Callable[[], None]], threads: int) -> tuple[list[float], float]:
@@ -134,15 +108,6 @@ def _call(content: bytes, threads: int) -> Callable[[], None]:
     return invoke
 
 
-def _noise(size: int, channels: int) -> Callable[[], Iterator[np.ndarray]]:
-    def images() -> Iterator[np.ndarray]:
-        generator = np.random.default_rng(0)
-        for _ in range(CALIBRATION_IMAGES):
-            yield generator.normal(size=(size, size, channels)).astype(np.float32)
-
-    return images
-
-
 def _empty() -> bytes:
     """Return a file whose call costs nothing but the call."""
     import tensorflow as tf
@@ -179,8 +144,9 @@ def _convert(part: Part, classes: int, int8: bool) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([pruned])
     if int8:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        noise = _noise(part.size, part.inputs)
-        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in noise())
+        converter.representative_dataset = lambda: (
+            [image[np.newaxis]] for image in noise_images(part.size, part.inputs)
+        )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
     content: bytes = converter.convert()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mnasnet_cli.nets.architecture import NetSpec, block_specs, round_channels
 
@@ -117,7 +117,4 @@ def _scaled(part: Part, factor: float) -> Part:
     if part.skip:
         outputs = inputs
     squeeze = max(1, inputs // 4) if part.squeeze else 0
-    return Part(
-        part.kind, part.size, inputs, outputs, part.kernel, part.stride, part.expand, squeeze, part.skip,
-        part.activation,
-    )  # fmt: skip
+    return replace(part, inputs=inputs, outputs=outputs, squeeze=squeeze)

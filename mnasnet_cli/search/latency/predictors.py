@@ -11,7 +11,7 @@ The table needs TFLite on the device itself; the regression needs only files tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -158,9 +158,3 @@ def _left_out_error(design: np.ndarray, penalty: float) -> float:
         abs(float(design[place] @ _ridge(np.delete(design, place, 0), penalty)) - 1.0) for place in range(len(design))
     ]
     return float(np.mean(errors))
-
-
-def prediction_errors(pairs: Sequence[tuple[float, float]]) -> Mapping[str, float]:
-    """Return the mean and the largest relative error of (predicted, measured) latencies."""
-    errors = [abs(predicted / measured - 1.0) for predicted, measured in pairs]
-    return {"mean": float(np.mean(errors)), "max": float(np.max(errors))}

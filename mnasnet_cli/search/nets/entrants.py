@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import NETS, get_spec
+from mnasnet_cli.search.latency.predictors import Predictor
 from mnasnet_cli.search.nets.solving import Solved, solve_width, uses_limit
 from mnasnet_cli.search.nets.space import (
     EXPANSIONS,
@@ -73,21 +75,19 @@ class Entrant:
         """The table of a drawn net; None for a stock net."""
         return None if self.is_stock else table_of(self.spec, self.name)
 
-    def net_at(self, width: float) -> NetSpec:
-        """Return the net at another width."""
-        if self.is_stock:
-            return get_spec(self.name, width)
-        assert self.genes is not None
-        return net_of(self.genes, width, self.name)
-
 
 class Field:
     """Makes the entrants for one latency. What it has made once, it keeps."""
 
-    def __init__(self, plan: Plan, limit_ms: float, predict: Callable[[NetSpec, int], float]) -> None:
+    def __init__(self, plan: Plan, limit_ms: float, predict: Predictor) -> None:
         self._plan, self.limit_ms, self._predict = plan, limit_ms, predict
         self._kept: dict[Any, dict[str, Entrant]] = {}
         self._solved: dict[Any, Entrant | None] = {}
+
+    @property
+    def reference_ms(self) -> float | None:
+        """See `Predictor`."""
+        return self._predict.reference_ms
 
     def range_ms(self) -> tuple[float, float]:
         """Return the latencies of the fastest and of the slowest net of the space, as predicted."""
@@ -100,8 +100,7 @@ class Field:
         """Return the stock nets that can meet the limit."""
         found: dict[str, Entrant] = {}
         for name in STOCK:
-            sizes = sorted(self._plan.image_sizes, reverse=True) if name in NETS else []
-            made = [self._solve(name, None, size) for size in sizes]
+            made = [self._solve(name, None, size) for size in sorted(self._plan.image_sizes, reverse=True)]
             # The largest images on which it keeps a width of a half, as the published nets do; else the smallest ones.
             wide = [one for one in made if one and one.solved.width >= 0.5] or [one for one in made[-1:] if one]
             if wide:
@@ -198,15 +197,12 @@ class Field:
 
 def covering_nets(plan: Plan) -> list[tuple[NetSpec, int]]:
     """Return nets, each with the side of its input in px, whose parts cover those of the space and the stock nets."""
-    nets = []
+    nets, kinds = [], (KERNELS, EXPANSIONS, SQUEEZES)
     for image_size in plan.image_sizes:
         size = plan.input_size(image_size)
-        for kernel in range(len(KERNELS)):
-            for expand in range(len(EXPANSIONS)):
-                for squeeze in range(len(SQUEEZES)):
-                    for width in (0, len(WIDTHS) - 1):
-                        stage = (kernel, expand, squeeze, REPEATS.index(0), width)
-                        choices = (width, width, width, *(one for _ in STAGES for one in stage))
-                        nets.append((net_of(Genes(image_size, choices), 1.0), size))
-        nets += [(NETS[name], size) for name in STOCK if name in NETS]
+        for *kind, width in itertools.product(*(range(len(axis)) for axis in kinds), (0, len(WIDTHS) - 1)):
+            stage = (*kind, REPEATS.index(0), width)
+            choices = (width, width, width, *stage * len(STAGES))
+            nets.append((net_of(Genes(image_size, choices), 1.0), size))
+        nets += [(NETS[name], size) for name in STOCK]
     return nets

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -138,13 +137,15 @@ def _centred(kernel: np.ndarray, side: int) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def inherited_checkpoint(plan: Any, config: Config, records: Path, folder: Path) -> Iterator[str | None]:
-    """Yield a checkpoint of a configuration's net with inherited weights, in a temporary folder; None without --init.
+def inherited_checkpoint(trained: str | None, config: Config, records: Path, folder: Path) -> Iterator[str | None]:
+    """Yield a checkpoint of a configuration's net with inherited weights, in a temporary folder.
 
     Args:
-      plan: of the search. folder: where the temporary folder is made.
+      trained: the model to inherit from; None yields None.
+      records: of the search.
+      folder: where the temporary folder is made.
     """
-    if plan.init is None:
+    if trained is None:
         yield None
         return
     import tensorflow as tf
@@ -157,7 +158,7 @@ def inherited_checkpoint(plan: Any, config: Config, records: Path, folder: Path)
     from mnasnet_cli.system.files import make_folder, temporary_folder
     from mnasnet_cli.tasks.from_config import make_task
 
-    contents = read_checkpoint(find_checkpoint(plan.init))
+    contents = read_checkpoint(find_checkpoint(trained))
     task = make_task(config, records)
     tf.random.set_seed(config.training.seed)
     model = task.make_model()

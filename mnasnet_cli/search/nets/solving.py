@@ -24,14 +24,9 @@ class Solved:
 
 
 def solve_width(
-    net_at: Callable[[float], NetSpec],
-    predict: Callable[[NetSpec], float],
-    limit_ms: float,
-    *,
-    low: float = MIN_WIDTH,
-    high: float = MAX_WIDTH,
+    net_at: Callable[[float], NetSpec], predict: Callable[[NetSpec], float], limit_ms: float
 ) -> Solved | None:
-    """Return the net at the largest width that is within a limit; None if no width from `low` to `high` is.
+    """Return the net at the largest width that is within a limit; None if no width from MIN_WIDTH to MAX_WIDTH is.
 
     Args:
       net_at: the net at a width. Its channels never shrink when the width grows.
@@ -41,7 +36,7 @@ def solve_width(
     def latency(step: int) -> float:
         return predict(net_at(step / STEPS))
 
-    fits, exceeds = round(low * STEPS), round(high * STEPS) + 1
+    fits, exceeds = round(MIN_WIDTH * STEPS), round(MAX_WIDTH * STEPS) + 1
     if latency(fits) > limit_ms:
         return None
     while exceeds - fits > 1:
