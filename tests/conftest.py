@@ -90,17 +90,28 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Ca
 
 
 @pytest.fixture(scope="session")
-def shape_records(shared_folder: Callable[..., Path]) -> Path:
-    """Records of generated shapes: 4 classes, 96 training images in 4 shards, 20 validation images in 2, 40 px."""
+def make_shape_records(shared_folder: Callable[..., Path]) -> Callable[..., Path]:
+    """A function that returns records of generated shapes: 4 classes, the training images in 4 shards."""
     from data_prep.imagenet import prepare_imagenet
     from data_prep.options import Options
     from data_prep.shapes import write_shapes_imagenet
 
-    def fill(root: Path) -> None:
-        write_shapes_imagenet(root / "images", classes=4, train_per_class=24, val_per_class=5, size=40)
-        prepare_imagenet(root / "images", root / "records", Options(train_shards=4, val_shards=2, workers=1))
+    def make(name: str, *, train_per_class: int, val_per_class: int, val_shards: int, size: int) -> Path:
+        def fill(root: Path) -> None:
+            counts = {"train_per_class": train_per_class, "val_per_class": val_per_class}
+            write_shapes_imagenet(root / "images", classes=4, **counts, size=size)
+            options = Options(train_shards=4, val_shards=val_shards, workers=1)
+            prepare_imagenet(root / "images", root / "records", options)
 
-    return shared_folder("shapes", fill) / "records"
+        return shared_folder(name, fill) / "records"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shape_records(make_shape_records: Callable[..., Path]) -> Path:
+    """Records of generated shapes: 4 classes, 96 training images in 4 shards, 20 validation images in 2, 40 px."""
+    return make_shape_records("shapes", train_per_class=24, val_per_class=5, val_shards=2, size=40)
 
 
 @pytest.fixture

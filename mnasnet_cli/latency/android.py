@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from mnasnet_cli.console import say
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.system.documents import Missing, read_bytes, read_json
-from mnasnet_cli.system.files import make_folder, move_into_place, write_atomically
+from mnasnet_cli.system.files import has_visible_files, make_folder, move_into_place, write_atomically
 
 MAX_LOG_BYTES = 1 << 26
 """Of one log: benchmark_model prints a few kB a run."""
@@ -39,8 +39,7 @@ def write_android_folder(
     Raises:
       DataError: the folder holds other files.
     """
-    others = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
-    if others and not (folder / MODELS_FILE).is_file():
+    if has_visible_files(folder) and not (folder / MODELS_FILE).is_file():
         raise DataError(f"{folder} holds other files; choose another folder with --android")
     known: dict[str, Any] = {}
     for source, metadata in models:

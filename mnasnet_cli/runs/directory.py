@@ -31,7 +31,14 @@ from mnasnet_cli.runs.run_files import (
     read_metrics,
     read_times,
 )
-from mnasnet_cli.system.files import append_atomically, make_folder, move_into_place, open_lock, write_atomically
+from mnasnet_cli.system.files import (
+    append_atomically,
+    has_visible_files,
+    make_folder,
+    move_into_place,
+    open_lock,
+    write_atomically,
+)
 from mnasnet_cli.system.machine import host as describe_host
 from mnasnet_cli.system.machine import package_version
 
@@ -106,10 +113,10 @@ class RunDirectory:
         path = self.path
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path} is a file, expected a folder for the run; choose another --run-dir")
-        if path.exists() and (self.exists(path) or not _has_visible_files(path)):
+        if path.exists() and (self.exists(path) or not has_visible_files(path)):
             self._lock = _lock(path)  # before any file is read or moved
             if fresh and self.exists(path):
-                _move_aside(path)
+                move_aside(path)
                 self._lock.close()
             elif _has_checkpoint(path):
                 self._check_same(config, data)
@@ -261,12 +268,8 @@ def _has_checkpoint(path: Path) -> bool:
     return any((path / "checkpoints").glob("*.index"))
 
 
-def _has_visible_files(path: Path) -> bool:
-    """Whether a folder holds visible files. A process that was killed at its start leaves only hidden ones."""
-    return any(not file.name.startswith(".") for file in path.iterdir())
-
-
-def _move_aside(path: Path) -> None:
+def move_aside(path: Path, what: str = "run") -> None:
+    """Rename a folder for --fresh, and say so. what: it holds. Raises ConfigError if it holds the current folder."""
     if Path.cwd().is_relative_to(path.resolve()):
         raise ConfigError(
             f"--fresh would move {path} aside, but it holds the current folder of this command; start the command "
@@ -274,7 +277,7 @@ def _move_aside(path: Path) -> None:
         )
     aside = path.with_name(f"{path.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     move_into_place(path, aside)
-    say(f"the old run is now in {aside}")
+    say(f"the old {what} is now in {aside}")
 
 
 def _lock(path: Path) -> IO[Any]:

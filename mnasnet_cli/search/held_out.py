@@ -55,8 +55,11 @@ def make_records(source: Path, run_dir: Path) -> Path:
     """Write the records of a search into its folder, unless they are there; return their folder.
 
     Another process that writes them already is waited for.
+
+    Raises:
+      DataError: the folder holds the records of another set.
     """
-    folder = run_dir / FOLDER
+    info, folder = load_dataset_info(source, "imagenet"), run_dir / FOLDER
     make_folder(run_dir)
     while not (folder / DATASET_FILE).is_file():
         lock = open_lock(run_dir / ".records.lock")
@@ -65,7 +68,9 @@ def make_records(source: Path, run_dir: Path) -> Path:
             continue
         with lock:
             if not (folder / DATASET_FILE).is_file():
-                _write(load_dataset_info(source, "imagenet"), folder)
+                _write(info, folder)
+    if load_dataset_info(folder).fingerprint != _fingerprint(info):
+        raise DataError(f"{folder} holds images of another set than {source}; choose another --run-dir")
     return folder
 
 
@@ -120,9 +125,13 @@ def _write(info: DatasetInfo, folder: Path) -> None:
             "kind": "imagenet",
             "classes": info.classes,
             "splits": {name: split.describe() for name, split in splits.items()},
-            "fingerprint": hashlib.sha256(f"held out of {folder_fingerprint(info)}".encode()).hexdigest(),
+            "fingerprint": _fingerprint(info),
         }
         write_atomically(staged / DATASET_FILE, json.dumps(dataset, indent=2) + "\n")
+
+
+def _fingerprint(info: DatasetInfo) -> str:
+    return hashlib.sha256(f"held out of {folder_fingerprint(info)}".encode()).hexdigest()
 
 
 def _is_held_out(encoded: object, share: float) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.console import begin, say
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.records.dataset_info import DatasetInfo, folder_fingerprint, load_dataset_info
+from mnasnet_cli.runs.directory import move_aside
+from mnasnet_cli.search.held_out import FOLDER as RECORDS_FOLDER
 from mnasnet_cli.search.held_out import check_records, make_records
 from mnasnet_cli.search.phones import read_phone_nets
 from mnasnet_cli.search.plan import Plan
@@ -23,7 +24,7 @@ from mnasnet_cli.search.shared_store import open_shared_store
 from mnasnet_cli.search.store import PLAN_FILE, FolderStore, Store
 from mnasnet_cli.search.work import Workplace
 from mnasnet_cli.system.documents import validate
-from mnasnet_cli.system.files import move_into_place
+from mnasnet_cli.system.files import has_visible_files
 from mnasnet_cli.system.machine import host
 
 DEFAULT_RECIPE, DEFAULT_CANDIDATES, DEFAULT_DATA = "quick", 24, Path("data/imagenet")
@@ -99,7 +100,10 @@ def open_search(request: Request) -> Opened:
     """
     here = host(())["cpu"]["name"]
     if request.fresh:
-        _move_aside(request)
+        _start_over(request)
+    path = request.run_dir
+    if has_visible_files(path) and not ((path / PLAN_FILE).is_file() or (path / RECORDS_FOLDER).is_dir()):
+        raise ConfigError(f"{path} holds other files and no search ({PLAN_FILE} is missing); choose another --run-dir")
     folder = FolderStore(request.run_dir)
     stored = folder.load_plan() if request.storage is None else None
     plan = _continued(request, _plan_from(stored, request)) if stored else _new_plan(request, here)
@@ -255,11 +259,8 @@ def _shown(value: Any) -> str:
     return "other values" if isinstance(value, dict) else f"{value:g}" if isinstance(value, float) else str(value)[:20]
 
 
-def _move_aside(request: Request) -> None:
+def _start_over(request: Request) -> None:
     if request.storage is not None:
         raise ConfigError("--fresh does not reach what other machines share; choose another --seed or --storage")
-    path = request.run_dir
-    if (path / PLAN_FILE).is_file():
-        aside = path.with_name(f"{path.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-        move_into_place(path, aside)
-        say(f"the old search is now in {aside}")
+    if (request.run_dir / PLAN_FILE).is_file():
+        move_aside(request.run_dir, "search")

@@ -104,6 +104,11 @@ def make_folder(path: Path) -> list[Path]:
     return missing
 
 
+def has_visible_files(folder: Path) -> bool:
+    """Return whether a folder exists and holds visible files. A process that was killed leaves only hidden ones."""
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
 def user_cache() -> Path:
     """Return the folder of what can be made or fetched again: $MNASNET_CACHE, by default ~/.cache/mnasnet."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnasnet"

@@ -38,6 +38,12 @@ def test_the_split_is_the_same_each_time(shape_records, tmp_path):
     assert again == one
 
 
+def test_records_of_another_set_are_refused(shape_records, many_shapes, tmp_path):
+    make_records(many_shapes, tmp_path)
+    with pytest.raises(DataError, match=r"holds images of another set than .*; choose another --run-dir"):
+        make_records(shape_records, tmp_path)
+
+
 @pytest.mark.parametrize(("images", "share"), [(500, 0.2), (10_000, 0.2), (100_000, 0.02)])
 def test_large_sets_hold_out_a_smaller_share(images, share):
     assert held_out_share(images) == share

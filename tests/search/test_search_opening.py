@@ -141,6 +141,24 @@ def test_too_few_images_are_refused_before_anything_is_written(request_of, shape
     assert not request.run_dir.exists()
 
 
+def test_a_folder_with_other_files_is_refused(request_of):
+    request = request_of()
+    request.run_dir.mkdir()
+    (request.run_dir / "card.html").write_text("the page of a run")
+    for fresh in (False, True):
+        with pytest.raises(ConfigError, match=r"holds other files and no search \(search.json is missing\)"):
+            open_search(dataclasses.replace(request, fresh=fresh))
+    assert [path.name for path in request.run_dir.iterdir()] == ["card.html"]
+
+
+def test_fresh_does_not_move_the_current_folder(request_of, monkeypatch):
+    run_dir = open_search(request_of()).place.run_dir
+    monkeypatch.chdir(run_dir)
+    with pytest.raises(ConfigError, match=r"--fresh would move .* aside, but it holds the current folder"):
+        open_search(request_of(fresh=True))
+    assert (run_dir / "search.json").is_file()
+
+
 def test_a_damaged_plan_is_one_line(request_of):
     run_dir = open_search(request_of()).place.run_dir
     (run_dir / "search.json").write_text("{")
