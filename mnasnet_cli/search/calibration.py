@@ -15,8 +15,7 @@ from mnasnet_cli.search.nets.entrants import covering_nets
 from mnasnet_cli.search.nets.solving import solve_width
 from mnasnet_cli.search.nets.space import draw, net_of
 from mnasnet_cli.search.plan import Plan, table_of
-from mnasnet_cli.search.results import need
-from mnasnet_cli.search.store import Task, keyed_task
+from mnasnet_cli.search.tasks import Task, keyed_task, need
 
 PARTS_OF_A_TASK = 48
 SCALE_NETS = 9

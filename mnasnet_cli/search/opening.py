@@ -15,6 +15,7 @@ from mnasnet_cli.console import begin, say
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.records.dataset_info import DatasetInfo, folder_fingerprint, load_dataset_info
 from mnasnet_cli.runs.directory import move_aside
+from mnasnet_cli.search.execution import Workplace
 from mnasnet_cli.search.held_out import FOLDER as RECORDS_FOLDER
 from mnasnet_cli.search.held_out import check_records, make_records
 from mnasnet_cli.search.phones import read_phone_nets
@@ -22,7 +23,6 @@ from mnasnet_cli.search.plan import Plan
 from mnasnet_cli.search.rungs import MIN_EPOCHS
 from mnasnet_cli.search.shared_store import open_shared_store
 from mnasnet_cli.search.store import PLAN_FILE, FolderStore, Store
-from mnasnet_cli.search.work import Workplace
 from mnasnet_cli.system.documents import validate
 from mnasnet_cli.system.files import has_visible_files
 from mnasnet_cli.system.machine import host

@@ -17,9 +17,9 @@ from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.console import percent
 from mnasnet_cli.nets.spec import count_parameters, multiply_adds
 from mnasnet_cli.search import rungs
-from mnasnet_cli.search.course import Contest, Course
 from mnasnet_cli.search.nets.entrants import Entrant
 from mnasnet_cli.search.plan import Plan
+from mnasnet_cli.search.scheduler import Contest, SearchState
 from mnasnet_cli.system.files import write_atomically
 
 FRONT_FILE, PLOT_FILE, PAGE_FILE = "front.json", "front.png", "card.html"
@@ -83,10 +83,10 @@ class Outcome(TypedDict):
     trained: list[dict[str, Any]]
 
 
-def outcome_of(plan: Plan, course: Course) -> Outcome:
+def outcome_of(plan: Plan, state: SearchState) -> Outcome:
     """Return what a search that is at its end has found."""
     fronts, number = [], 0
-    for contest in course.contests:
+    for contest in state.contests:
         order = rungs.ranking({name: contest.scores[-1][name] for name in contest.in_last})
         rows = []
         for name in order:
@@ -97,7 +97,7 @@ def outcome_of(plan: Plan, course: Course) -> Outcome:
         fronts.append(_front(contest.limit_ms, rows))
     trained = [
         {"limit_ms": contest.limit_ms, "name": name, "scores": [s.get(name) for s in contest.scores if name in s]}
-        for contest in course.contests
+        for contest in state.contests
         for name in contest.entrants
     ]
     return Outcome(
@@ -108,10 +108,10 @@ def outcome_of(plan: Plan, course: Course) -> Outcome:
         recipe=plan.recipe,
         seed=plan.seed,
         classes=plan.classes,
-        candidates=course.candidates or 0,
+        candidates=state.candidates or 0,
         epochs=[rung.epochs for rung in plan.rungs],
         fingerprint=plan.fingerprint,
-        latency_error=fmean(course.latency_errors) if course.latency_errors else None,
+        latency_error=fmean(state.latency_errors) if state.latency_errors else None,
         fronts=fronts,
         trained=trained,
     )
@@ -189,10 +189,10 @@ def _verdict(limit_ms: float, best: NetRow | None, stock: NetRow) -> str:
     )
 
 
-def write_nets(plan: Plan, course: Course, outcome: Outcome, run_dir: Path) -> list[Path]:
+def write_nets(plan: Plan, state: SearchState, outcome: Outcome, run_dir: Path) -> list[Path]:
     """Write a file for each found net, which `--variant` takes; return their paths."""
     paths = []
-    for contest, front in zip(course.contests, outcome["fronts"], strict=True):
+    for contest, front in zip(state.contests, outcome["fronts"], strict=True):
         for row in front["nets"]:
             if row["file"] is None:
                 continue

@@ -1,4 +1,4 @@
-"""The picture and the page of a search: accuracy over latency, the tables, the course."""
+"""The picture and the page of a search: accuracy over latency, the tables, and what each rung decided."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def write_page(outcome: Outcome, notes: Sequence[str], commands: Sequence[str], 
             "Top-1 is the mean and the standard deviation over seeds on the validation split, which decided nothing. "
             "The last column is the difference from the best stock net.", "note",
         ),
-        "<h2>Course</h2>",
+        "<h2>Rungs</h2>",
         *map(html.paragraph, notes),
         html.key_values(facts),
         "<h2>Next</h2>",

@@ -12,12 +12,12 @@ from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.latency.android import device_name, read_android_results, write_android_folder
 from mnasnet_cli.nets.architecture import NetSpec
 from mnasnet_cli.nets.spec import NETS, count_parameters, multiply_adds
+from mnasnet_cli.search.execution import NETS_OF_A_PROCESS
 from mnasnet_cli.search.latency import measuring
 from mnasnet_cli.search.nets.entrants import STOCK
 from mnasnet_cli.search.nets.space import draw, net_of
 from mnasnet_cli.search.plan import PhoneNet, Plan, table_of
 from mnasnet_cli.search.processes import run_in_process
-from mnasnet_cli.search.work import NETS_OF_A_PROCESS
 from mnasnet_cli.system.documents import JsonObject, validate
 from mnasnet_cli.system.files import temporary_folder
 

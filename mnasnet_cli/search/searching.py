@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnasnet_cli.errors import StoppedByUser
-from mnasnet_cli.search.engine import Engine
 from mnasnet_cli.search.opening import Opened, Request, open_search
 from mnasnet_cli.search.outcome import PAGE_FILE, PLOT_FILE, Outcome, outcome_of, write_front, write_nets
 from mnasnet_cli.search.page import draw_front, write_page
+from mnasnet_cli.search.worker import Worker
 from mnasnet_cli.system.workers import stop_on_sigterm
 
+PHONE_FOLDER = "phone"
+"""For the recommended net, to be measured on the phone of the search."""
 GO_ON = "what is done is kept; the same command goes on"
 
 
@@ -45,12 +47,12 @@ def search_nets(request: Request) -> Found:
 
 def _search(opened: Opened) -> Found:
     plan, run_dir = opened.plan, opened.place.run_dir
-    course = Engine(plan, opened.store, opened.place, can_measure=opened.can_measure).run()
-    outcome = outcome_of(plan, course)
-    write_nets(plan, course, outcome, run_dir)
+    state = Worker(plan, opened.store, opened.place, can_measure=opened.can_measure).run()
+    outcome = outcome_of(plan, state)
+    write_nets(plan, state, outcome, run_dir)
     draw_front(outcome, run_dir / PLOT_FILE)
     commands = _next_commands(opened, outcome)
-    write_page(outcome, course.notes, commands, run_dir / PAGE_FILE)
+    write_page(outcome, state.notes, commands, run_dir / PAGE_FILE)
     write_front(outcome, run_dir)  # last: a search that has it is at its end
     return Found(run_dir, outcome, commands)
 
@@ -67,5 +69,7 @@ def _next_commands(opened: Opened, outcome: Outcome) -> list[str]:
         words = ["mnasnet", "train-imagenet", "--variant", variant, *width, *size, *recipe]
         commands.append(shlex.join([*words, "--data", plan.data]))
         measure = ["mnasnet", "benchmark", variant, *width, "--image-size", str(row["input_size"])]
-        commands.append(shlex.join([*measure, *(["--int8"] if plan.int8 else [])]))
+        on_phone = ["--android", str(opened.place.run_dir / PHONE_FOLDER)] if plan.phone_nets else []
+        threads = ["--threads", str(plan.threads)] if plan.threads > 1 else []
+        commands.append(shlex.join([*measure, *(["--int8"] if plan.int8 else []), *threads, *on_phone]))
     return commands

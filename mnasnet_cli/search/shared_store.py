@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
-from mnasnet_cli.search.store import Task
+from mnasnet_cli.search.tasks import Task
 from mnasnet_cli.system.files import make_folder
 from mnasnet_cli.system.optional_packages import install_command
 

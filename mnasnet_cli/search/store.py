@@ -7,40 +7,18 @@ follow from them alone, in whatever order and by whichever process they came.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mnasnet_cli.search.tasks import Task
 from mnasnet_cli.system.documents import JsonObject, Missing, read_json
 from mnasnet_cli.system.files import make_folder, open_lock, write_atomically
 
 RESULTS_FOLDER, CLAIMS_FOLDER = "results", ".claims"
 PLAN_FILE = "search.json"
-
-
-@dataclass(frozen=True)
-class Task:
-    """A piece of work.
-
-    Attributes:
-      key: names it; letters, digits and dashes.
-      kind: "parts" and "nets" measure latencies, "time" measures the speed of trainings, "train" trains and scores.
-      payload: what the work is about, as JSON has it.
-    """
-
-    key: str
-    kind: str
-    payload: Mapping[str, Any]
-
-
-def keyed_task(label: str, kind: str, payload: Mapping[str, Any]) -> Task:
-    """Return a task whose key ends with a digest of what it is about, so that no other result can stand for its own."""
-    digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-    return Task(f"{label}-{digest[:8]}", kind, payload)
 
 
 class Store(Protocol):

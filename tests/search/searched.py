@@ -10,11 +10,11 @@ from typing import Any
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.nets.spec import multiply_adds
-from mnasnet_cli.search.course import Course, follow
+from mnasnet_cli.search.execution import Workplace
 from mnasnet_cli.search.nets.space import draw, net_of
 from mnasnet_cli.search.plan import PhoneNet, Plan, table_of
-from mnasnet_cli.search.store import Task
-from mnasnet_cli.search.work import Workplace
+from mnasnet_cli.search.scheduler import SearchState, replay
+from mnasnet_cli.search.tasks import Task
 
 CLASSES, SIZE = 4, 32
 
@@ -61,14 +61,14 @@ def multiply_adds_of(net: dict[str, Any]) -> int:
     return multiply_adds(NetTable.model_validate(net["table"]).spec, net["input_size"], CLASSES)
 
 
-def to_the_end(plan: Plan, found: dict[str, Any] | None = None) -> tuple[Course, dict[str, Any]]:
-    """The course with all results, and the results."""
+def to_the_end(plan: Plan, found: dict[str, Any] | None = None) -> tuple[SearchState, dict[str, Any]]:
+    """The state with all results, and the results."""
     made: list[Any] = []
     found = {} if found is None else found
-    while (course := follow(plan, found, made)).tasks:
-        for task in course.tasks:
+    while (state := replay(plan, found, made)).tasks:
+        for task in state.tasks:
             found[task.key] = result_of(task)
-    return course, found
+    return state, found
 
 
 def write_phone_results(folder: Path, count: int = 20, **metadata: Any) -> Path:

@@ -6,12 +6,12 @@ from searched import make_plan, multiply_adds_of
 
 from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.search.calibration import predictor_of
-from mnasnet_cli.search.course import follow
 from mnasnet_cli.search.latency.parts import Part, measured_parts, parts_of
 from mnasnet_cli.search.latency.predictors import PartsTable
 from mnasnet_cli.search.nets.entrants import STOCK, covering_nets
 from mnasnet_cli.search.nets.space import draw, net_of
-from mnasnet_cli.search.results import Pending
+from mnasnet_cli.search.scheduler import replay
+from mnasnet_cli.search.tasks import Pending
 
 SIZES = (32, 64)
 
@@ -69,19 +69,19 @@ def test_stock_nets_are_measured_as_a_whole_and_solved_again_where_they_are_off(
     plan = make_plan(phone_nets=(), limits_ms=(1.0,))
     found: dict[str, object] = {}
     _measure(plan, found)
-    (first,) = follow(plan, found).tasks
+    (first,) = replay(plan, found).tasks
     assert first.key.startswith("nets-stock-1-")
     # One net is a tenth slower than predicted; the machine as a whole, and so the reference net, is twice as slow.
     exact = [2 * _whole(plan, net) for net in first.payload["nets"]]
     exact[2] *= 1.1
     found[first.key] = {"ms": exact, "busy": 1.0, "seconds": 9.0}
-    (second,) = follow(plan, found).tasks
+    (second,) = replay(plan, found).tasks
     assert second.key.startswith("nets-stock-2-")
     assert len(second.payload["nets"]) == 2  # the reference net and the one that was off
     assert multiply_adds_of(second.payload["nets"][1]) < multiply_adds_of(first.payload["nets"][2])
     found[second.key] = {"ms": [_whole(plan, net) * f for net, f in zip(second.payload["nets"], (1, 1.1), strict=True)],
                          "busy": 1.0, "seconds": 9.0}  # fmt: skip
-    course = follow(plan, found)
-    assert {task.kind for task in course.tasks} == {"train"}
-    measured = [one.measured_ms for one in course.contests[0].entrants.values() if one.is_stock]
+    state = replay(plan, found)
+    assert {task.kind for task in state.tasks} == {"train"}
+    measured = [one.measured_ms for one in state.contests[0].entrants.values() if one.is_stock]
     assert measured == pytest.approx([1.0] * len(measured), rel=0.2)

@@ -16,7 +16,7 @@ from mnasnet_cli.errors import Stopped
 @pytest.fixture
 def search(mnasnet, many_shapes, phone, tmp_path, monkeypatch):
     """A function that runs `mnasnet search`, with scores that are a function of the task."""
-    monkeypatch.setattr("mnasnet_cli.search.engine.perform", result_of)
+    monkeypatch.setattr("mnasnet_cli.search.worker.perform", result_of)
     settings = ["--config=quick", "--set=data.eval_scale=1", f"--image-size={SIZE}"]
 
     def run(*flags, run_dir=tmp_path / "run", new=True):
@@ -79,12 +79,12 @@ def test_a_stopped_search_goes_on_with_the_same_end(search, tmp_path, monkeypatc
             raise Stopped("stopped by SIGTERM; what is done is kept; the same command goes on")
         return result_of(task)
 
-    monkeypatch.setattr("mnasnet_cli.search.engine.perform", stops)
+    monkeypatch.setattr("mnasnet_cli.search.worker.perform", stops)
     stopped = search("--latency", "4ms", "--candidates", 4)
     assert stopped.code == 143
     assert "the same command goes on" in stopped.err
     assert not (tmp_path / "run" / "front.json").exists()
-    monkeypatch.setattr("mnasnet_cli.search.engine.perform", result_of)
+    monkeypatch.setattr("mnasnet_cli.search.worker.perform", result_of)
     resumed = search(new=False)
     assert resumed.code == 0, resumed.err
     assert "resuming: 3 trainings of about" in resumed.err

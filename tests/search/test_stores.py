@@ -12,10 +12,11 @@ import pytest
 from searched import make_plan, result_of, to_the_end, workplace
 
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
-from mnasnet_cli.search.engine import Engine
 from mnasnet_cli.search.outcome import outcome_of
 from mnasnet_cli.search.shared_store import SharedStore, open_shared_store
-from mnasnet_cli.search.store import FolderStore, Task, keyed_task
+from mnasnet_cli.search.store import FolderStore
+from mnasnet_cli.search.tasks import Task, keyed_task
+from mnasnet_cli.search.worker import Worker
 
 TASK = Task("train-1ms-b1-rung1-seed0", "train", {"variant": "b1"})
 
@@ -95,14 +96,14 @@ def test_two_processes_share_a_search(kind, request, tmp_path):
     plan, done = make_plan(candidates=3), []
     alone, _ = to_the_end(plan)
     open_store().begin(plan.to_json())
-    courses = []
+    states = []
 
     def work(name):
         def do(task, plan, place):
             done.append(task.key)
             return result_of(task)
 
-        courses.append(Engine(plan, open_store(), workplace(tmp_path / name), do=do).run())
+        states.append(Worker(plan, open_store(), workplace(tmp_path / name), do=do).run())
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "other")]
     for thread in threads:
@@ -110,13 +111,14 @@ def test_two_processes_share_a_search(kind, request, tmp_path):
     for thread in threads:
         thread.join()
     assert sorted(done) == sorted(set(done))
-    assert {str(outcome_of(plan, course)) for course in (*courses, alone)} == {str(outcome_of(plan, alone))}
+    assert {str(outcome_of(plan, state)) for state in (*states, alone)} == {str(outcome_of(plan, alone))}
 
 
 KILLED = """
 import sys, time
 from mnasnet_cli.search.shared_store import open_shared_store
-from mnasnet_cli.search.store import FolderStore, Task
+from mnasnet_cli.search.store import FolderStore
+from mnasnet_cli.search.tasks import Task
 from pathlib import Path
 task = Task("train-1ms-b1-rung1-seed0", "train", {})
 store = FolderStore(Path(sys.argv[1])) if sys.argv[2] == "folder" else open_shared_store(sys.argv[1], "killed")

@@ -76,7 +76,7 @@ class Entrant:
         return None if self.is_stock else table_of(self.spec, self.name)
 
 
-class Field:
+class EntrantPool:
     """Makes the entrants for one latency. What it has made once, it keeps."""
 
     def __init__(self, plan: Plan, limit_ms: float, predict: Predictor) -> None:

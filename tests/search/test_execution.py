@@ -5,10 +5,10 @@ from searched import make_plan
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.checkpoints.reader import read_checkpoint
-from mnasnet_cli.search.course import follow
+from mnasnet_cli.search.execution import Workplace, perform, remove_trainings
 from mnasnet_cli.search.held_out import make_records
 from mnasnet_cli.search.nets.inheritance import inherited_checkpoint
-from mnasnet_cli.search.work import Workplace, perform, remove_trainings
+from mnasnet_cli.search.scheduler import replay
 
 
 def _plan(**changes):
@@ -26,7 +26,7 @@ def place(many_shapes, tmp_path):
 @pytest.mark.slow
 def test_a_net_is_trained_as_train_imagenet_does_and_scored_on_both_sets(place):
     plan = _plan()
-    (task, *_) = [task for task in follow(plan, {}).tasks if task.payload["table"]]
+    (task, *_) = [task for task in replay(plan, {}).tasks if task.payload["table"]]
     found = perform(task, plan, place)
     assert 0 <= found["score"] <= 1
     assert 0 <= found["validation"] <= 1
@@ -44,7 +44,7 @@ def test_a_net_is_trained_as_train_imagenet_does_and_scored_on_both_sets(place):
 @pytest.mark.slow
 def test_the_time_of_a_training_follows_from_its_first_steps(place):
     plan = make_plan(candidates=None, budget_seconds=3600.0)
-    (task,) = follow(plan, {}).tasks
+    (task,) = replay(plan, {}).tasks
     one = dataclasses.replace(task, payload={"trainings": task.payload["trainings"][:1]})
     found = perform(one, plan, place)
     assert found["by_rung"][0] > 1

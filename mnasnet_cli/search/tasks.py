@@ -1,14 +1,49 @@
-"""What tasks give, as the store keeps it."""
+"""The tasks of a search, and their results as the store keeps them."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import TypedDict
 
-from mnasnet_cli.search.store import Task
 from mnasnet_cli.system.documents import validate
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work.
+
+    Attributes:
+      key: names it; letters, digits and dashes.
+      kind: "parts" and "nets" measure latencies, "time" measures the speed of trainings, "train" trains and scores.
+      payload: what the work is about, as JSON has it.
+    """
+
+    key: str
+    kind: str
+    payload: Mapping[str, Any]
+
+
+def keyed_task(label: str, kind: str, payload: Mapping[str, Any]) -> Task:
+    """Return a task whose key ends with a digest of what it is about, so that no other result can stand for its own."""
+    digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+    return Task(f"{label}-{digest[:8]}", kind, payload)
+
+
+def training_key(search: str, net: str, rung: int, seed: int) -> str:
+    """Return the key of a training. search: of one latency; rung: from 0."""
+    return f"train-{search}-{net}-rung{rung + 1}-seed{seed}"
+
+
+def rung_of(key: str) -> int | None:
+    """Return the rung of a training, from 0; None for the key of another task."""
+    found = re.fullmatch(r"train-.+-rung(\d+)-seed\d+", key)
+    return int(found[1]) - 1 if found else None
 
 
 class Latencies(TypedDict):
@@ -39,7 +74,7 @@ class Trained(TypedDict):
     seconds: float
 
 
-KINDS: dict[str, Any] = {"parts": Latencies, "nets": Latencies, "time": Speeds, "train": Trained}
+RESULT_TYPES: dict[str, Any] = {"parts": Latencies, "nets": Latencies, "time": Speeds, "train": Trained}
 
 
 class Pending(Exception):
@@ -61,4 +96,4 @@ def need(found: Mapping[str, Any], tasks: Iterable[Task]) -> list[Any]:
     missing = [task for task in wanted if task.key not in found]
     if missing:
         raise Pending(missing)
-    return [validate(found[task.key], KINDS[task.kind], f"the result of {task.key}") for task in wanted]
+    return [validate(found[task.key], RESULT_TYPES[task.kind], f"the result of {task.key}") for task in wanted]

@@ -1,6 +1,6 @@
-"""The course of a search: which tasks come next, and what follows from their results.
+"""The scheduler of a search: which tasks come next, and what is decided from their results.
 
-`follow` is a pure function of the plan and the results. A process that starts again, or joins, calls it on what the
+`replay` is a pure function of the plan and the results. A process that starts again, or joins, calls it on what the
 store holds and goes on from there; so a search that was killed anywhere, or was done by several processes, has the same
 end as one that was not.
 """
@@ -17,10 +17,9 @@ from mnasnet_cli.console import duration, percent, plural
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.search import rungs
 from mnasnet_cli.search.calibration import measuring_task, predictor_of
-from mnasnet_cli.search.nets.entrants import Entrant, Field
+from mnasnet_cli.search.nets.entrants import Entrant, EntrantPool
 from mnasnet_cli.search.plan import Plan, table_of
-from mnasnet_cli.search.results import Pending, need
-from mnasnet_cli.search.store import Task, keyed_task
+from mnasnet_cli.search.tasks import Pending, Task, keyed_task, need, training_key
 
 MAX_ERROR = 0.03
 """Of a measured latency against the predicted one, over which a net is solved again."""
@@ -59,7 +58,7 @@ class Contest:
 
 
 @dataclass
-class Course:
+class SearchState:
     """How far a search is.
 
     Attributes:
@@ -82,7 +81,7 @@ class Course:
         return [note for contest in self.contests for note in contest.notes]
 
 
-def follow(plan: Plan, found: Mapping[str, Any], made: list[Field] | None = None) -> Course:
+def replay(plan: Plan, found: Mapping[str, Any], made: list[EntrantPool] | None = None) -> SearchState:
     """Return how far a search is with these results.
 
     Args:
@@ -92,40 +91,40 @@ def follow(plan: Plan, found: Mapping[str, Any], made: list[Field] | None = None
     Raises:
       ConfigError: no net can meet a limit, or the budget is too short; before any training.
     """
-    course = Course([Contest(limit) for limit in plan.limits_ms])
+    state = SearchState([Contest(limit) for limit in plan.limits_ms])
     try:
-        _Followed(plan, found, course).to_the_end([] if made is None else made)
+        _Replay(plan, found, state).to_the_end([] if made is None else made)
     except Pending as pending:
-        course.tasks = pending.tasks
-    return course
+        state.tasks = pending.tasks
+    return state
 
 
-class _Followed:
-    """One walk along the course, which ends with Pending where results are missing."""
+class _Replay:
+    """One walk through the search, which ends with Pending where results are missing."""
 
-    def __init__(self, plan: Plan, found: Mapping[str, Any], course: Course) -> None:
-        self._plan, self._found, self._course = plan, found, course
+    def __init__(self, plan: Plan, found: Mapping[str, Any], state: SearchState) -> None:
+        self._plan, self._found, self._state = plan, found, state
         self._reference_ms: float | None = None
 
-    def to_the_end(self, fields: list[Field]) -> None:
-        plan, course = self._plan, self._course
-        if not fields:
+    def to_the_end(self, pools: list[EntrantPool]) -> None:
+        plan, state = self._plan, self._state
+        if not pools:
             predict = predictor_of(plan, self._found)
-            fields += [Field(plan, limit, predict) for limit in plan.limits_ms]
-        self._reference_ms = fields[0].reference_ms
-        check_limits(fields)
+            pools += [EntrantPool(plan, limit, predict) for limit in plan.limits_ms]
+        self._reference_ms = pools[0].reference_ms
+        check_limits(pools)
         self._set_stage("latency of the stock nets", 0)
-        found = [one.stock() for one in fields]
-        for one, entrants in zip(fields, found, strict=True):
+        found = [one.stock() for one in pools]
+        for one, entrants in zip(pools, found, strict=True):
             if not entrants or not one.drawn(1):
                 raise ConfigError(
                     f"only a few nets of the space meet a latency of {one.limit_ms:g} ms; change --latency"
                 )
-        stock = self._solve_measured("stock", fields, found)
-        course.candidates = self._count(stock)
-        self._first_rung(fields, stock)
+        stock = self._solve_measured("stock", pools, found)
+        state.candidates = self._count(stock)
+        self._first_rung(pools, stock)
         for rung in range(1, len(plan.rungs)):
-            self._climb(rung, fields)
+            self._climb(rung, pools)
         self._last_rung()
 
     def _count(self, stock: list[dict[str, Entrant]]) -> int:
@@ -154,27 +153,27 @@ class _Followed:
             )
         return count
 
-    def _first_rung(self, fields: list[Field], stock: list[dict[str, Entrant]]) -> None:
+    def _first_rung(self, pools: list[EntrantPool], stock: list[dict[str, Entrant]]) -> None:
         """Train the stock nets and the first half, then mutations of the best."""
-        course, count = self._course, self._course.candidates or 0
+        state, count = self._state, self._state.candidates or 0
         half = -(-count // 2)
         self._set_stage("rung 1, random nets", 0)
-        for contest, one, entrants in zip(course.contests, fields, stock, strict=True):
+        for contest, one, entrants in zip(state.contests, pools, stock, strict=True):
             contest.entrants = {**entrants, **one.drawn(half)}
-        self._train([0] * len(fields), [list(contest.entrants) for contest in course.contests])
+        self._train([0] * len(pools), [list(contest.entrants) for contest in state.contests])
         if count > half:
             self._set_stage("rung 1, mutations of the best", 0)
             new = [
                 one.mutated(count - half, contest.entrants, contest.scores[0])
-                for contest, one in zip(course.contests, fields, strict=True)
+                for contest, one in zip(state.contests, pools, strict=True)
             ]
-            for contest, entrants in zip(course.contests, new, strict=True):
+            for contest, entrants in zip(state.contests, new, strict=True):
                 contest.entrants |= entrants
-            self._train([0] * len(fields), [list(entrants) for entrants in new])
+            self._train([0] * len(pools), [list(entrants) for entrants in new])
 
-    def _climb(self, rung: int, fields: list[Field]) -> None:
+    def _climb(self, rung: int, pools: list[EntrantPool]) -> None:
         """Decide who goes on from the rung below, and train these; a rung that nobody would leave is left out."""
-        contests, last = self._course.contests, len(self._plan.rungs) - 1
+        contests, last = self._state.contests, len(self._plan.rungs) - 1
         self._set_stage(f"rung {rung}, second seeds", rung - 1)
         undecided = [contest.going_on is None for contest in contests]
         doubtful = [self._doubtful(one) if open_ else [] for one, open_ in zip(contests, undecided, strict=True)]
@@ -186,7 +185,7 @@ class _Followed:
                 contest.going_on = [name for name, one in contest.entrants.items() if one.is_stock or name in best]
                 self._note(contest, best, len(seconds))
         if rung == last:
-            self._finalists(fields)
+            self._finalists(pools)
             return
         self._set_stage(f"rung {rung + 1}", rung)
         names = [contest.going_on or [] if self._leaves_some(contest) else [] for contest in contests]
@@ -206,40 +205,40 @@ class _Followed:
         drawn = sum(not contest.entrants[name].is_stock for name in contest.going_on or ())
         return rungs.kept(drawn) < drawn
 
-    def _finalists(self, fields: list[Field]) -> None:
+    def _finalists(self, pools: list[EntrantPool]) -> None:
         """Measure the nets of the last rung as a whole, in turns, and solve those again that are off."""
-        course = self._course
+        state = self._state
         self._set_stage("latency of the finalists", len(self._plan.rungs) - 1)
-        groups = [{name: contest.entrants[name] for name in contest.going_on or ()} for contest in course.contests]
-        for contest, measured in zip(course.contests, self._solve_measured("finalists", fields, groups), strict=True):
+        groups = [{name: contest.entrants[name] for name in contest.going_on or ()} for contest in state.contests]
+        for contest, measured in zip(state.contests, self._solve_measured("finalists", pools, groups), strict=True):
             contest.entrants |= measured
             contest.in_last = list(measured)
 
     def _last_rung(self) -> None:
         """Train the nets of the last rung with all seeds; their scores on the validation split decide nothing."""
-        course, plan = self._course, self._plan
+        state, plan = self._state, self._plan
         last = len(plan.rungs) - 1
         self._set_stage(f"rung {last + 1}, the last one", last)
         if last == 0:  # a recipe of few epochs has one rung only
-            for contest in course.contests:
+            for contest in state.contests:
                 contest.in_last = list(contest.entrants)
                 contest.scores = []
         tasks = {
             (place, name, seed): self._task(contest, name, last, seed)
-            for place, contest in enumerate(course.contests)
+            for place, contest in enumerate(state.contests)
             for name in contest.in_last
             for seed in range(rungs.LAST_SEEDS)
         }
         results = need(self._found, tasks.values())
         for (place, name, _), result in zip(tasks, results, strict=True):
-            contest = course.contests[place]
+            contest = state.contests[place]
             contest.add_score(last, name, result["score"])
             contest.validation.setdefault(name, []).append(result["validation"])
         self._set_stage("done", last)
 
     def _train(self, levels: list[int], names: list[list[str]], *, seed: int = 0) -> None:
         """Add the scores of nets with a seed. For each latency: `levels` has the rung, and `names` has the nets."""
-        contests = self._course.contests
+        contests = self._state.contests
         tasks = {
             (place, name): self._task(contests[place], name, levels[place], seed)
             for place, chosen in enumerate(names)
@@ -251,7 +250,7 @@ class _Followed:
     def _task(self, contest: Contest, name: str, rung: int, seed: int) -> Task:
         last = rung == len(self._plan.rungs) - 1
         payload = _payload(contest.entrants[name], rung, seed, last=last)
-        return Task(f"train-{_tag(contest.limit_ms)}-{name}-rung{rung + 1}-seed{seed}", "train", payload)
+        return Task(training_key(_tag(contest.limit_ms), name, rung, seed), "train", payload)
 
     def _drawn(self, contest: Contest) -> dict[str, list[float]]:
         """Return the scores of the drawn nets in the rung that was trained last."""
@@ -269,7 +268,7 @@ class _Followed:
         )
 
     def _solve_measured(
-        self, label: str, fields: list[Field], groups: list[dict[str, Entrant]]
+        self, label: str, pools: list[EntrantPool], groups: list[dict[str, Entrant]]
     ) -> list[dict[str, Entrant]]:
         """Measure nets as a whole, and solve those again whose latency is not as predicted."""
         if self._plan.phone_nets:
@@ -286,10 +285,10 @@ class _Followed:
                 groups[place][name] = dataclasses.replace(entrant, measured_ms=latency)
                 ratio = latency / entrant.solved.predicted_ms
                 if time == 1:
-                    self._course.latency_errors.append(abs(1.0 / ratio - 1.0))
+                    self._state.latency_errors.append(abs(1.0 / ratio - 1.0))
                 if abs(ratio - 1.0) > MAX_ERROR and time < SOLVED_TIMES:
                     corrections[place, name] = corrections.get((place, name), 1.0) * ratio
-                    corrected = fields[place].corrected(entrant, corrections[place, name])
+                    corrected = pools[place].corrected(entrant, corrections[place, name])
                     if corrected.solved.width != entrant.solved.width:
                         groups[place][name] = corrected
                         again.append((place, name))
@@ -305,13 +304,13 @@ class _Followed:
         return [latency * (self._reference_ms or reference) / reference for latency in latencies]
 
     def _set_stage(self, stage: str, rung: int) -> None:
-        self._course.stage, self._course.rung = stage, rung
+        self._state.stage, self._state.rung = stage, rung
 
 
-def check_limits(fields: list[Field]) -> None:
+def check_limits(pools: list[EntrantPool]) -> None:
     """Raise ConfigError with the range where no net can meet a limit."""
-    low, high = fields[0].range_ms()
-    for one in fields:
+    low, high = pools[0].range_ms()
+    for one in pools:
         if not low <= one.limit_ms <= high:
             raise ConfigError(
                 f"no net has a latency of {one.limit_ms:g} ms here: expected {low:.2g} to {high:.2g} ms; change "

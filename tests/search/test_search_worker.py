@@ -5,13 +5,13 @@ import pytest
 from searched import make_plan, result_of, to_the_end, workplace
 
 from mnasnet_cli.errors import Stopped
-from mnasnet_cli.search.engine import Engine, seconds_left
 from mnasnet_cli.search.outcome import outcome_of, write_front
 from mnasnet_cli.search.store import FolderStore
+from mnasnet_cli.search.worker import Worker, seconds_left
 
 
-def _front(plan, course, folder):
-    return write_front(outcome_of(plan, course), folder).read_bytes()
+def _front(plan, state, folder):
+    return write_front(outcome_of(plan, state), folder).read_bytes()
 
 
 def _store(folder, plan):
@@ -36,12 +36,12 @@ def test_a_search_that_is_killed_anywhere_has_the_same_front(tmp_path):
 
     while True:
         try:
-            course = Engine(plan, _store(place.run_dir, plan), place, do=do).run()
+            state = Worker(plan, _store(place.run_dir, plan), place, do=do).run()
             break
         except Stopped:
             continue
     assert kills > 20
-    assert _front(plan, course, place.run_dir) == expected
+    assert _front(plan, state, place.run_dir) == expected
 
 
 def test_two_processes_find_what_one_finds_and_do_nothing_twice(tmp_path):
@@ -53,35 +53,42 @@ def test_two_processes_find_what_one_finds_and_do_nothing_twice(tmp_path):
         done.append(task.key)
         return result_of(task)
 
-    courses = []
+    states = []
     threads = [
-        threading.Thread(target=lambda: courses.append(Engine(plan, _store(place.run_dir, plan), place, do=do).run()))
+        threading.Thread(target=lambda: states.append(Worker(plan, _store(place.run_dir, plan), place, do=do).run()))
         for _ in range(2)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(courses) == 2
+    assert len(states) == 2
     assert len(done) == len(set(done))
-    fronts = {_front(plan, course, place.run_dir) for course in (*courses, alone)}
+    fronts = {_front(plan, state, place.run_dir) for state in (*states, alone)}
     assert len(fronts) == 1
 
 
 def test_a_machine_that_is_not_the_named_one_measures_nothing(tmp_path):
     plan = make_plan(phone_nets=())
     place = workplace(tmp_path / "other")
-    engine = Engine(plan, _store(place.run_dir, plan), place, can_measure=False, do=lambda *_: pytest.fail("measured"))
+    worker = Worker(plan, _store(place.run_dir, plan), place, can_measure=False, do=lambda *_: pytest.fail("measured"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mnasnet_cli.search.engine.time.sleep", lambda seconds: (_ for _ in ()).throw(Stopped("waited")))
+        patch.setattr("mnasnet_cli.search.worker.time.sleep", lambda seconds: (_ for _ in ()).throw(Stopped("waited")))
         with pytest.raises(Stopped, match="waited"):
-            engine.run()
+            worker.run()
+
+
+def test_the_measurements_before_the_trainings_are_counted(tmp_path, capsys):
+    plan = make_plan(candidates=None, budget_seconds=3600.0)
+    place = workplace(tmp_path / "budget")
+    Worker(plan, _store(place.run_dir, plan), place, do=lambda task, plan, place: result_of(task)).run()
+    assert "measure latencies: 1 groups in" in capsys.readouterr().err
 
 
 def test_a_result_file_holds_one_json_object(tmp_path):
     plan = make_plan(candidates=2)
     place = workplace(tmp_path / "files")
-    Engine(plan, _store(place.run_dir, plan), place, do=lambda task, plan, place: result_of(task)).run()
+    Worker(plan, _store(place.run_dir, plan), place, do=lambda task, plan, place: result_of(task)).run()
     files = sorted((place.run_dir / "results").glob("*.json"))
     assert files
     assert all(json.loads(file.read_text())["seconds"] == 60.0 for file in files)
@@ -89,9 +96,9 @@ def test_a_result_file_holds_one_json_object(tmp_path):
 
 def test_the_time_left_follows_from_the_trainings_that_are_done():
     plan = make_plan()
-    course, found = to_the_end(plan)
+    state, found = to_the_end(plan)
     first = dict(list(found.items())[:3])
-    from mnasnet_cli.search.course import follow
+    from mnasnet_cli.search.scheduler import replay
 
-    assert seconds_left(plan, follow(plan, first), first) > 60 * 10
-    assert seconds_left(plan, course, found) == pytest.approx(0, abs=400)
+    assert seconds_left(plan, replay(plan, first), first) > 60 * 10
+    assert seconds_left(plan, state, found) == pytest.approx(0, abs=400)

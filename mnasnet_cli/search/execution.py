@@ -15,7 +15,7 @@ from mnasnet_cli.search.latency import measuring
 from mnasnet_cli.search.latency.parts import Part
 from mnasnet_cli.search.plan import Plan
 from mnasnet_cli.search.processes import STOP_SECONDS, run_in_process
-from mnasnet_cli.search.store import Task
+from mnasnet_cli.search.tasks import Task, rung_of
 from mnasnet_cli.system.files import open_lock, temporary_folder
 
 TRAININGS = "trainings"
@@ -172,9 +172,9 @@ def train_net(plan: Plan, training: Mapping[str, Any], records: Path, data: Path
 
 def remove_trainings(plan: Plan, results: Mapping[str, Any], place: Workplace) -> None:
     """Remove the run directories of trainings whose results are stored, unless they are of the last rung."""
-    last = f"-rung{len(plan.rungs)}-"
     for run in (place.run_dir / TRAININGS).glob("*"):
-        if f"train-{run.name}" in results and last not in run.name:
+        key = f"train-{run.name}"
+        if key in results and rung_of(key) != len(plan.rungs) - 1:
             shutil.rmtree(run, ignore_errors=True)
 
 
