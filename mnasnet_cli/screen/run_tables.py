@@ -65,7 +65,7 @@ def _number(key: str, value: Any) -> str:
 def print_net(found: Mapping[str, Any]) -> None:
     """Print the table of a net, as `modules.info.describe_net` returns it: its blocks and its cost."""
     taps = {layer: f"1/{stride}" for stride, layer in found["taps"].items()}
-    columns = ("layer", "kernel", "stride", "channels", "expanded", "squeeze", "skip", "px", "taps")
+    columns = ("layer", "kernel", "stride", "channels", "expanded", "SE", "skip", "px", "taps")  # 80 wide
     keys = ("layer", "kernel", "stride", "out_channels", "expanded_channels", "squeeze_channels")
     rows = [
         (*(one[key] for key in keys), "yes" if one["has_skip"] else "", one["out_size"], taps.get(one["layer"], ""))
@@ -76,6 +76,7 @@ def print_net(found: Mapping[str, Any]) -> None:
             f"stem: {found['table']['stem']:,} channels, head: {found['table']['head']:,}",
             f"{found['params']:,} parameters for 1,000 classes",
             f"{found['multiply_adds'] / 1e6:.1f} M multiply-adds at {found['image_size']} px",
+            "SE: channels of squeeze-excite, 0 without",
             "taps: where a detector takes its features, and their size relative to the image's",
         ]
     )
