@@ -29,7 +29,7 @@ from mnasnet_cli.errors import DataError
 from mnasnet_cli.health.facts import Facts
 from mnasnet_cli.records.index import load_index
 from mnasnet_cli.records.shards import DATASET_FILE, JOURNAL_PATTERN, LABELS_FILE
-from mnasnet_cli.system.documents import is_number
+from mnasnet_cli.system.documents import is_number, is_text
 from mnasnet_cli.system.files import write_atomically, write_error
 from mnasnet_cli.system.machine import core_count
 from mnasnet_cli.system.workers import run_tasks, stop_on_sigterm
@@ -69,6 +69,7 @@ def write_records(
     if source.layout:
         on_layout(source.layout)
     check_apart_from_source(out, source)
+    _check_names(source)
     shard_counts = {split: _shard_count(split, table, options) for split, table in source.tables.items()}
     orders = {split: shuffled(len(source.tables[split]), f"{options.seed} {split}") for split in shard_counts}
     job = Job(source, out, options, shard_counts, orders)
@@ -80,6 +81,13 @@ def write_records(
         if finished:
             return _rewrite_missing_files(job, plan, folder, on_progress)
         return _write_part(job, plan, folder, on_progress)
+
+
+def _check_names(source: Source) -> None:
+    """Raise DataError if labels.txt cannot hold a class or its name, whatever kind of file they came from."""
+    for key, text in zip(source.class_keys, source.texts, strict=True):
+        if not is_text(key) or not is_text(text):
+            raise DataError(f"class {key!r}: its name {text!r} contains half a surrogate pair, which is no letter")
 
 
 def _continued(options: OptionsT, plan: Mapping[str, Any]) -> OptionsT:

@@ -74,7 +74,12 @@ def _json_names(tree: Tree, name: str, known: set[str]) -> dict[str, str]:
     if not isinstance(names, dict) or not known <= names.keys():
         return {}
     texts = {key: names[key] for key in known}
-    return {key: " ".join(text.split()) for key, text in texts.items() if isinstance(text, str) and text.strip()}
+    return {key: _one_line(text) for key, text in texts.items() if isinstance(text, str) and text.strip()}
+
+
+def _one_line(text: str) -> str:
+    """Return a name as labels.txt can hold it. JSON may contain half a surrogate pair, which is no letter: a `?`."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def match_classes(found: SplitImages, classes: Sequence[str], findings: Findings) -> dict[str, str]:

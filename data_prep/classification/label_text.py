@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from data_prep.classification.image_names import is_image
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
-from mnasnet_cli.system.documents import parse_json
+from mnasnet_cli.system.documents import is_text, parse_json
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE = 200  # rows from which the delimiter and the columns are found
@@ -104,7 +104,7 @@ def _json_rows(name: str, text: str) -> list[Row]:
     keys = list(dict.fromkeys(key for _, one in objects for key in one))
     rows = [Row(number, [_cell(one.get(key, "")) for key in keys]) for number, one in objects]
     for row in (Row(0, keys), *rows):
-        if any("\ud800" <= letter <= "\udfff" for cell in row.cells for letter in cell):
+        if not all(is_text(cell) for cell in row.cells):
             raise DataError(f"{name}, row {row.line}: half a surrogate pair, which is no letter")
     return [Row(0, keys), *rows]
 

@@ -27,7 +27,7 @@ from data_prep.detection.layout import Entries
 from data_prep.files.file_list import take
 from mnasnet_cli.errors import DataError, os_error_reason
 from mnasnet_cli.records.findings import Finding, Findings
-from mnasnet_cli.system.documents import shorten
+from mnasnet_cli.system.documents import is_text, shorten
 
 REQUIRED_KEYS = ("images", "annotations", "categories")
 MAX_NAME = 1000
@@ -115,7 +115,7 @@ class AnnotationFile:
             name = str(entry["name"])
         if category_id is None or name is None:
             raise NotCocoError(f"entry {number} of 'categories' has no 'id' or no 'name'")
-        if any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+        if not is_text(name):
             raise NotCocoError(f"the name of category {entry['id']} contains half a surrogate pair")
         if len(name) > MAX_NAME:
             raise NotCocoError(f"the name of category {entry['id']} has {len(name):,} letters, expected a short name")

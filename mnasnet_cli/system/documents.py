@@ -238,6 +238,11 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
 
 
+def is_text(text: str) -> bool:
+    """Return whether UTF-8 can hold a text: an escape in JSON or YAML may be half a surrogate pair."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def _integer(text: str) -> int:
     if len(text) > 20 or abs(int(text)) > MAX_INTEGER:
         raise ValueError(f"the integer {text[:20]}… has more than 64 bits")

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mnasnet_cli.records.image_files.header import MAX_PIXELS, BadImage
+from mnasnet_cli.records.image_files.header import BLANK_PIXELS, MAX_PIXELS, PIXELS_PER_BYTE, BadImage
 from mnasnet_cli.records.image_files.kinds import HEIC, UNKNOWN_FORMAT, FileKind, describe_file
 from mnasnet_cli.records.orientation import image_orientation, turn_upright
 from mnasnet_cli.system.native_output import STDERR, redirect
@@ -66,7 +66,7 @@ def _load(data: bytes, kind: FileKind, max_side: int | None) -> StoredImage:
         size, orientation = image.size, image_orientation(image)
         try:
             bits = _significant_bits(data, image)
-            _decode(image, max_side)
+            _decode(image, len(data), max_side)
         except BadImage:
             raise
         except Exception as error:
@@ -100,12 +100,15 @@ def _is_raw(tags: Mapping[int, Any]) -> bool:
     return _DNG_VERSION in tags or (is_preview and _SUB_DIRECTORIES in tags)
 
 
-def _decode(image: ImageFile, max_side: int | None) -> None:
+def _decode(image: ImageFile, file_bytes: int, max_side: int | None) -> None:
     size = image.size
     if max_side and max(size) > max_side:
         image.draft(None, _least_size(size, max_side))
     if image.width * image.height > MAX_PIXELS:
         raise BadImage(too_large(*size))
+    if image.width * image.height > max(BLANK_PIXELS, PIXELS_PER_BYTE * file_bytes):
+        # A damaged size, or a trap: decoding it would take 4 bytes and more for each pixel.
+        raise BadImage(f"it claims {size[0]:,}×{size[1]:,} px in {file_bytes:,} bytes: it is damaged or blank")
     image.load()
 
 

@@ -30,6 +30,19 @@ def test_the_first_frame_is_used(kind: str) -> None:
     assert load_image(data).image.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1 << 23, 8), (8, 1 << 23), (16_383, 8_000)])
+def test_a_small_file_that_claims_very_many_pixels_is_not_decoded(width: int, height: int) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = bytearray(encode(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    data[24:30] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")  # of the canvas
+    with pytest.raises(BadImage, match=f"claims {width:,}×{height:,} px in .* bytes: it is damaged or blank"):
+        load_image(bytes(data))
+
+
+def test_a_blank_page_is_an_image() -> None:
+    assert load_image(encode(Image.new("1", (5_000, 7_000), 1), "PNG")).image.size == (5_000, 7_000)
+
+
 @pytest.mark.parametrize("value", range(1, 9))
 def test_a_tiff_is_not_turned(value: int) -> None:
     tags = Image.Exif()
