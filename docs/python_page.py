@@ -36,9 +36,9 @@ pictures to a TFLite file.
 """
 
 HEADINGS = {"Args": "Arguments"}
-FUNCTIONS = (mnasnet.load, mnasnet.train, mnasnet.prepare, mnasnet.models)
+FUNCTIONS = (mnasnet.load, mnasnet.train, mnasnet.prepare, mnasnet.search, mnasnet.models)
 CLASSES = (mnasnet.Model, mnasnet.Prediction, ScoredClass, Box, UnreadableInput, mnasnet.Explanation,
-           mnasnet.TrainedRun)  # fmt: skip
+           mnasnet.TrainedRun, mnasnet.FoundNets)  # fmt: skip
 
 
 def python_page() -> str:

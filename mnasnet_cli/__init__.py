@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mnasnet_cli.api.model import Model as Model
     from mnasnet_cli.api.model import load as load
     from mnasnet_cli.api.preparation import prepare as prepare
+    from mnasnet_cli.api.searching import FoundNets as FoundNets
+    from mnasnet_cli.api.searching import search as search
     from mnasnet_cli.api.training import TrainedRun as TrainedRun
     from mnasnet_cli.api.training import train as train
     from mnasnet_cli.errors import MnasnetError as MnasnetError
@@ -32,15 +34,29 @@ _MODULES = {
     "load": "api.model",
     "train": "api.training",
     "prepare": "api.preparation",
+    "search": "api.searching",
     "models": "api.catalogue",
     "Model": "api.model",
     "Prediction": "prediction.results",
     "Explanation": "prediction.explaining",
     "TrainedRun": "api.training",
+    "FoundNets": "api.searching",
     "MnasnetError": "errors",
 }
 
-__all__ = ["Explanation", "MnasnetError", "Model", "Prediction", "TrainedRun", "load", "models", "prepare", "train"]
+__all__ = [
+    "Explanation",
+    "FoundNets",
+    "MnasnetError",
+    "Model",
+    "Prediction",
+    "TrainedRun",
+    "load",
+    "models",
+    "prepare",
+    "search",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

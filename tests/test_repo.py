@@ -177,7 +177,7 @@ WRITES_OF_THEIR_OWN = {
     "mnasnet_cli/training/loop.py save": "calls the checkpoint manager",
     "mnasnet_cli/training/checkpoint_manager.py save": "calls the folder of checkpoints",
     "mnasnet_cli/weights/importing.py save": "calls the folder of checkpoints",
-    "mnasnet_cli/search/nets/inheritance.py save": "calls the folder of checkpoints",
+    "mnasnet_cli/searching/nets/inheritance.py save": "calls the folder of checkpoints",
 }
 WRITING_METHODS = (
     "write_text", "write_bytes", "savefig", "save", "savez", "savez_compressed", "savetxt", "tofile", "save_file",

@@ -85,32 +85,18 @@ def search(
 
     The same command again continues an interrupted search; started several times, it shares the work.
     """
-    from mnasnet_cli.search.opening import Request, parse_budget, parse_latency, parse_sizes
+    from mnasnet_cli.api.searching import request_of, run_search
 
-    request = Request(
-        run_dir=run_dir,
-        data=data,
-        limits_ms=tuple(parse_latency(text) for text in latency or ()),
-        threads=threads,
-        int8=int8,
-        image_sizes=parse_sizes(image_size) if image_size else (),
-        recipe=config,
-        assignments=assignments or (),
-        seed=seed,
-        candidates=candidates,
-        budget_seconds=parse_budget(budget) if budget else None,
-        init=init,
-        phone=android_results,
-        storage=storage,
-        fresh=fresh,
-    )
+    request = request_of(
+        config, data=data, latency=latency or (), run_dir=run_dir, image_size=image_size or (), threads=threads,
+        int8=int8, candidates=candidates, budget=budget, seed=seed, init=init, storage=storage,
+        android_results=android_results, fresh=fresh, assignments=assignments or (),
+    )  # fmt: skip
     if android is not None:
         _write_phone_nets(request, android, android_results, json_output)
         return
     check_writable("--run-dir", run_dir, folder=True)
-    from mnasnet_cli.search.searching import search_nets
-
-    found = search_nets(request)
+    found = run_search(request)
     if json_output:
         console.emit_json({"run_dir": str(run_dir), **found.outcome})
         return
@@ -119,8 +105,8 @@ def search(
 
 def _write_phone_nets(request: Any, folder: Path, results: Path | None, json_output: bool) -> None:
     from mnasnet_cli.latency.android import SCRIPT_FILE
-    from mnasnet_cli.search.opening import settings_for_phone
-    from mnasnet_cli.search.phones import write_phone_nets
+    from mnasnet_cli.searching.opening import settings_for_phone
+    from mnasnet_cli.searching.phones import write_phone_nets
 
     if results is not None:
         raise ConfigError("--android writes nets to measure, --android-results reads the results; use one of them")
@@ -136,7 +122,7 @@ def _write_phone_nets(request: Any, folder: Path, results: Path | None, json_out
 
 def _print(found: Any) -> None:
     from mnasnet_cli.screen import next_steps
-    from mnasnet_cli.search.outcome import COLUMNS, table_rows
+    from mnasnet_cli.searching.outcome import COLUMNS, table_rows
 
     for front in found.outcome["fronts"]:
         console.print_table(

@@ -17,7 +17,9 @@ from mnasnet_cli.console.quantities import duration, rate_text
 
 LINE_SECONDS = 10.0  # time between two lines of progress, if standard error is not a terminal
 NOTEBOOK_SECONDS = 0.5  # time between two changes of the line in a notebook
-RATE_WINDOW_SECONDS = 30.0  # the rate is the mean over this time
+RATE_WINDOW_SECONDS = 30.0  # the rate is the mean over this time,
+RATE_STEPS = 5  # or over so many steps forward, if they take longer
+SLOWEST_RATE = 0.1  # units a second; below it only the time left is shown
 
 
 class ProgressReport(Protocol):
@@ -33,7 +35,7 @@ class ProgressReport(Protocol):
 
 
 class _Rate:
-    """The rate in units per second over the last RATE_WINDOW_SECONDS."""
+    """The rate in units per second over the last RATE_WINDOW_SECONDS, of a slow job over the last RATE_STEPS steps."""
 
     def __init__(self, done: int) -> None:
         self._points = deque([(time.monotonic(), done)])
@@ -41,11 +43,16 @@ class _Rate:
     def add(self, done: int) -> float:
         """Add a count and return the rate, 0 if it is still unknown."""
         now = time.monotonic()
-        self._points.append((now, done))
-        while len(self._points) > 2 and now - self._points[0][0] > RATE_WINDOW_SECONDS:
+        if done != self._points[-1][1]:
+            self._points.append((now, done))
+        while len(self._points) > RATE_STEPS + 1 and now - self._points[0][0] > RATE_WINDOW_SECONDS:
             self._points.popleft()
-        first_time, first_done = self._points[0]
-        return (done - first_done) / (now - first_time) if now > first_time else 0.0
+        (first_time, first_done), (last_time, last_done) = self._points[0], self._points[-1]
+        units, steps = last_done - first_done, len(self._points) - 1
+        if not steps or last_time <= first_time:
+            return 0.0
+        # Between two steps the rate stays what it was, until the next one is late.
+        return min(units / (last_time - first_time), units * (1 + 1 / steps) / (now - first_time))
 
 
 class _ProgressText:
@@ -61,7 +68,8 @@ class _ProgressText:
         rate = self._rate.add(done)
         parts = [f"{done:,}/{self.total:,} {self.unit}" if self.total else f"{done:,} {self.unit}"]
         if rate > 0:
-            parts.append(f"{rate_text(rate)} {self.unit}/s")
+            if rate >= SLOWEST_RATE:
+                parts.append(f"{rate_text(rate)} {self.unit}/s")
             if left is None and self.total and done < self.total:
                 left = (self.total - done) / rate
         if left is not None and left > 0:
@@ -71,7 +79,8 @@ class _ProgressText:
     def summary(self) -> str:
         seconds = time.monotonic() - self.began
         done = self.done - self.start
-        rate = f" ({rate_text(done / seconds)} {self.unit}/s)" if seconds > 0 and done else ""
+        is_shown = seconds > 0 and done / seconds >= SLOWEST_RATE
+        rate = f" ({rate_text(done / seconds)} {self.unit}/s)" if is_shown else ""
         return f"{done:,} {self.unit} in {duration(seconds)}{rate}"
 
 

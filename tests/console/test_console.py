@@ -137,6 +137,23 @@ def test_progress_without_a_terminal_is_lines(capsys, monkeypatch):
     assert lines[2].startswith("writing: 8 images in 0.0 s")
 
 
+def test_a_slow_job_shows_the_time_left_between_two_steps_too(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress_report, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with console.progress("measure", 4, unit="groups") as report:
+        for moment, done in ((100, 1), (190, 1), (300, 1), (310, 2)):
+            now[0] = float(moment)
+            report.update(done)
+    *lines, summary = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "measure: 1/4 groups, 5 min 00 s left",
+        "measure: 1/4 groups, 5 min 00 s left",  # though nothing was done for longer than RATE_WINDOW_SECONDS
+        "measure: 1/4 groups, 7 min 30 s left",  # the step is late
+        "measure: 2/4 groups, 5 min 10 s left",
+    ]
+    assert summary == "measure: 2 groups in 5 min 10 s"
+
+
 def test_progress_prints_nothing_after_an_error(capsys):
     with pytest.raises(ValueError, match="what"), console.progress("writing", 10):
         raise ValueError("what")

@@ -1,0 +1,106 @@
+import json
+import threading
+
+import pytest
+from searched import make_plan, result_of, to_the_end, workplace
+
+from mnasnet_cli.errors import Stopped
+from mnasnet_cli.searching.outcome import outcome_of, write_front
+from mnasnet_cli.searching.store import FolderStore
+from mnasnet_cli.searching.worker import Worker, seconds_left
+
+
+def _front(plan, state, folder):
+    return write_front(outcome_of(plan, state), folder).read_bytes()
+
+
+def _store(folder, plan):
+    store = FolderStore(folder)
+    store.begin(plan.to_json())
+    return store
+
+
+def test_a_search_that_is_killed_anywhere_has_the_same_front(tmp_path):
+    plan = make_plan()
+    undisturbed, _ = to_the_end(plan)
+    expected = _front(plan, undisturbed, workplace(tmp_path / "whole").run_dir)
+    place = workplace(tmp_path / "killed")
+    kills = 0
+
+    def do(task, plan, place):
+        nonlocal kills
+        kills += 1
+        if kills % 4 == 0:
+            raise Stopped("killed")
+        return result_of(task)
+
+    while True:
+        try:
+            state = Worker(plan, _store(place.run_dir, plan), place, do=do).run()
+            break
+        except Stopped:
+            continue
+    assert kills > 20
+    assert _front(plan, state, place.run_dir) == expected
+
+
+def test_two_processes_find_what_one_finds_and_do_nothing_twice(tmp_path):
+    plan = make_plan()
+    alone, _ = to_the_end(plan)
+    place, done = workplace(tmp_path / "both"), []
+
+    def do(task, plan, place):
+        done.append(task.key)
+        return result_of(task)
+
+    states = []
+    threads = [
+        threading.Thread(target=lambda: states.append(Worker(plan, _store(place.run_dir, plan), place, do=do).run()))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(states) == 2
+    assert len(done) == len(set(done))
+    fronts = {_front(plan, state, place.run_dir) for state in (*states, alone)}
+    assert len(fronts) == 1
+
+
+def test_a_machine_that_is_not_the_named_one_measures_nothing(tmp_path):
+    plan = make_plan(phone_nets=())
+    place = workplace(tmp_path / "other")
+    worker = Worker(plan, _store(place.run_dir, plan), place, can_measure=False, do=lambda *_: pytest.fail("measured"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "mnasnet_cli.searching.worker.time.sleep", lambda seconds: (_ for _ in ()).throw(Stopped("waited"))
+        )
+        with pytest.raises(Stopped, match="waited"):
+            worker.run()
+
+
+def test_the_measurements_before_the_trainings_are_counted(tmp_path, capsys):
+    plan = make_plan(candidates=None, budget_seconds=3600.0)
+    place = workplace(tmp_path / "budget")
+    Worker(plan, _store(place.run_dir, plan), place, do=lambda task, plan, place: result_of(task)).run()
+    assert "measure latencies: 1 groups in" in capsys.readouterr().err
+
+
+def test_a_result_file_holds_one_json_object(tmp_path):
+    plan = make_plan(candidates=2)
+    place = workplace(tmp_path / "files")
+    Worker(plan, _store(place.run_dir, plan), place, do=lambda task, plan, place: result_of(task)).run()
+    files = sorted((place.run_dir / "results").glob("*.json"))
+    assert files
+    assert all(json.loads(file.read_text())["seconds"] == 60.0 for file in files)
+
+
+def test_the_time_left_follows_from_the_trainings_that_are_done():
+    plan = make_plan()
+    state, found = to_the_end(plan)
+    first = dict(list(found.items())[:3])
+    from mnasnet_cli.searching.scheduler import replay
+
+    assert seconds_left(plan, replay(plan, first), first) > 60 * 10
+    assert seconds_left(plan, state, found) == pytest.approx(0, abs=400)
