@@ -122,12 +122,12 @@ def _write_phone_nets(request: Any, folder: Path, results: Path | None, json_out
 
 def _print(found: Any) -> None:
     from mnasnet_cli.screen import next_steps
-    from mnasnet_cli.searching.outcome import COLUMNS, table_rows
+    from mnasnet_cli.searching.outcome import COLUMNS, legend, table_rows
 
     for front in found.outcome["fronts"]:
         console.print_table(
             f"Nets within {front['limit_ms']:g} ms on {found.outcome['device']}", COLUMNS, table_rows(front),
-            caption="top-1: mean ± deviation over seeds on the validation split; points: from the best stock net",
+            caption=legend(found.outcome),
         )  # fmt: skip
         console.emit_text(front["verdict"] + "\n")
     names = "front.json, front.png, card.html, net-*.yaml"

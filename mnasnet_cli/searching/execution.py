@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -88,7 +89,6 @@ def _time_trainings(task: Task, plan: Plan, place: Workplace) -> dict[str, Any]:
 
 def _seconds_of(training: Mapping[str, Any], plan: Plan, place: Workplace) -> float:
     """Start a training in a temporary folder, end it when its speed is known, and return how long the whole takes."""
-    epochs = plan.rungs[training["rung"]].epochs
     began = time.monotonic()
     with temporary_folder(place.run_dir) as folder:
 
@@ -107,8 +107,15 @@ def _seconds_of(training: Mapping[str, Any], plan: Plan, place: Workplace) -> fl
         first, *_, last = read_metrics(folder / "run")
         overhead = float(first.get("seconds", 0.0))
         steps, seconds = last["step"] - first["step"], float(last.get("seconds", 0.0)) - overhead
-        whole = (epochs + EVALUATION_EPOCHS) * plan.train_images / plan.config["training"]["batch_size"]
+        whole = first_size_epochs(plan, training) * plan.train_images / plan.config["training"]["batch_size"]
         return overhead + seconds / max(steps, 1) * whole
+
+
+def first_size_epochs(plan: Plan, training: Mapping[str, Any]) -> float:
+    """Return how many epochs at the size of the first one take as long as a training with its evaluation."""
+    config = plan.training_config("b1", None, 1.0, training["image_size"], rung=training["rung"], seed=0)
+    first, *others = [float(config.image_size_at(epoch)) ** 2 for epoch in range(config.training.epochs)]
+    return (first + math.fsum(others) + EVALUATION_EPOCHS * (others or [first])[-1]) / first
 
 
 class _Timed(BaseException):  # ends a training like a signal

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from mnasnet_cli import __version__
 from mnasnet_cli.config.net_table import NetTable
-from mnasnet_cli.console import percent
+from mnasnet_cli.console import percent, plural
 from mnasnet_cli.nets.spec import count_parameters, multiply_adds
 from mnasnet_cli.searching import rungs
 from mnasnet_cli.searching.nets.entrants import Entrant
@@ -164,12 +164,13 @@ def _front(limit_ms: float, rows: list[NetRow]) -> Front:
         best_stock=best_stock["name"],
         best_found=best["name"] if best else None,
         recommended=best["name"] if best and better else best_stock["name"],
-        verdict=_verdict(limit_ms, best, best_stock),
+        # Of all nets: two seeds of one say little about it.
+        verdict=_verdict(limit_ms, best, best_stock, rungs.seed_deviation([row["validation"] for row in rows])),
     )
 
 
-def _verdict(limit_ms: float, best: NetRow | None, stock: NetRow) -> str:
-    """Return in words whether the found net is better than the best stock net."""
+def _verdict(limit_ms: float, best: NetRow | None, stock: NetRow, deviation: float) -> str:
+    """Return in words whether the found net is better than the best stock net; `deviation`: between seeds."""
     stock_name = f"{stock['name']} at width {stock['width']:g}"
     if best is None:
         return f"{limit_ms:g} ms: no net was found; take {stock_name} ({percent(stock['accuracy'])})"
@@ -180,9 +181,8 @@ def _verdict(limit_ms: float, best: NetRow | None, stock: NetRow) -> str:
             f"({percent(stock['accuracy'])}; the best found net has {percent(best['accuracy'])})"
         )
     seeds = len(best["validation"])
-    own, other = max(best["deviation"], 1e-9), max(stock["deviation"], 1e-9)
-    noise = 100 * math.sqrt((own**2 + other**2) / seeds)
-    certain = "" if points > 2 * noise else f", which is within the noise of {seeds} seeds"
+    noise = 100 * deviation * math.sqrt(2 / seeds)
+    certain = "" if points > 2 * noise else f", which is within the noise of {plural(seeds, 'seed')}"
     return (
         f"{limit_ms:g} ms: {best['name']} is {points:.1f} points better than the best stock net, {stock_name} "
         f"({percent(best['accuracy'])} and {percent(stock['accuracy'])}){certain}"
@@ -237,6 +237,15 @@ def table_rows(front: Front) -> list[tuple[object, ...]]:
         )
         for row in front["nets"]
     ]
+
+
+def legend(outcome: Outcome) -> str:
+    """Return what the columns of the tables mean, in one line."""
+    measured = all(row["measured"] for front in outcome["fronts"] for row in front["nets"])
+    return (
+        f"ms: {'measured' if measured else 'predicted'}; top-1: mean ± deviation over seeds on the validation split; "
+        "points: from the best stock net; order: by the held-out images"
+    )
 
 
 COLUMNS = ("net", "input", "multiply-adds", "params", "ms", "top-1 %", "points")

@@ -10,7 +10,7 @@ from pathlib import Path
 from mnasnet_cli.metrics.plots import new_figure, save_figure
 from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart
-from mnasnet_cli.searching.outcome import COLUMNS, NetRow, Outcome, label, table_rows
+from mnasnet_cli.searching.outcome import COLUMNS, NetRow, Outcome, label, legend, table_rows
 from mnasnet_cli.system.files import write_atomically
 
 FOUND, STOCK = "found nets", "stock nets"
@@ -75,10 +75,7 @@ def write_page(outcome: Outcome, notes: Sequence[str], commands: Sequence[str], 
     for front in outcome["fronts"]:
         sections += [f"<h2>Within {front['limit_ms']:g} ms</h2>", html.table(COLUMNS, table_rows(front))]
     sections += [
-        html.paragraph(
-            "Top-1 is the mean and the standard deviation over seeds on the validation split, which decided nothing. "
-            "The last column is the difference from the best stock net.", "note",
-        ),
+        html.paragraph(f"{legend(outcome)}. The validation split decided nothing.", "note"),
         "<h2>Rungs</h2>",
         *map(html.paragraph, notes),
         html.key_values(facts),

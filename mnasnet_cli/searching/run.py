@@ -67,7 +67,9 @@ def _next_commands(opened: Opened, outcome: Outcome) -> list[str]:
         variant = [str(net["variant"]), *(["--width", f"{net['width']:g}"] if net["width"] else [])]
         recipe = ["--config", plan.recipe, *(word for one in plan.assignments for word in ("--set", one))]
         words = ["mnasnet", "train-imagenet", "--variant", *variant, "--image-size", str(net["image_size"]), *recipe]
-        commands.append(shlex.join([*words, "--data", plan.data]))
+        # Its own: two limits may recommend the same variant, of which there may be a run already.
+        own = opened.place.run_dir / f"trained-{front['limit_ms']:g}ms"
+        commands.append(shlex.join([*words, "--data", plan.data, "--run-dir", str(own)]))
         measure = ["mnasnet", "benchmark", *variant, "--image-size", str(input_size)]
         on_phone = ["--android", str(opened.place.run_dir / PHONE_FOLDER)] if plan.phone_nets else []
         threads = ["--threads", str(plan.threads)] if plan.threads > 1 else []

@@ -5,7 +5,7 @@ from searched import make_plan
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.checkpoints.reader import read_checkpoint
-from mnasnet_cli.searching.execution import Workplace, perform, remove_trainings
+from mnasnet_cli.searching.execution import EVALUATION_EPOCHS, Workplace, first_size_epochs, perform, remove_trainings
 from mnasnet_cli.searching.held_out import make_records
 from mnasnet_cli.searching.nets.inheritance import inherited_checkpoint
 from mnasnet_cli.searching.scheduler import replay
@@ -88,3 +88,11 @@ def test_the_configuration_of_a_rung():
     assert first.finetune.recalibrate_batches == 20
     last = plan.training_config("b1", None, 0.5, 32, rung=2, seed=0)
     assert (last.training.epochs, last.data.image_size) == (10, 32)
+
+
+def test_a_recipe_whose_images_grow_takes_longer_than_its_first_steps_say():
+    plan, training = make_plan(), {"image_size": 128, "rung": 2}
+    assert first_size_epochs(plan, training) == pytest.approx(10 + EVALUATION_EPOCHS)
+    data = {**plan.config["data"], "progressive": [[0.0, 0.5], [0.5, 1.0]]}
+    grows = dataclasses.replace(plan, config={**plan.config, "data": data})
+    assert first_size_epochs(grows, training) == pytest.approx(5 + 4 * (5 + EVALUATION_EPOCHS))

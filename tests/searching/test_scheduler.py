@@ -121,6 +121,22 @@ def test_the_outcome_recommends_a_stock_net_where_no_found_one_is_better():
     assert "points better than the best stock net" in drawn["verdict"]
 
 
+def test_a_point_is_noise_also_where_both_nets_have_the_same_score_twice():
+    plan = make_plan()
+    _, found = to_the_end(plan)
+
+    def verdict(difference):
+        changed = {
+            key: {**one, "validation": 0.5 + difference * ("-n0" in key)} if one["validation"] is not None else one
+            for key, one in found.items()
+        }
+        return outcome_of(plan, replay(plan, changed))["fronts"][0]["verdict"]
+
+    assert "1.0 points better" in verdict(0.01)
+    assert verdict(0.01).endswith("within the noise of 2 seeds")
+    assert "noise" not in verdict(0.05)
+
+
 def test_the_table_has_a_row_for_each_net_of_the_last_rung():
     plan = make_plan()
     state, _ = to_the_end(plan)
