@@ -16,6 +16,8 @@ import pytest
 import yaml
 from outcomes import last_error_of
 
+from mnasnet_cli.errors import EnvironmentProblem
+
 pytestmark = pytest.mark.usefixtures("tiny_net")
 
 CHROMIUM = shutil.which("chromium")
@@ -173,19 +175,29 @@ def test_wrong_arguments(mnasnet: Callable[..., Any], trained_run: Path, tmp_pat
     assert "HTML file" in last_error_of(outcome)
 
 
-def test_a_page_that_cannot_be_written_does_not_fail_the_training(
-    train_imagenet: Callable[..., Any], trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("no page today"), EnvironmentProblem("cannot write card.html: no space")]
+)
+def test_a_page_that_cannot_be_drawn_does_not_fail_the_training_but_a_full_disk_does(
+    fault: Exception,
+    train_imagenet: Callable[..., Any],
+    trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(trained_run, tmp_path / "run")  # its training is over, so it ends without a step
     (tmp_path / "run" / "results.json").unlink()
 
     def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no page today")
+        raise fault
 
     monkeypatch.setattr("mnasnet_cli.training.page.write_cards", broken)
     outcome = train_imagenet()
-    assert outcome.code == 0, outcome.err
-    assert "the page of the run was not written (no page today); `mnasnet card" in outcome.err
+    if isinstance(fault, EnvironmentProblem):
+        assert last_error_of(outcome) == "error: no space"
+    else:
+        assert outcome.code == 0, outcome.err
+        assert "the page of the run was not written (no page today); `mnasnet card" in outcome.err
     assert (tmp_path / "run" / "results.json").exists()
 
 
