@@ -47,7 +47,7 @@ class Worker:
         self._shown = time.monotonic()
         self._bar: Any = None
         self._trains = False
-        self._state = SearchState([])
+        self._state, self._replayed = SearchState([]), -1
         self._task: Task | None = None
         self._seconds_left = float("nan")
 
@@ -83,7 +83,9 @@ class Worker:
                 time.sleep(POLL_SECONDS)  # others do what is to be done now
 
     def _look(self) -> SearchState:
-        self._state = replay(self._plan, self._store.results(), self._made)
+        results = self._store.results()
+        if len(results) != self._replayed:  # the state follows from them alone
+            self._state, self._replayed = replay(self._plan, results, self._made), len(results)
         return self._state
 
     def _try(self, task: Task) -> bool:

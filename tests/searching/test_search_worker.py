@@ -6,6 +6,7 @@ from searched import make_plan, result_of, to_the_end, workplace
 
 from mnasnet_cli.errors import Stopped
 from mnasnet_cli.searching.outcome import outcome_of, write_front
+from mnasnet_cli.searching.scheduler import replay
 from mnasnet_cli.searching.store import FolderStore
 from mnasnet_cli.searching.worker import Worker, seconds_left
 
@@ -80,6 +81,22 @@ def test_a_machine_that_is_not_the_named_one_measures_nothing(tmp_path):
             worker.run()
 
 
+def test_a_process_that_waits_for_others_thinks_once(tmp_path, monkeypatch):
+    plan, waited, looked = make_plan(phone_nets=()), [], []
+    place = workplace(tmp_path / "waits")
+
+    def wait(seconds):
+        waited.append(seconds)
+        if len(waited) == 5:
+            raise Stopped("waited")
+
+    monkeypatch.setattr("mnasnet_cli.searching.worker.time.sleep", wait)
+    monkeypatch.setattr("mnasnet_cli.searching.worker.replay", lambda *known: looked.append(1) or replay(*known))
+    with pytest.raises(Stopped, match="waited"):
+        Worker(plan, _store(place.run_dir, plan), place, can_measure=False).run()
+    assert len(looked) == 1
+
+
 def test_the_measurements_before_the_trainings_are_counted(tmp_path, capsys):
     plan = make_plan(candidates=None, budget_seconds=3600.0)
     place = workplace(tmp_path / "budget")
@@ -100,7 +117,5 @@ def test_the_time_left_follows_from_the_trainings_that_are_done():
     plan = make_plan()
     state, found = to_the_end(plan)
     first = dict(list(found.items())[:3])
-    from mnasnet_cli.searching.scheduler import replay
-
     assert seconds_left(plan, replay(plan, first), first) > 60 * 10
     assert seconds_left(plan, state, found) == pytest.approx(0, abs=400)
