@@ -220,6 +220,9 @@ def main() -> int:
         if reply["problems"]:
             print(f"failed: {reply['fault']}: {' | '.join(reply['problems'])[:600]}", flush=True)
             write_failure(work, request, reply)
+        done = sum(row["faults"] for row in rows.values())
+        if done % 100 == 0:
+            print(f"{done:,} of {len(faults):,} faults, {(time.monotonic() - began) / 60:.0f} min", flush=True)
         if reply["skipped"] and rows[reply["kind"]]["not tried"] == 1:
             print(f"not tried: {reply['fault']}: {reply['skipped']}", flush=True)
 
