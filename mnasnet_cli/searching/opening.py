@@ -20,7 +20,7 @@ from mnasnet_cli.searching.held_out import FOLDER as RECORDS_FOLDER
 from mnasnet_cli.searching.held_out import check_records, make_records
 from mnasnet_cli.searching.phones import read_phone_nets
 from mnasnet_cli.searching.plan import Plan
-from mnasnet_cli.searching.rungs import MIN_EPOCHS
+from mnasnet_cli.searching.rungs import MIN_RECIPE_EPOCHS
 from mnasnet_cli.searching.shared_store import open_shared_store
 from mnasnet_cli.searching.store import PLAN_FILE, FolderStore, Store
 from mnasnet_cli.system.documents import validate
@@ -141,10 +141,10 @@ def _new_plan(request: Request, here: str) -> Plan:
     recipe = request.recipe or DEFAULT_RECIPE
     config = load_config(recipe, task="classification", assignments=request.assignments)
     epochs = config.training.epochs
-    if epochs < MIN_EPOCHS:
+    if epochs < MIN_RECIPE_EPOCHS:
         raise ConfigError(
-            f"training.epochs={epochs} is too few to compare nets; expected at least {MIN_EPOCHS}, "
-            f"for example --set training.epochs={MIN_EPOCHS}"
+            f"training.epochs={epochs} is too few to compare nets; expected at least {MIN_RECIPE_EPOCHS}, "
+            f"for example --set training.epochs={MIN_RECIPE_EPOCHS}"
         )
     if config.training.batch_size == 0:
         raise ConfigError("training.batch_size=auto may differ from net to net; set it to a number")

@@ -13,6 +13,8 @@ from statistics import fmean
 
 MIN_EPOCHS = 3
 """Of the first rung. After one or two epochs the order of nets says nothing yet about their order at the end."""
+MIN_RECIPE_EPOCHS = MIN_EPOCHS + 1
+"""Of the last rung, so that there is one before it: what it trains has been measured as a whole."""
 SHORT_RUNGS = ((0.3, 0.5), (0.5, 0.75))
 """Of the rungs before the last one: epochs and image size as fractions of the recipe's."""
 SIZE_STEP = 32
@@ -45,11 +47,14 @@ class Rung:
 
 
 def make_rungs(epochs: int) -> tuple[Rung, ...]:
-    """Return the rungs of a recipe of so many epochs, at least MIN_EPOCHS; the last one is the recipe itself."""
+    """Return the rungs of a recipe of so many epochs, at least MIN_RECIPE_EPOCHS; the last one is the recipe itself.
+
+    Each is longer than the one before it.
+    """
     rungs: list[Rung] = []
     for epoch_share, size_share in SHORT_RUNGS:
         rung = Rung(max(MIN_EPOCHS, round(epochs * epoch_share)), size_share)
-        if rung.epochs < epochs:
+        if (rungs[-1].epochs if rungs else 0) < rung.epochs < epochs:
             rungs.append(rung)
     return (*rungs, Rung(epochs, 1.0))
 

@@ -219,10 +219,6 @@ class _Replay:
         state, plan = self._state, self._plan
         last = len(plan.rungs) - 1
         self._set_stage(f"rung {last + 1}, the last one", last)
-        if last == 0:  # a recipe of few epochs has one rung only
-            for contest in state.contests:
-                contest.in_last = list(contest.entrants)
-                contest.scores = []
         tasks = {
             (place, name, seed): self._task(contest, name, last, seed)
             for place, contest in enumerate(state.contests)

@@ -180,12 +180,16 @@ def seconds_left(plan: Plan, state: SearchState, results: Mapping[str, Any]) -> 
 
 def describe_plan(plan: Plan, state: SearchState, results: Mapping[str, Any]) -> list[str]:
     """Return in words what a search will do, before it begins."""
-    size = max(plan.image_sizes)
-    stages = ", ".join(f"{plural(rung.epochs, 'epoch')} at {rung.image_size(size)} px" for rung in plan.rungs)
+    size, counts = max(plan.image_sizes), expected_by_rung(plan, state)
+    stages = ", ".join(
+        f"{plural(rung.epochs, 'epoch')} at {rung.image_size(size)} px"
+        for rung, count in zip(plan.rungs, counts, strict=True)
+        if count
+    )
     limits = " and ".join(f"{limit:g} ms" for limit in plan.limits_ms)
     lines = [
         f"{plural(state.candidates or 0, 'drawn net')} and the stock nets within {limits} on {plan.device}; rungs of "
-        f"{stages}; about {round(sum(expected_by_rung(plan, state)))} trainings"
+        f"{stages}; about {round(sum(counts))} trainings"
     ]
     if state.latency_errors:
         error = 100 * sum(state.latency_errors) / len(state.latency_errors)
@@ -193,7 +197,6 @@ def describe_plan(plan: Plan, state: SearchState, results: Mapping[str, Any]) ->
     speeds = [result["by_rung"] for key, result in results.items() if key.startswith("time-")]
     if speeds:
         by_rung = [sum(one[rung] for one in speeds) / len(speeds) for rung in range(len(plan.rungs))]
-        counts = expected_by_rung(plan, state)
         seconds = sum(count * one for count, one in zip(counts, by_rung, strict=True))
         lines.append(f"the trainings take one process about {duration(seconds)}")
     return lines

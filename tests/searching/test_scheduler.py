@@ -93,14 +93,6 @@ def test_a_budget_decides_how_many_nets_are_drawn():
         replay(make_plan(candidates=None, budget_seconds=60.0), found)
 
 
-def test_a_recipe_of_three_epochs_has_one_rung():
-    config = make_plan().config
-    plan = make_plan(config={**config, "training": {**config["training"], "epochs": 3}})
-    state, found = to_the_end(plan)
-    assert {key.partition("-rung")[2] for key in found} == {"1-seed0", "1-seed1"}
-    assert outcome_of(plan, state)["fronts"][0]["nets"]
-
-
 def test_the_outcome_recommends_a_stock_net_where_no_found_one_is_better():
     plan = make_plan()
     state, found = to_the_end(plan)

@@ -49,7 +49,9 @@ def test_a_search_writes_nets_a_front_a_picture_and_a_page(search, tmp_path, mon
 
 def test_what_is_decided_is_said(search):
     err = search("--latency", "4ms", "--candidates", 6).err
-    assert re.search(r"6 drawn nets and the stock nets within 4 ms on Acme Phone 5; rungs of 3 epochs at 32 px, 5", err)
+    assert re.search(
+        r"6 drawn nets and the stock nets within 4 ms on Acme Phone 5; rungs of 3 epochs at 32 px, 10 ", err
+    )
     assert re.search(r"4 ms, rung 1 of 3 \(3 epochs\): 3 of 6 nets go on, \d had a second seed; best n\d+", err)
 
 
@@ -121,11 +123,11 @@ def test_android_and_its_results_exclude_each_other(search, tmp_path):
 
 @pytest.mark.slow
 def test_a_real_search_that_is_killed_has_the_same_front(many_shapes, tmp_path):
-    """Real trainings of two drawn nets and the stock nets in one rung, killed twice; and once undisturbed."""
+    """Real trainings of two drawn nets and the stock nets in two rungs, killed twice; and once undisturbed."""
     phone = write_phone_results(tmp_path / "phone")
 
     def command(run_dir: Path) -> list[str]:
-        flags = ["--config=quick", "--set=data.eval_scale=1", "--set=training.epochs=3", f"--image-size={SIZE}"]
+        flags = ["--config=quick", "--set=data.eval_scale=1", "--set=training.epochs=4", f"--image-size={SIZE}"]
         words = ["search", f"--data={many_shapes}", "--latency=4ms", "--candidates=2", f"--run-dir={run_dir}", *flags]
         return [sys.executable, "-m", "mnasnet_cli", *words, f"--android-results={phone}"]
 
