@@ -25,6 +25,7 @@ from data_prep.options import CocoOptions
 from data_prep.split_names import split_of
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.records.image_files.kinds import IMAGE_SUFFIXES
+from mnasnet_cli.system.shell import command
 
 RECOGNISERS: tuple[Callable[[Catalog, str], Layout | None], ...] = (
     yolo.recognise,
@@ -174,7 +175,7 @@ def _why_nothing(root: Path, found: Survey) -> str:
     if not rejected and _has_class_folders(found):
         return (
             f"no annotations in {root}, but folders of images: if each folder is a class, use"
-            f" `mnasnet prepare-imagenet {root} OUT`"
+            f" `{command('prepare-imagenet', root, 'OUT')}`"
         )
     zips = [place.names[-1] for place in found.places if place.tree.archive and place.names]  # the source has no name
     zips = zips or [path.name for path in sorted(root.glob("*.zip"))]

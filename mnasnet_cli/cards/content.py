@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from mnasnet_cli.config.task_names import MODEL_KINDS
 from mnasnet_cli.console import duration, percent, plural
 from mnasnet_cli.metrics.coco_report import MEANINGS
 from mnasnet_cli.records.findings import Finding
+from mnasnet_cli.system.shell import command
 
 KEY_VALUE = ("", "value")  # the columns of a table that needs no head
 CLASS_ROWS = 200  # classes of larger data sets: those with the lowest scores
@@ -175,7 +175,7 @@ def data_section(facts: RunFacts) -> Section:
     notes = [facts.dataset_note] if facts.dataset_note else []
     if dataset and findings is None:
         notes.append(
-            f"dataset.json has no findings; `mnasnet inspect {shlex.quote(facts.data_dir)} --health` shows what is odd."
+            f"dataset.json has no findings; `{command('inspect', facts.data_dir, '--health')}` shows what is odd."
         )
     return Section("Data set", texts, tables, notes=notes)
 
@@ -197,8 +197,8 @@ def exports_section(facts: RunFacts) -> Section:
             )
         )
     if not rows:
-        command = f"`mnasnet export {shlex.quote(str(facts.path))}`"
-        return Section("Exports", notes=[f"Nothing was exported yet; {command} writes files for phones and servers."])
+        export = command("export", facts.path)
+        return Section("Exports", notes=[f"Nothing was exported yet; `{export}` writes files for phones and servers."])
     columns = ("format", "size, MB", "step", "largest difference", "agreement", "compared on")
     return Section(
         "Exports",
@@ -217,9 +217,8 @@ def latency_section(facts: RunFacts) -> Section:
         for row in facts.latencies
     ]  # fmt: skip
     if not rows:
-        path = shlex.quote(str(facts.path))
-        command = f"`mnasnet benchmark {path}/export/tflite --out {path}/latency`"
-        return Section("Latency", notes=[f"No latency was measured; {command} measures an exported TFLite file."])
+        measure = command("benchmark", facts.path / "export/tflite", "--out", facts.path / "latency")
+        return Section("Latency", notes=[f"No latency was measured; `{measure}` measures an exported TFLite file."])
     columns = ("model", "format", "input, px", "batch", "threads", "p50, ms", "p90, ms", "p99, ms")
     return Section("Latency", tables=[Table(columns, rows)])
 
@@ -258,14 +257,13 @@ def commands_section(facts: RunFacts) -> Section:
     ]  # fmt: skip
     if facts.command:
         lines.insert(0, ("this run was started by", facts.command[1:]))
-    code = "\n".join(f"# {what}\n{shlex.join(['mnasnet', *words])}" for what, words in lines)
+    code = "\n".join(f"# {what}\n{command(*words)}" for what, words in lines)
     return Section("Commands", code=code)
 
 
 def evaluate_hint(facts: RunFacts) -> str:
     """Return the command that evaluates an older run for its card, in backticks."""
-    data = shlex.quote(facts.data_dir) if facts.data_dir else "DIR"
-    return f"`mnasnet card {shlex.quote(str(facts.path))} --data {data}`"
+    return f"`{command('card', facts.path, '--data', facts.data_dir or 'DIR')}`"
 
 
 def millions(count: int | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mnasnet_cli.errors import CheckpointError, missing_model
 from mnasnet_cli.system.files import sha256_of, write_atomically
+from mnasnet_cli.system.shell import words
 
 CHECKPOINT_FOLDER = "checkpoints"
 BEST_FOLDER = "best"
@@ -71,8 +72,9 @@ def newest_checkpoint(run_dir: Path, *, best: bool = False) -> str:
     for folder in folders:
         if prefixes := list_checkpoints(run_dir / folder):
             return prefixes[-1]
+    place = words("--run-dir", run_dir)
     raise CheckpointError(
-        f"{run_dir} has no checkpoint yet; train it with `mnasnet train-imagenet` or `train-coco`, --run-dir {run_dir}"
+        f"{run_dir} has no checkpoint yet; train it with `mnasnet train-imagenet` or `train-coco`, `{place}`"
     )
 
 

@@ -12,6 +12,7 @@ from mnasnet_cli import console
 from mnasnet_cli.commands.options import BestFlag, EmaFlag, JsonFlag, check_writable, image_size_option, width_option
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.system.files import temporary_folder
+from mnasnet_cli.system.shell import command
 
 PACKAGES = ("ai-edge-litert", "tensorflow", "onnxruntime")
 
@@ -152,14 +153,14 @@ def _write_android(folder: Path, cases: list[Any], threads: int, runs: int, roun
         if case.image_size not in (None, manifest.image_size):
             raise ConfigError(
                 f"{case.name} was exported for images of {manifest.image_size} px; remove --image-size, or export it "
-                f"again with `mnasnet export {manifest.source} --image-size {case.image_size}`"
+                f"again with `{command('export', manifest.source, '--image-size', case.image_size)}`"
             )
         models.append((file, {"name": case.name, **net_metadata(manifest), **case.metadata}))
     copies = write_android_folder(folder, models, threads=threads, runs=runs, rounds=rounds)
     if json_output:
         console.emit_json({"folder": folder, "script": folder / SCRIPT_FILE, "models": copies})
     console.say(f"{len(copies)} models in {folder}; connect a phone, run {folder / SCRIPT_FILE}, then "
-                f"`mnasnet benchmark --android-results {folder}`")  # fmt: skip
+                f"`{command('benchmark', '--android-results', folder)}`")  # fmt: skip
 
 
 def _tflite_file(case: Any) -> Path:
@@ -172,7 +173,8 @@ def _tflite_file(case: Any) -> Path:
         return path
     # An artifact can't be exported again, but the checkpoint that it came from can.
     source = case.path if model_format == "checkpoint" else read_manifest(path).source
-    raise ConfigError(f"{case.name} is not a TFLite file; write one with `mnasnet export {source} --format tflite`")
+    export = command("export", source, "--format", "tflite")
+    raise ConfigError(f"{case.name} is not a TFLite file; write one with `{export}`")
 
 
 def _show(report: dict[str, Any], output_format: Format, json_output: bool) -> None:

@@ -15,6 +15,7 @@ from mnasnet_cli import console
 from mnasnet_cli.commands.options import JsonFlag
 from mnasnet_cli.errors import CheckFailed, CheckpointError, DataError
 from mnasnet_cli.system.files import make_folder, write_atomically
+from mnasnet_cli.system.shell import command
 
 # The images are shapes on noisy backgrounds. With these numbers the demo takes two to three minutes on two cores.
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, PIXELS = 6, 200, 40, 96
@@ -48,23 +49,25 @@ def demo(
         return result
 
     step("images", f"drawing {CLASSES} classes of shapes into {images}", lambda: _draw(images), _count_images)
-    step("records", f"mnasnet prepare-imagenet {images} {records} --train-shards 4 --val-shards 2",
+    step("records", command("prepare-imagenet", images, records, "--train-shards", 4, "--val-shards", 2),
          lambda: _prepare(images, records), _count_records)  # fmt: skip
-    step("training", f"mnasnet train-imagenet --config {CONFIG} --data {records} --run-dir {run}",
+    step("training", command("train-imagenet", "--config", CONFIG, "--data", records, "--run-dir", run),
          lambda: _train(records, run), _training_result)  # fmt: skip
-    scores = step("evaluation", f"mnasnet eval --imagenet-val {run} --data {records}",
+    scores = step("evaluation", command("eval", "--imagenet-val", run, "--data", records),
                   lambda: _evaluate(records, run), _accuracy)  # fmt: skip
     step("scenes", f"drawing scenes of shapes into {scenes}", lambda: _draw_scenes(scenes), _count_scenes)
-    step("scene records", f"mnasnet prepare-coco {scenes} {scene_records} --train-shards 4 --val-shards 2",
+    step("scene records", command("prepare-coco", scenes, scene_records, "--train-shards", 4, "--val-shards", 2),
          lambda: _prepare_scenes(scenes, scene_records), _count_records)  # fmt: skip
-    step("detector", f"mnasnet train-coco --config {CONFIG} --backbone {run} --data {scene_records} "
-         f"--run-dir {detector}", lambda: _train_detector(scene_records, detector, run), _training_result)  # fmt: skip
-    found = step("detector evaluation", f"mnasnet eval --coco-val {detector} --data {scene_records}",
+    words = ("--config", CONFIG, "--backbone", run, "--data", scene_records, "--run-dir", detector)
+    step("detector", command("train-coco", *words),
+         lambda: _train_detector(scene_records, detector, run), _training_result)  # fmt: skip
+    found = step("detector evaluation", command("eval", "--coco-val", detector, "--data", scene_records),
                  lambda: _evaluate_detector(scene_records, detector), _precision)  # fmt: skip
     formats, skipped = available_formats()
     artifacts: list[Any] = []
     for model, data in ((run, records), (detector, scene_records)):
-        artifacts += step("export", f"mnasnet export {model} --data {data}{''.join(f' --format {f}' for f in formats)}",
+        flags = [word for one in formats for word in ("--format", one)]
+        artifacts += step("export", command("export", model, "--data", data, *flags),
                           functools.partial(_export, model, data, formats), _count_artifacts)  # fmt: skip
     seconds = round(time.monotonic() - began, 1)
     if json_output:

@@ -18,6 +18,7 @@ from mnasnet_cli.commands.options import (
     run_dir_option,
 )
 from mnasnet_cli.errors import ConfigError
+from mnasnet_cli.system.shell import words
 
 LatencyOption = Annotated[
     list[str] | None,
@@ -116,7 +117,7 @@ def _write_phone_nets(request: Any, folder: Path, results: Path | None, json_out
         console.emit_json({"folder": folder, "script": folder / SCRIPT_FILE, "models": files})
     console.say(
         f"{len(files)} nets in {folder}; connect a phone, run {folder / SCRIPT_FILE}, then search with "
-        f"`--android-results {folder}`"
+        f"`{words('--android-results', folder)}`"
     )
 
 

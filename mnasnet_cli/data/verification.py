@@ -15,6 +15,7 @@ from mnasnet_cli.records.dataset_info import DatasetInfo
 from mnasnet_cli.records.keys import ENCODED, FILENAME, LABEL
 from mnasnet_cli.records.shards import COMMANDS, find_shards
 from mnasnet_cli.records.tfrecord import decode_example, read_records
+from mnasnet_cli.system.shell import command
 
 
 def verify_records(info: DatasetInfo, *, images: bool = False) -> None:
@@ -48,7 +49,7 @@ def _check_count(info: DatasetInfo, path: Path, found: int, expected: int) -> No
     if found != expected:
         raise DataError(
             f"{path} holds {found} records, but {expected} were written; remove the file and write it again with "
-            f"`mnasnet {COMMANDS[info.kind]} SOURCE {info.directory} --resume`"
+            f"`{command(COMMANDS[info.kind], 'SOURCE', info.directory, '--resume')}`"
         )
 
 
@@ -66,9 +67,9 @@ def _check_example(record: bytes, path: Path, number: int, info: DatasetInfo) ->
         tf.io.decode_image(example[ENCODED][0], channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         reason = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error.message).splitlines()[0])
+        again = command(COMMANDS[info.kind], "SOURCE", path.parent, "--verify", "--on-bad-image", "skip")
         raise DataError(
-            f"{where}: the image {name} can't be decoded ({reason}); write the records again with "
-            f"`mnasnet {COMMANDS[info.kind]} SOURCE {path.parent} --verify --on-bad-image skip`"
+            f"{where}: the image {name} can't be decoded ({reason}); write the records again with `{again}`"
         ) from None
 
 

@@ -9,6 +9,7 @@ from mnasnet_cli import console
 from mnasnet_cli.health.summary import TINY
 from mnasnet_cli.records.findings import Finding
 from mnasnet_cli.records.keys import COCO_SIZES
+from mnasnet_cli.system.shell import command
 
 CLASSES_SHOWN = 20
 ODD_SHOWN = 2  # of a kind
@@ -40,7 +41,7 @@ def print_short(out: str, health: Mapping[str, Any], findings: Iterable[Finding]
     columns += [f"boxes under {TINY} px at {size} px" for size in sizes]
     console.print_table(f"Health of {out}", columns, rows, caption=TINY_CAPTION if sizes else None)
     print_findings(out, list(findings))
-    console.say(f"`mnasnet inspect {out} --html health.html` shows classes, sizes and the oddest images")
+    console.say(f"`{command('inspect', out, '--html', 'health.html')}` shows classes, sizes and the oddest images")
 
 
 def print_findings(out: str, findings: Sequence[Finding]) -> None:

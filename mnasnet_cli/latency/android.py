@@ -18,6 +18,7 @@ from mnasnet_cli.console import say
 from mnasnet_cli.errors import DataError
 from mnasnet_cli.system.documents import Missing, read_bytes, read_json
 from mnasnet_cli.system.files import has_visible_files, make_folder, move_into_place, write_atomically
+from mnasnet_cli.system.shell import command
 
 MAX_LOG_BYTES = 1 << 26
 """Of one log: benchmark_model prints a few kB a run."""
@@ -69,7 +70,7 @@ def _move_results_aside(folder: Path) -> None:
     make_folder(aside)
     write_atomically(aside / MODELS_FILE, (folder / MODELS_FILE).read_bytes())
     move_into_place(folder / RESULTS, aside / RESULTS)
-    say(f"earlier results moved to {aside}; `mnasnet benchmark --android-results {aside}` shows them")
+    say(f"earlier results moved to {aside}; `{command('benchmark', '--android-results', aside)}` shows them")
 
 
 def device_name(device: Mapping[str, str]) -> str:

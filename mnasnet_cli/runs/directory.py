@@ -41,6 +41,7 @@ from mnasnet_cli.system.files import (
 )
 from mnasnet_cli.system.machine import host as describe_host
 from mnasnet_cli.system.machine import package_version
+from mnasnet_cli.system.shell import words
 
 LOG_FILE = "train.log"
 CURVES_FILE = "curves.png"
@@ -168,10 +169,10 @@ class RunDirectory:
             if key not in free
         ]
         if [found.split()[0] for found in changed] == ["training.epochs"]:
+            anew = words("--init", self.path, "--run-dir", "NEW", "--epochs", config.training.epochs)
             raise ConfigError(
                 f"{self.path} holds a run whose schedule depends on the number of epochs ({changed[0]}); train on from "
-                f"its weights with `--init {self.path} --run-dir NEW --epochs {config.training.epochs}`, or start over "
-                "with --fresh, which moves the old run aside"
+                f"its weights with `{anew}`, or start over with --fresh, which moves the old run aside"
             )
         if changed:
             raise ConfigError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from mnasnet_cli import console
 from mnasnet_cli.config.task_names import DATASETS, TaskName
+from mnasnet_cli.system.shell import command
 
 IMAGE = "IMAGE"  # stands for a file of the user's own
 
@@ -45,11 +45,6 @@ def after_import(task: TaskName, out: Path) -> list[str]:
         command(f"train-{DATASETS[task]}", *recipe, "--init", out, "--data", "DATA"),
         command("export", out),
     ]
-
-
-def command(*words: object) -> str:
-    """Return a command of this program as one would type it in a shell."""
-    return shlex.join(["mnasnet", *map(str, words)])
 
 
 def show(commands: Sequence[str]) -> None:

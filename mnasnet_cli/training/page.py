@@ -6,6 +6,7 @@ from mnasnet_cli.cards.evaluation import describe_evaluation, write_evaluation
 from mnasnet_cli.cards.files import write_cards
 from mnasnet_cli.errors import EnvironmentProblem
 from mnasnet_cli.runs.directory import RunDirectory
+from mnasnet_cli.system.shell import command
 from mnasnet_cli.tasks.base import Evaluation, Task
 
 
@@ -22,4 +23,4 @@ def write_page(run: RunDirectory, task: Task, evaluation: Evaluation | None, ste
     except EnvironmentProblem:
         raise
     except Exception as error:  # whatever it is, the weights and the results are saved
-        run.warn(f"the page of the run was not written ({error}); `mnasnet card {run.path}` writes it")
+        run.warn(f"the page of the run was not written ({error}); `{command('card', run.path)}` writes it")

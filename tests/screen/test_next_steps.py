@@ -9,6 +9,7 @@ import pytest
 
 from mnasnet_cli.app import COMMANDS
 from mnasnet_cli.screen import next_steps
+from mnasnet_cli.system.shell import command
 
 RUN, DATA = Path("runs/my run"), Path("data/photos")
 
@@ -41,7 +42,7 @@ def test_paths_with_blanks_are_quoted():
 
 
 def test_a_command_stays_on_one_line(capsys):
-    next_steps.show([next_steps.command("eval", "x" * 200)])
+    next_steps.show([command("eval", "x" * 200)])
     assert capsys.readouterr().out == f"Next:\n  mnasnet eval {'x' * 200}\n"
     next_steps.show([])
     assert capsys.readouterr().out == ""
