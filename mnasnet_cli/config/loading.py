@@ -69,8 +69,7 @@ def load_config(
         where = origins.get("task", source)
         recipes = ", ".join(shipped_configs(task))
         raise ConfigError(
-            f"{where} is for the task {tree['task']!r}, but `mnasnet train-{DATASETS[task]}` is for {task!r}; its"
-            f" recipes are {recipes}"
+            f"{where} is for the task {tree['task']!r}, expected one for {task!r}; its recipes are {recipes}"
         )
     return validate(tree, source, origins)
 

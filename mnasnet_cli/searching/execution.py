@@ -124,7 +124,8 @@ class _Timed(BaseException):  # ends a training like a signal
 
 def _train(task: Task, plan: Plan, place: Workplace) -> dict[str, Any]:
     run = place.training(task)
-    steps = plan.rungs[task.payload["rung"]].epochs * (plan.train_images // plan.config["training"]["batch_size"])
+    epochs = plan.rungs[task.payload["rung"]].epochs + EVALUATION_EPOCHS
+    steps = epochs * (plan.train_images // plan.config["training"]["batch_size"])
 
     looked = share = 0.0
 

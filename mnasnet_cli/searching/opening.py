@@ -106,7 +106,7 @@ def open_search(request: Request) -> Opened:
         raise ConfigError(f"{path} holds other files and no search ({PLAN_FILE} is missing); choose another --run-dir")
     folder = FolderStore(request.run_dir)
     stored = folder.load_plan() if request.storage is None else None
-    plan = _continued(request, _plan_from(stored, request)) if stored else _new_plan(request, here)
+    plan = _continued(request, _plan_from(stored, request), folder) if stored else _new_plan(request, here)
     store: Store = folder
     if request.storage is not None:
         store = open_shared_store(request.storage, plan.name)
@@ -210,8 +210,10 @@ def _joined(own: Plan, stored: Plan) -> Plan:
     return dataclasses.replace(stored, data=own.data, init=own.init)
 
 
-def _continued(request: Request, stored: Plan) -> Plan:
+def _continued(request: Request, stored: Plan, folder: FolderStore) -> Plan:
     """Return the plan of a search that exists, after comparing it with what was asked.
+
+    Before the first training most settings may change, as after a limit that no net meets; what was measured counts.
 
     Raises:
       ConfigError: a setting differs. DataError: the records do.
@@ -234,15 +236,49 @@ def _continued(request: Request, stored: Plan) -> Plan:
     ]
     if request.phone is not None:
         asked.append(("--android-results", read_phone_nets(request.phone, stored)[1], stored.phone_nets))
-    for flag, new, old in asked:
-        if new is not None and new != old:
+    others = [(flag, new, old) for flag, new, old in asked if new is not None and new != old]
+    fixed = {*_FIXED, *(_FIXED_BY_PHONES if stored.phone_nets else ())}
+    may_change = bool(others) and not fixed & {flag for flag, *_ in others} and folder.is_idle_before_trainings()
+    if not may_change:
+        for flag, new, old in others:
             raise ConfigError(
                 f"{request.run_dir} was begun with another {flag} ({_shown(old)}, now {_shown(new)}); leave it out to "
                 "go on, or choose another --run-dir, or start over with --fresh"
             )
     info = load_dataset_info(Path(stored.data), "imagenet")
     _check_fingerprint(info, stored)
+    if may_change:
+        stored = _with_changes(request, stored)
+        folder.replace_plan(stored.to_json())
+        say(f"nothing is trained yet: {', '.join(flag for flag, *_ in others)} changed; what was measured counts")
     return stored
+
+
+_FIXED = ("--threads", "--int8", "--android-results")
+"""What the measured latencies are of."""
+_FIXED_BY_PHONES = ("--image-size", "--config or --set")
+
+
+def _with_changes(request: Request, stored: Plan) -> Plan:
+    """Return the plan of a search that has trained nothing, with what was asked for now."""
+    decided = request.candidates is not None or request.budget_seconds is not None
+    filled = dataclasses.replace(
+        request,
+        data=Path(stored.data),
+        limits_ms=request.limits_ms or stored.limits_ms,
+        threads=stored.threads,
+        int8=stored.int8,
+        image_sizes=request.image_sizes or stored.image_sizes,
+        recipe=request.recipe or stored.recipe,
+        assignments=request.assignments or stored.assignments,
+        seed=stored.seed if request.seed is None else request.seed,
+        candidates=request.candidates if decided else stored.candidates,
+        budget_seconds=request.budget_seconds if decided else stored.budget_seconds,
+        init=request.init or stored.init,
+        phone=None,
+    )
+    plan = _new_plan(filled, stored.device)
+    return dataclasses.replace(plan, train_images=stored.train_images, phone_nets=stored.phone_nets)
 
 
 def _check_fingerprint(info: DatasetInfo, plan: Plan) -> None:

@@ -8,7 +8,8 @@ end as one that was not.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -66,6 +67,7 @@ class SearchState:
       candidates: drawn nets for each latency; None before that is known.
       stage: what the tasks are for, in words. rung: the rung that they belong to, from 0.
       latency_errors: of the predictions, relative, of nets that were then measured as a whole.
+      by_rung: seconds of a training in each rung, over all limits, from timed steps; empty if none were timed.
     """
 
     contests: list[Contest]
@@ -74,6 +76,7 @@ class SearchState:
     stage: str = "parts of nets"
     rung: int = 0
     latency_errors: list[float] = field(default_factory=list)
+    by_rung: list[float] = field(default_factory=list)
 
     @property
     def notes(self) -> list[str]:
@@ -140,6 +143,7 @@ class _Replay:
             tasks.append(keyed_task(f"time-{_tag(limit)}", "time", {"trainings": trainings}))
         speeds = need(self._found, tasks)
         by_rung = [sum(one["by_rung"][rung] for one in speeds) for rung in range(len(plan.rungs))]
+        self._state.by_rung = by_rung
         before = [key for key in self._found if key.startswith(BEFORE_TRAININGS)]
         spent = sum(float(self._found[key]["seconds"]) for key in before)
         nets = max(len(entrants) for entrants in stock)
@@ -306,12 +310,19 @@ class _Replay:
 def check_limits(pools: list[EntrantPool]) -> None:
     """Raise ConfigError with the range where no net can meet a limit."""
     low, high = pools[0].range_ms()
+    met = f"{rounded(low, math.ceil)} to {rounded(high, math.floor)} ms"
     for one in pools:
         if not low <= one.limit_ms <= high:
             raise ConfigError(
-                f"no net has a latency of {one.limit_ms:g} ms here: expected {low:.2g} to {high:.2g} ms; change "
+                f"no net has a latency of {one.limit_ms:g} ms here: expected {met}; change "
                 "--latency, or other image sizes with --image-size move the range"
             )
+
+
+def rounded(ms: float, to: Callable[[float], int]) -> str:
+    """Return a limit with two digits; `to` rounds it to the side on which nets meet it."""
+    step = 10.0 ** (math.floor(math.log10(max(ms, 1e-3))) - 1)
+    return f"{to(ms / step) * step:.4g}"
 
 
 def _net(entrant: Entrant) -> dict[str, Any]:

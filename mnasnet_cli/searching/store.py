@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from mnasnet_cli.searching.tasks import Task
+from mnasnet_cli.searching.tasks import Task, rung_of
 from mnasnet_cli.system.documents import JsonObject, Missing, read_json
 from mnasnet_cli.system.files import make_folder, open_lock, write_atomically
 
@@ -71,8 +71,26 @@ class FolderStore:
                 continue
             with lock:
                 if self.load_plan() is None:
-                    write_atomically(self._run_dir / PLAN_FILE, json.dumps(plan, indent=2) + "\n")
+                    write_atomically(self._run_dir / PLAN_FILE, _text(plan))
         return stored
+
+    def is_idle_before_trainings(self) -> bool:
+        """Return whether nothing was trained yet and no other process works here."""
+        if any(rung_of(key) is not None for key in self.results()):
+            return False
+        for path in (self._run_dir / CLAIMS_FOLDER).glob("*.lock"):
+            lock = open_lock(path)
+            if lock is None:
+                return False
+            lock.close()
+        return True
+
+    def replace_plan(self, plan: Mapping[str, Any]) -> None:
+        """Store another plan, of a search that is idle before its trainings. Their speed is of the old one."""
+        for path in self._folder.glob("time-*.json"):
+            self._known.pop(path.stem, None)
+            path.unlink(missing_ok=True)
+        write_atomically(self._run_dir / PLAN_FILE, _text(plan))
 
     def results(self) -> Mapping[str, Any]:
         """See `Store`. Raises Unreadable if a file is damaged."""
@@ -98,3 +116,7 @@ class FolderStore:
 
     def close(self) -> None:
         """See `Store`."""
+
+
+def _text(plan: Mapping[str, Any]) -> str:
+    return json.dumps(plan, indent=2) + "\n"

@@ -63,7 +63,7 @@ class Worker:
             return state
         elif self._done():
             say(f"resuming: {plural(self._done(), 'training')} of about {self._total():,} are done")
-        for line in describe_plan(self._plan, state, self._store.results()):
+        for line in describe_plan(self._plan, state):
             say(line)
         self._trains = True
         with progress("search", self._total(), unit="runs", start=self._done()) as self._bar:
@@ -178,7 +178,7 @@ def seconds_left(plan: Plan, state: SearchState, results: Mapping[str, Any]) -> 
     return left
 
 
-def describe_plan(plan: Plan, state: SearchState, results: Mapping[str, Any]) -> list[str]:
+def describe_plan(plan: Plan, state: SearchState) -> list[str]:
     """Return in words what a search will do, before it begins."""
     size, counts = max(plan.image_sizes), expected_by_rung(plan, state)
     stages = ", ".join(
@@ -194,9 +194,8 @@ def describe_plan(plan: Plan, state: SearchState, results: Mapping[str, Any]) ->
     if state.latency_errors:
         error = 100 * sum(state.latency_errors) / len(state.latency_errors)
         lines.append(f"predicted latencies of the stock nets differ from measured ones by {error:.1f} % on average")
-    speeds = [result["by_rung"] for key, result in results.items() if key.startswith("time-")]
-    if speeds:
-        by_rung = [sum(one[rung] for one in speeds) / len(speeds) for rung in range(len(plan.rungs))]
-        seconds = sum(count * one for count, one in zip(counts, by_rung, strict=True))
+    if state.by_rung:
+        both = zip(counts, state.by_rung, strict=True)  # each is over all limits
+        seconds = sum(count * one for count, one in both) / len(plan.limits_ms)
         lines.append(f"the trainings take one process about {duration(seconds)}")
     return lines

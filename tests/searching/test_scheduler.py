@@ -1,3 +1,4 @@
+import math
 import random
 from statistics import fmean
 
@@ -8,7 +9,7 @@ from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.searching.nets.entrants import STOCK
 from mnasnet_cli.searching.outcome import outcome_of, table_rows
 from mnasnet_cli.searching.rungs import ranking
-from mnasnet_cli.searching.scheduler import replay
+from mnasnet_cli.searching.scheduler import replay, rounded
 
 
 def test_the_course_is_a_function_of_plan_and_results():
@@ -127,6 +128,11 @@ def test_a_point_is_noise_also_where_both_nets_have_the_same_score_twice():
     assert "1.0 points better" in verdict(0.01)
     assert verdict(0.01).endswith("within the noise of 2 seeds")
     assert "noise" not in verdict(0.05)
+
+
+def test_a_range_of_limits_is_rounded_inwards():
+    assert [rounded(ms, math.ceil) for ms in (0.8812, 0.02)] == ["0.89", "0.02"]
+    assert [rounded(ms, math.floor) for ms in (243.0, 97.9, 9.99)] == ["240", "97", "9.9"]
 
 
 def test_the_table_has_a_row_for_each_net_of_the_last_rung():

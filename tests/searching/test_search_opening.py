@@ -5,6 +5,7 @@ import pytest
 
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.searching.opening import Request, open_search, parse_budget, parse_latency, parse_sizes
+from mnasnet_cli.searching.tasks import Task
 
 
 @pytest.fixture
@@ -75,9 +76,33 @@ def test_the_folder_alone_continues_a_search(request_of):
     ],
 )
 def test_another_setting_does_not_continue_a_search(request_of, changes, said):
-    open_search(request_of())
+    opened = open_search(request_of())
+    (opened.place.run_dir / "results" / "train-4ms-b1-rung1-seed0.json").write_text("{}")
     with pytest.raises(ConfigError, match=f"was begun with {said}"):
         open_search(request_of(phone=None, **changes))
+
+
+def test_before_the_first_training_most_settings_may_change(request_of, capsys):
+    opened = open_search(request_of(limits_ms=(900.0,), budget_seconds=60.0))
+    timed = opened.place.run_dir / "results" / "time-900ms-0123abcd.json"
+    timed.write_text('{"by_rung": [1.0], "seconds": 1.0}')
+    again = open_search(Request(run_dir=opened.place.run_dir, limits_ms=(4.0,), candidates=6))
+    assert (again.plan.limits_ms, again.plan.candidates, again.plan.budget_seconds) == ((4.0,), 6, None)
+    assert again.plan == dataclasses.replace(opened.plan, limits_ms=(4.0,), candidates=6, budget_seconds=None)
+    assert not timed.exists()
+    assert (
+        "nothing is trained yet: --latency, --candidates changed; what was measured counts" in capsys.readouterr().err
+    )
+    assert open_search(Request(run_dir=opened.place.run_dir)).plan == again.plan
+    for changes in ({"image_sizes": (64,)}, {"threads": 2}):  # the phone's latencies are of others
+        with pytest.raises(ConfigError, match="was begun with another"):
+            open_search(Request(run_dir=opened.place.run_dir, **changes))
+
+
+def test_a_search_that_another_process_measures_for_does_not_change(request_of):
+    opened = open_search(request_of())
+    with opened.store.claim(Task("parts-00-0123abcd", "parts", {})), pytest.raises(ConfigError, match="was begun with"):
+        open_search(request_of(limits_ms=(5.0,)))
 
 
 def test_fresh_moves_the_old_search_aside(request_of, tmp_path):
