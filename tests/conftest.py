@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -28,6 +29,12 @@ os.fsync = lambda descriptor: None  # no test pulls the plug, and each flush tak
 pytest_plugins = ["model_fixtures"]
 
 REPO = Path(__file__).parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what stays to the end: modules and tests. Tracing a net makes it look often."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 10)
 
 
 class Outcome(NamedTuple):

@@ -28,7 +28,10 @@ def test_a_report_does_not_depend_on_the_batch_size(made_classifier: Path, recor
     assert reports[0]["per_class"] == reports[1]["per_class"]
 
 
-@pytest.mark.parametrize("model_format", ["saved-model", "frozen", "tflite", "onnx"])
+@pytest.mark.parametrize(
+    "model_format",
+    ["tflite", *(pytest.param(name, marks=pytest.mark.variation) for name in ("saved-model", "frozen", "onnx"))],
+)
 def test_artifacts_score_as_their_checkpoint(
     made_classifier: Path, exported_classifier: Path, records: Path, model_format: str
 ) -> None:

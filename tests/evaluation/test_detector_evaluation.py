@@ -21,7 +21,10 @@ def test_a_report_does_not_depend_on_the_batch_size(made_detector: Path, scene_r
     assert reports[0]["loss"] == pytest.approx(reports[1]["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("model_format", ["saved-model", "frozen", "tflite", "onnx"])
+@pytest.mark.parametrize(
+    "model_format",
+    ["tflite", *(pytest.param(name, marks=pytest.mark.variation) for name in ("saved-model", "frozen", "onnx"))],
+)
 def test_artifacts_score_as_their_checkpoint(
     made_detector: Path, exported_detector: Path, scene_records: Path, model_format: str
 ) -> None:

@@ -125,7 +125,7 @@ def test_bad_arguments(graph, images):
         mnasnet.mnasnet_b1(images, drop_path=0.1)
 
 
-@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize("padding", ["same", pytest.param("symmetric", marks=pytest.mark.variation)])
 def test_output_stride_samples_the_same_function_more_densely(run, images, padding):
     # With odd sizes every other position of the dilated net is a position of the plain one.
     spec = dataclasses.replace(MINI, dialect=Dialect(padding=padding))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from graph_contents import built
-from mini_detectors import MINI, MINIS
+from mini_detectors import MINI, MINI_SEPARABLE, MINIS
 from tiny_net import TINY
 
 from mnasnet_cli.nets.architecture import Dialect
@@ -19,7 +19,7 @@ from mnasnet_cli.nets.slim_compat import tf1
 from mnasnet_cli.nets.spec import NETS, get_spec
 
 BACKBONES = [*((name, 1.0) for name in NETS), ("a1", 0.35), ("b1-2019", 1.4)]
-FAST = {("small", 1.0): "lite", ("a1", 0.35): "retinanet", ("b1-2019", 1.4): "lite"}
+FAST = {("small", 1.0): "lite", ("a1", 0.35): "retinanet"}
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,16 @@ def test_shapes_of_the_default_config(graph):
     assert predictions.box_deltas.shape.as_list() == [1, 51_150, 4]
 
 
-@MINIS
-@pytest.mark.parametrize("size", [33, 40, 47])
+@pytest.mark.parametrize(
+    ("detector", "size"),
+    [
+        (MINI, 33),
+        (MINI_SEPARABLE, 40),
+        *(pytest.param(*case, marks=pytest.mark.variation) for case in [(MINI, 40), (MINI_SEPARABLE, 33)]),
+        *(pytest.param(detector, 47, marks=pytest.mark.variation) for detector in (MINI, MINI_SEPARABLE)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
 def test_sizes_unknown_at_graph_construction(run, detector, size):
     feed = tf1.placeholder(tf.float32, [None, None, None, 3])
     late, _ = retinanet(feed, TINY, detector, 3)

@@ -16,8 +16,17 @@ from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
 
 
-@pytest.mark.parametrize("size", [28, 32])  # by rows of 7 pixels, and all pixels as one matrix
-@pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019"])
+@pytest.mark.parametrize(
+    ("variant", "size"),  # 28: by rows of 7 pixels; 32: all pixels as one matrix
+    [
+        ("b1", 28),
+        ("a1", 32),
+        *(
+            pytest.param(*case, marks=pytest.mark.variation)
+            for case in [("b1", 32), ("a1", 28), ("b1-2019", 28), ("b1-2019", 32)]
+        ),
+    ],
+)
 def test_a_net_with_matrix_products_has_the_same_outputs(variant, size):
     definition = untrained_graph(variant, 1.0, size)
     _assert_changed_and_same(definition, (2, size, size, 3), ["logits"])

@@ -28,7 +28,9 @@ def test_a_small_rest_of_the_outputs_becomes_a_part():
     assert split_outputs(40) == [0, 40]  # with so few outputs, joining costs as much as it saves
 
 
-@pytest.mark.parametrize("variant", ["b1", "a1", "b1-2019", "small"])
+@pytest.mark.parametrize(
+    "variant", ["a1", "small", *(pytest.param(name, marks=pytest.mark.variation) for name in ("b1", "b1-2019"))]
+)
 def test_a_split_net_has_the_same_outputs(variant):
     definition = untrained_graph(variant, 0.5, 32)
     changed = split_bottlenecks(definition, 6 * 1024)
@@ -56,7 +58,7 @@ def test_projections_in_two_parts_have_the_same_outputs():
     assert_same_outputs(changed, definition, (2, 32, 32, 3), ["logits"])
 
 
-@pytest.mark.parametrize("variant", ["b1", "a1"])
+@pytest.mark.parametrize("variant", ["a1", pytest.param("b1", marks=pytest.mark.variation)])
 def test_classes_are_padded_and_the_padding_is_removed(variant):
     definition = untrained_graph(variant, 0.35, 32)
     changed = pad_classes(definition)

@@ -223,6 +223,7 @@ def test_the_run_remembers_its_teacher(
     assert read_manifest(tmp_path / "frozen").teacher == record
 
 
+@pytest.mark.variation
 def test_a_killed_run_goes_on_exactly_and_needs_no_flag(
     mnasnet: Callable[..., Any], shape_records: Path, teacher_run: Path, taught_run: Path, tmp_path: Path
 ) -> None:
