@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
+from mnasnet_cli.system.documents import json_fault
+
 CHUNK_BYTES = 1 << 20
 START = -1
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -89,9 +91,9 @@ class _TextWindow:
             except json.JSONDecodeError as error:
                 perhaps_cut_off = error.msg.startswith("Unterminated") or error.pos >= len(self._text) - _MAX_TOKEN
                 if self._at_end or not perhaps_cut_off:
-                    raise self._error(error.msg[:1].lower() + error.msg[1:], error.pos) from None
+                    raise self._error(json_fault(error), error.pos) from None
             except (ValueError, RecursionError) as error:
-                raise self._error(str(error).lower(), self._position) from None
+                raise self._error(json_fault(error), self._position) from None
             else:
                 if end < len(self._text) or self._at_end:  # a number at the window's end may continue
                     self._position = end

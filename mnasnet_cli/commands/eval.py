@@ -175,7 +175,8 @@ def print_coco_numbers(title: str, summary: dict[str, Any]) -> None:
         (*name, row["annotations"], percent(row["AP"]), percent(row["AP50"]))
         for name, row in zip(names, annotated, strict=True)
     ]
-    console.print_table("AP per class", [*heads, "boxes", "AP", "AP50"], cells, caption=caption)
+    if cells:
+        console.print_table("AP per class", [*heads, "boxes", "AP", "AP50"], cells, caption=caption)
 
 
 def _print_accuracies(title: str, report: dict[str, Any]) -> None:

@@ -120,12 +120,20 @@ def parse_json(text: str | bytes, source: object, *, foreign: bool = False, reme
     try:
         return json.loads(text if isinstance(text, str) else decode(text, source, remedy), **numbers)
     except json.JSONDecodeError as error:
-        reason = f"{error.msg[:1].lower()}{error.msg[1:]} in line {error.lineno}, column {error.colno}"
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except ValueError as error:  # a number with more digits than Python converts, or one that is not finite
-        reason = "a number has too many digits" if "digits" in str(error) else str(error)
+        reason = f"{json_fault(error)} in line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        reason = json_fault(error)
     raise Unreadable(source, f"is not valid JSON: {reason}", remedy)
+
+
+def json_fault(error: Exception) -> str:
+    """Return what an error of Python's JSON parser says, in words for people."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg[:1].lower()}{error.msg[1:]}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    # A number with more digits than Python converts, or one that is not finite.
+    return "a number has too many digits" if "digits" in str(error) else str(error)
 
 
 def parse_yaml(text: str, source: object, loader: Any = None, remedy: str = "", *, numbers: bool = False) -> Any:

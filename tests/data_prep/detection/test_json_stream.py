@@ -57,6 +57,7 @@ def test_same_as_json(monkeypatch: pytest.MonkeyPatch, chunk: int, indent: int |
         (b'{"a": [{"b" 1}], "c": 1}', "not JSON .*delimiter at character 12"),
         (b'{"a": nope}', "expecting value at character 6"),
         (b'{"a": ' + b"[" * 100_000, "JSON"),
+        (b'{"a": [' + b"9" * 5000 + b"]}", r"not JSON \(a number has too many digits at character 7\)"),
     ],
 )
 @pytest.mark.parametrize("chunk", [3, 1 << 20])
