@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from graph_contents import built
 from mini_detectors import MINI
-from tiny_net import TINY
+from tiny_net import TINY, TINY_BACKBONE
 
 from mnasnet_cli.nets import mnasnet
 from mnasnet_cli.nets.anchor_free import anchor_free, mean_distance
@@ -17,10 +17,16 @@ from mnasnet_cli.nets.detector_spec import ANCHOR_FREE, DetectorSpec
 from mnasnet_cli.nets.detector_table import detector_parameters, detector_variable_shapes
 from mnasnet_cli.nets.retinanet import retinanet
 from mnasnet_cli.nets.slim_compat import slim, tf1
-from mnasnet_cli.nets.spec import NETS, get_spec
+from mnasnet_cli.nets.spec import NETS, StageSpec, get_spec
 
 # Three levels on the one of TINY, or two where the backbone has them.
 MINI_FREE = dataclasses.replace(ANCHOR_FREE, name="mini-free", channels=8, min_level=2, max_level=4)
+# One block at each of the strides 4 to 32: the pyramid takes three levels from it, as from the nets of the table.
+DEEP = dataclasses.replace(
+    TINY_BACKBONE,
+    name="deep",
+    stages=(*TINY_BACKBONE.stages, *(StageSpec(1, kernel=3, stride=2, expand=2, channels=n) for n in (24, 32))),
+)
 OPTIONS = {
     "as it is": {},
     "one way": {"bottom_up": False},
@@ -36,12 +42,11 @@ OPTIONS = {
 
 @pytest.mark.parametrize("change", OPTIONS.values(), ids=OPTIONS)
 def test_variables_and_shapes(graph, change):
-    backbone = get_spec("b1", 0.35)
     detector = dataclasses.replace(ANCHOR_FREE, channels=16, max_level=6, **change)
-    predictions, end_points = anchor_free(tf1.placeholder(tf.float32, [2, 128, 96, 3]), backbone, detector, 3)
-    assert built() == detector_variable_shapes(backbone, detector, 3)
+    predictions, end_points = anchor_free(tf1.placeholder(tf.float32, [2, 128, 96, 3]), DEEP, detector, 3)
+    assert built() == detector_variable_shapes(DEEP, detector, 3)
     trained = built(tf1.GraphKeys.TRAINABLE_VARIABLES)
-    assert sum(int(np.prod(shape)) for shape in trained.values()) == detector_parameters(backbone, detector, 3)
+    assert sum(int(np.prod(shape)) for shape in trained.values()) == detector_parameters(DEEP, detector, 3)
     sizes = [end_points[f"P{level}"].shape.as_list() for level in range(3, 7)]
     assert sizes == [[2, height, width, 16] for height, width in [(16, 12), (8, 6), (4, 3), (2, 2)]]
     positions = 16 * 12 + 8 * 6 + 4 * 3 + 2 * 2
@@ -52,8 +57,9 @@ def test_variables_and_shapes(graph, change):
         assert predictions.box_bins.shape.as_list() == [2, positions, 4, detector.bins]
 
 
-@pytest.mark.variation
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "small" else pytest.mark.variation) for name in NETS]
+)
 def test_every_net_takes_it(graph, name):
     anchor_free(tf1.placeholder(tf.float32, [1, 64, 64, 3]), get_spec(name, 0.35), ANCHOR_FREE, 1)
     assert built() == detector_variable_shapes(get_spec(name, 0.35), ANCHOR_FREE, 1)
@@ -102,11 +108,10 @@ def test_bins_are_those_of_the_four_sides(run, images):
 def test_the_path_back_up_brings_fine_features_to_coarse_levels(run):
     # An image with a mark: does level 3 of a one-way pyramid see the finest features? Only with the path back up do
     # its gradients reach the projection of level 2.
-    backbone = get_spec("small", 0.35)
     for number, (bottom_up, reached) in enumerate(((True, True), (False, False))):
         with tf1.variable_scope(f"net{number}"):
             detector = dataclasses.replace(ANCHOR_FREE, channels=8, bottom_up=bottom_up)
-            _, end_points = anchor_free(tf.zeros([1, 64, 64, 3]), backbone, detector, 1)
+            _, end_points = anchor_free(tf.zeros([1, 64, 64, 3]), DEEP, detector, 1)
         kernel = [v for v in tf1.trainable_variables(f"net{number}") if v.op.name.endswith("projection_1/weights")]
         assert (tf1.gradients(end_points["P5"], kernel)[0] is not None) == reached
 
