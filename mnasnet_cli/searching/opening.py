@@ -133,6 +133,11 @@ def settings_for_phone(request: Request) -> Plan:
 
 
 def _new_plan(request: Request, here: str) -> Plan:
+    if not request.limits_ms and (request.run_dir / RECORDS_FOLDER).is_dir():
+        raise ConfigError(
+            f"{request.run_dir} has no {PLAN_FILE}, as that of a search with --storage; repeat the whole command, with "
+            "--latency and --storage"
+        )
     if not request.limits_ms:
         raise ConfigError("--latency is missing; name a limit such as --latency 3ms")
     data = request.data or DEFAULT_DATA

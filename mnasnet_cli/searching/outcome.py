@@ -233,7 +233,7 @@ def table_rows(front: Front) -> list[tuple[object, ...]]:
             f"{row['params'] / 1e6:.2f} M",
             f"{row['latency_ms']:.2f}",
             f"{100 * row['accuracy']:.1f} ± {100 * row['deviation']:.1f}",
-            "" if row["name"] == front["best_stock"] else f"{100 * row['difference']:+.1f}",
+            "" if row["name"] == front["best_stock"] else f"{100 * row['difference']:+.1f}".replace("-0.0", "+0.0"),
         )
         for row in front["nets"]
     ]

@@ -262,8 +262,8 @@ class _Replay:
         top, first = rungs.ranking(drawn)[0], rungs.ranking(stock)[0]
         epochs = self._plan.rungs[rung].epochs
         contest.notes.append(
-            f"{contest.limit_ms:g} ms, rung {rung + 1} of {len(self._plan.rungs)} ({plural(epochs, 'epoch')}): "
-            f"{len(best)} of {plural(len(drawn), 'net')} go on, {doubtful} had a second seed; best {top} "
+            f"{contest.limit_ms:g} ms, after {plural(epochs, 'epoch')}: {len(best)} of {plural(len(drawn), 'net')} "
+            f"go on, {doubtful} had a second seed; best {top} "
             f"{percent(fmean(drawn[top]))}, best stock net {first} {percent(fmean(stock[first]))}"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mnasnet_cli.console import duration, plural, progress, say, warn
@@ -22,8 +23,19 @@ POLL_SECONDS = 1.0
 QUIET_SECONDS = 60.0
 """Between two lines of progress where there is no terminal."""
 MEASURING = ("parts", "nets")
+CERTAIN_SHARE = 0.05
+"""Of a training, after which its time can be told."""
 LATER_GROUPS = 1 + SOLVED_TIMES
 """Of measurements that follow those of the parts, at most: whole nets for the scale, and the stock nets."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A training that runs: its rung, the share that is done, and the seconds that it will take, None if unknown."""
+
+    rung: int
+    share: float
+    seconds: float | None
 
 
 class Worker:
@@ -49,7 +61,8 @@ class Worker:
         self._trains = False
         self._state, self._replayed = SearchState([]), -1
         self._task: Task | None = None
-        self._seconds_left = float("nan")
+        self._began = self._shown
+        self._first_share: float | None = None
 
     def run(self) -> SearchState:
         """Do tasks until there are none left; return the state at the end."""
@@ -57,7 +70,8 @@ class Worker:
         state = self._look()
         self._said.update(state.notes)
         if state.candidates is None:
-            with progress("measure latencies", self._groups(state), unit="groups") as self._bar:
+            known = len(self._store.results())
+            with progress("measure latencies", self._groups(state), unit="groups", start=known) as self._bar:
                 state = self._work_until(lambda state: state.candidates is not None or not state.tasks)
         elif not state.tasks:
             return state
@@ -95,7 +109,7 @@ class Worker:
         with self._store.claim(task) as ours:
             if not ours:
                 return False
-            self._task = task
+            self._task, self._began, self._first_share = task, time.monotonic(), None
             try:
                 result = self._do(task, self._plan, self._place)
             finally:
@@ -126,13 +140,25 @@ class Worker:
         if not self._trains:
             self._bar.update(len(self._store.results()), now=self._state.stage)
             return
-        if share is None:
-            self._seconds_left = seconds_left(self._plan, self._state, self._store.results())
-        rung = f"{self._state.rung + 1}/{len(self._plan.rungs)}"
+        counts = expected_by_rung(self._plan, self._state)
+        taken = [number for number, count in enumerate(counts) if count or number == self._state.rung]
+        rung = f"{taken.index(self._state.rung) + 1}/{len(taken)}"
         if self._task is not None and self._task.kind == "train":
             rung += f", {self._task.payload['variant']}"
             rung += "" if share is None else f" {100 * min(share, 1.0):.0f} %"
-        self._bar.update(self._done(), left=self._seconds_left, rung=rung)
+        left = seconds_left(self._plan, self._state, self._store.results(), self._running(share))
+        self._bar.update(self._done(), left=left, rung=rung)
+
+    def _running(self, share: float | None) -> Running | None:
+        """Return what is known about the training of this process; None if it does not train."""
+        rung = rung_of(self._task.key) if self._task is not None else None
+        if rung is None or share is None:
+            return None
+        if self._first_share is None:
+            self._first_share = share
+        done = share - self._first_share  # here: it may have begun in an earlier process
+        seconds = time.monotonic() - self._began
+        return Running(rung, min(share, 1.0), seconds / done if done > CERTAIN_SHARE else None)
 
     def _groups(self, state: SearchState) -> int:
         """Return how many tasks come before the trainings, at most."""
@@ -159,12 +185,15 @@ def expected_by_rung(plan: Plan, state: SearchState) -> list[float]:
     return found
 
 
-def seconds_left(plan: Plan, state: SearchState, results: Mapping[str, Any]) -> float:
-    """Return about how long the rest takes one process, from the trainings that are done; NaN before the first."""
+def seconds_left(plan: Plan, state: SearchState, results: Mapping[str, Any], running: Running | None = None) -> float:
+    """Return about how long the rest takes one process, from its trainings so far; NaN before the first."""
     seconds: list[list[float]] = [[] for _ in plan.rungs]
     for key, result in results.items():
         if (rung := rung_of(key)) is not None:
             seconds[rung].append(float(result["seconds"]))
+    done = [len(one) for one in seconds]
+    if running and running.seconds:
+        seconds[running.rung].append(running.seconds)
     known = [(rung, sum(one) / len(one)) for rung, one in enumerate(seconds) if one]
     if not known:
         return float("nan")
@@ -173,7 +202,9 @@ def seconds_left(plan: Plan, state: SearchState, results: Mapping[str, Any]) -> 
     for rung, expected in enumerate(expected_by_rung(plan, state)):
         nearest, mean = min(known, key=lambda pair: abs(pair[0] - rung))
         ratio = plan.rungs[rung].cost(size) / plan.rungs[nearest].cost(size)
-        open_here = max(expected - len(seconds[rung]), 0.0) if rung >= state.rung else 0.0
+        open_here = max(expected - done[rung], 0.0) if rung >= state.rung else 0.0
+        if running and running.rung == rung:
+            open_here = max(open_here - running.share, 0.0)
         left += open_here * mean * ratio
     return left
 

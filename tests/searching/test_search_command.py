@@ -52,7 +52,7 @@ def test_what_is_decided_is_said(search):
     assert re.search(
         r"6 drawn nets and the stock nets within 4 ms on Acme Phone 5; rungs of 3 epochs at 32 px, 10 ", err
     )
-    assert re.search(r"4 ms, rung 1 of 3 \(3 epochs\): 3 of 6 nets go on, \d had a second seed; best n\d+", err)
+    assert re.search(r"4 ms, after 3 epochs: 3 of 6 nets go on, \d had a second seed; best n\d+", err)
 
 
 def test_json_is_the_front(search, tmp_path):

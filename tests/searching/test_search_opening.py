@@ -195,3 +195,11 @@ def test_the_name_of_a_shared_search_depends_on_the_settings_only(request_of):
     plan = open_search(request_of()).plan
     assert dataclasses.replace(plan, data="elsewhere", device="other").name == plan.name
     assert dataclasses.replace(plan, seed=1).name != plan.name
+
+
+def test_a_shared_search_has_its_settings_elsewhere(tmp_path):
+    (tmp_path / "run/records").mkdir(parents=True)
+    with pytest.raises(
+        ConfigError, match=r"has no search.json, .* repeat the whole command, with --latency and --stor"
+    ):
+        open_search(Request(run_dir=tmp_path / "run"))

@@ -8,7 +8,8 @@ from mnasnet_cli.errors import Stopped
 from mnasnet_cli.searching.outcome import outcome_of, write_front
 from mnasnet_cli.searching.scheduler import replay
 from mnasnet_cli.searching.store import FolderStore
-from mnasnet_cli.searching.worker import Worker, seconds_left
+from mnasnet_cli.searching.tasks import Task
+from mnasnet_cli.searching.worker import Running, Worker, seconds_left
 
 
 def _front(plan, state, folder):
@@ -100,7 +101,9 @@ def test_a_process_that_waits_for_others_thinks_once(tmp_path, monkeypatch):
 def test_the_measurements_before_the_trainings_are_counted(tmp_path, capsys):
     plan = make_plan(candidates=None, budget_seconds=3600.0)
     place = workplace(tmp_path / "budget")
-    Worker(plan, _store(place.run_dir, plan), place, do=lambda task, plan, place: result_of(task)).run()
+    store = _store(place.run_dir, plan)
+    store.put(Task("parts-00-0123abcd", "parts", {}), {"ms": [], "busy": 1.0, "seconds": 1.0})  # of an earlier process
+    Worker(plan, store, place, do=lambda task, plan, place: result_of(task)).run()
     assert "measure latencies: 1 groups in" in capsys.readouterr().err
 
 
@@ -119,3 +122,15 @@ def test_the_time_left_follows_from_the_trainings_that_are_done():
     first = dict(list(found.items())[:3])
     assert seconds_left(plan, replay(plan, first), first) > 60 * 10
     assert seconds_left(plan, state, found) == pytest.approx(0, abs=400)
+
+
+def test_the_time_left_follows_from_the_training_that_runs_too():
+    plan = make_plan()
+    state, found = to_the_end(plan)
+    first = dict(list(found.items())[:3])
+    state = replay(plan, first)
+    before = seconds_left(plan, state, first)
+    assert seconds_left(plan, state, first, Running(0, 0.5, None)) == pytest.approx(before - 30)  # half of 60 s
+    late = seconds_left(plan, state, first, Running(0, 0.5, 600.0))
+    assert late > 2 * before  # this one takes ten times as long as the others did
+    assert seconds_left(plan, state, {}, Running(0, 0.5, 60.0)) > 60 * 10
