@@ -25,7 +25,10 @@ WARMUP_BATCH_SIZES = (1, 4)
 
 
 class _ServedModel(tf.Module):
-    """A net as functions of encoded images, of pixels and of the net's input, by the names of their signatures."""
+    """A net as functions of encoded images, of pixels and of the net's input, by the names of their signatures.
+
+    The first two call the third, so that the net is built, and stored, once.
+    """
 
     def __init__(self, loaded: LoadedModel) -> None:
         super().__init__()
@@ -35,7 +38,7 @@ class _ServedModel(tf.Module):
         inputs: dict[str, tuple[Callable[..., Any], tf.TensorSpec]] = {
             ENCODED: (self._from_encoded, tf.TensorSpec([None], tf.string, "image_bytes")),
             PIXELS: (self._from_pixels, tf.TensorSpec([None, None, None, 3], tf.uint8, "images")),
-            TENSORS: (self._outputs, tf.TensorSpec([None, size, size, 3], tf.float32, "images")),
+            TENSORS: (self._from_tensors, tf.TensorSpec([None, size, size, 3], tf.float32, "images")),
         }
         self.functions = {
             name: tf.function(function, autograph=False, input_signature=[spec])
@@ -43,12 +46,12 @@ class _ServedModel(tf.Module):
         }
 
     def _from_encoded(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._outputs(preprocess_encoded(image_bytes, self._loaded.preprocessing))
+        return self.functions[TENSORS](preprocess_encoded(image_bytes, self._loaded.preprocessing))
 
     def _from_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._outputs(preprocess_uint8(images, self._loaded.preprocessing))
+        return self.functions[TENSORS](preprocess_uint8(images, self._loaded.preprocessing))
 
-    def _outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _from_tensors(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         options = self._loaded.postprocessing
         return classify(self.model, images) if options is None else detect_boxes(self.model, images, options)
 
