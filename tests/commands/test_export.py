@@ -51,10 +51,10 @@ def test_json_holds_what_the_table_shows(mnasnet, run, tmp_path):
 
 def test_another_model_is_exit_code_3(mnasnet, run, monkeypatch):
     monkeypatch.setitem(TOLERANCES, "frozen", Tolerance(logits=-1.0, scores=0.0, iou=1.0, agreement=1.0))
-    outcome = mnasnet("export", run, "--format", "frozen", "--parity-images", 2, "--json")
+    outcome = mnasnet("export", run, "--format", "frozen", "--parity-images", 2)
     assert outcome.code == 3
     assert "not exported: frozen: logits" in outcome.err
-    assert outcome.json["artifacts"][0]["ok"] is False
+    assert "not exported" in outcome.out
     assert not (run / "export").exists()
 
 
@@ -63,14 +63,12 @@ def test_a_format_that_cannot_be_had_leaves_the_others(mnasnet, run, monkeypatch
         raise CheckFailed("no such operation")
 
     monkeypatch.setitem(WRITERS, "tflite", unconvertible)
-    formats = ["--format", "tflite", "--format", "frozen"]
-    outcome = mnasnet("export", run, *formats, "--parity-images", 2, "--json")
+    outcome = mnasnet("export", run, "--format", "tflite", "--format", "frozen", "--parity-images", 2, "--json")
     assert outcome.code == 3, outcome.err
     assert outcome.err.splitlines()[-1] == "error: not exported: tflite: no such operation"
     assert [(one["format"], one["ok"]) for one in outcome.json["artifacts"]] == [("tflite", False), ("frozen", True)]
     assert outcome.json["artifacts"][0]["parity"] is None
     assert [path.name for path in (run / "export").iterdir()] == ["frozen"]
-    assert "not exported" in mnasnet("export", run, *formats, "--parity-images", 2).out
 
 
 @pytest.mark.parametrize(
@@ -121,9 +119,8 @@ def test_the_run_s_folder_is_found_from_inside_it(mnasnet, run, monkeypatch, fol
     assert (run / "export" / "frozen" / "model.pb").is_file()
 
 
-def test_an_artifact_is_no_model_to_export(mnasnet, run):
-    assert mnasnet("export", run, "--format", "frozen", "--parity-images", 1).code == 0
-    outcome = mnasnet("export", run / "export" / "frozen" / "model.pb")
+def test_an_artifact_is_no_model_to_export(mnasnet, exported_classifier):
+    outcome = mnasnet("export", exported_classifier / "frozen" / "model.pb")
     assert outcome.code == 2
     assert "model.pb is an export (frozen)" in outcome.err
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_files import noise, with_orientation
-from made_models import CATEGORIES, detector_config, make_checkpoint
+from made_models import CATEGORIES
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
@@ -26,12 +26,6 @@ def photos(tmp_path: Path) -> Path:
     noise().save(folder / "below" / "a.jpg", exif=with_orientation(6))
     (folder / "cut.jpg").write_bytes((folder / "a.jpg").read_bytes()[:900])
     return folder
-
-
-@pytest.fixture
-def detector(tmp_path: Path) -> Path:
-    make_checkpoint(tmp_path / "detector", detector_config(), list(map(str, CATEGORIES)), list(CATEGORIES.values()))
-    return tmp_path / "detector"
 
 
 def test_a_folder_is_classified_and_drawn(mnasnet, trained_run, photos, tmp_path):
@@ -85,8 +79,8 @@ def test_all_output_formats_have_the_same_rows(mnasnet, trained_run, photos):
     assert (both.code, both.out) == (2, "")
 
 
-def test_boxes_of_a_detector_are_inside_the_image(mnasnet, detector, photos, tmp_path):
-    command = ["predict", detector, photos / "a.jpg", "--json"]
+def test_boxes_of_a_detector_are_inside_the_image(mnasnet, made_detector, photos, tmp_path):
+    command = ["predict", made_detector, photos / "a.jpg", "--json"]
     outcome = mnasnet(*command, "--score-threshold=0.2", f"--out={tmp_path / 'out'}")
     assert outcome.code == 0, outcome.err
     [row] = outcome.json["images"]
@@ -125,7 +119,7 @@ def test_features_go_into_a_file(mnasnet, trained_run, photos, tmp_path):
     assert "expected a file name that ends in .npy or .csv" in wrong.err
 
 
-def test_an_explanation_is_drawn(mnasnet, trained_run, detector, photos, tmp_path):
+def test_an_explanation_is_drawn(mnasnet, trained_run, made_detector, photos, tmp_path):
     command = ["predict", trained_run, photos / "a.jpg", "--json", "--explain"]
     plain = mnasnet(*command[:-1], f"--out={tmp_path / 'plain'}").json["images"][0]
     outcome = mnasnet(*command, f"--out={tmp_path / 'explained'}")
@@ -137,6 +131,6 @@ def test_an_explanation_is_drawn(mnasnet, trained_run, detector, photos, tmp_pat
     without = mnasnet(*command)
     assert (without.code, without.out) == (2, "")
     assert "name the folder for the drawings with --out DIR" in without.err
-    boxes = mnasnet("predict", detector, photos / "a.jpg", "--explain", f"--out={tmp_path / 'boxes'}")
+    boxes = mnasnet("predict", made_detector, photos / "a.jpg", "--explain", f"--out={tmp_path / 'boxes'}")
     assert boxes.code == 2
     assert "is a detector; features and explanations come from a classifier" in boxes.err

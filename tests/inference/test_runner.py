@@ -19,7 +19,7 @@ PATHS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def images():
     return np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype(np.float32)
 
@@ -45,32 +45,46 @@ def test_runs_and_prefixes_are_checkpoints(made_classifier, tmp_path):
     assert detect_model_format(str(tmp_path / "run")) == ("checkpoint", tmp_path / "run")
 
 
+@pytest.fixture(scope="module")
+def classified(made_classifier, images):
+    """What the checkpoint says."""
+    return open_model(str(made_classifier)).predict_tensors(images)
+
+
 @pytest.mark.parametrize("model_format", [model_format for model_format in PATHS if model_format != "tflite-int8"])
-def test_all_classifiers_say_the_same(made_classifier, exported_classifier, images, model_format):
-    expected = open_model(str(made_classifier)).predict_tensors(images)
+def test_all_classifiers_say_the_same(classified, exported_classifier, images, model_format):
     runner = open_model(str(exported_classifier / model_format), threads=1)
     assert (runner.format, runner.task, runner.image_size) == (model_format, "classification", 32)
     outputs = runner.predict_tensors(images)
     assert set(outputs) == {"logits"}
-    np.testing.assert_allclose(outputs["logits"], expected["logits"], atol=1e-4)
+    np.testing.assert_allclose(outputs["logits"], classified["logits"], atol=1e-4)
     call = runner.inference_call(images[:1])
     call()
     assert runner.file_bytes > 1000
 
 
+@pytest.fixture(scope="module")
+def scenes():
+    return np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def detected(made_detector, scenes):
+    """What the checkpoint finds."""
+    return open_model(str(made_detector)).predict_tensors(scenes)
+
+
 @pytest.mark.parametrize("model_format", PATHS)
-def test_all_detectors_give_the_same_four_arrays(made_detector, exported_detector, model_format):
-    images = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
-    expected = open_model(str(made_detector)).predict_tensors(images)
+def test_all_detectors_give_the_same_four_arrays(detected, exported_detector, scenes, model_format):
     runner = open_model(str(exported_detector / model_format))
-    outputs = runner.predict_tensors(images)
+    outputs = runner.predict_tensors(scenes)
     assert set(outputs) == {"detection_boxes", "detection_scores", "detection_classes", "num_detections"}
     for name, values in outputs.items():
-        assert values.shape == expected[name].shape, name
+        assert values.shape == detected[name].shape, name
     assert outputs["detection_classes"].dtype == np.int32
     assert set(outputs["detection_classes"].ravel().tolist()) <= {0, 1, 4, 7}
     if model_format != "tflite-int8":
-        np.testing.assert_allclose(outputs["detection_scores"], expected["detection_scores"], atol=1e-4)
+        np.testing.assert_allclose(outputs["detection_scores"], detected["detection_scores"], atol=1e-4)
     assert bool(runner.timing_note) == (model_format == "tflite-int8")
 
 
