@@ -59,21 +59,32 @@ def _search(opened: Opened) -> Found:
 
 
 def _next_commands(opened: Opened, outcome: Outcome) -> list[str]:
-    """Return the commands that train what is recommended on all images, and measure it."""
+    """Return the commands that train what is recommended on all images, and export and measure it."""
     plan, commands = opened.plan, []
     for front in outcome["fronts"]:
         net = recommended_net(front, opened.place.run_dir)
-        (input_size,) = [row["input_size"] for row in front["nets"] if row["name"] == front["recommended"]]
-        variant = [str(net["variant"]), *(["--width", f"{net['width']:g}"] if net["width"] else [])]
+        variant = ["--variant", net["variant"], *(["--width", f"{net['width']:g}"] if net["width"] else [])]
         recipe = ["--config", plan.recipe, *(word for one in plan.assignments for word in ("--set", one))]
-        words = ["mnasnet", "train-imagenet", "--variant", *variant, "--image-size", str(net["image_size"]), *recipe]
         # Its own: two limits may recommend the same variant, of which there may be a run already.
-        own = opened.place.run_dir / f"trained-{front['limit_ms']:g}ms"
-        commands.append(shlex.join([*words, "--data", plan.data, "--run-dir", str(own)]))
-        measure = ["mnasnet", "benchmark", *variant, "--image-size", str(input_size)]
-        on_phone = ["--android", str(opened.place.run_dir / PHONE_FOLDER)] if plan.phone_nets else []
-        threads = ["--threads", str(plan.threads)] if plan.threads > 1 else []
-        commands.append(shlex.join([*measure, *(["--int8"] if plan.int8 else []), *threads, *on_phone]))
+        run = opened.place.run_dir / f"trained-{front['limit_ms']:g}ms"
+        on_phone = ["--android", opened.place.run_dir / PHONE_FOLDER] if plan.phone_nets else []
+        threads = ["--threads", plan.threads] if plan.threads > 1 else []
+        for words in (
+            [
+                "train-imagenet",
+                *variant,
+                "--image-size",
+                net["image_size"],
+                *recipe,
+                "--data",
+                plan.data,
+                "--run-dir",
+                run,
+            ],
+            ["export", run, "--format", plan.format, "--data", plan.data],
+            ["benchmark", run / "export" / plan.format, *threads, *on_phone],
+        ):
+            commands.append(shlex.join(["mnasnet", *map(str, words)]))
     return commands
 
 

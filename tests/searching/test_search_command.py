@@ -40,7 +40,10 @@ def test_a_search_writes_nets_a_front_a_picture_and_a_page(search, tmp_path, mon
     assert front["nets"][0]["params"] > 0
     assert re.search(r"net-01 .* ±", result.out)
     assert front["verdict"] in result.out
-    assert "mnasnet train-imagenet --variant" in result.out
+    run_of_the_net = f"{run}/trained-4ms"
+    assert re.search(rf"mnasnet train-imagenet --variant .* --run-dir {run_of_the_net}\n", result.out)
+    assert f"mnasnet export {run_of_the_net} --format tflite --data" in result.out
+    assert f"mnasnet benchmark {run_of_the_net}/export/tflite --android {run}/phone\n" in result.out
     page = (run / "card.html").read_text()
     assert "<svg" in page
     assert "Acme Phone 5" in page
