@@ -18,8 +18,7 @@ def state(run: Path) -> dict[str, bytes]:
 
     reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run / "checkpoints")))
     values = {key: reader.get_tensor(key) for key in reader.get_variable_to_shape_map()}
-    # The first may list the same objects in another order; the second counts how often something was saved.
-    del values["_CHECKPOINTABLE_OBJECT_GRAPH"], values["save_counter/.ATTRIBUTES/VARIABLE_VALUE"]
+    del values["_CHECKPOINTABLE_OBJECT_GRAPH"]  # it may list the same objects in another order
     return {key: value if isinstance(value, bytes) else value.tobytes() for key, value in values.items()}
 
 

@@ -44,7 +44,7 @@ class CheckpointFolder:
         before = [Path(prefix).name for prefix in list_checkpoints(self.path)]
         with temporary_folder(self.path) as staged:
             with plain_folder(staged) as plain:
-                _write(checkpoint, str(plain / name))
+                _write(checkpoint, str(plain / name), step)
             write_checksums(staged / name)
             (self.path / f"{name}.index").unlink(missing_ok=True)  # of the same step: not beside the new data
             for file in files_of(staged / name):
@@ -59,8 +59,9 @@ class CheckpointFolder:
         return str(self.path / name)
 
 
-def _write(checkpoint: tf.train.Checkpoint, prefix: str) -> None:
-    checkpoint.save_counter.assign_add(1)  # as `Checkpoint.save` does; checkpoints have always held it
+def _write(checkpoint: tf.train.Checkpoint, prefix: str, step: int) -> None:
+    # Checkpoints have always held it. A count of saves would tell a run that was stopped from one that was not.
+    checkpoint.save_counter.assign(step)
     try:
         checkpoint.write(prefix)
     except tf.errors.OpError as error:

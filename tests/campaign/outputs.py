@@ -102,7 +102,7 @@ def weights_digest(run: Path) -> str:
     reader = tf.train.load_checkpoint(prefix)
     total = hashlib.sha256()
     for key in sorted(reader.get_variable_to_shape_map()):
-        if key in ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/.ATTRIBUTES/VARIABLE_VALUE"):
+        if key == "_CHECKPOINTABLE_OBJECT_GRAPH":
             continue
         value = reader.get_tensor(key)
         total.update(key.encode() + (value if isinstance(value, bytes) else value.tobytes()))
