@@ -9,6 +9,7 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from mnasnet_cli.system.documents import read_sound_json
+from mnasnet_cli.system.relative_paths import RelativePath
 
 LATENCY_FILE, MANIFEST_FILE = "latency.json", "manifest.json"
 
@@ -26,7 +27,7 @@ class Export(TypedDict, total=False):
     """What the page says of an exported file, from its manifest.json."""
 
     format: Required[str]
-    files: Required[list[str]]
+    files: Required[list[RelativePath]]
     step: int
     parity: Parity
     labels: list[str]

@@ -9,6 +9,7 @@ from mnasnet_cli.checkpoints.reader import read_all
 from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.system.documents import read_text
 from mnasnet_cli.system.files import sha256_of
+from mnasnet_cli.system.relative_paths import check_relative_path
 
 
 def verify_checkpoint(prefix: str) -> int:
@@ -26,8 +27,8 @@ def verify_checkpoint(prefix: str) -> int:
         return 2
     rows = [line.split("  ", 1) for line in read_text(checksums).splitlines() if "  " in line]
     for expected, name in rows:
-        file = path.with_name(name)
-        if not file.is_file():
+        file = path.parent / name
+        if not _is_name(name) or not file.is_file():
             raise CheckpointError(f"{file} is missing; copy it from a backup, or use another checkpoint")
         if (found := sha256_of(file)) != expected:
             raise CheckpointError(
@@ -35,3 +36,11 @@ def verify_checkpoint(prefix: str) -> int:
                 "or use another checkpoint"
             )
     return len(rows)
+
+
+def _is_name(name: str) -> bool:
+    """Tell whether a name in a damaged file of checksums can be that of a file beside it."""
+    try:
+        return check_relative_path(name) == Path(name).name
+    except ValueError:
+        return False

@@ -27,6 +27,7 @@ from mnasnet_cli.system.documents import (
     validate,
 )
 from mnasnet_cli.system.files import write_atomically
+from mnasnet_cli.system.relative_paths import RelativePath
 
 MANIFEST_FILE = "manifest.json"
 FORMATS = ("saved-model", "frozen", "tflite", "tflite-fp16", "tflite-int8", "onnx", "slim-checkpoint", "web")
@@ -72,9 +73,9 @@ class Manifest:
     """Inputs and outputs: name → {"dtype", "shape"}; for a SavedModel, by signature."""
     parity: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[str, ...] = ()
+    files: tuple[RelativePath, ...] = ()
     """Paths of the artifact's files below the manifest's folder."""
-    checksums: Mapping[str, FileSum] = field(default_factory=dict)
+    checksums: Mapping[RelativePath, FileSum] = field(default_factory=dict)
     """Of each file by its path; see `inference.verification`. Empty in manifests of older versions."""
     mediapipe: Mapping[str, Any] = field(default_factory=dict)
     """For TFLite files, the metadata for MediaPipe Tasks inside them; see docs/reference/manifest.md."""

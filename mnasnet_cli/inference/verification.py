@@ -10,13 +10,14 @@ from mnasnet_cli.errors import CheckpointError
 from mnasnet_cli.inference.manifest import FileSum, manifest_path
 from mnasnet_cli.system.documents import read_sound_json
 from mnasnet_cli.system.files import sha256_of
+from mnasnet_cli.system.relative_paths import RelativePath
 
 _REMEDY = "export the model again with `mnasnet export`, or copy the file from a backup"
 
 
 @dataclass(frozen=True)
 class _Stored:
-    checksums: Mapping[str, FileSum] = field(default_factory=dict)
+    checksums: Mapping[RelativePath, FileSum] = field(default_factory=dict)
 
 
 def checksums_of(folder: Path, names: Iterable[str]) -> dict[str, FileSum]:

@@ -71,6 +71,7 @@ class Category(TypedDict):
     name: str
 
 
+@with_config(ConfigDict(extra="ignore"))
 class StoredFinding(TypedDict, total=False):
     """See `records.findings.Finding`."""
 

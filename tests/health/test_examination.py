@@ -23,7 +23,7 @@ def test_known_findings_are_not_said_again(tmp_path: Path) -> None:
 def test_findings_of_the_preparation_are_kept(tmp_path: Path) -> None:
     records = [labelled(picture(seed), 1 + seed % 2) for seed in range(20)]
     write(tmp_path, "train", records)
-    finding = {"severity": "mended", "code": "box-as-text", "message": "boxes were text", "count": 3}
+    finding = {"severity": "mended", "code": "box-as-text", "message": "boxes were text", "count": 3, "later": 1}
     stored = {
         "kind": "imagenet", "classes": 2, "fingerprint": "f", "findings": [finding],
         "splits": {"train": {"examples": 20, "shard_examples": [20], "per_class": {"a": 10, "b": 10}}},
