@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -189,12 +190,12 @@ def _scalar(value: Any) -> str:
 def is_net_file(variant: str) -> bool:
     """Whether a variant is the path of a file instead of a name. A built-in name never is."""
     path = Path(variant).expanduser()
-    return variant not in NETS and (path.suffix.lower() in _SUFFIXES or len(path.parts) > 1 or path.is_file())
+    return variant not in NETS and (path.suffix.lower() in _SUFFIXES or len(path.parts) > 1 or os.path.isfile(path))
 
 
 def looks_like_net(path: Path) -> bool:
     """Whether a file may be the table of a net; `read_net` checks it."""
-    if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in _SUFFIXES or not os.path.isfile(path):
         return False
     try:
         return b"stages" in read_bytes(path, MAX_YAML_BYTES)

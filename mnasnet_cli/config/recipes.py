@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mnasnet_cli.config.task_names import DATASETS, TaskName
@@ -46,14 +47,14 @@ def find_config(name_or_path: str, task: TaskName | None = None) -> Path:
     path = Path(name_or_path).expanduser()
     looks_like_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
     if looks_like_path:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ConfigError(f"configuration file {name_or_path} does not exist")
         return path
     for each in sorted(DATASETS, key=lambda name: name != task):
         shipped = configs_dir() / DATASETS[each] / f"{name_or_path}.yaml"
-        if shipped.is_file():
+        if os.path.isfile(shipped):
             return shipped
-    if path.is_file():
+    if os.path.isfile(path):  # unlike `Path.is_file`, it takes a name of any length
         return path
     names = shipped_configs(task)
     hint = nearest(name_or_path, names)

@@ -22,6 +22,8 @@ from mnasnet_cli.system.shell import command
 
 MAX_LOG_BYTES = 1 << 26
 """Of one log: benchmark_model prints a few kB a run."""
+MAX_LINE, MAX_MESSAGE = 2000, 300
+"""Letters of a line that are read, and that are shown; the tool's lines have a few hundred."""
 _FLOAT = r"[0-9]{1,18}(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?"
 MODELS, RESULTS = "models", "results"
 MODELS_FILE, SCRIPT_FILE, DEVICE_FILE = "models.json", "run.sh", "device.txt"
@@ -146,14 +148,16 @@ def parse_output(text: str) -> list[dict[str, Any]]:
     """
     runs: list[dict[str, Any]] = []
     run: dict[str, Any] = {}
-    for line in text.splitlines():
+    for whole in text.splitlines():
+        line = whole[:MAX_LINE]
         if "STARTING!" in line:
             run = {}
         elif match := re.search(r"Graph: \[(.*)\]", line):
             run["graph"] = Path(match[1]).stem
         elif "count=" in line and "curr=" in line:
             counted = {key: float(value) for key, value in re.findall(rf"(\w+)=({_FLOAT})", line)}
-            if "avg" not in counted:  # for one call, or for calls of equal length, the tool prints only the time
+            # For one call, or for calls of equal length, the tool prints only the time.
+            if "avg" not in counted and "curr" in counted:
                 counted.setdefault("median", counted["curr"])
             run["counted"] = counted
         elif match := re.search(r"num_threads: \[?([0-9]{1,6})\b|Num threads: \[([0-9]{1,6})\]", line):
@@ -245,7 +249,7 @@ def _read_log(path: Path) -> str:
 
 def _last_line(path: Path) -> str:
     lines = _read_log(path).strip().splitlines()
-    return lines[-1].strip() if lines else "(empty)"
+    return lines[-1].strip()[:MAX_MESSAGE] if lines else "(empty)"
 
 
 SCRIPT = """\

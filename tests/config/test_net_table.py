@@ -137,3 +137,10 @@ def test_a_checkpoint_knows_the_net(net_file: Path) -> None:
 def test_a_detector_needs_a_net_that_halves_the_image_often_enough(net_file: Path) -> None:
     with pytest.raises(ConfigError, match=r"my-net has no features at stride 8; it has \[2, 4\]"):
         load_config("lite", task="detection", flags={"model.variant": str(net_file)})
+
+
+def test_a_name_that_no_file_can_have_is_unknown() -> None:
+    with pytest.raises(ConfigError, match="unknown variant"):
+        load_config("quick", flags={"model.variant": "n" * 300})
+    with pytest.raises(ConfigError, match="unknown configuration"):
+        load_config("n" * 300)

@@ -94,6 +94,15 @@ def test_a_file_of_other_text(tmp_path: Path) -> None:
         read_android_results(tmp_path / "log.txt")
 
 
+def test_damaged_output_of_long_lines_is_read_at_once(tmp_path: Path) -> None:
+    results = tmp_path / "results" / "round-1"
+    results.mkdir(parents=True)
+    (results / "a.txt").write_text(f"count=50 first=1 curr=3000 min={'n' * 100_000}\n{'words ' * 9_000}")
+    with pytest.raises(DataError, match="no model has a result") as caught:
+        read_android_results(tmp_path)
+    assert len(str(caught.value)) < 1000
+
+
 FAKE_ADB = """\
 #!/bin/sh
 case "$*" in
