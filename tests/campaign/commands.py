@@ -202,9 +202,11 @@ def measure(template: Path, name: str) -> dict[str, Any]:
         found.append(outputs.digests(place / "out"))
         moments = (place / "moments").read_text().splitlines() if (place / "moments").exists() else []
     weights = child.call_in_fork(outputs.weights_digest, place / "out/run") if command.training else ""
+    same = {path: digest for path, digest in found[0].items() if found[1].get(path) == digest}
+    same.pop("run/checkpoints/checkpoint", None)  # a list: that of a run that was stopped names the stop's, too
     return {
         "files": sorted(path for path in found[1] if not outputs.is_remade(path)),
-        "same": {path: digest for path, digest in found[0].items() if found[1].get(path) == digest},
+        "same": same,
         "cpu": outcome.cpu,
         "seconds": outcome.seconds,
         "bytes": sum(path.stat().st_size for path in (place / "out").rglob("*") if path.is_file()),
