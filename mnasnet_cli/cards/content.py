@@ -103,7 +103,7 @@ def classes_section(facts: RunFacts) -> Section:
         (
             str(row["class"]),
             *(() if one_column else (row["name"],)),
-            row[count],
+            row.get(count),
             *(percent(row.get(key)) for key in keys),
         )
         for row in shown

@@ -254,6 +254,7 @@ def _is_consistent(found: RunEvaluation, task: TaskName) -> bool:
     places = len(found["classes"]) + (task == "detection")
     curves = found.get("curves")
     keys = ("f1", "annotated", "correct", "wrong") if task == "detection" else ("true", "predicted", "confidence")
+    count = "annotations" if task == "detection" else "examples"
     pictures = [one for images in found.get("pictures", {}).values() for one in images]
     return (
         found["task"] == task
@@ -261,6 +262,7 @@ def _is_consistent(found: RunEvaluation, task: TaskName) -> bool:
         and all(0 <= place < places for cell in found.get("confusion", ()) for place in cell[:2])
         and (not curves or all(len(one) == len(curves["recall"]) for one in curves["precision"].values()))
         and all(key in one for one in pictures for key in keys)
+        and all(count in row for row in found["classes"])
     )
 
 
