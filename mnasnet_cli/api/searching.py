@@ -7,13 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnasnet_cli.api.training import TrainOptions
 from mnasnet_cli.searching.opening import Request, parse_budget, parse_latency, parse_sizes
-
-if TYPE_CHECKING:
-    from mnasnet_cli.searching.run import Found
 
 DEFAULT_RUN_DIR = "runs/search"
 
@@ -80,7 +77,9 @@ def search(
       DataError: there are no records, or too few.
       StoppedByUser: Ctrl-C, or the stop button of a notebook. The same call continues.
     """
-    found = run_search(request_of(
+    from mnasnet_cli.searching.run import search_nets
+
+    found = search_nets(request_of(
         recipe, data=data, latency=latency, run_dir=run_dir, image_size=image_size, threads=threads, int8=int8,
         candidates=candidates, budget=budget, seed=seed, init=init, storage=storage, android_results=android_results,
         fresh=fresh, assignments=[f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()],
@@ -120,10 +119,3 @@ def request_of(
         phone=Path(android_results) if android_results is not None else None,
         **options,
     )
-
-
-def run_search(request: Request) -> Found:
-    """Search, or go on with a search; see `searching.run.search_nets`."""
-    from mnasnet_cli.searching.run import search_nets
-
-    return search_nets(request)

@@ -86,7 +86,7 @@ def search(
 
     The same command again continues an interrupted search; started several times, it shares the work.
     """
-    from mnasnet_cli.api.searching import request_of, run_search
+    from mnasnet_cli.api.searching import request_of
 
     request = request_of(
         config, data=data, latency=latency or (), run_dir=run_dir, image_size=image_size or (), threads=threads,
@@ -97,7 +97,9 @@ def search(
         _write_phone_nets(request, android, android_results, json_output)
         return
     check_writable("--run-dir", run_dir, folder=True)
-    found = run_search(request)
+    from mnasnet_cli.searching.run import search_nets
+
+    found = search_nets(request)
     if json_output:
         console.emit_json({"run_dir": str(run_dir), **found.outcome})
         return

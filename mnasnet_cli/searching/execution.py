@@ -37,7 +37,7 @@ class Workplace:
 
     Attributes:
       run_dir: the folder of the search. data: the user's records.
-      on_wait: called every half second, with the step and the steps of a training that is running; None for none.
+      on_wait: called every half second, with the share of the running training that is done; None without one.
     """
 
     run_dir: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from mnasnet_cli.searching.opening import Opened, Request, open_search
 from mnasnet_cli.searching.outcome import PAGE_FILE, PLOT_FILE, Front, Outcome, outcome_of, write_front, write_nets
 from mnasnet_cli.searching.page import draw_front, write_page
 from mnasnet_cli.searching.worker import Worker
+from mnasnet_cli.system.shell import command
 from mnasnet_cli.system.workers import stop_on_sigterm
 
 PHONE_FOLDER = "phone"
@@ -60,7 +60,8 @@ def _search(opened: Opened) -> Found:
 
 def _next_commands(opened: Opened, outcome: Outcome) -> list[str]:
     """Return the commands that train what is recommended on all images, and export and measure it."""
-    plan, commands = opened.plan, []
+    plan = opened.plan
+    commands: list[str] = []
     for front in outcome["fronts"]:
         net = recommended_net(front, opened.place.run_dir)
         variant = ["--variant", net["variant"], *(["--width", f"{net['width']:g}"] if net["width"] else [])]
@@ -69,22 +70,12 @@ def _next_commands(opened: Opened, outcome: Outcome) -> list[str]:
         run = opened.place.run_dir / f"trained-{front['limit_ms']:g}ms"
         on_phone = ["--android", opened.place.run_dir / PHONE_FOLDER] if plan.phone_nets else []
         threads = ["--threads", plan.threads] if plan.threads > 1 else []
-        for words in (
-            [
-                "train-imagenet",
-                *variant,
-                "--image-size",
-                net["image_size"],
-                *recipe,
-                "--data",
-                plan.data,
-                "--run-dir",
-                run,
-            ],
-            ["export", run, "--format", plan.format, "--data", plan.data],
-            ["benchmark", run / "export" / plan.format, *threads, *on_phone],
-        ):
-            commands.append(shlex.join(["mnasnet", *map(str, words)]))
+        trained = [*variant, "--image-size", net["image_size"], *recipe, "--data", plan.data, "--run-dir", run]
+        commands += [
+            command("train-imagenet", *trained),
+            command("export", run, "--format", plan.format, "--data", plan.data),
+            command("benchmark", run / "export" / plan.format, *threads, *on_phone),
+        ]
     return commands
 
 

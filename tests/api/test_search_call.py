@@ -30,7 +30,7 @@ def test_settings_are_those_of_the_command_line(monkeypatch: pytest.MonkeyPatch,
         asked.append(request)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mnasnet_cli.api.searching.run_search", run)
+    monkeypatch.setattr("mnasnet_cli.searching.run.search_nets", run)
     with pytest.raises(KeyboardInterrupt):
         mnasnet.search(
             latency=3, run_dir=tmp_path, settings={"optimizer.name": "sgd", "data.progressive": [], "a.b": None}

@@ -10,9 +10,10 @@ from mnasnet_cli.records.orientation import UPRIGHT, Exif
 MAX_PIXELS = 2**29 // 3
 """TensorFlow's JPEG decoder refuses images of more than 2^29 values."""
 
-PIXELS_PER_BYTE = 10_000
-"""At most, in an image of more than BLANK_PIXELS: a blank page in black and white has 8,000 as a PNG."""
 BLANK_PIXELS = 1 << 24
+"""Pixels that any image may have, however small its file is."""
+PIXELS_PER_BYTE = 10_000
+"""Of a larger image, at most: a blank page in black and white has 8,000 pixels in a byte of a PNG."""
 
 MAX_FILE_BYTES = 3 * MAX_PIXELS + (1 << 20)
 """Of an image file: the largest picture that is decoded, without compression, and its header."""
