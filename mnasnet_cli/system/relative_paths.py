@@ -20,7 +20,7 @@ def check_relative_path(path: str) -> str:
     if not parts or path.startswith("/") or ".." in parts:
         raise ValueError("must be a path below the folder")
     if b"\0" in encoded or len(encoded) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
-        raise ValueError("is no path that a file can have")
+        raise ValueError("is a path that no file can have")
     return path
 
 
