@@ -99,6 +99,7 @@ class RunDirectory:
         self._is_new = False
         self._lock: IO[Any] | None = None
         self._metrics: Path | None = None
+        self._log_problem: EnvironmentProblem | None = None
         self._description: dict[str, str] = {}  # the files without which the folder is no run
         if not writer:
             return
@@ -199,10 +200,12 @@ class RunDirectory:
         self.note(f"warning: {message}")
 
     def note(self, message: str) -> None:
-        """Write a line to the log. A failure to write is ignored: the line often reports another failure."""
+        """Write a line to the log. `complete` tells of a failure to write: the line often reports another failure."""
         if self._writer and self.path.is_dir():
-            with contextlib.suppress(EnvironmentProblem):
+            try:
                 append_atomically(self.path / LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(message)}\n")
+            except EnvironmentProblem as error:
+                self._log_problem = error
 
     def resume_metrics(self, step: int) -> list[MetricsLine]:
         """Drop the metrics of steps after `step`, which will be repeated, and return the others."""
@@ -225,12 +228,17 @@ class RunDirectory:
             self._restore()
             write_atomically(self.path / RESULTS_FILE, json.dumps(results, indent=2) + "\n")
 
+    def complete(self, seconds: float, cpu_seconds: float) -> None:
+        """Write the time at the end of a training, and say so if the log lacks lines."""
+        self.write_time(seconds, cpu_seconds)
+        if self._log_problem is not None:
+            warn(f"lines are missing in {self.path / LOG_FILE}: {self._log_problem}")
+
     def write_time(self, seconds: float, cpu_seconds: float) -> None:
-        """Write the time of all sessions so far. A failure to write is ignored: it often follows another failure."""
+        """Write the time of all sessions so far."""
         if self._writer and self.path.is_dir():
             times = {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3)}
-            with contextlib.suppress(EnvironmentProblem):
-                write_atomically(self.path / TIME_FILE, json.dumps(times) + "\n")
+            write_atomically(self.path / TIME_FILE, json.dumps(times) + "\n")
 
     def earlier_time(self) -> dict[str, float]:
         """Return `seconds` and `cpu_seconds` of the earlier sessions, of a killed one up to its last line of metrics.

@@ -19,7 +19,7 @@ from mnasnet_cli.console import begin
 from mnasnet_cli.distributed.cluster import PeerLost, read_cluster, restart
 from mnasnet_cli.distributed.rendezvous import meet
 from mnasnet_cli.distributed.strategy import Processes, accelerator_names, check_batch_size, make_strategy
-from mnasnet_cli.errors import CheckpointError, ConfigError, MnasnetError
+from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem, MnasnetError
 from mnasnet_cli.records.shards import COMMANDS
 from mnasnet_cli.runs.directory import RunDirectory, recorded_init
 from mnasnet_cli.tasks.base import Task
@@ -129,13 +129,16 @@ def _train_in(
                     write_page(run, task, trainer.evaluation, results["steps"])
                 if tracker:
                     tracker.end(results, "FINISHED")
+                run.complete(timer.seconds, timer.cpu_seconds)
                 return results
-    except MnasnetError as error:
+    except BaseException as error:
         keep = isinstance(error, DivergenceError)  # its metrics show what happened
-        run.note(f"ended: {error}")
+        if isinstance(error, MnasnetError):
+            run.note(f"ended: {error}")
+        with contextlib.suppress(EnvironmentProblem):  # the first failure is the one to tell
+            run.write_time(timer.seconds, timer.cpu_seconds)
         raise
     finally:
-        run.write_time(timer.seconds, timer.cpu_seconds)
         run.close(keep=keep or bool(list_checkpoints(run.path / CHECKPOINT_FOLDER)))
 
 

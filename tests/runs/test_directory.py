@@ -221,3 +221,19 @@ def test_a_run_goes_on_only_with_its_own_net(tmp_path: Path) -> None:
     for other in (config(72), load_config("quick")):
         with pytest.raises(ConfigError, match=r"model\.table was 'my-net \(\w{8}\)' and is now"):
             open_run(tmp_path, other)
+
+
+def test_a_time_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    run = open_run(tmp_path / "run")
+    (tmp_path / "run" / "time.json").mkdir()
+    with pytest.raises(EnvironmentProblem, match=r"time\.json"):
+        run.complete(1.0, 2.0)
+
+
+def test_missing_lines_of_the_log_are_told_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = open_run(tmp_path / "run")
+    (tmp_path / "run" / "train.log").mkdir()
+    run.note("lost")
+    assert capsys.readouterr().err == ""
+    run.complete(1.0, 2.0)
+    assert "lines are missing in" in capsys.readouterr().err
