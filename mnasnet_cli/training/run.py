@@ -22,6 +22,7 @@ from mnasnet_cli.distributed.strategy import Processes, accelerator_names, check
 from mnasnet_cli.errors import CheckpointError, ConfigError, EnvironmentProblem, MnasnetError
 from mnasnet_cli.records.shards import COMMANDS
 from mnasnet_cli.runs.directory import RunDirectory, recorded_init
+from mnasnet_cli.system.memory import keep_freed_memory
 from mnasnet_cli.tasks.base import Task
 from mnasnet_cli.tasks.failures import clear_errors
 from mnasnet_cli.tasks.from_config import make_task
@@ -65,6 +66,7 @@ def train(
     """
     timer = timer or Timer()
     share_cores(config.training.batch_parts)
+    keep_freed_memory()
     cluster = read_cluster()
     init = init or (None if fresh else recorded_init(run_dir))
     config = inherit_settings(config, init, read_info(find_checkpoint(init))) if init else start_from_scratch(config)
