@@ -1,6 +1,6 @@
 """All output of the program: results on standard output; messages and progress on standard error."""
 
-from mnasnet_cli.console.messages import begin, fail, print_traceback, say, visible, warn
+from mnasnet_cli.console.messages import begin, fail, print_traceback, say, visible, warn, warn_once
 from mnasnet_cli.console.output import emit_json, emit_text, to_json
 from mnasnet_cli.console.progress_report import ProgressReport, in_notebook, progress
 from mnasnet_cli.console.quantities import duration, percent, plural, short_duration
@@ -26,4 +26,5 @@ __all__ = [
     "to_json",
     "visible",
     "warn",
+    "warn_once",
 ]

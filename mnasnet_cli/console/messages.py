@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -98,6 +99,12 @@ def begin(stage: str) -> None:
 def warn(message: str) -> None:
     """Print a warning to standard error, on one line."""
     _print_line("warning: ", message, "yellow")
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Print a warning that this process has not printed yet: a file may be read several times."""
+    warn(message)
 
 
 def fail(message: str) -> None:

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from mnasnet_cli.config.distillation import TeacherRecord
 from mnasnet_cli.config.task_names import TaskName
-from mnasnet_cli.console import warn
+from mnasnet_cli.console import warn_once
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.system.documents import (
     MAX_YAML_BYTES,
@@ -207,7 +207,7 @@ def read_metrics(run_dir: Path) -> list[MetricsLine]:
     except Missing:
         return []
     except Unreadable as error:
-        warn(f"{error}; the metrics so far are left out")
+        warn_once(f"{error}; the metrics so far are left out")
         return []
     lines, damaged = [], 0
     for line in content.split(b"\n"):
@@ -223,7 +223,7 @@ def read_metrics(run_dir: Path) -> list[MetricsLine]:
                 first = error.reason
     if damaged:
         what = "a damaged line, which is" if damaged == 1 else f"{damaged:,} damaged lines, which are"
-        warn(f"{path} has {what} skipped: it {first}")
+        warn_once(f"{path} has {what} skipped: it {first}")
     return lines
 
 

@@ -237,3 +237,9 @@ def test_missing_lines_of_the_log_are_told_at_the_end(tmp_path: Path, capsys: py
     assert capsys.readouterr().err == ""
     run.complete(1.0, 2.0)
     assert "lines are missing in" in capsys.readouterr().err
+
+
+def test_damaged_metrics_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "metrics.jsonl").write_text("{\n")
+    assert read_metrics(tmp_path) == read_metrics(tmp_path) == []
+    assert capsys.readouterr().err.count("a damaged line, which is skipped") == 1
