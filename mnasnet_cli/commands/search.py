@@ -69,7 +69,9 @@ def search(
     threads: ThreadsOption = None,
     int8: Int8Flag = None,
     image_size: SizesOption = None,
-    config: Annotated[str | None, config_option("quick", "thorough", "paper", "finetune", "demo")] = None,
+    config: Annotated[
+        str | None, config_option("quick", "thorough", "paper", "finetune", "mobilenet-v2", "demo")
+    ] = None,
     assignments: SetOption = None,
     init: InitOption = None,
     budget: BudgetOption = None,

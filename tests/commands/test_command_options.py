@@ -12,6 +12,8 @@ from outcomes import error_of
 
 from mnasnet_cli.app import COMMANDS, app
 from mnasnet_cli.commands.options import check_writable
+from mnasnet_cli.config.recipes import shipped_configs
+from mnasnet_cli.config.task_names import TaskName
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 
 
@@ -37,6 +39,16 @@ def test_the_help_shows_defaults_that_depend_on_the_model(mnasnet: Any, monkeypa
     assert "the newest run" in text
     assert "RUN/export" in text
     assert "saved-model and tflite" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "task"),
+    [("train-imagenet", "classification"), ("search", "classification"), ("train-coco", "detection")],
+)
+def test_the_help_of_config_names_every_recipe(command: str, task: TaskName) -> None:
+    (config,) = (param for param in _command(command).params if param.name == "config")
+    named = re.split(", | and ", re.search(r"Recipes: (.+?)\.", config.help)[1])  # type: ignore[index]
+    assert sorted(named) == shipped_configs(task)
 
 
 @pytest.mark.parametrize(
