@@ -22,6 +22,7 @@ EVERYTHING = (
     "detection.scale_jitter=[0.5,2.0]", "data.augment.color_jitter=0.3", "data.augment.crop_area=[0.2,1.0]",
     "detection.mosaic=0.5",
 )  # fmt: skip
+ENDING = ("training.epochs=6", "detection.plain_epochs=2")
 
 
 def records_of(directory: Path, *assignments: str) -> CocoRecords:
@@ -56,6 +57,7 @@ def test_batches_are_whole_and_have_the_promised_shapes(scene_records: Path) -> 
         assert len({identity for batch in batches for identity in batch.image_ids.tolist()}) == TRAIN
 
 
+@pytest.mark.variation
 def test_an_epoch_is_the_same_again_and_another_one_is_not(scene_records: Path) -> None:
     first, other = (train(scene_records, *EVERYTHING, epoch=epoch) for epoch in (3, 4))
     assert not any(same(a, b) for a, b in zip(first, other, strict=True))
@@ -84,7 +86,7 @@ def test_mixup_shows_the_boxes_of_two_images(scene_records: Path) -> None:
 
 
 def test_without_anchors_the_targets_are_the_boxes(scene_records: Path) -> None:
-    settings = ("detection.family=anchor-free", *EVERYTHING, "detection.mixup=0.5", "detection.hue_jitter=0.1")
+    settings = ("detection.family=anchor-free", *EVERYTHING, "detection.mixup=0.5", "detection.hue_jitter=0.1", *ENDING)
     batches = train(scene_records, *settings, epoch=3)
     for batch in batches:
         most = batch.class_targets.shape[1]
@@ -97,12 +99,14 @@ def test_without_anchors_the_targets_are_the_boxes(scene_records: Path) -> None:
         assert not batch.box_targets[batch.class_targets == 0].any()
     again = train(scene_records, *settings, epoch=3, skip=BATCH)
     assert all(same(a, b) for a, b in zip(batches[1:], again, strict=True))
+    other = train(scene_records, *settings, epoch=2)
+    assert not any(same(a, b) for a, b in zip(batches, other, strict=True))
     seen = list(records_of(scene_records, *settings).eval_batches(INPUT, Share(4)))
     assert sorted(np.concatenate([batch.positions for batch in seen]).tolist()) == [-1, -1, *range(VALIDATION)]
 
 
 def test_the_last_epochs_are_plain(scene_records: Path) -> None:
-    settings = (*EVERYTHING, "detection.family=anchor-free", "training.epochs=6", "detection.plain_epochs=2")
+    settings = ("detection.family=anchor-free", *EVERYTHING, "detection.mixup=0.5", "detection.hue_jitter=0.1", *ENDING)
     whole = ("detection.family=anchor-free", "data.augment.crop_area=[1.0,1.0]", "data.augment.color_jitter=0")
     for epoch, plain in ((3, False), (4, True), (5, True)):
         varied = train(scene_records, *settings, epoch=epoch)

@@ -149,6 +149,7 @@ def test_a_full_disk_leaves_nothing(made_classifier, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.variation
 def test_a_state_dict_is_a_format_like_the_others(made_b1, tmp_path):
     pytest.importorskip("safetensors")
     results = _export(made_b1, tmp_path / "out", "timm", "slim-checkpoint")

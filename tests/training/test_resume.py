@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("tiny_net")
     "moments",
     [
         # 6 steps per epoch: after the second one and its evaluation, which wrote metrics and the best weights.
-        [("save", 2)],
+        pytest.param([("save", 2)], marks=pytest.mark.variation),
         # In the second epoch, between two steps; then after the evaluation of that epoch.
         pytest.param([("steps", 9), ("save", 1)], marks=pytest.mark.variation),
         # In the first epoch, before anything is saved; then before an evaluation, then before a save.
@@ -99,7 +99,7 @@ def one_step_at_a_time(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
 )
-def test_a_signal_saves_and_the_run_goes_on(
+def test_a_signal_saves_and_the_run_goes_on_and_after_a_kill_too(
     mnasnet: Callable[..., Any],
     shape_records: Path,
     trained_run: Path,
@@ -132,9 +132,12 @@ def test_a_signal_saves_and_the_run_goes_on(
         signal.signal(signal.SIGINT, before)
     assert outcome.code == code, outcome.err
     assert "step 3" in outcome.err.splitlines()[-1]
-    assert mnasnet(*command, f"--run-dir={stopped}").code == 0
+    # Killed after the second epoch and its evaluation, which wrote metrics and the best weights.
+    train_with_kills(mnasnet, [*command, f"--run-dir={stopped}"], [("save", 2)])
     assert state(stopped) == state(trained_run)
     assert results(stopped) == results(trained_run)
+    scores = [[line for line in metrics(run) if line["split"] == "validation"] for run in (stopped, trained_run)]
+    assert scores[0] == scores[1]
     losses = [line["loss"] for line in metrics(trained_run) if line["split"] == "train"]  # one line a step
     means = [math.fsum(losses[first : first + 6]) / 6 for first in (0, 6, 12)]
     assert [line["loss"] for line in metrics(stopped) if line["split"] == "train"] == means

@@ -44,7 +44,7 @@ def test_the_outputs_stay_the_same(product: bytes) -> None:
     assert reverse_tensor_order(changed) == product
 
 
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("int8", [False, pytest.param(True, marks=pytest.mark.variation)])
 def test_exported_files_have_this_order(tmp_path: Path, int8: bool) -> None:
     reversed_order = convert_variant("b1", 0.35, 32, tmp_path, int8=int8).read_bytes()
     assert _computed(reversed_order)[0] > _computed(reversed_order)[1]

@@ -255,6 +255,7 @@ def test_another_teacher_is_refused_and_the_same_elsewhere_is_not(
     assert "name where it is now with --teacher MODEL" in outcome.lines[-1]
 
 
+@pytest.mark.variation
 def test_all_ways_to_take_a_step_have_a_teacher(
     mnasnet: Callable[..., Any], shape_records: Path, tmp_path: Path
 ) -> None:
