@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,21 +12,35 @@ from mnasnet_cli.errors import CheckpointError, DataError
 from mnasnet_cli.evaluation.classifier import evaluate_classifier
 
 
-@pytest.fixture
-def records(shape_records: Path, tmp_path: Path) -> Path:
-    """Records whose classes have the labels of `made_classifier`."""
-    folder = Path(shutil.copytree(shape_records, tmp_path / "records"))
+@pytest.fixture(scope="module")
+def records(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records whose classes have the labels of `made_classifier`; never change them."""
+    folder = Path(shutil.copytree(shape_records, tmp_path_factory.mktemp("named") / "records"))
     lines = zip("abcd", ("ant", "bee", "cat", "dog"), strict=True)
     (folder / "labels.txt").write_text("".join(f"{label}\t{name}\n" for label, name in lines))
     return folder
 
 
-def test_a_report_does_not_depend_on_the_batch_size(made_classifier: Path, records: Path) -> None:
-    reports = [evaluate_classifier(str(made_classifier), records, batch_size=size) for size in (3, 20)]
-    assert reports[0]["examples"] == 20
-    assert 0.0 <= reports[0]["top1"] <= reports[0]["top5"] == 1.0  # of four classes
-    assert reports[0]["loss"] == pytest.approx(reports[1]["loss"], rel=1e-5)
-    assert reports[0]["per_class"] == reports[1]["per_class"]
+@pytest.fixture(scope="module")
+def plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the pictures that `usual` draws."""
+    return tmp_path_factory.mktemp("drawn") / "plots"
+
+
+@pytest.fixture(scope="module")
+def usual(made_classifier: Path, records: Path, plots: Path) -> dict[str, Any]:
+    """The report of `made_classifier`, all images at a time."""
+    return evaluate_classifier(str(made_classifier), records, batch_size=20, plots=plots)
+
+
+def test_a_report_does_not_depend_on_the_batch_size(
+    usual: dict[str, Any], made_classifier: Path, records: Path
+) -> None:
+    few = evaluate_classifier(str(made_classifier), records, batch_size=3)
+    assert few["examples"] == 20
+    assert 0.0 <= few["top1"] <= few["top5"] == 1.0  # of four classes
+    assert few["loss"] == pytest.approx(usual["loss"], rel=1e-5)
+    assert few["per_class"] == usual["per_class"]
 
 
 @pytest.mark.parametrize(
@@ -33,20 +48,16 @@ def test_a_report_does_not_depend_on_the_batch_size(made_classifier: Path, recor
     ["tflite", *(pytest.param(name, marks=pytest.mark.variation) for name in ("saved-model", "frozen", "onnx"))],
 )
 def test_artifacts_score_as_their_checkpoint(
-    made_classifier: Path, exported_classifier: Path, records: Path, model_format: str
+    usual: dict[str, Any], exported_classifier: Path, records: Path, model_format: str
 ) -> None:
-    wanted = evaluate_classifier(str(made_classifier), records)
     report = evaluate_classifier(str(exported_classifier / model_format), records)
-    assert (report["format"], wanted["format"]) == (model_format, "checkpoint")
-    assert report["loss"] == pytest.approx(wanted["loss"], abs=1e-3)
-    assert (report["top1"], report["per_class"]) == (wanted["top1"], wanted["per_class"])
+    assert (report["format"], usual["format"]) == (model_format, "checkpoint")
+    assert report["loss"] == pytest.approx(usual["loss"], abs=1e-3)
+    assert (report["top1"], report["per_class"]) == (usual["top1"], usual["per_class"])
 
 
-def test_plots_are_a_confusion_matrix_and_the_worst_images(
-    made_classifier: Path, records: Path, tmp_path: Path
-) -> None:
-    evaluate_classifier(str(made_classifier), records, plots=tmp_path / "plots")
-    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == [
+def test_plots_are_a_confusion_matrix_and_the_worst_images(usual: dict[str, Any], plots: Path) -> None:
+    assert sorted(path.name for path in plots.iterdir()) == [
         "best_images.png", "confusion.png", "pr_curves.png", "top1_per_class.png", "worst_images.png"
     ]  # fmt: skip
 

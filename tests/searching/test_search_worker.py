@@ -99,7 +99,7 @@ def test_a_process_that_waits_for_others_thinks_once(tmp_path, monkeypatch):
 
 
 def test_the_measurements_before_the_trainings_are_counted(tmp_path, capsys):
-    plan = make_plan(candidates=None, budget_seconds=3600.0)
+    plan = make_plan(candidates=None, budget_seconds=1200.0)
     place = workplace(tmp_path / "budget")
     store = _store(place.run_dir, plan)
     store.put(Task("parts-00-0123abcd", "parts", {}), {"ms": [], "busy": 1.0, "seconds": 1.0})  # of an earlier process

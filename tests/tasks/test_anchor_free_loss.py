@@ -77,7 +77,11 @@ def task_of(directory: Path, *assignments: str) -> DetectionTask:
 @pytest.mark.parametrize("assignments", [
     ("detection.assign=simota", "detection.class_loss=varifocal", "detection.bins=0"),
     ("detection.quality=iou", "detection.box_loss=ciou", "detection.focal_gamma=1.5", "detection.mixup=1"),
-    ("detection.shared_levels=false", "detection.fusion=concat", "detection.top_level=6", "detection.hue_jitter=0.1"),
+    pytest.param(
+        ("detection.shared_levels=false", "detection.fusion=concat", "detection.top_level=6",
+         "detection.hue_jitter=0.1"),
+        marks=pytest.mark.variation,  # tests/nets has these nets
+    ),
 ], ids=["losses", "qualities", "nets"])  # fmt: skip
 def test_options_give_finite_losses_and_gradients(scene_records: Path, assignments: tuple[str, ...]) -> None:
     task = task_of(scene_records, *assignments)

@@ -33,7 +33,7 @@ def test_a_net_with_matrix_products_has_the_same_outputs(variant, size):
 
 
 def test_a_split_net_has_the_same_outputs_too():
-    definition = untrained_graph("b1", 1.0, 32)
+    definition = untrained_graph("b1", 0.5, 32)
     split = split_bottlenecks(definition, 1024)  # so small that the projections of 24 outputs are in parts
     changed = _assert_changed_and_same(split, (2, 32, 32, 3), ["logits"])
     assert any(node.op == "BatchMatMulV2" and "/part_1" in node.name for node in changed.node)
