@@ -29,7 +29,7 @@ demo: $(READY)  ## every step on generated images: records, both trainings, eval
 	@$(BIN)/mnasnet demo
 
 # A test uses little more than one core. The tests of a file run in one process, since they share slow fixtures.
-SIDE_BY_SIDE := -n auto --maxprocesses=4 --dist=loadfile
+SIDE_BY_SIDE := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: $(READY)  ## the fast tests: a small proof of each promise
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
