@@ -62,20 +62,21 @@ def test_a_drawing_overwrites_no_image(mnasnet, trained_run, photos, monkeypatch
     assert not (photos / "a-3.jpg").exists()
 
 
-def test_all_output_formats_have_the_same_rows(mnasnet, trained_run, photos):
+def test_all_output_formats_have_the_same_rows(mnasnet, exported_classifier, photos):
+    model = exported_classifier / "tflite"  # is opened at once
     names = [photos / "a.jpg", photos / "b.png"]
-    whole = mnasnet("predict", trained_run, *names, "--json").json["images"]
-    lines = mnasnet("predict", trained_run, *names, "--format=jsonl")
+    whole = mnasnet("predict", model, *names, "--json").json["images"]
+    lines = mnasnet("predict", model, *names, "--format=jsonl")
     assert [json.loads(line) for line in lines.out.splitlines()] == whole
-    rows = list(csv.DictReader(io.StringIO(mnasnet("predict", trained_run, *names, "--format=csv").out)))
+    rows = list(csv.DictReader(io.StringIO(mnasnet("predict", model, *names, "--format=csv").out)))
     assert [(row["file"], int(row["rank"]), row["class"]) for row in rows] == [
         (row["file"], rank, item["class"]) for row in whole for rank, item in enumerate(row["predictions"], 1)
     ]
-    table = mnasnet("predict", trained_run, *names)
+    table = mnasnet("predict", model, *names)
     assert table.code == 0
     assert "probability" in table.out
     assert f"{100 * whole[0]['predictions'][0]['probability']:.1f} %" in table.out
-    both = mnasnet("predict", trained_run, *names, "--json", "--format=csv")
+    both = mnasnet("predict", model, *names, "--json", "--format=csv")
     assert (both.code, both.out) == (2, "")
 
 
