@@ -70,7 +70,7 @@ def search(
     int8: Int8Flag = None,
     image_size: SizesOption = None,
     config: Annotated[
-        str | None, config_option("quick", "thorough", "paper", "finetune", "mobilenet-v2", "demo")
+        str | None, config_option("quick", "fast", "thorough", "paper", "finetune", "mobilenet-v2", "demo")
     ] = None,
     assignments: SetOption = None,
     init: InitOption = None,

@@ -57,7 +57,7 @@ def train_imagenet(
     precision: PrecisionOption = None,
     seed: SeedOption = None,
     config: Annotated[
-        str | None, config_option("paper", "quick", "thorough", "finetune", "mobilenet-v2", "demo")
+        str | None, config_option("paper", "quick", "fast", "thorough", "finetune", "mobilenet-v2", "demo")
     ] = None,
     assignments: SetOption = None,
     json_output: JsonFlag = False,
