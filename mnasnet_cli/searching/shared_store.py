@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
-from mnasnet_cli.searching.tasks import Task
+from mnasnet_cli.searching.tasks import Task, read_result
 from mnasnet_cli.system.files import make_folder
 from mnasnet_cli.system.optional_packages import install_command
 
@@ -105,7 +105,9 @@ class SharedStore:
 
         found: dict[str, Any] = {}
         for trial in self._storage.get_all_trials(self._study, deepcopy=False, states=(TrialState.COMPLETE,)):
-            found.setdefault(trial.user_attrs[_TASK], trial.user_attrs[_RESULT])
+            key, tree = trial.user_attrs[_TASK], trial.user_attrs[_RESULT]
+            if key not in found:
+                found[key] = read_result(key, tree, f"the result of {key} in the storage", "start over with --fresh")
         return found
 
     @contextlib.contextmanager

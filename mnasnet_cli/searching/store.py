@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from mnasnet_cli.searching.tasks import Task, rung_of
+from mnasnet_cli.searching.tasks import Task, read_result, rung_of
 from mnasnet_cli.system.documents import JsonObject, Missing, read_json
 from mnasnet_cli.system.files import make_folder, open_lock, write_atomically
 
@@ -96,7 +96,8 @@ class FolderStore:
         """See `Store`. Raises Unreadable if a file is damaged."""
         for path in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():
             if path.stem not in self._known:
-                self._known[path.stem] = read_json(path, JsonObject, f"remove {path}; its task is then done again")
+                remedy = f"remove {path}; its task is then done again"
+                self._known[path.stem] = read_result(path.stem, read_json(path, JsonObject, remedy), path, remedy)
         return self._known
 
     @contextlib.contextmanager

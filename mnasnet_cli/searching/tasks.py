@@ -7,11 +7,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from mnasnet_cli.system.documents import validate
+from mnasnet_cli.system.documents import JsonObject, Unreadable, validate
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -49,32 +53,42 @@ def rung_of(key: str) -> int | None:
 class Latencies(TypedDict):
     """Of tasks "parts" and "nets", in the order of the task's parts or nets."""
 
-    ms: list[float]
-    busy: float
+    ms: list[Amount]
+    busy: Amount
     """Time on the clock over processor time; 1 on an idle machine."""
-    seconds: float
+    seconds: Amount
 
 
 class Speeds(TypedDict):
     """Of a task "time"."""
 
-    by_rung: list[float]
+    by_rung: list[Amount]
     """Seconds of a training in each rung."""
-    seconds: float
+    seconds: Amount
 
 
 class Trained(TypedDict):
     """Of a task "train"."""
 
-    score: float
+    score: Share
     """Top-1 on the training images that were held out, in [0, 1]; 0 if the training diverged."""
-    validation: float | None
+    validation: Share | None
     """Top-1 on the validation split; None before the last rung."""
     diverged: bool
-    seconds: float
+    seconds: Amount
 
 
 RESULT_TYPES: dict[str, Any] = {"parts": Latencies, "nets": Latencies, "time": Speeds, "train": Trained}
+# What a result has one of for each of what the task is about.
+_LISTS = {"parts": ("ms", "parts"), "nets": ("ms", "nets"), "time": ("by_rung", "trainings")}
+
+
+def read_result(key: str, tree: Any, source: object, remedy: str) -> dict[str, Any]:
+    """Return a stored result as the type that its key names. Raises Unreadable if it is another one."""
+    kind = key.partition("-")[0]
+    if kind not in RESULT_TYPES:
+        raise Unreadable(source, "is no result of a search", remedy)
+    return dict(validate(validate(tree, JsonObject, source, remedy), RESULT_TYPES[kind], source, remedy))
 
 
 class Pending(Exception):
@@ -90,10 +104,19 @@ def need(found: Mapping[str, Any], tasks: Iterable[Task]) -> list[Any]:
 
     Raises:
       Pending: some have not been done yet.
-      Unreadable: a result is damaged.
+      Unreadable: a result is that of another task.
     """
     wanted = list(tasks)
     missing = [task for task in wanted if task.key not in found]
     if missing:
         raise Pending(missing)
-    return [validate(found[task.key], RESULT_TYPES[task.kind], f"the result of {task.key}") for task in wanted]
+    for task in wanted:
+        if task.kind in _LISTS:
+            name, about = _LISTS[task.kind]
+            has, expected = len(found[task.key][name]), len(task.payload[about])
+            if has != expected:
+                raise Unreadable(
+                    f"the result of {task.key}", f"has {has} values of {name!r}, expected {expected}",
+                    f"remove results/{task.key}.json; its task is then done again",
+                )  # fmt: skip
+    return [found[task.key] for task in wanted]

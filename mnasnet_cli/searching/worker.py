@@ -189,7 +189,7 @@ def seconds_left(plan: Plan, state: SearchState, results: Mapping[str, Any], run
     """Return about how long the rest takes one process, from its trainings so far; NaN before the first."""
     seconds: list[list[float]] = [[] for _ in plan.rungs]
     for key, result in results.items():
-        if (rung := rung_of(key)) is not None:
+        if (rung := rung_of(key)) is not None and rung < len(seconds):  # a file may be of another search
             seconds[rung].append(float(result["seconds"]))
     done = [len(one) for one in seconds]
     if running and running.seconds:

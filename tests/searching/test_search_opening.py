@@ -7,6 +7,8 @@ from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.searching.opening import Request, open_search, parse_budget, parse_latency, parse_sizes
 from mnasnet_cli.searching.tasks import Task
 
+TRAINED = '{"score": 0.5, "validation": null, "diverged": false, "seconds": 1.0}'
+
 
 @pytest.fixture
 def request_of(many_shapes, phone, tmp_path):
@@ -77,7 +79,7 @@ def test_the_folder_alone_continues_a_search(request_of):
 )
 def test_another_setting_does_not_continue_a_search(request_of, changes, said):
     opened = open_search(request_of())
-    (opened.place.run_dir / "results" / "train-4ms-b1-rung1-seed0.json").write_text("{}")
+    (opened.place.run_dir / "results" / "train-4ms-b1-rung1-seed0.json").write_text(TRAINED)
     with pytest.raises(ConfigError, match=f"was begun with {said}"):
         open_search(request_of(phone=None, **changes))
 

@@ -15,10 +15,12 @@ from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 from mnasnet_cli.searching.outcome import outcome_of
 from mnasnet_cli.searching.shared_store import SharedStore, open_shared_store
 from mnasnet_cli.searching.store import FolderStore
-from mnasnet_cli.searching.tasks import Task, keyed_task
+from mnasnet_cli.searching.tasks import Task, keyed_task, need
 from mnasnet_cli.searching.worker import Worker
+from mnasnet_cli.system.documents import Unreadable
 
 TASK = Task("train-1ms-b1-rung1-seed0", "train", {"variant": "b1"})
+RESULT = {"score": 0.5, "validation": None, "diverged": False, "seconds": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +71,36 @@ def test_a_result_is_seen_by_all(open_store):
         assert ours
         with second.claim(TASK) as theirs:
             assert not theirs
-        first.put(TASK, {"score": 0.5, "seconds": 1.0})
-    assert second.results() == {TASK.key: {"score": 0.5, "seconds": 1.0}}
+        first.put(TASK, RESULT)
+    assert second.results() == {TASK.key: RESULT}
     with second.claim(TASK) as again:
         assert not again  # it is done
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "fault"),
+    [
+        (
+            "nets-scale-0123abcd",
+            '{"ms": [-1.0], "busy": 1.0, "seconds": 1.0}',
+            "ms.0: should be greater",
+        ),
+        ("train-4ms-b1-rung1-seed0", "{}", "it has no 'score'"),
+        ("notes", "{}", "is no result of a search"),
+    ],
+)
+def test_a_damaged_result_names_its_file(tmp_path, key, content, fault):
+    (tmp_path / "results").mkdir()
+    path = tmp_path / "results" / f"{key}.json"
+    path.write_text(content)
+    with pytest.raises(Unreadable, match=f"{path} .*{fault}.*remove {path}"):
+        FolderStore(tmp_path).results()
+
+
+def test_a_result_with_another_number_of_values_is_refused():
+    task = keyed_task("nets-a", "nets", {"nets": [{}, {}]})
+    with pytest.raises(Unreadable, match=f"has 1 values of 'ms', expected 2; remove results/{task.key}.json"):
+        need({task.key: {"ms": [1.0], "busy": 1.0, "seconds": 1.0}}, [task])
 
 
 def test_a_claim_without_a_result_is_free_again(open_store):
