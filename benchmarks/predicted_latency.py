@@ -74,6 +74,19 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.argsort().argsort(), other.argsort().argsort())[0, 1])
 
 
+def print_tables(predicted: np.ndarray, measured: list[np.ndarray], products: np.ndarray) -> None:
+    """Print each net and a summary. predicted: [N] ms; measured: twice [N] ms; products: multiply-adds [N]."""
+    print("\n| net | predicted, ms | measured, ms | again, ms | error |\n|---|---|---|---|---|")
+    for number, (first, second, third) in enumerate(zip(predicted, *measured, strict=True)):
+        print(f"| {number} | {first:.2f} | {second:.2f} | {third:.2f} | {100 * (first / second - 1):+.1f} % |")
+    by_products = products * np.exp(np.mean(np.log(measured[0] / products)))  # the best constant, known afterwards
+    print("\n| | mean error | Spearman |\n|---|---|---|")
+    for name, values in (("table of parts", predicted), ("multiply-adds times the best constant", by_products),
+                         ("the second measurement", measured[1])):  # fmt: skip
+        error = 100 * float(np.mean(np.abs(values / measured[0] - 1)))
+        print(f"| {name} | {error:.1f} % | {rank_correlation(values, measured[0]):.3f} |")
+
+
 def main() -> None:
     """Measure, predict, and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,17 +120,9 @@ def main() -> None:
             busy = max(busy, result["busy"])
     predicted = np.array([predict(spec, size) for spec in nets])
     products = np.array([multiply_adds(spec, size, arguments.classes) for spec in nets])
-    by_products = products * np.exp(np.mean(np.log(measured[0] / products)))  # the best constant, known afterwards
     cpu = machine()["cpu"]
     print(f"{cpu}; {'int8' if arguments.int8 else 'float'}, {size} px; clock over processor time {busy:.2f}")
-    print("\n| net | predicted, ms | measured, ms | again, ms | error |\n|---|---|---|---|---|")
-    for number, (first, second, third) in enumerate(zip(predicted, *measured, strict=True)):
-        print(f"| {number} | {first:.2f} | {second:.2f} | {third:.2f} | {100 * (first / second - 1):+.1f} % |")
-    print("\n| | mean error | Spearman |\n|---|---|---|")
-    for name, values in (("table of parts", predicted), ("multiply-adds times the best constant", by_products),
-                         ("the second measurement", measured[1])):  # fmt: skip
-        error = 100 * float(np.mean(np.abs(values / measured[0] - 1)))
-        print(f"| {name} | {error:.1f} % | {rank_correlation(values, measured[0]):.3f} |")
+    print_tables(predicted, measured, products)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from mnasnet_cli.system.documents import JsonObject, Unreadable, validate
+from mnasnet_cli.system.documents import Unreadable, validate
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -88,7 +88,7 @@ def read_result(key: str, tree: Any, source: object, remedy: str) -> dict[str, A
     kind = key.partition("-")[0]
     if kind not in RESULT_TYPES:
         raise Unreadable(source, "is no result of a search", remedy)
-    return dict(validate(validate(tree, JsonObject, source, remedy), RESULT_TYPES[kind], source, remedy))
+    return dict(validate(tree, RESULT_TYPES[kind], source, remedy))
 
 
 class Pending(Exception):

@@ -129,9 +129,9 @@ def _train_in(
                 results = trainer.train()
                 if processes.chief:
                     write_page(run, task, trainer.evaluation, results["steps"])
+                run.complete(timer.seconds, timer.cpu_seconds)
                 if tracker:
                     tracker.end(results, "FINISHED")
-                run.complete(timer.seconds, timer.cpu_seconds)
                 return results
     except BaseException as error:
         keep = isinstance(error, DivergenceError)  # its metrics show what happened
