@@ -104,12 +104,12 @@ def test_records_that_lost_some_are_named(
 
 def test_another_split(evaluate: Callable[..., Any], trained_run: Path, split_records: Path) -> None:
     data = f"--data={split_records}"
-    usual = evaluate(trained_run, data, "--json").json
-    train = evaluate(trained_run, data, "--json", "--split=train").json
-    assert [(report["split"], report["examples"]) for report in (usual, train)] == [("validation", 20), ("train", 96)]
-    table = evaluate(trained_run, data, "--split=test")
-    assert "test images, 32 px" in table.out
-    assert "evaluate: 10 images" in table.err
+    usual, test, train = (
+        evaluate(trained_run, data, "--json", *flags).json for flags in ((), ("--split=test",), ("--split=train",))
+    )
+    assert [report["split"] for report in (usual, test, train)] == ["validation", "test", "train"]
+    assert [report["examples"] for report in (usual, test, train)] == [20, 10, 96]
+    assert "test images, 32 px" in evaluate(trained_run, data, "--split=test").out
     assert "there are train, validation, test; did you mean 'test'?" in error_of(evaluate(trained_run, "--split=tset"))
     message = error_of(evaluate(trained_run, "--split=test"))
     assert "has no test images" in message
