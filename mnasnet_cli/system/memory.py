@@ -9,7 +9,7 @@ _KEPT_BYTES = 64 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Keep up to 64 MiB of freed memory in each heap of this process. Return whether the C library takes that.
+    """Keep up to 64 MiB of freed memory in each heap of this process. Return whether the C library can.
 
     By default glibc gives the top of a heap back to the system as soon as it is free. The small tensors and the
     records of each step then fault the same pages in again: 15,000 pages in a step of 64 images, 2 to 4 % of its
