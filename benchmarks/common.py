@@ -48,9 +48,9 @@ def core_count() -> int:
 def use_toolkit() -> None:
     """Make the packages of the checkout importable, and silence TensorFlow."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
 
 
 @dataclass

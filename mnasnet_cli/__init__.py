@@ -62,9 +62,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 

@@ -21,7 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mnasnet_cli import __version__, console
 from mnasnet_cli.errors import MnasnetError, StoppedByUser, nearest, os_error_reason
-from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
 # Command → module in mnasnet_cli/commands, which is imported when the command is called. The command is the function of
 # the same name with underscores, and the function's docstring is the command's help.
@@ -149,8 +149,7 @@ class CommandGroup(TyperGroup):
         words, debug = split_debug(sys.argv[1:] if args is None else list(args))
         if isinstance(sys.stdout, io.TextIOWrapper):  # for file names that the terminal cannot show
             sys.stdout.reconfigure(errors="backslashreplace")
-        if not debug:
-            silence_tensorflow()
+        prepare_tensorflow(notices=debug)
         extra["standalone_mode"] = False  # Typer raises exceptions instead of printing them
         try:
             code = super().main(args=words, prog_name="mnasnet", **extra)

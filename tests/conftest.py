@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-silence_tensorflow()
+prepare_tensorflow()
 os.environ.pop("COLUMNS", None)  # pytest-xdist may set it, and tables would fold
 
 os.fsync = lambda descriptor: None  # no test pulls the plug, and each flush takes milliseconds

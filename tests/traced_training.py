@@ -48,9 +48,9 @@ if __name__ == "__main__":
 
     from mnasnet_cli.app import main
     from mnasnet_cli.nets.spec import NETS
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     NETS["tiny"] = TINY
     trace(sys.argv[1], int(sys.argv[2]))
     sys.argv[1:] = sys.argv[3:]

@@ -202,9 +202,9 @@ def defer_interrupts() -> Iterator[None]:
 
 def _run_worker(pipe: Connection, case: BenchmarkCase) -> None:
     """The main function of a worker process: loads the model, then answers each request with the times of its calls."""
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     with contextlib.suppress(EOFError, OSError):
         call: Callable[[], None] | None = None
         while True:

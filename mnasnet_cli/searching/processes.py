@@ -87,9 +87,9 @@ def _serve(connection: Connection, parent: int, function: Callable[..., Any], ar
     """Run in the process: call the function and send what it returns or raises."""
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     from mnasnet_cli.system.native_output import suppress_output
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     with suppress_output():
         try:
             answer: tuple[str, Any] = "result", function(*arguments)

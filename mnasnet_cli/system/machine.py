@@ -45,8 +45,8 @@ MIN_DISK_GB = 10.0  # Imagenette's records take 0.1 GB, ImageNet's 145 GB, a run
 # This runs in another process: if the processor lacks an instruction, importing TensorFlow kills the process.
 _TENSORFLOW_PROBE = """
 import json
-from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
-silence_tensorflow()
+from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
+prepare_tensorflow()
 import tensorflow as tf
 devices = [{"name": d.name.replace("/physical_device:", ""), "type": d.device_type,
             **({"details": tf.config.experimental.get_device_details(d)} if d.device_type == "GPU" else {})}

@@ -227,9 +227,9 @@ def _peak() -> int:
 
 def main() -> None:
     """Answer the parent: read its question on standard input, and write one line of JSON on standard output."""
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     try:
         found = _measure_here(parse_json(sys.stdin.read(), "the configuration"))
     except MnasnetError as error:

@@ -37,9 +37,9 @@ def warm_up(tensorflow: bool) -> None:
     """Import what commands import, so that the children need not."""
     import data_prep
     import mnasnet_cli
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     os.environ["MPLBACKEND"] = "agg"
     if tensorflow:
         os.environ["CAMPAIGN_WARM"] = "1"

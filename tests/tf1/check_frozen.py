@@ -26,9 +26,9 @@ PROBE = "frozen_probe.py"
 
 def make(folder: Path) -> None:
     """Writes CLASSIFIER and DETECTOR folders with frozen graph, slim checkpoint, images and answers."""
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     from made_models import CATEGORIES, classifier_config, detector_config, make_checkpoint
 
     make_one(folder / "classifier", make_checkpoint(folder / "a", classifier_config("b1", SIZE), ["x", "y", "z"]))

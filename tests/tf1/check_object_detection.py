@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from data_prep.coco import prepare_coco
 from data_prep.options import CocoOptions
 from data_prep.shapes import write_shapes_coco
-from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
 # The API's names of the numbers that `mnasnet report --json` gives under ours.
 SCORES = {
@@ -129,7 +129,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=128, help="height and width that the detector trains at, in px")
     parser.add_argument("--batch", type=int, default=4, help="images of the batch that it trains on")
     arguments = parser.parse_args()
-    silence_tensorflow()
+    prepare_tensorflow()
     tf1 = tf1_or_exit()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -27,7 +27,7 @@ from data_prep.imagenet import prepare_imagenet
 from data_prep.options import CocoOptions, Options
 from data_prep.shapes import write_shapes_coco, write_shapes_imagenet
 from mnasnet_cli.records import coco_example, dataset_info, imagenet_example, shards
-from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
 
 def coco_truth(annotations: Path, *, overshooting: bool = True) -> dict[int, dict[str, Any]]:
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--coco", type=Path, help="a folder laid out as COCO")
     parser.add_argument("--imagenet", type=Path, help="a folder with train/<synset>/*.JPEG and val/<synset>/*.JPEG")
     arguments = parser.parse_args()
-    silence_tensorflow()
+    prepare_tensorflow()
     tf1 = tf1_or_exit()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -106,9 +106,9 @@ def check(tf1: Tf1, out: Path, tpu: Path | None, port: Path | None) -> int:
 
 def main() -> int:
     """Runs the checks; returns the exit code."""
-    from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+    from mnasnet_cli.system.tensorflow_start import prepare_tensorflow
 
-    silence_tensorflow()
+    prepare_tensorflow()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tpu", type=Path, help="a checkout of tensorflow/tpu")
     parser.add_argument("--port", type=Path, help="a checkout of rootkitchao/mnasnet_tensorflow")

@@ -1,0 +1,25 @@
+"""What must be set before TensorFlow is imported."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from mnasnet_cli.system.tensorflow_notices import silence_tensorflow
+
+ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def prepare_tensorflow(*, notices: bool = False) -> None:
+    """Choose oneDNN and silence TensorFlow. Call it before TensorFlow is imported: later it has no effect.
+
+    TensorFlow 2.21 leaves oneDNN out on x86 processors without AVX-512 VNNI, AVX-512 BF16 or AMX, such as most PCs. A
+    training step takes twice as long there without it (docs/explanation/results.md). The user's own value is kept.
+
+    Args:
+      notices: let TensorFlow's notices through.
+    """
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault(ONEDNN_VARIABLE, "1")
+    if not notices:
+        silence_tensorflow()
