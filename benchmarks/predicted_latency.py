@@ -2,7 +2,7 @@
 
     python benchmarks/predicted_latency.py [--int8] [--image-size 128] [--nets 20] [--from-ms 1.5] [--to-ms 6]
 
-The parts of nets and nine whole nets are measured as a search measures them. Then nets are drawn with other seeds,
+The parts of nets and 18 whole nets are measured as a search measures them. Then nets are drawn with other seeds,
 each at a width for another latency between --from-ms and --to-ms, and measured twice: the second measurement shows the
 noise. Nothing is trained. Latencies are processor time of one thread, in ms; the machine should be quiet.
 """

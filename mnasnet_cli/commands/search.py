@@ -127,7 +127,7 @@ def _write_phone_nets(request: Any, folder: Path, results: Path | None, json_out
 
 def _print(found: Any) -> None:
     from mnasnet_cli.screen import next_steps
-    from mnasnet_cli.searching.outcome import COLUMNS, legend, table_rows
+    from mnasnet_cli.searching.outcome import COLUMNS, busy_note, legend, table_rows
 
     for front in found.outcome["fronts"]:
         console.print_table(
@@ -135,6 +135,8 @@ def _print(found: Any) -> None:
             caption=legend(found.outcome),
         )  # fmt: skip
         console.emit_text(front["verdict"] + "\n")
+    if note := busy_note(found.outcome):
+        console.warn(note)
     names = "front.json, front.png, card.html, net-*.yaml"
     console.emit_text(f"Everything is in {found.run_dir}: {names}.\n")
     next_steps.show(found.commands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ CLASSES = 1000  # ImageNet
 WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.4)
 SIZES = (128, 160, 192, 224)  # px
 CALIBRATION_IMAGES = 8  # of noise: the quantization scales do not affect the latency
+LIVE_BIAS = 10.0  # far from what random weights of a squeeze-excite add to it
 SOURCE = "random weights"
 
 
@@ -155,10 +156,20 @@ def untrained_model(variant: str | NetTable, width: float, image_size: int, clas
         flags["model.variant"] = variant
     config = load_config(flags=flags)
     model = make_classifier(config, classes)
-    weights = {name: variable.numpy() for name, variable in model.weights.items()}
+    weights = with_live_squeezes({name: variable.numpy() for name, variable in model.weights.items()})
     labels = tuple(str(number) for number in range(1, classes + 1))
     contents = CheckpointContents(SOURCE, 0, model_info(config, labels, labels), weights, False)
     return LoadedModel(contents, config, model, labels, labels, config.preprocessing, None)
+
+
+def with_live_squeezes(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return random weights with which no squeeze-excite is 0 on all images: in int8, XNNPACK rejects such a net."""
+    from mnasnet_cli.export.tflite.dead_squeeze_excite import REDUCE
+
+    return {
+        name: np.full_like(value, LIVE_BIAS) if name.endswith(f"{REDUCE}/biases") else value
+        for name, value in weights.items()
+    }
 
 
 def variant_metadata(variant: str | NetTable, width: float, image_size: int, classes: int = CLASSES) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mnasnet_cli.searching.plan import Plan, table_of
 from mnasnet_cli.searching.tasks import Task, keyed_task, need
 
 PARTS_OF_A_TASK = 48
-SCALE_NETS = 9
+SCALE_NETS = 18
 """Whole nets that the scales of the table come from, at least."""
 REFERENCE = ("b1", 0.5)
 """Measured with every group of nets: the speed of the machine may change between two groups."""
@@ -54,7 +54,7 @@ def predictor_of(plan: Plan, found: Mapping[str, Any]) -> Predictor:
 def _scale_nets(plan: Plan, table: PartsTable) -> list[dict[str, Any]]:
     """Return whole nets about as slow as the limits, from which the scales of the table come."""
     nets = []
-    for number in range(max(SCALE_NETS, 3 * len(plan.limits_ms))):
+    for number in range(max(SCALE_NETS, 6 * len(plan.limits_ms))):
         generator = random.Random(f"{plan.seed} scale {number}")
         genes = draw(generator, plan.image_sizes)
         size, limit = plan.input_size(genes.image_size), plan.limits_ms[number % len(plan.limits_ms)]

@@ -17,6 +17,7 @@ from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.console import percent, plural
 from mnasnet_cli.nets.spec import count_parameters, multiply_adds
 from mnasnet_cli.searching import rungs
+from mnasnet_cli.searching.latency.measuring import BUSY
 from mnasnet_cli.searching.nets.entrants import Entrant
 from mnasnet_cli.searching.plan import Plan
 from mnasnet_cli.searching.scheduler import Contest, SearchState
@@ -79,6 +80,8 @@ class Outcome(TypedDict):
     fingerprint: str
     latency_error: float | None
     """Mean relative error of the predictions, of nets that were then measured as a whole; null where none were."""
+    busy: float
+    """Time on the clock over processor time when whole nets were measured; 1 on an idle machine."""
     fronts: list[Front]
     trained: list[dict[str, Any]]
 
@@ -112,6 +115,7 @@ def outcome_of(plan: Plan, state: SearchState) -> Outcome:
         epochs=[rung.epochs for rung in plan.rungs],
         fingerprint=plan.fingerprint,
         latency_error=fmean(state.latency_errors) if state.latency_errors else None,
+        busy=round(state.busy, 2),
         fronts=fronts,
         trained=trained,
     )
@@ -245,6 +249,16 @@ def legend(outcome: Outcome) -> str:
     return (
         f"ms: {'measured' if measured else 'predicted'}; top-1: mean ± deviation over seeds on the validation split; "
         "points: from the best stock net; order: by the held-out images"
+    )
+
+
+def busy_note(outcome: Outcome) -> str | None:
+    """Return a warning beside the verdicts where the machine was busy while whole nets were measured, else None."""
+    if outcome["busy"] <= BUSY:
+        return None
+    return (
+        f"the machine was busy while nets were measured: calls took up to {outcome['busy']:.1f} times their processor "
+        "time. Latencies may be too high; `mnasnet benchmark` measures them again"
     )
 
 

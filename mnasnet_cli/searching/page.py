@@ -10,7 +10,7 @@ from pathlib import Path
 from mnasnet_cli.metrics.plots import new_figure, save_figure
 from mnasnet_cli.pages import html
 from mnasnet_cli.pages.charts import Series, draw_chart
-from mnasnet_cli.searching.outcome import COLUMNS, NetRow, Outcome, label, legend, table_rows
+from mnasnet_cli.searching.outcome import COLUMNS, NetRow, Outcome, busy_note, label, legend, table_rows
 from mnasnet_cli.system.files import write_atomically
 
 FOUND, STOCK = "found nets", "stock nets"
@@ -71,6 +71,8 @@ def write_page(outcome: Outcome, notes: Sequence[str], commands: Sequence[str], 
         ("seed", str(outcome["seed"])),
     ]
     sections: list[str] = [html.paragraph(front["verdict"]) for front in outcome["fronts"]]
+    note = busy_note(outcome)
+    sections += [html.paragraph(note, "note")] if note else []
     sections.append(f'<div class="charts">{draw_chart("validation top-1, %", series, x_label="latency, ms")}</div>')
     for front in outcome["fronts"]:
         sections += [f"<h2>Within {front['limit_ms']:g} ms</h2>", html.table(COLUMNS, table_rows(front))]

@@ -67,6 +67,7 @@ class SearchState:
       candidates: drawn nets for each latency; None before that is known.
       stage: what the tasks are for, in words. rung: the rung that they belong to, from 0.
       latency_errors: of the predictions, relative, of nets that were then measured as a whole.
+      busy: time on the clock over processor time when whole nets were measured, the highest.
       by_rung: seconds of a training in each rung, over all limits, from timed steps; empty if none were timed.
     """
 
@@ -76,6 +77,7 @@ class SearchState:
     stage: str = "parts of nets"
     rung: int = 0
     latency_errors: list[float] = field(default_factory=list)
+    busy: float = 1.0
     by_rung: list[float] = field(default_factory=list)
 
     @property
@@ -300,6 +302,7 @@ class _Replay:
     def _measure(self, label: str, nets: list[dict[str, Any]]) -> list[float]:
         """Return the latencies of whole nets in ms, at the speed that the machine had when the scales were measured."""
         (result,) = need(self._found, [measuring_task(self._plan, label, nets)])
+        self._state.busy = max(self._state.busy, result["busy"])
         reference, *latencies = result["ms"]
         return [latency * (self._reference_ms or reference) / reference for latency in latencies]
 

@@ -7,7 +7,7 @@ from searched import make_plan, result_of, to_the_end
 
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.searching.nets.entrants import STOCK
-from mnasnet_cli.searching.outcome import outcome_of, table_rows
+from mnasnet_cli.searching.outcome import busy_note, outcome_of, table_rows
 from mnasnet_cli.searching.rungs import ranking
 from mnasnet_cli.searching.scheduler import replay, rounded
 
@@ -158,3 +158,11 @@ def test_what_is_measured_later_does_not_change_what_the_budget_decided():
     count = replay(plan, found).candidates
     later = {"nets-finalists-1-abcdef12": {"ms": [1.0], "busy": 1.0, "seconds": 900.0}}
     assert replay(plan, {**found, **later}).candidates == count
+
+
+def test_a_busy_machine_is_told_beside_the_verdict():
+    plan = make_plan()
+    state, _ = to_the_end(plan)
+    assert busy_note(outcome_of(plan, state)) is None
+    state.busy = 1.63
+    assert "up to 1.6 times their processor time" in (busy_note(outcome_of(plan, state)) or "")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mnasnet_cli.config.net_table import NetTable
-from mnasnet_cli.latency.variants import convert_variant, noise_images
+from mnasnet_cli.latency.variants import convert_variant, noise_images, with_live_squeezes
 from mnasnet_cli.searching.latency.parts import BLOCK, HEAD, STEM, Part
 
 ROUNDS = 10
@@ -130,7 +130,7 @@ def _convert(part: Part, classes: int, int8: bool) -> bytes:
     module = SlimModule(lambda images: _build(part, classes, images))
     shape = [1, part.size, part.size, part.inputs]
     module.build(tf.TensorSpec(shape, tf.float32))
-    values = {name: variable.numpy() for name, variable in module.weights.items()}
+    values = with_live_squeezes({name: variable.numpy() for name, variable in module.weights.items()})
     graph = tf.Graph()
     with tf1_graph(graph):
         constants = {name: tf.constant(value, name=name) for name, value in values.items()}

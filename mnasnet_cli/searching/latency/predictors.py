@@ -17,10 +17,14 @@ from typing import Protocol
 import numpy as np
 
 from mnasnet_cli.nets.architecture import NetSpec
+from mnasnet_cli.nets.spec import count_parameters
 from mnasnet_cli.searching.latency.parts import HEAD, STEM, Part, parts_of, stage_of
 
 SCALE_PENALTY = 0.02
 """Of the deviation of a stage's scale from the common one; a net's relative error of 2 % weighs as much."""
+GROWTH_PENALTY = 0.04
+"""Keeps the growth near 0 where all measured nets have about as many weights. It is the square of 2 % of noise over an
+expected growth of 0.1 for a million weights."""
 RIDGE_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
@@ -71,11 +75,16 @@ class PartsTable:
             sums[stage_of(part, image_size)] += self.latency(part)
         return sums
 
+    def weights(self, spec: NetSpec) -> float:
+        """Return the number of a net's weights, in millions."""
+        return count_parameters(spec, self._classes) / 1e6
+
 
 class TablePredictor:
     """A table of parts with the scales that whole nets have.
 
-    The plain sum of parts is about a fifth too low: in a net, each part finds the caches full of others' values.
+    In a net, each part finds the caches full of others' values. The more weights a net has, the fewer of them stay
+    there from one image to the next. So the scale grows with the number of weights.
     """
 
     def __init__(
@@ -90,7 +99,11 @@ class TablePredictor:
         self._table, self.reference_ms = table, reference_ms
         sums = np.array([table.by_stage(spec, size) for spec, size, _ in nets])
         measured = np.array([latency for _, _, latency in nets])
-        shares = sums / measured[:, np.newaxis]
+        weights = np.array([table.weights(spec) for spec, _, _ in nets])
+        self._middle = float(weights.mean())
+        distances, ratios = weights - self._middle, np.log(measured / sums.sum(1))
+        self.growth = float(distances @ ratios / (distances @ distances + GROWTH_PENALTY))
+        shares = sums / (measured / np.exp(self.growth * distances))[:, np.newaxis]
         # Least squares of relative errors, with a common scale and small deviations of the stages from it.
         common = float((shares.sum(1)).sum() / (shares.sum(1) ** 2).sum())
         rest = 1.0 - common * shares.sum(1)
@@ -100,7 +113,8 @@ class TablePredictor:
 
     def __call__(self, spec: NetSpec, image_size: int) -> float:
         """Return the latency of a net in ms."""
-        return float(self._table.by_stage(spec, image_size) @ self.scales)
+        growth = np.exp(self.growth * (self._table.weights(spec) - self._middle))
+        return float(self._table.by_stage(spec, image_size) @ self.scales * growth)
 
 
 def features(spec: NetSpec, image_size: int, classes: int) -> np.ndarray:

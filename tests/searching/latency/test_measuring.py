@@ -5,7 +5,7 @@ import pytest
 
 from mnasnet_cli.nets.spec import get_spec
 from mnasnet_cli.searching.latency.measuring import convert_nets, measure_files, measure_parts, time_in_turns
-from mnasnet_cli.searching.latency.parts import parts_of
+from mnasnet_cli.searching.latency.parts import Part, parts_of
 from mnasnet_cli.searching.plan import table_of
 
 
@@ -38,6 +38,13 @@ def test_parts_are_converted_and_measured(int8):
     found = measure_parts([stem, block, head], 10, 1, int8)
     assert len(found["ms"]) == 3
     assert all(0 <= one < 20 for one in found["ms"])
+
+
+def test_squeeze_excites_that_random_weights_would_switch_off_are_measured_in_int8():
+    """XNNPACK rejects a file with a tensor that was 0 on all calibration images."""
+    narrow = Part("block", 16, 8, 16, kernel=3, stride=2, expand=6, squeeze=1)
+    found = measure_parts([narrow] * 6, 10, 1, int8=True)
+    assert len(found["ms"]) == 6
 
 
 @pytest.mark.slow

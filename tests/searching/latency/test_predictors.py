@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from mnasnet_cli.nets.spec import NETS, get_spec, multiply_adds
+from mnasnet_cli.nets.spec import NETS, count_parameters, get_spec, multiply_adds
 from mnasnet_cli.searching.latency.parts import measured_parts, parts_of
 from mnasnet_cli.searching.latency.predictors import PartsTable, RegressionPredictor, TablePredictor
 from mnasnet_cli.searching.nets.space import draw, net_of
@@ -36,6 +36,22 @@ def test_the_table_adds_up_its_parts_and_takes_the_scale_from_whole_nets():
     assert predict.scales == pytest.approx([1.25, 1.25, 1.25], rel=0.01)
     for spec in [*_nets(10, seed=1), get_spec("a1", 0.7), get_spec("d1", 0.4)]:
         assert predict(spec, SIZE) == pytest.approx(_true_ms(spec), rel=0.02)
+
+
+def test_the_scale_of_the_table_grows_with_the_weights():
+    def latency(spec):
+        return _true_ms(spec) * (1 + 0.1 * count_parameters(spec, CLASSES) / 1e6)
+
+    predict = TablePredictor(_table(), [(spec, SIZE, latency(spec)) for spec in _nets(18)])
+    assert predict.growth > 0.03
+    for spec in _nets(10, seed=1):
+        assert predict(spec, SIZE) == pytest.approx(latency(spec), rel=0.03)
+
+
+def test_nets_of_one_size_say_nothing_about_growth():
+    spec = get_spec("b1", 0.5)
+    nets = [(spec, SIZE, (1.02 if number % 2 else 0.98) * _true_ms(spec)) for number in range(8)]
+    assert TablePredictor(_table(), nets).growth == pytest.approx(0.0, abs=1e-6)
 
 
 def test_wider_parts_are_never_faster_in_the_table():
