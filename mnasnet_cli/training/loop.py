@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mnasnet_cli.console import begin, progress
 from mnasnet_cli.distributed.strategy import Processes, share_of
-from mnasnet_cli.metrics.plots import plot_curves
+from mnasnet_cli.metrics import plots
 from mnasnet_cli.runs.directory import CURVES_FILE, RunDirectory
 from mnasnet_cli.runs.run_files import read_metrics, scores_in
 from mnasnet_cli.system.documents import parse_json
@@ -259,7 +259,7 @@ class Trainer:
 
     def _draw_curves(self) -> None:
         if self.processes.chief:
-            plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / CURVES_FILE)
+            plots.plot_curves(read_metrics(self.run.path), self.task.metric, self.run.path / CURVES_FILE)
         self._drawn_at = time.monotonic()
 
     def _record(self, split: str, step: int, **values: float) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from tiny_net import FLAGS
 
 pytestmark = pytest.mark.usefixtures("tiny_net")
@@ -38,6 +39,8 @@ def test_a_run_holds_all_that_the_contract_promises(trained_run: Path) -> None:
     results = json.loads((trained_run / "results.json").read_text())
     assert (results["steps"], results["examples"]) == (18, 20)
     assert results["best_top1"] == max(line["top1"] for line in lines if "top1" in line)
+    with Image.open(trained_run / "curves.png") as curves:
+        assert curves.width > curves.height > 300
 
 
 @pytest.mark.parametrize(
