@@ -72,11 +72,9 @@ def compiled_preprocess(options: Preprocessing) -> tf.types.experimental.Polymor
 def preprocess_encoded(image_bytes: tf.Tensor, options: Preprocessing) -> tf.Tensor:
     """Turn image files, string [N], upright by their EXIF data, into the net's input: float32 [N, S, S, 3]."""
     size = options.image_size
-    return tf.map_fn(
-        lambda image: normalize(decode_upright(image, options), options),
-        image_bytes,
-        fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
-    )
+    # AutoGraph would take seconds, and there is nothing to convert.
+    decode = tf.autograph.experimental.do_not_convert(lambda image: normalize(decode_upright(image, options), options))
+    return tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
 
 
 def preprocess_crops(images: tf.Tensor, options: Preprocessing) -> tf.Tensor:

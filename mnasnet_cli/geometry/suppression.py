@@ -58,6 +58,7 @@ def non_max_suppression(
     scores = tf.where(geometry.area(clipped) > 0.0, scores, 0.0)
     separated = _separate_classes(boxes, classes, image_size)
 
+    @tf.autograph.experimental.do_not_convert  # takes seconds, and there is nothing to convert
     def one_image(row: tuple[tf.Tensor, ...]) -> DetectedBoxes:
         separated, clipped, scores, classes = row
         # Not tf.image.non_max_suppression_padded, another implementation that is ten times slower on a CPU.
