@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mnasnet_cli.system.tensorflow_start import choose_onednn
+
 if TYPE_CHECKING:
     from mnasnet_cli.api.catalogue import models as models
     from mnasnet_cli.api.model import Model as Model
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from mnasnet_cli.errors import MnasnetError as MnasnetError
     from mnasnet_cli.prediction.explaining import Explanation as Explanation
     from mnasnet_cli.prediction.results import Prediction as Prediction
+
+choose_onednn()  # here, because a script may import TensorFlow itself before it uses a name from here
 
 __version__ = "0.1.0"
 

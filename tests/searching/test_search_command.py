@@ -126,7 +126,7 @@ def test_android_and_its_results_exclude_each_other(search, tmp_path):
 
 @pytest.mark.slow
 def test_a_real_search_that_is_killed_has_the_same_front(many_shapes, tmp_path):
-    """Real trainings of two drawn nets and the stock nets in two rungs, killed twice; and once undisturbed."""
+    """Real trainings of two drawn nets and the stock nets in two rungs, killed at five places; and once undisturbed."""
     phone = write_phone_results(tmp_path / "phone")
 
     def command(run_dir: Path) -> list[str]:
@@ -136,12 +136,13 @@ def test_a_real_search_that_is_killed_has_the_same_front(many_shapes, tmp_path):
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     run = tmp_path / "killed"
-    for wanted, number in ((2, signal.SIGKILL), (5, signal.SIGTERM)):
+    for number in range(5):
         process = subprocess.Popen(command(run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(list(run.glob("results/train-*.json"))) < wanted and process.poll() is None:
+        while len(list(run.glob("results/train-*.json"))) < 2 * number and process.poll() is None:
             time.sleep(0.5)
         time.sleep(4)  # into the next training
-        process.send_signal(number)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM if number % 2 else signal.SIGKILL)
         process.wait()
     subprocess.run(command(run), check=True, capture_output=True)
     assert (run / "front.json").read_bytes() == (tmp_path / "whole" / "front.json").read_bytes()

@@ -53,6 +53,14 @@ def test_the_users_log_level_is_kept(started):
     assert "E0000 " in started[1]  # gRPC, of the port that is taken
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN is chosen on x86 only")
+def test_the_package_chooses_it_for_a_script_that_imports_tensorflow_next():
+    environment = {name: value for name, value in os.environ.items() if name != ONEDNN}
+    code = f"import mnasnet_cli, os; print(os.environ[{ONEDNN!r}])"
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "1\n"
+
+
 def test_the_users_own_choice_is_kept():
     code = START + f"import os; print(os.environ[{ONEDNN!r}])"
     environment = os.environ | {ONEDNN: "0"}
