@@ -102,6 +102,11 @@ def test_a_state_dict_that_cannot_be_had_is_refused_before_anything_is_written(m
     refused = mnasnet("export", b1, "--format", "timm", "--format", "tflite-int8")
     assert (refused.code, "--data" in refused.err) == (2, True), refused.err
     assert not (b1 / "export").exists()
+
+
+@pytest.mark.variation
+def test_a_state_dict_and_another_format_in_one_command(mnasnet, b1):
+    pytest.importorskip("safetensors")
     both = mnasnet("export", b1, "--format", "timm", "--format", "frozen", "--parity-images", 1, "--json")
     assert both.code == 0, both.err
     assert [(one["format"], one["ok"]) for one in both.json["artifacts"]] == [("frozen", True), ("timm", True)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from begun_training import begin_training
+from tiny_net import FLAGS as TRAINED_FLAGS
 
 from mnasnet_cli.config.loading import load_config
 from mnasnet_cli.config.schema import AUTO_BATCH_SIZE, Config
@@ -61,21 +63,30 @@ def test_auto_is_read_and_written_as_a_word() -> None:
             load_config(assignments=[f"training.batch_size={wrong}"])
 
 
-def test_a_run_keeps_the_number_that_it_began_with(
+def test_a_run_takes_the_number_that_was_measured(
     mnasnet: Callable, tiny_net: None, shape_records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = [*FLAGS, f"--data={shape_records}", f"--run-dir={tmp_path / 'run'}", "--batch-size=auto"]
     monkeypatch.setattr(batch_size, "measure_step", lambda *_: memory_for(300))
-    first = mnasnet("train-imagenet", *flags, "--set=schedule.name=constant", "--epochs=1")
-    assert first.code == 0, first.err
-    assert "batch size 4, for 20 steps an epoch; memory has room for 300" in first.err
-    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["training"]["batch_size"] == 4
+    begun = begin_training(lambda: mnasnet("train-imagenet", *flags, "--epochs=2"))
+    assert "batch size 4, for 20 steps an epoch; memory has room for 300" in begun.outcome.err
+    assert (begun.trainer.config.training.batch_size, begun.trainer.total_steps) == (4, 2 * 24)
 
+
+def test_a_run_keeps_the_number_that_it_began_with(
+    mnasnet: Callable,
+    tiny_net: None,
+    shape_records: Path,
+    trained_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(trained_run, tmp_path / "run")
     monkeypatch.setattr(batch_size, "measure_step", lambda *_: pytest.fail("measured again"))
-    second = ["train-imagenet", *flags, "--set=schedule.name=constant", "--epochs=2"]
-    begun = begin_training(lambda: mnasnet(*second))
-    assert (begun.step, begun.trainer.total_steps) == (24, 2 * 24)
-    assert "batch size 4, as the run began" in begun.outcome.err
+    flags = [*TRAINED_FLAGS, f"--data={shape_records}", f"--run-dir={tmp_path / 'run'}", "--batch-size=auto"]
+    again = mnasnet("train-imagenet", *flags)
+    assert again.code == 0, again.err
+    assert "batch size 16, as the run began" in again.err
 
 
 def test_several_machines_must_name_a_number(
