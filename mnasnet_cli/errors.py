@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _LONG_WORD = re.compile(r"\S{1001,}")
 
@@ -20,6 +21,16 @@ class MnasnetError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(cut_words(message))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a worker process send the error to its parent, whatever a subclass is made of."""
+        return _from_worker, (type(self), self.args, self.__dict__)
+
+
+def _from_worker(kind: type[MnasnetError], args: tuple[Any, ...], state: dict[str, Any]) -> MnasnetError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class DataError(MnasnetError):

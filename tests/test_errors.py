@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import pickle
 
 import pytest
 
 from mnasnet_cli import errors
+from mnasnet_cli.system.documents import Missing, Unreadable
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,14 @@ def test_a_long_word_of_others_is_cut() -> None:
     assert len(message) < 1000
     path = "/data/" + "long/" * 150
     assert path in str(errors.DataError(f"{path} is missing"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [errors.DataError("no records"), Unreadable("a.json", "is no JSON", "write it again"), Missing("b", "is gone")],
+)
+def test_an_error_of_a_worker_process_reaches_its_parent(error):
+    sent = pickle.loads(pickle.dumps(error))
+    assert type(sent) is type(error)
+    assert str(sent) == str(error)
+    assert vars(sent) == vars(error)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mnasnet_cli.errors import EnvironmentProblem, MnasnetError
+from mnasnet_cli.errors import EnvironmentProblem, MnasnetError, first_line
 from mnasnet_cli.system.workers import main_module_hidden
 
 STOP_SECONDS = 120.0
@@ -34,7 +34,8 @@ def run_in_process(
       on_wait: called every half second; an error that it raises stops the process with SIGTERM.
       name: of the process in messages.
 
-    Raises the function's own MnasnetError, or EnvironmentProblem if the process dies.
+    Raises the function's own MnasnetError, OSError or MemoryError; EnvironmentProblem if the process dies; RuntimeError
+    with the traceback for a bug.
     """
     context: Any = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -93,10 +94,12 @@ def _serve(connection: Connection, parent: int, function: Callable[..., Any], ar
     with suppress_output():
         try:
             answer: tuple[str, Any] = "result", function(*arguments)
-        except MnasnetError as error:
+        except (MnasnetError, OSError, MemoryError) as error:
             answer = "error", error
-        except Exception:
-            answer = "error", RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
+        except Exception as error:
+            # The reason first: an internal error is told in one line, cut at its end.
+            reason = f"{type(error).__name__}: {first_line(error)}, in a worker process"
+            answer = "error", RuntimeError(f"{reason}:\n{traceback.format_exc()}")
     with contextlib.suppress(OSError):
         connection.send(answer)
     connection.close()

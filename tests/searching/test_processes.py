@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 
 from mnasnet_cli.errors import DataError, EnvironmentProblem, Stopped
 from mnasnet_cli.searching.processes import run_in_process
+from mnasnet_cli.system.documents import Unreadable
 
 
 def double(number):
@@ -15,8 +17,16 @@ def double(number):
     return 2 * number
 
 
+FAULTS = {
+    "data": DataError("no records"),
+    "file": Unreadable("dataset.json", "is not valid JSON", "write it again"),
+    "disk": OSError(errno.ENOSPC, "no space left on device", "checkpoint"),
+    "bug": ValueError("a bug"),
+}
+
+
 def fail(kind):
-    raise DataError("no records") if kind == "data" else ValueError("a bug")
+    raise FAULTS[kind]
 
 
 def die():
@@ -35,7 +45,11 @@ def test_a_function_runs_in_a_process_of_its_own(capfd):
 def test_errors_come_back():
     with pytest.raises(DataError, match="no records"):
         run_in_process(fail, "data")
-    with pytest.raises(RuntimeError, match=r"(?s)in a worker process:.*a bug"):
+    with pytest.raises(Unreadable, match=r"dataset\.json is not valid JSON; write it again"):
+        run_in_process(fail, "file")
+    with pytest.raises(OSError, match="no space left on device: 'checkpoint'"):
+        run_in_process(fail, "disk")
+    with pytest.raises(RuntimeError, match=r"(?s)^ValueError: a bug, in a worker process:\nTraceback"):
         run_in_process(fail, "bug")
 
 
