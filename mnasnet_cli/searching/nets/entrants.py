@@ -129,7 +129,8 @@ class EntrantPool:
         """
         order = [name for name in ranking(scores) if first[name].genes is not None]
         parents = order[: max(1, -(-len(order) // PARENTS_SHARE))]
-        start = sum(not one.is_stock for one in first.values())
+        # After the last number, not after so many nets: where few nets fit a limit, draws are missing between.
+        start = max((int(name[1:]) for name, one in first.items() if not one.is_stock), default=0)
         key = (count, start, *parents)
         if key in self._kept:
             return self._kept[key]
