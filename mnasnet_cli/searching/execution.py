@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -160,6 +161,7 @@ def train_net(plan: Plan, training: Mapping[str, Any], records: Path, data: Path
       training: the payload of a task "train".
       records: of the search. data: those of the user, whose validation split scores the nets of the last rung.
     """
+    os.environ["TF_CONFIG"] = "{}"  # processes that Slurm started share the search, not a training
     from mnasnet_cli.evaluation.classifier import evaluate_classifier
     from mnasnet_cli.searching.nets.inheritance import inherited_checkpoint
     from mnasnet_cli.training.divergence import DivergenceError
@@ -170,7 +172,7 @@ def train_net(plan: Plan, training: Mapping[str, Any], records: Path, data: Path
         seed=training["seed"],
     )  # fmt: skip
     try:
-        with inherited_checkpoint(plan.init, config, records, run.parent) as init:
+        with inherited_checkpoint(plan.init, plan.init_digest, config, records, run.parent) as init:
             results = train(config, records, run, init=init)
     except DivergenceError:
         return {"score": 0.0, "validation": 0.0 if training["last"] else None, "diverged": True}

@@ -5,6 +5,7 @@ from searched import make_plan
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.checkpoints.reader import read_checkpoint
+from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.searching.execution import EVALUATION_EPOCHS, Workplace, first_size_epochs, perform, remove_trainings
 from mnasnet_cli.searching.held_out import make_records
 from mnasnet_cli.searching.nets.inheritance import inherited_checkpoint
@@ -63,21 +64,25 @@ def test_a_net_starts_from_what_it_inherits(place, tmp_path):
     task = make_task(config, place.records)
     model = task.make_model()
     SavedState(model, task.model_info()).save(CheckpointFolder(tmp_path / "trained/checkpoints", keep=1), 0)
-    plan = dataclasses.replace(plan, init=str(tmp_path / "trained"))
+    trained = str(tmp_path / "trained")
+    digest = read_checkpoint(find_checkpoint(trained)).weights_sha256
     narrow = plan.training_config("b1", None, 0.1, 32, rung=0, seed=1)
-    with inherited_checkpoint(plan.init, narrow, place.records, tmp_path) as init:
+    with inherited_checkpoint(trained, digest, narrow, place.records, tmp_path) as init:
         contents = read_checkpoint(init)
     assert contents.info["width"] == 0.1
     stem, whole = contents.weights["Mnasnet/Conv/weights"], model.weights["Mnasnet/Conv/weights"].numpy()
     kept = {channel.tobytes() for channel in stem.transpose(3, 0, 1, 2)}
     assert kept <= {channel.tobytes() for channel in whole.transpose(3, 0, 1, 2)}
     assert not list(tmp_path.glob(".*mnasnet-tmp"))
+    changed = inherited_checkpoint(trained, "0" * 64, narrow, place.records, tmp_path)
+    with pytest.raises(ConfigError, match="has other weights than when the search began"), changed:
+        pass
 
 
 def test_without_a_trained_net_nothing_is_inherited(place):
     plan = _plan()
     config = plan.training_config("b1", None, 0.1, 32, rung=0, seed=0)
-    with inherited_checkpoint(plan.init, config, place.records, place.run_dir) as init:
+    with inherited_checkpoint(None, None, config, place.records, place.run_dir) as init:
         assert init is None
 
 

@@ -94,7 +94,8 @@ class _Copy:
             self.convolution(f"{block.scope}/expand", f"{source.scope}/expand", inputs, expanded)
         self._depthwise(f"{block.scope}/depthwise", f"{source.scope}/depthwise", expanded)
         self.convolution(f"{block.scope}/project", f"{source.scope}/project", expanded, outputs)
-        if block.squeeze_channels and source.squeeze_channels:
+        both_squeeze = block.squeeze_channels and source.squeeze_channels
+        if both_squeeze and block.squeezes_expanded == source.squeezes_expanded:
             mine, theirs = f"{block.scope}/se_block", f"{source.scope}/se_block"
             reduced = self.strongest(f"{source.scope}/se_block/excitation_reduce", block.squeeze_channels)
             gated = expanded if block.squeezes_expanded else outputs
@@ -137,13 +138,19 @@ def _centred(kernel: np.ndarray, side: int) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def inherited_checkpoint(trained: str | None, config: Config, records: Path, folder: Path) -> Iterator[str | None]:
+def inherited_checkpoint(
+    trained: str | None, digest: str | None, config: Config, records: Path, folder: Path
+) -> Iterator[str | None]:
     """Yield a checkpoint of a configuration's net with inherited weights, in a temporary folder.
 
     Args:
       trained: the model to inherit from; None yields None.
+      digest: the SHA-256 of its weights.
       records: of the search.
       folder: where the temporary folder is made.
+
+    Raises:
+      ConfigError: the model has other weights now.
     """
     if trained is None:
         yield None
@@ -159,6 +166,11 @@ def inherited_checkpoint(trained: str | None, config: Config, records: Path, fol
     from mnasnet_cli.tasks.from_config import make_task
 
     contents = read_checkpoint(find_checkpoint(trained))
+    if contents.weights_sha256 != digest:
+        raise ConfigError(
+            f"--init {trained} has other weights than when the search began, perhaps because it was trained on; "
+            "restore it, or start over with --fresh"
+        )
     task = make_task(config, records)
     tf.random.set_seed(config.training.seed)
     model = task.make_model()

@@ -5,6 +5,7 @@ import pytest
 
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.nets.spec import NETS, get_spec, variable_shapes
+from mnasnet_cli.searching.nets.entrants import STOCK
 from mnasnet_cli.searching.nets.inheritance import check_trained_net, inherit
 from mnasnet_cli.searching.nets.space import draw, net_of
 
@@ -28,10 +29,11 @@ def test_a_net_inherits_all_of_itself():
     assert all(np.array_equal(found[name], trained[name]) for name in trained)
 
 
-def test_shapes_stay_those_of_the_net_whatever_is_inherited():
-    for seed in range(6):
-        spec = net_of(draw(random.Random(seed), [64]), 0.3 + 0.2 * seed)
-        found, initial, _ = _inherit(spec, get_spec("b1", 0.5))
+@pytest.mark.parametrize("trained", NETS)
+def test_shapes_stay_those_of_the_net_whatever_is_inherited(trained):
+    drawn = [net_of(draw(random.Random(seed), [64]), 0.3 + 0.2 * seed) for seed in range(6)]
+    for spec in (*drawn, *(get_spec(name, 0.35) for name in STOCK)):
+        found, initial, _ = _inherit(spec, get_spec(trained, 0.5))
         assert {name: value.shape for name, value in found.items()} == variable_shapes(spec, CLASSES)
         changed = sum(not np.array_equal(found[name], initial[name]) for name in found)
         assert changed > len(found) / 3
