@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,7 @@ class Worker:
             self._show(None)
             if ends(state):
                 return state
-            if not any(self._try(task) for task in state.tasks):
+            if not any(self._try(task) for task in open_now(state.tasks)):
                 time.sleep(POLL_SECONDS)  # others do what is to be done now
 
     def _look(self) -> SearchState:
@@ -116,6 +116,8 @@ class Worker:
                 self._task = None
             self._store.put(task, result)
         self._warn_if_busy(result)
+        if result.get("diverged"):
+            warn(f"the training {self._place.training(task).name} diverged, which counts as no image right")
         remove_trainings(self._plan, self._store.results(), self._place)
         return True
 
@@ -173,6 +175,11 @@ class Worker:
         """Return about how many trainings there are."""
         counts = expected_by_rung(self._plan, self._state)
         return max(round(sum(counts)), self._done())
+
+
+def open_now(tasks: Sequence[Task]) -> Sequence[Task]:
+    """Return the tasks that may begin now: what is timed comes one after the other, as two at once slow each other."""
+    return tasks if tasks and tasks[0].kind == "train" else tasks[:1]
 
 
 def expected_by_rung(plan: Plan, state: SearchState) -> list[float]:

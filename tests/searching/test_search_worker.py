@@ -1,10 +1,13 @@
+import contextlib
 import json
 import threading
+import time
 
 import pytest
 from searched import make_plan, result_of, to_the_end, workplace
 
 from mnasnet_cli.errors import Stopped
+from mnasnet_cli.searching.latency.parts import Part
 from mnasnet_cli.searching.outcome import outcome_of, write_front
 from mnasnet_cli.searching.scheduler import replay
 from mnasnet_cli.searching.store import FolderStore
@@ -68,6 +71,43 @@ def test_two_processes_find_what_one_finds_and_do_nothing_twice(tmp_path):
     assert len(done) == len(set(done))
     fronts = {_front(plan, state, place.run_dir) for state in (*states, alone)}
     assert len(fronts) == 1
+
+
+def test_two_processes_do_not_measure_at_the_same_time(tmp_path):
+    plan, place = make_plan(phone_nets=()), workplace(tmp_path / "both")
+    running, measured = [], []
+
+    def do(task, plan, place):
+        if task.kind != "parts":
+            raise Stopped("the parts are measured")
+        running.append(task.key)
+        time.sleep(0.05)
+        measured.append(len(running))
+        running.remove(task.key)
+        return {"ms": [Part(**part).cost(plan.classes) / 1e7 for part in task.payload["parts"]], "busy": 1.0,
+                "seconds": 1.0}  # fmt: skip
+
+    def work():
+        with contextlib.suppress(Stopped):
+            Worker(plan, _store(place.run_dir, plan), place, do=do).run()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(measured) > 3
+    assert set(measured) == {1}
+
+
+def test_a_training_that_diverged_is_told(tmp_path, capsys):
+    plan, place = make_plan(candidates=2), workplace(tmp_path / "diverged")
+
+    def do(task, plan, place):
+        return {**result_of(task), "score": 0.0, "diverged": task.key.startswith("train-4ms-n001-rung1")}
+
+    Worker(plan, _store(place.run_dir, plan), place, do=do).run()
+    assert capsys.readouterr().err.count("the training 4ms-n001-rung1-seed0 diverged") == 1
 
 
 def test_a_machine_that_is_not_the_named_one_measures_nothing(tmp_path):
