@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from mnasnet_cli.config.net_table import NetTable
 from mnasnet_cli.console import progress
@@ -26,6 +29,14 @@ WIDTHS = (0.35, 1.4)
 """Between which the widths of the drawn nets lie, evenly by their logarithms."""
 CALLS, ROUNDS = 50, 3
 MIN_NETS = 15
+
+
+class _Measured(TypedDict):
+    """A net in the results of a phone."""
+
+    net: JsonObject
+    image_size: Annotated[int, Field(ge=1)]
+    p50_ms: Annotated[float, Field(gt=0)]
 
 
 def write_phone_nets(plan: Plan, folder: Path) -> list[Path]:
@@ -72,8 +83,8 @@ def read_phone_nets(path: Path, plan: Plan) -> tuple[str, tuple[PhoneNet, ...]]:
       DataError: there are no results, or too few.
       ConfigError: they are of other image sizes, classes or threads, or of another format than the search.
     """
-    found = read_android_results(path)
-    device, rows = found["device"], [row for row in found["rows"] if "net" in row]
+    results = read_android_results(path)
+    rows = [row for row in results["rows"] if "net" in row]
     if len(rows) < MIN_NETS:
         raise DataError(
             f"{path} holds the results of {len(rows)} nets of a search, expected at least {MIN_NETS}; write the folder "
@@ -81,20 +92,17 @@ def read_phone_nets(path: Path, plan: Plan) -> tuple[str, tuple[PhoneNet, ...]]:
         )
     nets = []
     for row in rows:
-        for what, here, there in (
-            ("classes", plan.classes, row.get("classes")),
-            ("format", plan.format, row.get("format")),
-            ("threads", plan.threads, row.get("threads")),
-        ):
-            if here != there:
-                raise ConfigError(f"{path} was measured with {what} {there}, but this search has {what} {here}")
-        table = validate(row["net"], JsonObject, f"{path}, the net {row['name']}")
-        nets.append(PhoneNet(validate(table, NetTable, f"{path}, the net {row['name']}").model_dump(mode="json"),
-                             int(row["image_size"]), float(row["p50_ms"])))  # fmt: skip
+        for what, here in (("classes", plan.classes), ("format", plan.format), ("threads", plan.threads)):
+            if row.get(what) != here:
+                raise ConfigError(f"{path} was measured with {what} {row.get(what)}, but this search has {what} {here}")
+        source = f"{path}, the net {row['name']}"
+        found = validate(row, _Measured, source)
+        table = validate(found["net"], NetTable, source).model_dump(mode="json")
+        nets.append(PhoneNet(table, found["image_size"], found["p50_ms"]))
     measured = {one.input_size for one in nets}
     for size in plan.image_sizes:
         if plan.input_size(size) not in measured:
             raise ConfigError(
                 f"{path} has no nets for an input of {plan.input_size(size)} px; write it again with this --image-size"
             )
-    return device_name(device), tuple(nets)
+    return device_name(results["device"]), tuple(nets)

@@ -44,6 +44,14 @@ def test_a_damaged_net_is_one_line(phone):
         read_phone_nets(phone, make_plan())
 
 
+def test_a_net_without_its_image_size_is_one_line(phone):
+    models = json.loads((phone / "models.json").read_text())
+    del models["models"]["net-03"]["image_size"]
+    (phone / "models.json").write_text(json.dumps(models))
+    with pytest.raises(DataError, match="the net net-03 is not as expected: it has no 'image_size'"):
+        read_phone_nets(phone, make_plan())
+
+
 def test_some_thirty_nets_are_written_with_their_tables(tmp_path, monkeypatch):
     def convert(function, tables, classes, int8, folder, **_):
         assert classes == CLASSES
