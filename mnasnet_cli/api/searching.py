@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mnasnet_cli.api.training import TrainOptions
+from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.searching.opening import Request, parse_budget, parse_latency, parse_sizes
 
 DEFAULT_RUN_DIR = "runs/search"
@@ -103,8 +104,14 @@ def request_of(
     """Return what a search was asked for: the arguments of `search`, some of them as text, and those of `--set`.
 
     Raises:
-      ConfigError: a latency, an image size or a budget is none.
+      ConfigError: a latency, an image size, a budget or a number is none.
     """
+    for name, least in (("candidates", 2), ("threads", 1), ("seed", 0)):
+        value = options.get(name)
+        if value is not None and (type(value) is not int or value < least):
+            raise ConfigError(f"{name} must be a whole number from {least}, not {value!r}")
+    if isinstance(budget, int | float):
+        budget = f"{budget:f}s"
     limits = [latency] if isinstance(latency, int | float | str) else latency
     sizes = [image_size] if isinstance(image_size, int | str) else image_size
     return Request(
@@ -114,7 +121,7 @@ def request_of(
         image_sizes=parse_sizes(",".join(map(str, sizes))) if sizes else (),
         recipe=os.fspath(recipe) if recipe is not None else None,
         assignments=tuple(assignments),
-        budget_seconds=parse_budget(f"{budget:f}s" if isinstance(budget, int | float) else budget) if budget else None,
+        budget_seconds=None if budget is None else parse_budget(budget),
         init=os.fspath(init) if init is not None else None,
         phone=Path(android_results) if android_results is not None else None,
         **options,

@@ -91,9 +91,9 @@ def search(
     from mnasnet_cli.api.searching import request_of
 
     request = request_of(
-        config, data=data, latency=latency or (), run_dir=run_dir, image_size=image_size or (), threads=threads,
-        int8=int8, candidates=candidates, budget=budget, seed=seed, init=init, storage=storage,
-        android_results=android_results, fresh=fresh, assignments=assignments or (),
+        config, data=data, latency=latency or (), run_dir=run_dir, threads=threads, int8=int8,
+        image_size=() if image_size is None else image_size, candidates=candidates, budget=budget, seed=seed, init=init,
+        storage=storage, android_results=android_results, fresh=fresh, assignments=assignments or (),
     )  # fmt: skip
     if android is not None:
         _write_phone_nets(request, android, android_results, json_output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +16,20 @@ from mnasnet_cli.console import begin, say
 from mnasnet_cli.errors import ConfigError
 from mnasnet_cli.records.dataset_info import DatasetInfo, folder_fingerprint, load_dataset_info
 from mnasnet_cli.runs.directory import move_aside
-from mnasnet_cli.searching.execution import Workplace
+from mnasnet_cli.searching.execution import TRAININGS, Workplace
 from mnasnet_cli.searching.held_out import FOLDER as RECORDS_FOLDER
 from mnasnet_cli.searching.held_out import check_records, make_records
 from mnasnet_cli.searching.phones import read_phone_nets
-from mnasnet_cli.searching.plan import Plan
+from mnasnet_cli.searching.plan import PhoneNet, Plan
 from mnasnet_cli.searching.rungs import MIN_RECIPE_EPOCHS
-from mnasnet_cli.searching.shared_store import open_shared_store
+from mnasnet_cli.searching.shared_store import SharedStore, connect
 from mnasnet_cli.searching.store import PLAN_FILE, FolderStore, Store
-from mnasnet_cli.system.documents import validate
-from mnasnet_cli.system.files import has_visible_files
+from mnasnet_cli.system.documents import JsonObject, read_sound_json, validate
+from mnasnet_cli.system.files import has_visible_files, make_folder, write_atomically
 from mnasnet_cli.system.machine import host
 
+SHARED_FILE = "shared.json"
+"""In the folder of a process that shares a search by --storage: which search that is."""
 DEFAULT_RECIPE, DEFAULT_CANDIDATES, DEFAULT_DATA = "quick", 24, Path("data/imagenet")
 _UNITS_MS = {"": 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _UNITS_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -99,32 +102,74 @@ def open_search(request: Request) -> Opened:
       DataError: there are no records, too few, or others than those of the search.
     """
     here = host(())["cpu"]["name"]
-    if request.fresh:
-        _start_over(request)
-    path = request.run_dir
-    if has_visible_files(path) and not ((path / PLAN_FILE).is_file() or (path / RECORDS_FOLDER).is_dir()):
-        raise ConfigError(f"{path} holds other files and no search ({PLAN_FILE} is missing); choose another --run-dir")
-    folder = FolderStore(request.run_dir)
-    stored = folder.load_plan() if request.storage is None else None
+    run_dir = request.run_dir
+    folder = FolderStore(run_dir)
+    _check_folder(request, folder)
+    stored = None if request.storage is not None or request.fresh else folder.load_plan()
     plan = _continued(request, _plan_from(stored, request), folder) if stored else _new_plan(request, here)
+    if request.fresh:
+        _move_aside(folder, run_dir)
+    name = plan.name
+    storage = connect(request.storage) if request.storage is not None else None
+    if storage is not None:
+        _mark_shared(run_dir, name)
+    records = make_records(Path(plan.data), run_dir)
+    plan = dataclasses.replace(plan, train_images=load_dataset_info(records).splits["train"].examples)
+    _check_batch_size(plan)
     store: Store = folder
-    if request.storage is not None:
-        store = open_shared_store(request.storage, plan.name)
+    if storage is not None:
+        store = SharedStore(storage, name)
         stored = store.load_plan()
         plan = _joined(plan, _plan_from(stored, request)) if stored else plan
-    records = make_records(Path(plan.data), request.run_dir)
-    plan = dataclasses.replace(plan, train_images=load_dataset_info(records).splits["train"].examples)
     if stored is None:
         plan = _joined(plan, _plan_from(store.begin(plan.to_json()), request))
     can_measure = bool(plan.phone_nets) or plan.device == here
     if not can_measure and request.storage is None:
         raise ConfigError(
-            f"{request.run_dir} was begun on {plan.device}, but this is {here}: their latencies can't be compared; go "
-            "on there, or choose another --run-dir"
+            f"{run_dir} was begun on {plan.device}, but this is {here}: their latencies can't be compared; go on "
+            "there, or choose another --run-dir"
         )
     if not can_measure:
         say(f"this machine trains only: latencies come from the machine with {plan.device}")
-    return Opened(plan, store, Workplace(request.run_dir, Path(plan.data)), can_measure)
+    return Opened(plan, store, Workplace(run_dir, Path(plan.data)), can_measure)
+
+
+def _check_folder(request: Request, folder: FolderStore) -> None:
+    """Raise ConfigError if the folder can't be that of the search: nothing may be mixed."""
+    path = request.run_dir
+    own = [(path / name).exists() for name in (PLAN_FILE, SHARED_FILE, RECORDS_FOLDER)]
+    if has_visible_files(path) and not any(own):
+        raise ConfigError(f"{path} holds other files and no search ({PLAN_FILE} is missing); choose another --run-dir")
+    if request.storage is None:
+        if (path / SHARED_FILE).exists() and not request.fresh:
+            raise ConfigError(
+                f"{path} belongs to a search with --storage; repeat its whole command, or choose another --run-dir"
+            )
+    elif request.fresh:
+        raise ConfigError("--fresh does not reach what other machines share; choose another --seed or --storage")
+    elif folder.load_plan() is not None:
+        raise ConfigError(f"{path} holds a search without --storage; choose another --run-dir")
+
+
+def _mark_shared(run_dir: Path, name: str) -> None:
+    """Write into the folder which shared search it belongs to. Raises ConfigError if it holds trainings of another."""
+    found = read_sound_json(run_dir / SHARED_FILE, JsonObject) or {}
+    if found.get("search") != name and has_visible_files(run_dir / TRAININGS):
+        raise ConfigError(
+            f"{run_dir} holds trainings of a search with other settings or images; repeat its whole command, or choose "
+            "another --run-dir"
+        )
+    make_folder(run_dir)
+    write_atomically(run_dir / SHARED_FILE, json.dumps({"search": name}) + "\n")
+
+
+def _check_batch_size(plan: Plan) -> None:
+    batch_size = plan.config["training"]["batch_size"]
+    if plan.train_images < batch_size:
+        raise ConfigError(
+            f"{plan.train_images:,} images are left to train on, fewer than the batch size {batch_size}; lower it with "
+            "--set training.batch_size=N"
+        )
 
 
 def settings_for_phone(request: Request) -> Plan:
@@ -133,11 +178,6 @@ def settings_for_phone(request: Request) -> Plan:
 
 
 def _new_plan(request: Request, here: str) -> Plan:
-    if not request.limits_ms and (request.run_dir / RECORDS_FOLDER).is_dir():
-        raise ConfigError(
-            f"{request.run_dir} has no {PLAN_FILE}, as that of a search with --storage; repeat the whole command, with "
-            "--latency and --storage"
-        )
     if not request.limits_ms:
         raise ConfigError("--latency is missing; name a limit such as --latency 3ms")
     data = request.data or DEFAULT_DATA
@@ -243,12 +283,13 @@ def _continued(request: Request, stored: Plan, folder: FolderStore) -> Plan:
         asked.append(("--android-results", read_phone_nets(request.phone, stored)[1], stored.phone_nets))
     others = [(flag, new, old) for flag, new, old in asked if new is not None and new != old]
     fixed = {*_FIXED, *(_FIXED_BY_PHONES if stored.phone_nets else ())}
-    may_change = bool(others) and not fixed & {flag for flag, *_ in others} and folder.is_idle_before_trainings()
+    may_change = bool(others) and not fixed & {flag for flag, *_ in others}
+    may_change = may_change and not folder.has_trainings() and folder.is_idle()
     if not may_change:
         for flag, new, old in others:
             raise ConfigError(
-                f"{request.run_dir} was begun with another {flag} ({_shown(old)}, now {_shown(new)}); leave it out to "
-                "go on, or choose another --run-dir, or start over with --fresh"
+                f"{request.run_dir} was begun with another {flag}{_difference(new, old)}; leave it out to go on, or "
+                "choose another --run-dir, or start over with --fresh"
             )
     info = load_dataset_info(Path(stored.data), "imagenet")
     _check_fingerprint(info, stored)
@@ -294,14 +335,23 @@ def _check_fingerprint(info: DatasetInfo, plan: Plan) -> None:
         )
 
 
+def _difference(new: Any, old: Any) -> str:
+    """Return in brackets what a setting was and what it is now; "" for a digest, a recipe or the nets of a phone."""
+    if isinstance(new, str | dict) or (isinstance(new, tuple) and isinstance(new[0], PhoneNet)):
+        return ""
+    return f" ({_shown(old)}, now {_shown(new)})"
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value[:4])
-    return "other values" if isinstance(value, dict) else f"{value:g}" if isinstance(value, float) else str(value)[:20]
+        return ", ".join(map(_shown, value))
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _start_over(request: Request) -> None:
-    if request.storage is not None:
-        raise ConfigError("--fresh does not reach what other machines share; choose another --seed or --storage")
-    if (request.run_dir / PLAN_FILE).is_file():
-        move_aside(request.run_dir, "search")
+def _move_aside(folder: FolderStore, run_dir: Path) -> None:
+    if not folder.is_idle():
+        raise ConfigError(f"another process works on the search in {run_dir}; end it before --fresh")
+    if has_visible_files(run_dir):
+        move_aside(run_dir, "search")

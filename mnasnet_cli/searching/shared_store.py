@@ -11,11 +11,11 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mnasnet_cli.errors import ConfigError, EnvironmentProblem
+from mnasnet_cli.errors import ConfigError, EnvironmentProblem, MnasnetError
 from mnasnet_cli.searching.tasks import Task, read_result
 from mnasnet_cli.system.files import make_folder
 from mnasnet_cli.system.optional_packages import install_command
@@ -25,15 +25,12 @@ HEARTBEAT_SECONDS = 15.0
 DEAD_SECONDS = 90.0
 """Without a heartbeat, after which a process counts as dead, by the clock of the process that watches."""
 PLAN_SECONDS = 60.0
-"""A process that has made the study may take this long to store its plan."""
+"""A process that has made the study stores its plan at once, unless it is killed; so long the others wait for it."""
 _PLAN, _TASK, _RESULT, _BEAT = "plan", "task", "result", "heartbeat"
 
 
-def open_shared_store(storage: str, name: str) -> SharedStore:
-    """Open a store by the value of --storage: a folder, or a URL such as postgresql://user@host/database.
-
-    Args:
-      name: of the search; the same for all processes that join it.
+def connect(storage: str) -> Any:
+    """Return Optuna's storage by the value of --storage: a folder, or a URL such as postgresql://user@host/database.
 
     Raises:
       EnvironmentProblem: Optuna is not installed, or the database can't be reached.
@@ -44,26 +41,70 @@ def open_shared_store(storage: str, name: str) -> SharedStore:
     except ImportError:
         raise EnvironmentProblem(f"--storage needs Optuna; run `{install_command('search')}`") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if "://" not in storage:
-        folder = Path(storage)
-        if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"--storage {storage} is a file; name a folder that all machines share, or a URL")
-        make_folder(folder)
-        backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL_FILE))
-        return SharedStore(optuna.storages.JournalStorage(backend), name)
+    is_folder = "://" not in storage
+    try:
+        if is_folder:
+            return optuna.storages.JournalStorage(_journal(storage))
+        database = optuna.storages.RDBStorage(_url(storage), engine_kwargs={"pool_pre_ping": True})
+        return optuna.storages.get_storage(database)  # which reads finished trials once
+    except ImportError:
+        raise EnvironmentProblem(f"PostgreSQL needs its driver; run `{install_command('search')}`") from None
+    except MnasnetError:
+        raise
+    except Exception as error:
+        what, remedy = ("journal", "choose another folder") if is_folder else ("database", "check the URL")
+        raise EnvironmentProblem(f"the {what} of --storage can't be used: {_reason(error)}; {remedy}") from error
+
+
+def _journal(storage: str) -> Any:
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    folder = Path(storage)
+    if not storage or (folder.exists() and not folder.is_dir()):
+        found = f"--storage {storage} is a file" if storage else "--storage is empty"
+        raise ConfigError(f"{found}; name a folder that all machines share, or a URL")
+    make_folder(folder)
+    path = str(folder / JOURNAL_FILE)
+    # Not Optuna's other lock, a link to the journal: where that leads nowhere, as from a relative path or under another
+    # name of the folder, the lock of a killed process is never released.
+    return JournalFileBackend(path, JournalFileOpenLock(path))
+
+
+def _url(storage: str) -> str:
     if not re.match(r"postgres(ql)?(\+\w+)?://", storage):
         raise ConfigError(
             f"--storage {re.sub('//.*@', '//…@', storage)}: expected a folder, or a URL that begins with postgresql://"
         )
-    url = re.sub(r"^postgres(ql)?://", "postgresql+pg8000://", storage)
-    try:
-        database = optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-        return SharedStore(optuna.storages.get_storage(database), name)  # which reads finished trials once
-    except ImportError:
-        raise EnvironmentProblem(f"PostgreSQL needs its driver; run `{install_command('search')}`") from None
-    except Exception as error:
-        reason = " ".join(str(error.__cause__ or error).split())[:200]
-        raise EnvironmentProblem(f"the database of --storage can't be used: {reason}; check the URL") from error
+    return re.sub(r"^postgres(ql)?://", "postgresql+pg8000://", storage)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error.__cause__ or error).split())[:200]
+
+
+class _Calls:
+    """The methods of Optuna's storage. A failure is one line: the database may be away, or the journal damaged."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+
+        method = getattr(self._storage, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                return method(*args, **options)
+            except (DuplicatedStudyError, UpdateFinishedTrialError):  # what another process was faster with
+                raise
+            except Exception as error:
+                raise EnvironmentProblem(
+                    f"the storage of the search fails: {_reason(error)}; what is done is kept, and the same command "
+                    "goes on"
+                ) from error
+
+        return call
 
 
 class SharedStore:
@@ -72,18 +113,25 @@ class SharedStore:
     def __init__(
         self, storage: Any, name: str, *, heartbeat: float = HEARTBEAT_SECONDS, dead: float = DEAD_SECONDS
     ) -> None:
-        """`heartbeat` and `dead`: seconds between two signs of life, and without one until a process is dead."""
+        """Open the search of a name in a storage, or begin it.
+
+        Args:
+          storage: from `connect`.
+          name: of the search; the same for all processes that join it.
+          heartbeat, dead: seconds between two signs of life, and without one until a process is dead.
+        """
         from optuna.exceptions import DuplicatedStudyError
         from optuna.study import StudyDirection
 
-        self._storage, self._heartbeat, self._dead = storage, heartbeat, dead
+        self._storage, self._heartbeat, self._dead = _Calls(storage), heartbeat, dead
         self._me = uuid.uuid4().hex[:12]
         self._seen: dict[int, tuple[Any, float]] = {}  # trial → its last sign of life, and when it was new
+        self._mine = -1  # the trial that this process works on
         self._created = True
         try:
-            self._study = storage.create_new_study([StudyDirection.MAXIMIZE], name)
+            self._study = self._storage.create_new_study([StudyDirection.MAXIMIZE], name)
         except DuplicatedStudyError:
-            self._study, self._created = storage.get_study_id_from_name(name), False
+            self._study, self._created = self._storage.get_study_id_from_name(name), False
 
     def load_plan(self) -> dict[str, Any] | None:
         """See `Store`. A process that did not make the study waits for the one that did."""

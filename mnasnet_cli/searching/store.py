@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from mnasnet_cli.searching.tasks import Task, read_result, rung_of
 from mnasnet_cli.system.documents import JsonObject, Missing, read_json
@@ -50,7 +50,7 @@ class FolderStore:
     """The search's own folder, for one machine: a file for each result, a locked file for each claim."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._run_dir, self._folder = run_dir, run_dir / RESULTS_FOLDER
+        self._run_dir, self._folder, self._claims = run_dir, run_dir / RESULTS_FOLDER, run_dir / CLAIMS_FOLDER
         self._known: dict[str, Any] = {}
 
     def load_plan(self) -> dict[str, Any] | None:
@@ -62,10 +62,8 @@ class FolderStore:
 
     def begin(self, plan: Mapping[str, Any]) -> dict[str, Any]:
         """See `Store`."""
-        make_folder(self._folder)
-        make_folder(self._run_dir / CLAIMS_FOLDER)
         while (stored := self.load_plan()) is None:
-            lock = open_lock(self._run_dir / CLAIMS_FOLDER / "plan.lock")
+            lock = self._lock("plan")
             if lock is None:  # another process is just beginning the search
                 time.sleep(0.2)
                 continue
@@ -74,11 +72,13 @@ class FolderStore:
                     write_atomically(self._run_dir / PLAN_FILE, _text(plan))
         return stored
 
-    def is_idle_before_trainings(self) -> bool:
-        """Return whether nothing was trained yet and no other process works here."""
-        if any(rung_of(key) is not None for key in self.results()):
-            return False
-        for path in (self._run_dir / CLAIMS_FOLDER).glob("*.lock"):
+    def has_trainings(self) -> bool:
+        """Return whether any net was trained."""
+        return any(rung_of(path.stem) is not None for path in self._folder.glob("*.json"))
+
+    def is_idle(self) -> bool:
+        """Return whether no other process works here."""
+        for path in self._claims.glob("*.lock"):
             lock = open_lock(path)
             if lock is None:
                 return False
@@ -96,14 +96,14 @@ class FolderStore:
         """See `Store`. Raises Unreadable if a file is damaged."""
         for path in sorted(self._folder.glob("*.json")) if self._folder.is_dir() else ():
             if path.stem not in self._known:
-                remedy = f"remove {path}; its task is then done again"
+                remedy = self._remedy(path)
                 self._known[path.stem] = read_result(path.stem, read_json(path, JsonObject, remedy), path, remedy)
         return self._known
 
     @contextlib.contextmanager
     def claim(self, task: Task) -> Iterator[bool]:
         """See `Store`."""
-        lock = open_lock(self._run_dir / CLAIMS_FOLDER / f"{task.key}.lock")
+        lock = self._lock(task.key)
         if lock is None:
             yield False
             return
@@ -117,6 +117,17 @@ class FolderStore:
 
     def close(self) -> None:
         """See `Store`."""
+
+    def _lock(self, name: str) -> IO[Any] | None:
+        for folder in (self._folder, self._claims):  # a copy of a search may lack the hidden one
+            make_folder(folder)
+        return open_lock(self._claims / f"{name}.lock")
+
+    def _remedy(self, path: Path) -> str:
+        """Return what to do about a damaged result. The widths of trained nets follow from what was measured."""
+        if rung_of(path.stem) is None and self.has_trainings():
+            return "start over with --fresh"
+        return f"remove {path}; its task is then done again"
 
 
 def _text(plan: Mapping[str, Any]) -> str:

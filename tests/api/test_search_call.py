@@ -43,6 +43,11 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         mnasnet.search(latency="soon", run_dir=tmp_path)
     with pytest.raises(ConfigError, match="expected sizes from 32 to 4096 px"):
         mnasnet.search(latency=3, image_size=[8], run_dir=tmp_path)
+    for wrong in ({"candidates": 1}, {"candidates": "5"}, {"threads": 0}, {"seed": -1}):
+        with pytest.raises(ConfigError, match=r"must be a whole number from \d, not"):
+            mnasnet.search(latency=3, run_dir=tmp_path, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"--budget '-5\.000000s' is no duration"):
+        mnasnet.search(latency=3, budget=-5, run_dir=tmp_path)
     with pytest.raises(DataError, match="no record folder"):
         mnasnet.search(latency=3, data=tmp_path / "nowhere", run_dir=tmp_path / "run")
     assert callable(mnasnet.search)  # no package of this name hides it once it is imported

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+from searched import write_phone_results
 
 from mnasnet_cli.errors import ConfigError, DataError
 from mnasnet_cli.searching.opening import Request, open_search, parse_budget, parse_latency, parse_sizes
@@ -73,8 +74,9 @@ def test_the_folder_alone_continues_a_search(request_of):
         ({"seed": 1}, r"another --seed \(0, now 1\)"),
         ({"candidates": 4}, r"another --candidates \(24, now 4\)"),
         ({"image_sizes": (64,)}, r"another --image-size \(32, now 64\)"),
-        ({"int8": True}, "another --int8"),
-        ({"assignments": ("training.epochs=5",)}, "another --config or --set"),
+        ({"int8": True}, r"another --int8 \(no, now yes\)"),
+        ({"budget_seconds": 60.0}, r"another --budget \(none, now 60\)"),
+        ({"assignments": ("training.epochs=5",)}, "another --config or --set; leave it out"),
     ],
 )
 def test_another_setting_does_not_continue_a_search(request_of, changes, said):
@@ -114,6 +116,36 @@ def test_fresh_moves_the_old_search_aside(request_of, tmp_path):
     assert len(list(tmp_path.glob("run-*/search.json"))) == 1
     with pytest.raises(ConfigError, match="--fresh does not reach what other machines share"):
         open_search(request_of(fresh=True, storage=str(tmp_path / "shared")))
+
+
+def test_other_results_of_a_phone_are_one_short_line(request_of, tmp_path):
+    open_search(request_of())
+    with pytest.raises(ConfigError, match="was begun with another --android-results; leave it out"):
+        open_search(request_of(phone=write_phone_results(tmp_path / "other", count=18)))
+
+
+def test_fresh_moves_nothing_where_the_new_search_cannot_begin(request_of, tmp_path):
+    run_dir = open_search(request_of()).place.run_dir
+    with pytest.raises(ConfigError, match="--latency is missing"):
+        open_search(request_of(limits_ms=(), fresh=True))
+    assert (run_dir / "search.json").is_file()
+    assert not list(tmp_path.glob("run-*"))
+
+
+def test_fresh_does_not_move_a_search_that_another_process_works_on(request_of, tmp_path):
+    opened = open_search(request_of())
+    with (
+        opened.store.claim(Task("parts-00-0123abcd", "parts", {})),
+        pytest.raises(ConfigError, match=r"another process works on the search in .*; end it before --fresh"),
+    ):
+        open_search(request_of(fresh=True))
+    assert not list(tmp_path.glob("run-*"))
+
+
+def test_a_batch_that_is_larger_than_the_set_is_refused_before_anything_is_measured(request_of):
+    request = request_of(assignments=("data.eval_scale=1", "training.batch_size=512"))
+    with pytest.raises(ConfigError, match=r"4\d\d images are left to train on, fewer than the batch size 512"):
+        open_search(request)
 
 
 def test_another_processor_than_the_search_was_begun_on_is_refused(request_of, tmp_path):
@@ -199,9 +231,20 @@ def test_the_name_of_a_shared_search_depends_on_the_settings_only(request_of):
     assert dataclasses.replace(plan, seed=1).name != plan.name
 
 
-def test_a_shared_search_has_its_settings_elsewhere(tmp_path):
-    (tmp_path / "run/records").mkdir(parents=True)
-    with pytest.raises(
-        ConfigError, match=r"has no search.json, .* repeat the whole command, with --latency and --stor"
-    ):
-        open_search(Request(run_dir=tmp_path / "run"))
+def test_the_folder_of_a_shared_search_takes_no_other(request_of, tmp_path):
+    shared = str(tmp_path / "shared")
+    run_dir = open_search(request_of(storage=shared)).place.run_dir
+    for request in (Request(run_dir=run_dir), request_of()):
+        with pytest.raises(ConfigError, match="belongs to a search with --storage; repeat its whole command"):
+            open_search(request)
+    assert open_search(request_of(storage=shared, seed=1)).plan.seed == 1  # nothing is trained yet
+    (run_dir / "trainings" / "4ms-b1-rung1-seed0").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="holds trainings of a search with other settings or images"):
+        open_search(request_of(storage=shared, seed=2))
+    assert open_search(request_of(storage=shared, seed=1)).plan.seed == 1
+
+
+def test_a_search_of_one_folder_does_not_become_a_shared_one(request_of, tmp_path):
+    open_search(request_of())
+    with pytest.raises(ConfigError, match="holds a search without --storage; choose another --run-dir"):
+        open_search(request_of(storage=str(tmp_path / "shared")))

@@ -1,4 +1,5 @@
 import getpass
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from searched import make_plan, result_of, to_the_end, workplace
 
 from mnasnet_cli.errors import ConfigError, EnvironmentProblem
 from mnasnet_cli.searching.outcome import outcome_of
-from mnasnet_cli.searching.shared_store import SharedStore, open_shared_store
+from mnasnet_cli.searching.shared_store import SharedStore, connect
 from mnasnet_cli.searching.store import FolderStore
 from mnasnet_cli.searching.tasks import Task, keyed_task, need
 from mnasnet_cli.searching.worker import Worker
@@ -58,7 +59,7 @@ def open_store(request, tmp_path):
     if request.param == "folder":
         return lambda: FolderStore(tmp_path / "run")
     storage = tmp_path / "shared" if request.param == "journal" else request.getfixturevalue("postgres")
-    return lambda: open_shared_store(str(storage), f"search {tmp_path.name} {request.param}")
+    return lambda: SharedStore(connect(str(storage)), f"search {tmp_path.name} {request.param}")
 
 
 def test_a_result_is_seen_by_all(open_store):
@@ -103,6 +104,33 @@ def test_a_result_with_another_number_of_values_is_refused():
         need({task.key: {"ms": [1.0], "busy": 1.0, "seconds": 1.0}}, [task])
 
 
+def test_a_damaged_measurement_is_not_done_again_after_trainings(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / f"{TASK.key}.json").write_text(json.dumps(RESULT))
+    (tmp_path / "results" / "nets-scale-0123abcd.json").write_text("{")
+    with pytest.raises(Unreadable, match="start over with --fresh"):
+        FolderStore(tmp_path).results()
+
+
+def test_a_copy_without_hidden_files_goes_on(tmp_path):
+    (tmp_path / "search.json").write_text("{}")
+    store = FolderStore(tmp_path)
+    with store.claim(TASK) as ours:
+        assert ours
+        store.put(TASK, RESULT)
+    assert FolderStore(tmp_path).results() == {TASK.key: RESULT}
+
+
+def test_a_damaged_journal_is_one_line(tmp_path):
+    store = SharedStore(connect(str(tmp_path)), "search")
+    with (tmp_path / "search.journal").open("a") as journal:
+        journal.write("damaged\n" * 3)
+    with pytest.raises(EnvironmentProblem, match=r"the storage of the search fails: .*; what is done is kept"):
+        store.load_plan()
+    with pytest.raises(EnvironmentProblem, match=r"the journal of --storage can't be used: .*; choose another folder"):
+        connect(str(tmp_path))
+
+
 def test_a_claim_without_a_result_is_free_again(open_store):
     first, second = open_store(), open_store()
     first.begin({})
@@ -119,7 +147,7 @@ def test_two_processes_share_a_search(kind, request, tmp_path):
     def open_store():
         if kind == "folder":
             return FolderStore(tmp_path / "run")
-        return open_shared_store(storage, f"{tmp_path.name} both")
+        return SharedStore(connect(storage), f"{tmp_path.name} both")
 
     plan, done = make_plan(candidates=3), []
     alone, _ = to_the_end(plan)
@@ -144,12 +172,12 @@ def test_two_processes_share_a_search(kind, request, tmp_path):
 
 KILLED = """
 import sys, time
-from mnasnet_cli.searching.shared_store import open_shared_store
+from mnasnet_cli.searching.shared_store import SharedStore, connect
 from mnasnet_cli.searching.store import FolderStore
 from mnasnet_cli.searching.tasks import Task
 from pathlib import Path
 task = Task("train-1ms-b1-rung1-seed0", "train", {})
-store = FolderStore(Path(sys.argv[1])) if sys.argv[2] == "folder" else open_shared_store(sys.argv[1], "killed")
+store = FolderStore(Path(sys.argv[1])) if sys.argv[2] == "folder" else SharedStore(connect(sys.argv[1]), "killed")
 store.begin({})
 with store.claim(task) as ours:
     print("claimed" if ours else "refused", flush=True)
@@ -167,10 +195,7 @@ def test_the_task_of_a_killed_process_is_taken_over(kind, tmp_path):
     if kind == "folder":
         store = FolderStore(folder)
     else:
-        import optuna
-
-        backend = optuna.storages.journal.JournalFileBackend(str(folder / "search.journal"))
-        store = SharedStore(optuna.storages.JournalStorage(backend), "killed", heartbeat=0.2, dead=0.6)
+        store = SharedStore(connect(str(folder)), "killed", heartbeat=0.2, dead=0.6)
     with store.claim(TASK) as ours:
         assert not ours
     child.kill()
@@ -186,15 +211,17 @@ def test_the_task_of_a_killed_process_is_taken_over(kind, tmp_path):
 
 def test_a_storage_that_is_no_folder_and_no_postgresql_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="expected a folder, or a URL that begins with postgresql://"):
-        open_shared_store("mysql://me:secret@host/db", "search")
+        connect("mysql://me:secret@host/db")
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is a file"):
-        open_shared_store(str(tmp_path / "file"), "search")
+        connect(str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match="--storage is empty"):
+        connect("")
 
 
 def test_a_database_that_is_not_there_is_one_line_without_the_password():
     with pytest.raises(EnvironmentProblem, match="the database of --storage can't be used") as raised:
-        open_shared_store("postgresql://me:secret@127.0.0.1:9/db", "search")
+        connect("postgresql://me:secret@127.0.0.1:9/db")
     assert "secret" not in str(raised.value)
 
 
