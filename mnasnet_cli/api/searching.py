@@ -52,7 +52,7 @@ def search(
     fresh: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> FoundNets:
-    """Search for nets that are more accurate than the stock ones within a latency, on this device and these data.
+    """Search for nets that are more accurate than the stock ones at the same latency, on this device and these data.
 
     The same call again continues an interrupted search; of one that exists, `run_dir` alone is enough.
 
@@ -68,7 +68,7 @@ def search(
       budget: time for the search in seconds, or text such as "2h"; it decides how many nets are drawn.
       seed: of the draws and of the trainings; None: 0.
       init: a trained model from which the nets inherit weights.
-      storage: a folder or the URL of a PostgreSQL database that machines share to join one search.
+      storage: a folder or the URL of a PostgreSQL database through which machines share one search.
       android_results: a folder of `mnasnet search --android` whose script was run: search for that phone.
       fresh: start over; an older search in the folder is moved aside.
       settings: dotted key → value, such as {"training.epochs": 30}.

@@ -21,7 +21,7 @@ def card(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of the run's records, where it was moved. A run without evaluation.json is evaluated on them.",
+            help="Folder of the run's records, if they were moved. A run without evaluation.json is evaluated on them.",
             show_default="that of the training",
         ),
     ] = None,

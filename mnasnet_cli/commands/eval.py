@@ -116,7 +116,7 @@ def _open(model: str | None, task: TaskName | None, **options: Any) -> Model:
 def _check_for_task(task: TaskName, detections: Path | None, require: list[str] | None) -> dict[str, float]:
     """Return what --require asks for; an option that is not for the task is a ConfigError."""
     if task == "classification" and detections is not None:
-        raise ConfigError("--detections is for detectors, with --coco-val")
+        raise ConfigError("--detections is for detectors, but the model is a classifier; remove it")
     return _parse_required(require or [], task == "detection")
 
 
@@ -136,7 +136,7 @@ def _parse_required(assignments: list[str], coco_val: bool) -> dict[str, float]:
         except ValueError:
             raise ConfigError(f"--require is KEY=X with a fraction X, such as {key}=0.7, not '{assignment}'") from None
         if not 0.0 <= asked[key] <= 1.0:
-            raise ConfigError(f"--require {assignment}: {key} is a fraction in 0 to 1")
+            raise ConfigError(f"--require {assignment}: expected a fraction from 0 to 1, such as {key}=0.7")
     return asked
 
 

@@ -68,7 +68,7 @@ def inspect(
     health = health or html is not None
     inspector = find_inspector(path)
     if images and inspector.draw is None:
-        raise ConfigError(f"--images draws records, but {path} is a {inspector.name}")
+        raise ConfigError(f"--images draws records, but {path} is a {inspector.name}; give a record file or folder")
     if health and inspector.examine is None:
         raise ConfigError(f"--health examines records, but {path} is a {inspector.name}; give a record file or folder")
     check_writable("--html", html)

@@ -54,9 +54,9 @@ def data_option(default: str) -> Any:
     return typer.Option("--data", metavar="DIR", help="Folder of records.", show_default=default)
 
 
-def run_dir_option(default: str) -> Any:
-    """Return --run-dir with the folder that is used without it."""
-    return typer.Option("--run-dir", metavar="DIR", help="Folder of the run.", show_default=default)
+def run_dir_option(default: str, of: str = "run") -> Any:
+    """Return --run-dir with the folder that is used without it; of: what the folder holds."""
+    return typer.Option("--run-dir", metavar="DIR", help=f"Folder of the {of}.", show_default=default)
 
 
 def width_option(default: str) -> Any:
@@ -117,7 +117,7 @@ EpochsOption = Annotated[
     int | None,
     typer.Option("--epochs", metavar="N", min=1, help="Passes over the training images.", show_default="the recipe's"),
 ]
-FreshFlag = Annotated[bool, typer.Option("--fresh", help="Start over. An older run in the folder is moved aside.")]
+FreshFlag = Annotated[bool, typer.Option("--fresh", help="Start over. What the folder holds is moved aside.")]
 PrecisionOption = Annotated[
     str | None,
     typer.Option(

@@ -31,7 +31,10 @@ FeaturesOption = Annotated[
     ),
 ]
 ExplainFlag = Annotated[
-    bool, typer.Option("--explain", help="Draw which parts of an image spoke for its class, into --out.")
+    bool,
+    typer.Option(
+        "--explain", help="Draw class activation maps into --out: which parts of an image spoke for its class."
+    ),
 ]
 
 

@@ -22,36 +22,38 @@ from mnasnet_cli.system.shell import words
 
 LatencyOption = Annotated[
     list[str] | None,
-    typer.Option("--latency", metavar="MS", help="Limit of the latency, such as 3ms; repeatable."),
+    typer.Option("--latency", metavar="MS", help="Latency limit, such as 3ms; repeatable."),
 ]
-ThreadsOption = Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads of a net.", show_default="1")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="CPU threads of an inference.", show_default="1")
+]
 Int8Flag = Annotated[
-    bool | None, typer.Option("--int8/--float", help="Latency of int8 or of float nets.", show_default="float")
+    bool | None, typer.Option("--int8/--float", help="Search for nets in int8 or in float.", show_default="float")
 ]
 SizesOption = Annotated[
     str | None,
     typer.Option(
         "--image-size",
         metavar="PX[,PX]",
-        help="Image size of the training, or several to choose from.",
+        help="Side of the training images, or several to choose from.",
         show_default="the recipe's",
     ),
 ]
 InitOption = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Nets inherit weights from this trained model, such as a b1.")
+    str | None, typer.Option(metavar="MODEL", help="Trained model, such as a b1, from which the nets inherit weights.")
 ]
 BudgetOption = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Time for the search, such as 2h; it decides how many nets.")
+    str | None, typer.Option(metavar="TIME", help="Time for the search, such as 2h; decides how many nets are drawn.")
 ]
 CandidatesOption = Annotated[
-    int | None, typer.Option(metavar="N", min=2, help="Nets that are drawn for each latency.", show_default="24")
+    int | None, typer.Option(metavar="N", min=2, help="Number of nets drawn for each latency.", show_default="24")
 ]
 SearchSeedOption = Annotated[
     int | None, typer.Option(metavar="N", min=0, help="Seed of the draws and of the trainings.", show_default="0")
 ]
 StorageOption = Annotated[
     str | None,
-    typer.Option(metavar="DIR|URL", help="Folder or PostgreSQL database that machines share to join one search."),
+    typer.Option(metavar="DIR|URL", help="Folder or PostgreSQL database through which machines share one search."),
 ]
 AndroidOption = Annotated[
     Path | None,
@@ -59,7 +61,7 @@ AndroidOption = Annotated[
 ]
 AndroidResultsOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Search for the phone on which the script of this folder was run."),
+    typer.Option(metavar="DIR", help="Search for the phone that ran the script of this folder."),
 ]
 
 
@@ -77,14 +79,14 @@ def search(
     budget: BudgetOption = None,
     candidates: CandidatesOption = None,
     seed: SearchSeedOption = None,
-    run_dir: Annotated[Path, run_dir_option("runs/search")] = Path("runs/search"),
+    run_dir: Annotated[Path, run_dir_option("runs/search", of="search")] = Path("runs/search"),
     storage: StorageOption = None,
     android: AndroidOption = None,
     android_results: AndroidResultsOption = None,
     fresh: FreshFlag = False,
     json_output: JsonFlag = False,
 ) -> None:
-    """Search for nets that are more accurate than the stock ones within a latency, on your device and data.
+    """Search for nets that are more accurate than the stock ones at the same latency, on your device and data.
 
     The same command again continues an interrupted search; started several times, it shares the work.
     """

@@ -50,7 +50,7 @@ def train_imagenet(
     ] = None,
     teacher: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Learn the answers of this classifier, which may have any format."),
+        typer.Option(metavar="MODEL", help="Learn from the answers of this classifier, in any format."),
     ] = None,
     freeze: FreezeOption = None,
     fresh: FreshFlag = False,

@@ -40,8 +40,8 @@ class TeacherInputConfig(Section):
     """Divides R, G and B after the subtraction; null: ImageNet's standard deviation. `mean` 0 and `deviation` 255 give
     the range 0 to 1."""
     labels: str | None = None
-    """File with the name of each class, a line each, in the order of the outputs; null: with 1000 outputs the classes
-    of ImageNet, else those of the records if they are as many."""
+    """File with the name of each class, a line each, in the order of the outputs; null: with 1000 or 1001 outputs
+    the classes of ImageNet, else those of the records if they are as many."""
 
     @property
     def of_foreign_files(self) -> dict[str, object]:

@@ -63,13 +63,17 @@ def to_state_dict(contents: CheckpointContents, format: str) -> StateDict:
     info = contents.info
     variant, width, labels = info["variant"], info["width"], info["labels"]
     if contents.task != "classification":
-        raise CheckpointError(f"{contents.prefix} holds a detector, but {format} has these nets only as classifiers")
+        raise CheckpointError(
+            f"{contents.prefix} holds a detector, but {format} has these nets only as classifiers; leave this format "
+            "out"
+        )
     formats = [one for one in FORMATS if one.library == format]
     weight_format = next((one for one in formats if variant in one.variants), None)
     if weight_format is None or info.get("table"):
         *others, last = (name for one in formats for name in one.variants)
         raise CheckpointError(
-            f"{contents.prefix} holds {net_label(info)}, but {format} has only {', '.join(others)} and {last}"
+            f"{contents.prefix} holds {net_label(info)}, but {format} has only {', '.join(others)} and {last}; leave "
+            "this format out"
         )
     spec = get_spec(variant, width, info.get("net"))
     candidates = [theirs for _, theirs in weight_format.candidate_nets(variant, width)]

@@ -93,7 +93,9 @@ def _layout(path: Path, shape: list[Any], asked: Layout | None) -> Layout:
     if len(places) == 1:
         layout: Layout = "NCHW" if places[0] == 1 else "NHWC"
         if asked not in (None, layout):
-            raise ConfigError(f"training.teacher_input.layout={asked} contradicts {path}, whose input is {shape}")
+            raise ConfigError(
+                f"training.teacher_input.layout={asked} contradicts {path}, whose input is {shape}; remove the setting"
+            )
         return layout
     if asked is None:
         raise ConfigError(
@@ -106,10 +108,12 @@ def _layout(path: Path, shape: list[Any], asked: Layout | None) -> Layout:
 def _side(path: Path, shape: list[Any], layout: Layout, asked: int | None, default: int) -> int:
     sides = {side for side in (shape[2:] if layout == "NCHW" else shape[1:3]) if isinstance(side, int)}
     if len(sides) > 1:
-        raise CheckpointError(f"{path} takes images of {shape}; expected squares")
+        raise CheckpointError(f"{path} takes images of {shape}; expected squares: export it for one side")
     own = sides.pop() if sides else None
     if own is not None and asked not in (None, own):
-        raise ConfigError(f"{path} takes images of {own} px, not training.teacher_input.image_size={asked}")
+        raise ConfigError(
+            f"{path} takes images of {own} px, not training.teacher_input.image_size={asked}; remove the setting"
+        )
     return own or asked or default
 
 

@@ -42,7 +42,10 @@ class OnnxRunner(BaseRunner):
 
     def inference_call(self, images: np.ndarray) -> Callable[[], None]:
         if len(images) > 1 and not self._any_batch:
-            raise ConfigError(f"{self._path} does not accept a batch of {len(images)} images: it was exported for one")
+            raise ConfigError(
+                f"{self._path} does not accept a batch of {len(images)} images: it was exported for one; use "
+                "--batch-size 1"
+            )
 
         def call() -> None:
             self._session.run(self._outputs, {self._input: images})

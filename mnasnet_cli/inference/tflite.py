@@ -71,7 +71,7 @@ class TfliteRunner(BaseRunner):
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ConfigError(
-                f"{self._path} does not accept a batch of {batch_size} images: {first_line(error)}"
+                f"{self._path} does not accept a batch of {batch_size} images ({first_line(error)}); use --batch-size 1"
             ) from error
 
     def _inputs_of(self, path: Path) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ def _load(path: Path, threads: int) -> Any:
         raise EnvironmentProblem("running .tflite files requires LiteRT: `pip install ai-edge-litert`") from error
     with path.open("rb") as file:
         if file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] != MAGIC:
-            raise CheckpointError(f"{path} is not a TFLite file")
+            raise CheckpointError(f"{path} is not a TFLite file; export the model again with `mnasnet export`")
     try:
         return _interpreter(path, threads)
     except ValueError as error:

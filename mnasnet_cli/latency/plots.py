@@ -66,7 +66,7 @@ def _draw_bars(axes: Any, rows: Sequence[Row], kinds: Sequence[str]) -> None:
         title = f"latency of the {len(order)} fastest of {len(rows)} models: median, and line to p90"
     for place, number in enumerate(order):
         row = rows[number]
-        above = max(0.0, row["p90_ms"] - row["p50_ms"])
+        above = max(0.0, (row["p90_ms"] or row["p50_ms"]) - row["p50_ms"])  # phones give no 90th percentile
         axes.barh(place, row["p50_ms"], height=0.7, color=_color(row, kinds), xerr=[[0], [above]],
                   error_kw={"ecolor": "gray", "capsize": 3})  # fmt: skip
         text = f"{row['p50_ms']:.3g} ms"

@@ -59,7 +59,7 @@ def report_files(
     if images is not None and plots is None:
         raise ConfigError("--images needs --plots DIR, the folder for the drawn images")
     if images is not None and not images.is_dir():
-        raise ConfigError(f"--images {images} is not a folder")
+        raise ConfigError(f"--images {images} is not a folder; name the folder of the annotated images")
     summary = report(
         read_ground_truth(annotations), read_detections(detections), engine=engine, plots=plots, images=images
     )
@@ -120,7 +120,7 @@ def check_detections(truth: GroundTruth, detections: Detections) -> list[str]:
     if unknown.any():
         raise DataError(
             f"{detections.source}: {unknown.sum()} of {count} detections have an image_id that {truth.source} does not "
-            f"list; the first is {detections.image_ids[unknown][0]}"
+            f"list (the first is {detections.image_ids[unknown][0]}); name the annotations of the same images"
         )
     warnings = [note for note in [check_category_ids(truth, detections)] if note]
     boxes = detections.boxes_xywh

@@ -115,7 +115,10 @@ def check_image_folder(truth: GroundTruth, images: Path) -> str | None:
     missing = [identity for identity in truth.images if image_file(truth, identity, images) is None]
     if missing and len(missing) == len(truth.images):
         name = truth.images[missing[0]].get("file_name", "without file_name")
-        raise DataError(f"{images} holds none of the images of {truth.source}; the first is {name}")
+        raise DataError(
+            f"{images} holds none of the images of {truth.source} (the first is {name}); name their folder "
+            "with --images"
+        )
     return f"{images} lacks {len(missing)} of {len(truth.images)} images; they are not drawn" if missing else None
 
 

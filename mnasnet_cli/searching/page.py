@@ -77,7 +77,7 @@ def write_page(outcome: Outcome, notes: Sequence[str], commands: Sequence[str], 
     for front in outcome["fronts"]:
         sections += [f"<h2>Within {front['limit_ms']:g} ms</h2>", html.table(COLUMNS, table_rows(front))]
     sections += [
-        html.paragraph(f"{legend(outcome)}. The validation split decided nothing.", "note"),
+        html.paragraph(f"{legend(outcome)}. The search used the validation split for this comparison only.", "note"),
         "<h2>Rungs</h2>",
         *map(html.paragraph, notes),
         html.key_values(facts),

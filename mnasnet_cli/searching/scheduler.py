@@ -123,7 +123,8 @@ class _Replay:
         for one, entrants in zip(pools, found, strict=True):
             if not entrants or not one.drawn(1):
                 raise ConfigError(
-                    f"only a few nets of the space meet a latency of {one.limit_ms:g} ms; change --latency"
+                    f"only a few nets of the space meet a latency of {one.limit_ms:g} ms; raise --latency, or allow "
+                    "smaller images with --image-size"
                 )
         stock = self._solve_measured("stock", pools, found)
         state.candidates = self._count(stock)
@@ -317,8 +318,8 @@ def check_limits(pools: list[EntrantPool]) -> None:
     for one in pools:
         if not low <= one.limit_ms <= high:
             raise ConfigError(
-                f"no net has a latency of {one.limit_ms:g} ms here: expected {met}; change "
-                "--latency, or other image sizes with --image-size move the range"
+                f"no net has a latency of {one.limit_ms:g} ms here: expected {met}; change --latency, or move the "
+                "range with other image sizes (--image-size)"
             )
 
 

@@ -96,7 +96,9 @@ class ClassificationTask(RecordTask):
         A random last layer would begin with confident wrong answers, which training would have to undo first.
         """
         if info["task"] != "classification":
-            raise CheckpointError(f"{source} holds a detector, but this run trains a classifier")
+            raise CheckpointError(
+                f"{source} holds a detector, but this run trains a classifier; name a classifier with --init"
+            )
         if info["labels"] == self.labels:
             return dict(weights)
         classes = len(self.labels)

@@ -45,7 +45,10 @@ def detector_start(
         theirs = DetectionConfig(**info["detection"]).spec
         if theirs != ours:
             sizes = _differences(theirs, ours)
-            raise CheckpointError(f"{source} holds a different detector ({sizes[0]}) than this run ({sizes[1]})")
+            raise CheckpointError(
+                f"{source} holds a different detector ({sizes[0]}) than this run ({sizes[1]}); choose the recipe and "
+                "the detection.* settings of that detector, or start from a classifier with --backbone"
+            )
         same = info["labels"] == wanted["labels"]
         found = {name: name for name in shapes if same or not name.startswith(CLASS_PREDICTOR)}
     faults = [name for name in found.values() if name not in weights]

@@ -90,7 +90,8 @@ def open_url(url: str, headers: Mapping[str, str]) -> Iterator[Any]:
             raise ConnectionLost(f"the server answered {error.code} {error.reason}") from error
         else:
             raise EnvironmentProblem(
-                f"{without_query(url)} can't be downloaded: the server answered {error.code} {error.reason}"
+                f"{without_query(url)} can't be downloaded: the server answered {error.code} {error.reason}; check "
+                "the URL"
             ) from error
     except (http.client.InvalidURL, UnicodeError) as error:
         raise ConfigError(f"{without_query(url)} is not a valid URL: {error}") from error

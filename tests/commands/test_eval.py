@@ -125,4 +125,4 @@ def test_a_missed_accuracy_is_exit_code_3(evaluate: Callable[..., Any], trained_
     assert "error: top1 is 0." in missed.err
     assert "no number 'top' (there are top1, top5)" in error_of(evaluate(trained_run, "--require=top=1"))
     assert "not 'top1'" in error_of(evaluate(trained_run, "--require=top1"))
-    assert "in 0 to 1" in error_of(evaluate(trained_run, "--require=top1=70"))
+    assert "expected a fraction from 0 to 1, such as top1=0.7" in error_of(evaluate(trained_run, "--require=top1=70"))

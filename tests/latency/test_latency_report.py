@@ -61,6 +61,11 @@ def test_the_plot_has_what_is_known_of_the_models(tmp_path: Path, top1: float | 
         assert image.height < 1500
 
 
+def test_results_of_a_phone_are_plotted_without_a_90th_percentile(tmp_path: Path) -> None:
+    rows = [{**row("x", **KNOWN), "p90_ms": None, "p99_ms": None}]
+    assert all(path.is_file() for path in write_report({"models": rows}, tmp_path / "latency"))
+
+
 def test_names_of_models_leave_out_what_all_share() -> None:
     rows = [{"name": f"runs/a/{name}", "image_size": 64} for name in ("tflite", "onnx")]
     assert names_of(rows) == ["tflite", "onnx"]

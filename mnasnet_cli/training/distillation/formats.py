@@ -97,7 +97,10 @@ def find_model(model: str, options: TeacherInputConfig, training_size: int) -> F
     if format == "onnx" and not _has_manifest(place):
         return _find_foreign(place, options, training_size)
     if unused := options.of_foreign_files:
-        raise ConfigError(f"{', '.join(unused)} is for ONNX files of other programs, but {model} says it itself")
+        raise ConfigError(
+            f"{', '.join(unused)} is for ONNX files of other programs, but {model} knows its own preprocessing and "
+            "classes; remove the setting"
+        )
     return _find_checkpoint(model, options) if format == "checkpoint" else _find_artifact(format, place, options)
 
 
@@ -125,7 +128,7 @@ def _find_artifact(format: str, place: Path, options: TeacherInputConfig) -> Fou
     if options.image_size not in (None, manifest.image_size):
         raise ConfigError(
             f"{place} takes images of {manifest.image_size} px, not training.teacher_input.image_size="
-            f"{options.image_size}; a checkpoint can be run at any size"
+            f"{options.image_size}; remove the setting, or name a checkpoint, which runs at any size"
         )
     return FoundTeacher(
         path=str(place),

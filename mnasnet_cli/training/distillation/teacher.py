@@ -75,7 +75,7 @@ def find_teacher(asked: str | None, config: Config, run_dir: Path, *, fresh: boo
             f"MODEL (its weights have the SHA-256 {before['sha256'][:12]}…)"
         ) from error
     if found.task != "classification":
-        raise ConfigError(f"{model} is a detector; a classifier learns from a classifier")
+        raise ConfigError(f"--teacher {model} is a detector, expected a classifier; name another model")
     if resumes and before is not None and found.sha256 != before["sha256"]:
         raise CheckpointError(
             f"{found.path} is not the teacher that {run_dir} began with: its weights have the SHA-256 "
