@@ -1,6 +1,7 @@
 """Compare the latencies that `mnasnet search` predicts with measured ones, for nets that it has not seen.
 
     python benchmarks/predicted_latency.py [--int8] [--image-size 128] [--nets 20] [--from-ms 1.5] [--to-ms 6]
+                                           [--seed 0]
 
 The parts of nets and 18 whole nets are measured as a search measures them. Then nets are drawn with other seeds,
 each at a width for another latency between --from-ms and --to-ms, and measured twice: the second measurement shows the
@@ -60,7 +61,7 @@ def fresh_nets(plan: Any, predict: Any, arguments: argparse.Namespace) -> list[A
     limits = np.geomspace(arguments.from_ms, arguments.to_ms, arguments.nets).tolist()
     nets: list[Any] = []
     for number, limit in enumerate(limits):
-        generator = random.Random(f"fresh {number}")
+        generator = random.Random(f"fresh {arguments.seed} {number}")
         while len(nets) == number:
             genes = draw(generator, plan.image_sizes)
             solved = solve_width(lambda width: net_of(genes, width), lambda spec: predict(spec, size), limit)  # noqa: B023
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--nets", type=int, default=20)
     parser.add_argument("--from-ms", type=float, default=1.5)
     parser.add_argument("--to-ms", type=float, default=6.0)
+    parser.add_argument("--seed", type=int, default=0, help="draws other nets")
     arguments = parser.parse_args()
     use_toolkit()
     from mnasnet_cli.nets.spec import multiply_adds
