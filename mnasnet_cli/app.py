@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import gc
@@ -9,6 +10,7 @@ import importlib
 import io
 import keyword
 import os
+import pkgutil
 import re
 import sys
 import textwrap
@@ -115,6 +117,16 @@ class _Command(TyperCommand):
 class CommandGroup(TyperGroup):
     """The root command. It imports commands when they are called, and handles the errors of all."""
 
+    _lists_commands = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help. It imports no command: all of them take half a second."""
+        self._lists_commands = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._lists_commands = False
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options of the program itself."""
         return _without_types(super().get_params(ctx))
@@ -124,12 +136,14 @@ class CommandGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import the module of a command and return the command."""
+        """Import the module of a command and return the command. For the list of commands its help is enough."""
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
         if keyword.iskeyword(name):
             name += "_"
+        if self._lists_commands:
+            return _Command(cmd_name, help=_help_in_source(COMMANDS[cmd_name], name))
         module = importlib.import_module(f"mnasnet_cli.commands.{COMMANDS[cmd_name]}")
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         example = f"Example: mnasnet {EXAMPLES[cmd_name]}" if cmd_name in EXAMPLES else None
@@ -176,6 +190,13 @@ class CommandGroup(TyperGroup):
         except (KeyboardInterrupt, StoppedByUser) as stopped:
             console.say(str(stopped) or "interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _help_in_source(module: str, function: str) -> str | None:
+    """Return the docstring of a function in mnasnet_cli/commands, which is read but not imported."""
+    source = pkgutil.get_data("mnasnet_cli.commands", f"{module}.py") or b""
+    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    return next(ast.get_docstring(node) for node in functions if node.name == function)
 
 
 def _follows_interrupt(error: BaseException | None) -> bool:

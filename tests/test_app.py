@@ -28,6 +28,14 @@ def test_help_lists_every_command_with_a_sentence(mnasnet):
         assert f" {name} " in result.out
 
 
+def test_the_list_of_commands_has_their_help():
+    group = typer.main.get_command(program.app)
+    context = typer.Context(group, info_name="mnasnet")
+    imported = {name: group.get_command(context, name).help for name in program.COMMANDS}
+    group._lists_commands = True
+    assert {name: group.get_command(context, name).help for name in program.COMMANDS} == imported
+
+
 @pytest.mark.parametrize("name", program.COMMANDS)
 def test_every_command_has_help(mnasnet, name):
     result = mnasnet(name, "--help")

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from mnasnet_cli.app import COMMANDS
+
 # Modules and packages that must not import TensorFlow.
 MODULES = (
     "mnasnet_cli.app",
@@ -38,17 +40,26 @@ except SystemExit as exit:
 """
 
 
-def imports_tensorflow(code: str) -> bool:
-    """Run code in a new process and tell whether it has imported TensorFlow."""
-    code += "\nimport sys; print('tensorflow' in sys.modules or 'tf_slim' in sys.modules)"
+def imports_any(code: str, *modules: str) -> bool:
+    """Run code in a new process and tell whether it has imported one of the modules."""
+    code += f"\nimport sys; print(not sys.modules.keys().isdisjoint({modules!r}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()[-1] == "True"
 
 
+def imports_tensorflow(code: str) -> bool:
+    return imports_any(code, "tensorflow", "tf_slim")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["models"], ["train-imagenet", "--help"], ["eval", "--help"]])
 def test_help_does_not_import_tensorflow(arguments):
     assert not imports_tensorflow(RUN_COMMAND.format(arguments=arguments))
+
+
+def test_the_list_of_commands_imports_none_of_them():
+    modules = {f"mnasnet_cli.commands.{module}" for module in COMMANDS.values()}
+    assert not imports_any(RUN_COMMAND.format(arguments=["--help"]), *modules, "numpy", "pydantic")
 
 
 def test_report_does_not_import_tensorflow(tmp_path):
