@@ -28,12 +28,13 @@ def test_help_lists_every_command_with_a_sentence(mnasnet):
         assert f" {name} " in result.out
 
 
-def test_the_list_of_commands_has_their_help():
+def test_the_list_of_commands_has_the_first_paragraph_of_their_help(mnasnet):
+    listed = " ".join(mnasnet("--help").out.replace("│", " ").split())
     group = typer.main.get_command(program.app)
     context = typer.Context(group, info_name="mnasnet")
-    imported = {name: group.get_command(context, name).help for name in program.COMMANDS}
-    group._lists_commands = True
-    assert {name: group.get_command(context, name).help for name in program.COMMANDS} == imported
+    for name in program.COMMANDS:
+        paragraph, *_ = group.get_command(context, name).help.split("\n\n")
+        assert f"{name} {paragraph}" in listed
 
 
 @pytest.mark.parametrize("name", program.COMMANDS)
