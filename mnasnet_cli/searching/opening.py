@@ -22,7 +22,7 @@ from mnasnet_cli.searching.held_out import check_records, make_records
 from mnasnet_cli.searching.phones import read_phone_nets
 from mnasnet_cli.searching.plan import PhoneNet, Plan
 from mnasnet_cli.searching.rungs import MIN_RECIPE_EPOCHS
-from mnasnet_cli.searching.shared_store import SharedStore, connect
+from mnasnet_cli.searching.shared_store import ANEW, SharedStore, connect
 from mnasnet_cli.searching.store import PLAN_FILE, FolderStore, Store
 from mnasnet_cli.system.documents import JsonObject, read_sound_json, validate
 from mnasnet_cli.system.files import has_visible_files, make_folder, write_atomically
@@ -146,7 +146,7 @@ def _check_folder(request: Request, folder: FolderStore) -> None:
                 f"{path} belongs to a search with --storage; repeat its whole command, or choose another --run-dir"
             )
     elif request.fresh:
-        raise ConfigError("--fresh does not reach what other machines share; choose another --seed or --storage")
+        raise ConfigError(f"--fresh does not reach what other machines share; {ANEW}")
     elif folder.load_plan() is not None:
         raise ConfigError(f"{path} holds a search without --storage; choose another --run-dir")
 
@@ -240,6 +240,8 @@ def _init_digest(init: str) -> str:
 
 def _plan_from(stored: Mapping[str, Any], request: Request) -> Plan:
     """Return a plan of the store, with the folders and models of this machine."""
+    if request.storage is not None:
+        return validate(dict(stored), Plan, "the plan in --storage", ANEW)  # its name holds the version
     plan = validate(dict(stored), Plan, str(request.run_dir / PLAN_FILE), "start over with --fresh")
     if plan.version != __version__:
         raise ConfigError(

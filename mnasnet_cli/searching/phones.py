@@ -94,7 +94,10 @@ def read_phone_nets(path: Path, plan: Plan) -> tuple[str, tuple[PhoneNet, ...]]:
     for row in rows:
         for what, here in (("classes", plan.classes), ("format", plan.format), ("threads", plan.threads)):
             if row.get(what) != here:
-                raise ConfigError(f"{path} was measured with {what} {row.get(what)}, but this search has {what} {here}")
+                raise ConfigError(
+                    f"{path} was measured with {what} {row.get(what)}, but this search has {what} {here}; write it "
+                    "again with `mnasnet search --android DIR` and the flags of this search"
+                )
         source = f"{path}, the net {row['name']}"
         found = validate(row, _Measured, source)
         table = validate(found["net"], NetTable, source).model_dump(mode="json")

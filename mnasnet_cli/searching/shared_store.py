@@ -26,6 +26,8 @@ DEAD_SECONDS = 90.0
 """Without a heartbeat, after which a process counts as dead, by the clock of the process that watches."""
 PLAN_SECONDS = 60.0
 """A process that has made the study stores its plan at once, unless it is killed; so long the others wait for it."""
+ANEW = "choose another --seed or --storage"
+"""How to start over: --fresh does not reach what machines share."""
 _PLAN, _TASK, _RESULT, _BEAT = "plan", "task", "result", "heartbeat"
 
 
@@ -155,7 +157,7 @@ class SharedStore:
         for trial in self._storage.get_all_trials(self._study, deepcopy=False, states=(TrialState.COMPLETE,)):
             key, tree = trial.user_attrs[_TASK], trial.user_attrs[_RESULT]
             if key not in found:
-                found[key] = read_result(key, tree, f"the result of {key} in the storage", "start over with --fresh")
+                found[key] = read_result(key, tree, f"the result of {key} in the storage", ANEW)
         return found
 
     @contextlib.contextmanager

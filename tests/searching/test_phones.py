@@ -21,7 +21,7 @@ def test_the_results_are_nets_with_latencies(phone):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"classes": 1000}, "was measured with classes 1000, but this search has classes 4"),
+        ({"classes": 1000}, "was measured with classes 1000, but this search has classes 4; write it again"),
         ({"format": "tflite-int8"}, "was measured with format tflite-int8, but this search has format tflite"),
         ({"image_size": 224}, "has no nets for an input of 32 px"),
     ],

@@ -121,6 +121,15 @@ def test_a_copy_without_hidden_files_goes_on(tmp_path):
     assert FolderStore(tmp_path).results() == {TASK.key: RESULT}
 
 
+def test_a_damaged_result_in_a_storage_does_not_advise_fresh(tmp_path):
+    store = SharedStore(connect(str(tmp_path)), "damaged")
+    store.begin({})
+    with store.claim(TASK):
+        store.put(TASK, {"score": 0.5})
+    with pytest.raises(Unreadable, match="choose another --seed or --storage"):
+        store.results()
+
+
 def test_a_damaged_journal_is_one_line(tmp_path):
     store = SharedStore(connect(str(tmp_path)), "search")
     with (tmp_path / "search.journal").open("a") as journal:
