@@ -1,13 +1,16 @@
 """A net of three blocks, so that tests of the training don't wait for graphs to be built.
 
-As a program (`python tests/tiny_net.py ARGS…`) this is `mnasnet ARGS…` that also knows the variant "tiny".
+As a program (`python tests/tiny_net.py ARGS…`) this is `mnasnet ARGS…` that also knows the tiny variants.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import dataclasses
+from collections.abc import Iterator
 from unittest import mock
 
+from mnasnet_cli.nets.detector_spec import DETECTORS, LITE
 from mnasnet_cli.nets.spec import NETS, NetSpec, StageSpec
 
 TINY = NetSpec(
@@ -32,6 +35,9 @@ TINY_BACKBONE = NetSpec(
 )
 TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE)}
 
+# One level of the backbone and one above it: with five, most of a small detector are copies of its heads.
+TINY_DETECTORS = {LITE.name: dataclasses.replace(LITE, max_level=LITE.min_level + 1)}
+
 # Small in all that costs time; every part of the training that keeps a state is on.
 FLAGS = (
     "--config=quick", "--variant=tiny", "--image-size=32", "--batch-size=16", "--epochs=3", "--set=model.dropout=0.2",
@@ -47,9 +53,14 @@ DETECTOR_FLAGS = (
 )  # fmt: skip
 
 
-def tiny_nets() -> Any:
-    """A block in which the tiny variants are known; other tests list the nets, and must not find them."""
-    return mock.patch.dict(NETS, TINY_NETS)
+@contextlib.contextmanager
+def tiny_nets() -> Iterator[None]:
+    """A block in which the tiny variants are known and the family lite has two levels.
+
+    Other tests list the nets, and must not find them.
+    """
+    with mock.patch.dict(NETS, TINY_NETS), mock.patch.dict(DETECTORS, TINY_DETECTORS):
+        yield
 
 
 def train_tiny(*arguments: str) -> str:

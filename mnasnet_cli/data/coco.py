@@ -23,6 +23,7 @@ from mnasnet_cli.data.preprocessing import crop_window, decode_window
 from mnasnet_cli.geometry import anchors as anchor_geometry
 from mnasnet_cli.geometry import matching
 from mnasnet_cli.geometry.assignment import CROWD
+from mnasnet_cli.nets.detector_spec import DetectorSpec
 from mnasnet_cli.records.coco_example import parse_coco_example
 
 
@@ -72,9 +73,9 @@ class View(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def anchors_of(size: int) -> Anchors:
-    """Return the anchors for images of size × size px."""
-    levels = anchor_geometry.level_anchors(size, size)
+def anchors_of(size: int, spec: DetectorSpec) -> Anchors:
+    """Return the anchors of a detector for images of size × size px."""
+    levels = anchor_geometry.level_anchors(size, size, min_level=spec.min_level, max_level=spec.max_level)
     return Anchors(np.concatenate(levels), tuple(len(level) for level in levels))
 
 
@@ -112,7 +113,7 @@ class CocoRecords(RecordFolder):
             num_parallel_calls=PARALLEL_CALLS,
         )
         size = preprocessing.image_size
-        count = 0 if self.options.spec.anchor_free else len(anchors_of(size).boxes)
+        count = 0 if self.options.spec.anchor_free else len(anchors_of(size, self.options.spec).boxes)
         blank = DetectionBatch(
             tf.zeros([size, size, 3]),
             tf.fill([count], -1),
@@ -262,7 +263,7 @@ def assign_targets(
     """
     if options.spec.anchor_free:
         return tf.where(crowd, CROWD, tf.cast(classes, tf.int32)), boxes
-    anchors, level_counts = anchors_of(size)
+    anchors, level_counts = anchors_of(size, options.spec)
     if options.assign == "atss":
         matches = matching.match_by_atss(anchors, boxes, crowd, level_counts=level_counts)
     else:

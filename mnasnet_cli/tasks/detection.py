@@ -94,11 +94,11 @@ class DetectionTask(RecordTask):
 
     def sample_images(self, count: int) -> np.ndarray:
         """See `Task`; the matched boxes are drawn, decoded from the anchors' targets; without anchors, all boxes."""
-        size = self.config.data.image_size
+        size, spec = self.config.data.image_size, self.options.spec
         batch = self._first_batch(count)
         drawn = []
         for image, classes, targets in zip(batch.images, batch.class_targets, batch.box_targets, strict=True):
-            all_boxes = targets if self.options.spec.anchor_free else geometry.decode(targets, anchors_of(size).boxes)
+            all_boxes = targets if spec.anchor_free else geometry.decode(targets, anchors_of(size, spec).boxes)
             boxes = tf.boolean_mask(all_boxes, classes > 0) / size
             drawn.append(tf.image.draw_bounding_boxes(image[tf.newaxis], boxes[tf.newaxis], [[0.0, 255.0, 0.0]])[0])
         return np.clip(np.stack(drawn), 0, 255).astype(np.uint8)
@@ -153,7 +153,7 @@ class DetectionTask(RecordTask):
         if options.box_loss == "huber":
             box = huber_loss(deltas, targets, options.huber_threshold)
         else:
-            anchors = tf.gather(anchors_of(int(batch.images.shape[1])).boxes, rows[:, 1])
+            anchors = tf.gather(anchors_of(int(batch.images.shape[1]), options.spec).boxes, rows[:, 1])
             overlap = giou_loss if options.box_loss == "giou" else ciou_loss
             box = overlap(geometry.decode(deltas, anchors), geometry.decode(targets, anchors))
         boxes = tf.math.unsorted_segment_sum(box, rows[:, 0], tf.shape(matched)[0])

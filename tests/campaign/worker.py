@@ -63,11 +63,13 @@ def warm_up(tensorflow: bool) -> None:
     else:
         for name in ("mnasnet_cli.app", "mnasnet_cli.commands.prepare", "mnasnet_cli.commands.report"):
             importlib.import_module(name)
-    from tiny_net import TINY_NETS
+    from tiny_net import TINY_DETECTORS, TINY_NETS
 
+    from mnasnet_cli.nets.detector_spec import DETECTORS
     from mnasnet_cli.nets.spec import NETS
 
     NETS.update(TINY_NETS)
+    DETECTORS.update(TINY_DETECTORS)
 
 
 def main() -> None:

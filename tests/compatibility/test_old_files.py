@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_net import TINY_NETS
 
 from mnasnet_cli.config.pre_postprocessing import Preprocessing
+from mnasnet_cli.nets.spec import NETS
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 NUMBERS = json.loads((FIXTURES / "numbers.json").read_text())
@@ -24,7 +27,12 @@ INT8 = 0.02  # processors round integers in their own ways
 # and by up to 0.16 with a momentum that was lost. compare_revisions.py holds them against each other bit by bit.
 RESUMED = 2e-3
 
-pytestmark = pytest.mark.usefixtures("tiny_net")
+
+@pytest.fixture(scope="module", autouse=True)
+def _nets_of_then() -> Iterator[None]:
+    """The tiny variants, and the family lite with all its levels, as the files have it."""
+    with mock.patch.dict(NETS, TINY_NETS):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,7 @@ def test_two_hundred_boxes_are_all_learnt(assign: str) -> None:
     classes, deltas = targets(boxes.tolist(), [1 + number % 3 for number in range(200)], [False] * 200, assign=assign)
     from mnasnet_cli.geometry import boxes as geometry
 
-    decoded = geometry.decode(deltas[classes > 0], anchors_of(SIZE).boxes[classes > 0]).numpy()
+    decoded = geometry.decode(deltas[classes > 0], anchors_of(SIZE, DetectionConfig().spec).boxes[classes > 0]).numpy()
     learnt = {tuple(box) for box in decoded.round(1).tolist()}
     assert len(learnt) >= 200
 

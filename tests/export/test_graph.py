@@ -20,7 +20,7 @@ def test_shared_kernels_are_stored_once(made_detector, scaling, monkeypatch):
     graph = build_graph(load_model(find_checkpoint(str(made_detector))), None, heads=True, scaling=scaling)
     assert not [node.name for node in graph.definition.node if node.op == "FusedBatchNormV3"]
     scaled = [node for node in graph.definition.node if node.name.endswith("/scaled")]
-    assert len(scaled) == 10  # two subnets with one layer each, five levels
+    assert len(scaled) == 4  # two subnets with one layer each, two levels
     assert all("PredictionTower" in node.name and node.op == scaling for node in scaled)
     kernels = [node.name for node in graph.definition.node if node.op == "Const" and "Tower" in node.name]
     assert sum(name.endswith("weights") and "BatchNorm" not in name for name in kernels) == 4  # depthwise and 1×1
@@ -35,11 +35,11 @@ def test_converters_leave_large_shared_kernels_shared(made_detector, tmp_path, m
     interpreter = Interpreter(model_path=str(write_tflite(loaded, tmp_path, None).path))
     shapes = {item["index"]: item["shape"].tolist() for item in interpreter.get_tensor_details()}
     kernels = [shapes[op["inputs"][1]] for op in interpreter._get_ops_details() if op["op_name"] == "DEPTHWISE_CONV_2D"]
-    assert sum(shape[1:3] == [1, 1] for shape in kernels) == 10
+    assert sum(shape[1:3] == [1, 1] for shape in kernels) == 4
     graph = onnx.load(str(write_onnx(loaded, tmp_path).path)).graph
     sizes = {item.name: list(item.dims) for item in graph.initializer}
     kernels = [sizes[node.input[1]] for node in graph.node if node.op_type == "Conv"]
-    assert sum(shape[1:] == [1, 1, 1] for shape in kernels) == 10
+    assert sum(shape[1:] == [1, 1, 1] for shape in kernels) == 4
 
 
 def test_small_shared_kernels_are_copied(made_detector):
