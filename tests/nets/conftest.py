@@ -26,16 +26,14 @@ def run(graph):
     from mnasnet_cli.nets.slim_compat import tf1
 
     def evaluate(tensors: Any, feed: Any = None) -> Any:
-        random = np.random.RandomState(0)
+        random, drawn = np.random.RandomState(0), {}
+        for variable in tf1.global_variables():
+            if "BatchNorm" in variable.op.name:
+                low = 0.5 if variable.op.name.endswith(("gamma", "moving_variance")) else -0.3
+                _, initial_value = variable.initializer.inputs
+                drawn[initial_value] = random.uniform(low, low + 0.6, variable.shape.as_list())
         with tf1.Session(graph=graph) as session:
-            session.run(tf1.global_variables_initializer())
-            draws = []
-            for variable in tf1.global_variables():
-                if "BatchNorm" in variable.op.name:
-                    low = 0.5 if variable.op.name.endswith(("gamma", "moving_variance")) else -0.3
-                    value = random.uniform(low, low + 0.6, variable.shape.as_list())
-                    draws.append(tf1.assign(variable, value.astype("float32")))
-            session.run(draws)
+            session.run(tf1.global_variables_initializer(), drawn)
             return session.run(tensors, feed)
 
     return evaluate

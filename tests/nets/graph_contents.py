@@ -16,7 +16,7 @@ def built(collection: str = tf1.GraphKeys.GLOBAL_VARIABLES) -> dict[str, tuple[i
 def initial_values() -> dict[str, np.ndarray]:
     with tf1.Session() as session:
         session.run(tf1.global_variables_initializer())
-        return {v.op.name: session.run(v) for v in tf1.trainable_variables()}
+        return dict(session.run({v.op.name: v for v in tf1.trainable_variables()}))
 
 
 def operations(kind: str) -> list[Any]:

@@ -20,7 +20,7 @@ from mnasnet_cli.nets.slim_compat import slim, tf1
 from mnasnet_cli.nets.spec import NETS, StageSpec, get_spec
 
 # Three levels on the one of TINY, or two where the backbone has them.
-MINI_FREE = dataclasses.replace(ANCHOR_FREE, name="mini-free", channels=8, min_level=2, max_level=4)
+MINI_FREE = dataclasses.replace(ANCHOR_FREE, name="mini-free", channels=8, depth=1, min_level=2, max_level=4)
 # One block at each of the strides 4 to 32: the pyramid takes three levels from it, as from the nets of the table.
 DEEP = dataclasses.replace(
     TINY_BACKBONE,
@@ -28,11 +28,11 @@ DEEP = dataclasses.replace(
     stages=(*TINY_BACKBONE.stages, *(StageSpec(1, kernel=3, stride=2, expand=2, channels=n) for n in (24, 32))),
 )
 OPTIONS = {
-    "as it is": {},
+    "as it is": {"depth": 2},
     "one way": {"bottom_up": False},
     "side by side": {"fusion": "concat"},
     "one way, side by side": {"fusion": "concat", "bottom_up": False},
-    "own kernels": {"shared_levels": False},
+    "own kernels": {"shared_levels": False, "depth": 2},
     "own kernels, wide predictors": {"shared_levels": False, "predictor_kernel": 5, "shared_tower": False},
     "two towers": {"shared_tower": False, "activation": "hswish", "fpn_activation": "hswish"},
     "no bins": {"bins": 0},
@@ -42,7 +42,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("change", OPTIONS.values(), ids=OPTIONS)
 def test_variables_and_shapes(graph, change):
-    detector = dataclasses.replace(ANCHOR_FREE, channels=16, max_level=6, **change)
+    detector = dataclasses.replace(ANCHOR_FREE, **{"channels": 16, "depth": 1, "max_level": 6, **change})
     predictions, end_points = anchor_free(tf1.placeholder(tf.float32, [2, 128, 96, 3]), DEEP, detector, 3)
     assert built() == detector_variable_shapes(DEEP, detector, 3)
     trained = built(tf1.GraphKeys.TRAINABLE_VARIABLES)

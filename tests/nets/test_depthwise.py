@@ -139,6 +139,7 @@ def test_exports_as_one_operation(tmp_path: Path) -> None:
     module.kernel = tf.Variable(_case(1, 8, 8, 16, 5)[1])
     module.serve = tf.function(
         lambda x: depthwise_conv2d(x, module.kernel, 1, "SAME"),
+        autograph=False,
         input_signature=[tf.TensorSpec([1, 8, 8, 16], tf.float32)],
     )
     x = _case(1, 8, 8, 16, 5)[0]

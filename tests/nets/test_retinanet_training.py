@@ -51,10 +51,10 @@ def test_training_and_inference(run, images, detector):
     with slim.arg_scope(mnasnet.training_scope(is_training=None)):
         training, _ = retinanet(images, TINY, detector, 3, is_training=True)
     updates = len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS))
-    # Every batch norm has two: the pyramid's 2, the towers' 2·2·3, and the backbone's.
+    # Every batch norm has two: the pyramid's 2, the towers' 2·3, and the backbone's.
     moving = [name for name in built() if name.endswith("moving_mean")]
     assert updates == 2 * len(moving)
-    assert len([name for name in moving if "fpn" in name or "WeightShared" in name]) == 2 + 12
+    assert len([name for name in moving if "fpn" in name or "WeightShared" in name]) == 2 + 6
     inference, _ = retinanet(images, TINY, detector, 3, reuse=True)
     assert len(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)) == updates
     one, two, three = run([training.class_logits, inference.class_logits, inference.class_logits])
@@ -65,7 +65,7 @@ def test_training_and_inference(run, images, detector):
 def test_frozen_backbone_norm(graph, images):
     retinanet(images, TINY, MINI, 3, is_training=True, frozen_until="layer_5")
     updated = {op.name for op in tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)}
-    assert len(updated) == 2 * (2 + 12)
+    assert len(updated) == 2 * (2 + 6)
     assert not [name for name in updated if "/mb_conv" in name or "/Conv/" in name]
 
 
@@ -77,8 +77,8 @@ def test_weight_decay(graph, images):
         for loss in tf1.losses.get_regularization_losses()
         if "fpn" in loss.op.name or "Weight" in loss.op.name
     ]
-    # One projection; 1x1 kernels of 2 pyramid layers, 4 of the towers, 2 predictors; no bias, no depthwise kernel.
-    assert len(heads) == 1 + 2 + 4 + 2
+    # One projection; 1x1 kernels of 2 pyramid layers, 2 of the towers, 2 predictors; no bias, no depthwise kernel.
+    assert len(heads) == 1 + 2 + 2 + 2
 
 
 @MINIS

@@ -1,4 +1,4 @@
-"""A net of two blocks with squeeze-excite and a skip, for tests that need no complete net."""
+"""A net of three blocks, two of them with squeeze-excite and one with a skip, for tests that need no complete net."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 
 from mnasnet_cli.nets.spec import NETS
 
-TINY = dataclasses.replace(NETS["a1"], name="tiny", stages=(NETS["a1"].stages[0], NETS["a1"].stages[2]), head=64)
-# Stem; two per block, three with an expansion (1 + 3 blocks); head.
-NORMS = 1 + 2 + 3 * 3 + 1
+FIRST, _, SQUEEZED, *_ = NETS["a1"].stages
+TINY = dataclasses.replace(NETS["a1"], name="tiny", stages=(FIRST, dataclasses.replace(SQUEEZED, repeats=2)), head=64)
+# Stem; two per block, three with an expansion (1 + 2 blocks); head.
+NORMS = 1 + 2 + 3 * 2 + 1

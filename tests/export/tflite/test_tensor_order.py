@@ -20,7 +20,7 @@ def product() -> bytes:
 
     first, second = np.random.default_rng(0).normal(size=(2, 4, 4)).astype(np.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, 4], tf.float32)])
     def layers(tensors: tf.Tensor) -> tf.Tensor:
         hidden = tf.nn.relu(tensors @ first)
         return tf.math.sigmoid(hidden + hidden @ second)
