@@ -33,7 +33,14 @@ TINY_BACKBONE = NetSpec(
     ),
     head=64,
 )
-TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE)}
+# For trainings that are about something else than the net.
+ONE_BLOCK = NetSpec(
+    name="one-block",
+    stem=8,
+    stages=(StageSpec(repeats=1, kernel=3, stride=2, expand=1, channels=8, skip=False),),
+    head=16,
+)
+TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE, ONE_BLOCK)}
 
 # One level of the backbone and one above it: with five, most of a small detector are copies of its heads.
 TINY_DETECTORS = {LITE.name: dataclasses.replace(LITE, max_level=LITE.min_level + 1)}

@@ -23,6 +23,12 @@ EVERYTHING = (
     "detection.mosaic=0.5",
 )  # fmt: skip
 ENDING = ("training.epochs=6", "detection.plain_epochs=2")
+# Settings that several tests share: their functions are traced once.
+PLAIN = ("detection.min_visible=0", "detection.mosaic=0")
+WHOLE = (
+    "detection.family=anchor-free", "detection.min_visible=0", "data.augment.crop_area=[1.0,1.0]",
+    "data.augment.crop_ratio=[0.1,10]", "data.augment.color_jitter=0", "detection.mixup=0",
+)  # fmt: skip
 
 
 def records_of(directory: Path, *assignments: str) -> CocoRecords:
@@ -43,7 +49,7 @@ def same(one: DetectionBatch, two: DetectionBatch) -> bool:
 
 
 def test_batches_are_whole_and_have_the_promised_shapes(scene_records: Path) -> None:
-    for assignments in ((), (*EVERYTHING[:-1], "detection.assign=atss")):
+    for assignments in (PLAIN, (*EVERYTHING[:-1], "detection.assign=atss")):
         batches = train(scene_records, *assignments)
         assert len(batches) == TRAIN // BATCH
         for batch in batches:
@@ -66,7 +72,7 @@ def test_an_epoch_is_the_same_again_and_another_one_is_not(scene_records: Path) 
 
 
 def test_a_mosaic_shows_the_boxes_of_four_images(scene_records: Path) -> None:
-    plain, mosaic = (train(scene_records, f"detection.mosaic={share}", "detection.min_visible=0") for share in (0, 1))
+    plain, mosaic = (train(scene_records, *PLAIN[:-1], f"detection.mosaic={share}") for share in (0, 1))
     for alone, together in zip(plain, mosaic, strict=True):
         assert (alone.image_ids == together.image_ids).all()
         assert (alone.images != together.images).any(axis=(1, 2, 3)).all()
@@ -75,8 +81,7 @@ def test_a_mosaic_shows_the_boxes_of_four_images(scene_records: Path) -> None:
 
 
 def test_mixup_shows_the_boxes_of_two_images(scene_records: Path) -> None:
-    free = ("detection.family=anchor-free", "detection.min_visible=0", "data.augment.crop_area=[1.0,1.0]")
-    plain, mixed = (train(scene_records, *free, f"detection.mixup={share}") for share in (0, 1))
+    plain, mixed = (train(scene_records, *WHOLE[:-1], f"detection.mixup={share}") for share in (0, 1))
     for alone, blended in zip(plain, mixed, strict=True):
         counts, both = ((batch.class_targets > 0).sum(axis=1) for batch in (alone, blended))
         assert (both == counts + np.roll(counts, -4)).all()  # the partner is four images on, in a batch of four itself
@@ -107,10 +112,9 @@ def test_without_anchors_the_targets_are_the_boxes(scene_records: Path) -> None:
 
 def test_the_last_epochs_are_plain(scene_records: Path) -> None:
     settings = ("detection.family=anchor-free", *EVERYTHING, "detection.mixup=0.5", "detection.hue_jitter=0.1", *ENDING)
-    whole = ("detection.family=anchor-free", "data.augment.crop_area=[1.0,1.0]", "data.augment.color_jitter=0")
     for epoch, plain in ((3, False), (4, True), (5, True)):
         varied = train(scene_records, *settings, epoch=epoch)
-        expected = train(scene_records, *whole, "data.augment.crop_ratio=[0.1,10]", epoch=epoch)
+        expected = train(scene_records, *WHOLE, epoch=epoch)
         assert all(same(a, b) for a, b in zip(varied, expected, strict=True)) == plain
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,34 +140,49 @@ def test_tensorflow_and_a_restarted_process_get_the_same_cluster(
     assert read_cluster() == before
 
 
+# TensorFlow is imported once, which takes seconds, and starts in each task.
 TWO_TASKS = """
-import sys
+import os, sys
 from mnasnet_cli.distributed.cluster import read_cluster
 from mnasnet_cli.distributed.rendezvous import meet
 from mnasnet_cli.distributed.strategy import Processes, make_strategy
-meet(read_cluster(), "same")
-strategy = make_strategy()
-processes = Processes(strategy)
-print("found", strategy.num_replicas_in_sync, processes.chief, processes.exchange("test", sys.argv[1]))
+
+def play(rank):
+    os.environ |= {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+    meet(read_cluster(), "same")
+    strategy = make_strategy()
+    processes = Processes(strategy)
+    texts = processes.exchange("test", f"text{rank}")
+    print("found", rank, strategy.num_replicas_in_sync, processes.chief, texts, flush=True)
+    os._exit(0)
+
+tasks = []
+for rank in (0, 1):
+    task = os.fork()
+    if not task:
+        play(rank)
+    tasks.append(task)
+sys.exit(any(os.waitpid(task, 0)[1] for task in tasks))
 """
 
 
 def test_two_tasks_find_each_other(set_step: Callable[..., None]) -> None:
-    set_step(SLURM_STEP_NODELIST="localhost", SLURM_STEP_TASKS_PER_NODE="2", SLURM_JOB_ID=str(os.getpid()))
-    tasks = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO_TASKS, f"text{rank}"],
-            env={**os.environ, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURMD_NODENAME": "localhost"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
+    set_step(
+        SLURM_STEP_NODELIST="localhost", SLURM_STEP_TASKS_PER_NODE="2", SLURM_JOB_ID=str(os.getpid()),
+        SLURMD_NODENAME="localhost",
+    )  # fmt: skip
+    program = subprocess.Popen(
+        [sys.executable, "-c", TWO_TASKS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        for task, chief in zip(tasks, (True, False), strict=True):
-            out, err = task.communicate(timeout=200)
-            assert f"found 2 {chief} ['text0', 'text1']" in out, err
+        out, err = program.communicate(timeout=200)
     finally:
-        for task in tasks:
-            task.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+    assert program.returncode == 0, err
+    for rank, chief in enumerate((True, False)):
+        assert f"found {rank} 2 {chief} ['text0', 'text1']" in out, err

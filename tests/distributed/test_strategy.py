@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -63,13 +64,19 @@ def assert_follows(run: Path, single: Path) -> None:
     assert np.corrcoef(ours, theirs)[0, 1] > 0.8, (ours, theirs)
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 3])
-def test_every_device_gets_as_many_evaluation_batches(shape_records: Path, replicas: int) -> None:
+@pytest.fixture(scope="module")
+def records(shape_records: Path) -> Any:
+    """Records that are opened, and whose functions are traced, once."""
     from mnasnet_cli.config.loading import load_config
     from mnasnet_cli.data.imagenet import ImagenetRecords
+
+    return ImagenetRecords(shape_records, load_config("quick"))
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_every_device_gets_as_many_evaluation_batches(records: Any, replicas: int) -> None:
     from mnasnet_cli.data.pipeline import Share
 
-    records = ImagenetRecords(shape_records, load_config("quick"))
     batches = [
         list(records.eval_batches(Preprocessing(image_size=32), Share(4, index, 2, replicas))) for index in (0, 1)
     ]

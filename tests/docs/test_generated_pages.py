@@ -1,45 +1,63 @@
-"""The reference pages of commands, configuration and Python are what the program says."""
+"""The reference pages of commands, configuration and Python are what the program says: checked, damaged, and repaired.
+
+In one process of its own: other tests add variants, which would stand in the help texts.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 PAGES = ("commands.md", "configuration.md", "python.md")
+PROGRAM = """
+import contextlib, io, json, pathlib, sys
+docs, copy = map(pathlib.Path, sys.argv[1:])
+sys.path.insert(0, str(docs))
+import generate_reference as generator
+
+def call(folder, *flags):
+    generator.FOLDER = folder
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        return generator.main(flags), said.getvalue()
+
+print(json.dumps([call(docs / "reference", "--check"), call(copy, "--check"), call(copy)]))
+"""
 
 
-def _generate(script: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    # In a process of its own: other tests add variants, which would stand in the help texts.
-    return subprocess.run([sys.executable, script, *flags], capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def damaged(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A copy of the pages, each with a fault, until `said` has repaired them."""
+    folder = Path(shutil.copytree(repo / "docs/reference", tmp_path_factory.mktemp("docs") / "reference"))
+    commands, configuration, python = pages = [folder / page for page in PAGES]
+    lines = commands.read_text().splitlines(True)
+    commands.write_text("".join(line for line in lines if "`--parity-images" not in line))
+    configuration.write_text(configuration.read_text() + "| `training.made_up` | integer | `1` | Nothing. |\n")
+    python.write_text(python.read_text().replace("### Model.features", "### Model.feature"))
+    return pages
 
 
-@pytest.fixture
-def copied(repo: Path, tmp_path: Path) -> Path:
-    """A copy of the generator and of its pages."""
-    (tmp_path / "reference").mkdir()
-    for page in PAGES:
-        shutil.copy(repo / "docs/reference" / page, tmp_path / "reference")
-    shutil.copy(repo / "docs/python_page.py", tmp_path)
-    return Path(shutil.copy(repo / "docs/generate_reference.py", tmp_path))
+@pytest.fixture(scope="module")
+def said(repo: Path, damaged: list[Path]) -> list[Any]:
+    """Exit codes and standard error of checks of the pages and of the damaged ones, and of the repair."""
+    command = [sys.executable, "-c", PROGRAM, repo / "docs", damaged[0].parent]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def test_the_pages_are_what_the_program_says(repo: Path) -> None:
-    result = _generate(repo / "docs/generate_reference.py", "--check")
-    assert result.returncode == 0, result.stderr
+def test_the_pages_are_what_the_program_says(said: list[Any]) -> None:
+    assert said[0] == [0, ""]
 
 
-def test_a_missing_row_and_an_extra_one_are_found_and_repaired(copied: Path) -> None:
-    pages = [copied.parent / "reference" / page for page in PAGES]
-    before = [page.read_text() for page in pages]
-    pages[0].write_text("".join(line for line in before[0].splitlines(True) if "`--parity-images" not in line))
-    pages[1].write_text(before[1] + "| `training.made_up` | integer | `1` | Nothing. |\n")
-    pages[2].write_text(before[2].replace("### Model.features", "### Model.feature"))
-    result = _generate(copied, "--check")
-    assert result.returncode == 1
-    assert all(str(page) in result.stderr for page in pages)
-    assert _generate(copied).returncode == 0
-    assert [page.read_text() for page in pages] == before
+def test_a_missing_row_and_an_extra_one_are_found_and_repaired(
+    said: list[Any], damaged: list[Path], repo: Path
+) -> None:
+    code, lines = said[1]
+    assert code == 1
+    assert all(str(page) in lines for page in damaged)
+    assert said[2] == [0, ""]
+    assert [page.read_text() for page in damaged] == [(repo / "docs/reference" / page).read_text() for page in PAGES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -20,6 +21,7 @@ def _pages(repo):
     return [*sorted(repo.glob("*.md")), *sorted((repo / "docs").rglob("*.md"))]
 
 
+@functools.cache
 def _anchors(page):
     """The anchors of a page's headings, as code hosts and MkDocs make them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
