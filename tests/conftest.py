@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
         return [line for line in self.err.splitlines() if not line.endswith(" …")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mnasnet() -> Callable[..., Outcome]:
     """Run `mnasnet ARGS…` in this process, with the exit codes and messages that a user gets."""
     from mnasnet_cli.app import app

@@ -1,4 +1,4 @@
-"""A net of three blocks, so that tests of the training don't wait for graphs to be built.
+"""A net of two blocks, so that tests of the training don't wait for graphs to be built.
 
 As a program (`python tests/tiny_net.py ARGS…`) this is `mnasnet ARGS…` that also knows the tiny variants.
 """
@@ -13,12 +13,13 @@ from unittest import mock
 from mnasnet_cli.nets.detector_spec import DETECTORS, LITE
 from mnasnet_cli.nets.spec import NETS, NetSpec, StageSpec
 
+# A block with a skip, and one with an expansion and squeeze-excite.
 TINY = NetSpec(
     name="tiny",
     stem=8,
     stages=(
-        StageSpec(repeats=1, kernel=3, stride=1, expand=1, channels=8, skip=False),
-        StageSpec(repeats=2, kernel=3, stride=2, expand=2, channels=16, squeeze=0.25),
+        StageSpec(repeats=1, kernel=3, stride=1, expand=1, channels=8),
+        StageSpec(repeats=1, kernel=3, stride=2, expand=2, channels=16, squeeze=0.25),
     ),
     head=64,
 )

@@ -55,7 +55,7 @@ def test_the_notebook_is_valid_and_has_no_outputs(repo: Path) -> None:
 @pytest.mark.variation
 @pytest.mark.usefixtures("tiny_net")
 def test_the_notebooks_cells_with_a_small_net(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every cell, with less to compute: a net of three blocks, fewer and smaller pictures, one epoch."""
+    """Every cell, with less to compute: a net of two blocks, fewer and smaller pictures, one epoch."""
     monkeypatch.chdir(tmp_path)
     smaller = {
         'variant="small"': 'variant="tiny"', "epochs=20": "epochs=1, image_size=32", "train_per_class=200":

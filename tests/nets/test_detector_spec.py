@@ -75,7 +75,7 @@ def test_taps():
     assert pyramid_taps(NETS["b1"], RETINANET) == {3: "layer_8", 4: "layer_13", 5: "layer_18"}
     assert pyramid_taps(NETS["b1-2019"], RETINANET) == {3: "layer_8", 4: "layer_13", 5: "layer_19"}
     assert pyramid_taps(NETS["a1"], dataclasses.replace(RETINANET, min_level=2))[2] == "layer_4"
-    assert pyramid_taps(TINY, dataclasses.replace(RETINANET, min_level=2)) == {2: "layer_4"}
+    assert pyramid_taps(TINY, dataclasses.replace(RETINANET, min_level=2)) == {2: "layer_3"}
     with pytest.raises(ValueError, match="tiny has no features at stride 8"):
         pyramid_taps(TINY, RETINANET)
 

@@ -19,17 +19,17 @@ from mnasnet_cli.nets.spec import NETS, get_spec, layer_names
 from mnasnet_cli.training.finetuning import FinetunePlan, layer_number
 from mnasnet_cli.training.optimization.optimizers import Optimizer
 
-# A net of three blocks: stem, layer_2 … layer_4, head convolution layer_5, classifier.
+# A net of two blocks: stem, layer_2 and layer_3, head convolution layer_4, classifier.
 LAYERS = {
     "Mnasnet/Conv/weights": 1,
     "Mnasnet/Conv/BatchNorm/gamma": 1,
     "Mnasnet/sep_conv/depthwise/depthwise_weights": 2,
     "Mnasnet/mb_conv/expand/weights": 3,
-    "FeatureExtractor/Mnasnet/mb_conv_1/project/weights": 4,
-    "Mnasnet/Conv_1/weights": 5,
-    "Mnasnet/Conv2d_1c_1x1/biases": 6,
-    "FeatureExtractor/Mnasnet/fpn/projection_1/weights": 6,
-    "WeightSharedConvolutionalBoxPredictor/BoxPredictor/weights": 6,
+    "FeatureExtractor/Mnasnet/mb_conv/project/weights": 3,
+    "Mnasnet/Conv_1/weights": 4,
+    "Mnasnet/Conv2d_1c_1x1/biases": 5,
+    "FeatureExtractor/Mnasnet/fpn/projection_1/weights": 5,
+    "WeightSharedConvolutionalBoxPredictor/BoxPredictor/weights": 5,
 }
 
 
@@ -61,10 +61,10 @@ def test_every_layer_of_every_net_has_weights(repo: Path) -> None:
 def test_plan() -> None:
     plan = FinetunePlan(make_config("finetune.layer_decay=0.5"), LAYERS, 10)
     assert [plan.frozen_until(epoch) for epoch in range(2)] == [None, None]
-    assert [plan.rate_factor(name) for name in LAYERS] == [0.5 ** (6 - layer) for layer in LAYERS.values()]
+    assert [plan.rate_factor(name) for name in LAYERS] == [0.5 ** (5 - layer) for layer in LAYERS.values()]
     assert plan.trained(LAYERS, None) == list(LAYERS)
     assert {plan.first_step(name) for name in LAYERS} == {0}
-    for part, until, last in (("stem", "layer_1", 1), ("layer_3", "layer_3", 3), ("backbone", "layer_5", 5)):
+    for part, until, last in (("stem", "layer_1", 1), ("layer_2", "layer_2", 2), ("backbone", "layer_4", 4)):
         plan = FinetunePlan(make_config(f"finetune.freeze={part}", "finetune.freeze_epochs=2"), LAYERS, 10)
         assert [plan.frozen_until(epoch) for epoch in range(3)] == [until, until, None]
         assert plan.trained(LAYERS, until) == [name for name, layer in LAYERS.items() if layer > last]
@@ -91,7 +91,7 @@ def test_a_released_weight_is_updated_as_if_it_began_then(optimizer: Any) -> Non
             rule.apply(weights, gradients, tf.constant(rate), tf.constant(first + step, tf.int64))
         return weights[name].numpy()
 
-    assert run(plan, 10, 0.1 * 2**5) == pytest.approx(run(None, 0, 0.1), rel=1e-6)
+    assert run(plan, 10, 0.1 * 2**4) == pytest.approx(run(None, 0, 0.1), rel=1e-6)
 
 
 def test_frozen_layers_cost_no_gradients(shape_records: Path, tiny_net: None) -> None:
@@ -113,14 +113,14 @@ def test_frozen_layers_cost_no_gradients(shape_records: Path, tiny_net: None) ->
         return sum("Backprop" in node.op or node.op.endswith("Grad") for node in nodes)
 
     everything = backward(None)
-    assert 0 < backward("layer_5") < everything / 5
+    assert 0 < backward("layer_4") < everything / 5
 
 
 @pytest.mark.usefixtures("tiny_net")
 def test_a_frozen_part_stays_bit_for_bit(
     mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
 ) -> None:
-    run, common = tmp_path / "run", [f"--data={shape_records}", f"--init={trained_run}", "--freeze=layer_3"]
+    run, common = tmp_path / "run", [f"--data={shape_records}", f"--init={trained_run}", "--freeze=layer_2"]
     settings = ["--epochs=1", "--set=training.accumulate_steps=2", "--set=finetune.recalibrate_batches=2"]
     outcome = mnasnet("train-imagenet", *FLAGS, *common, *settings, f"--run-dir={run}")
     assert outcome.code == 0, outcome.err
@@ -129,7 +129,7 @@ def test_a_frozen_part_stays_bit_for_bit(
         after = weights_of(run, ema=ema)
         same = {layer_number(name, spec) for name in before if (before[name] == after[name]).all()}
         changed = {layer_number(name, spec) for name in before if (before[name] != after[name]).any()}
-        assert (same, changed) == ({1, 2, 3}, {4, 5, 6})
+        assert (same, changed) == ({1, 2}, {3, 4, 5})
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_a_detectors_backbone_stays(mnasnet: Callable[..., Any], scene_records: 
     [
         ("train-imagenet", FLAGS, ["--freeze=stem"], ["finetune.freeze=stem", "--init MODEL"]),
         ("train-coco", DETECTOR_FLAGS, ["--freeze=backbone"], ["--backbone MODEL", "--init MODEL"]),
-        ("train-imagenet", FLAGS, ["--freeze=layer_9"], ["'layer_9'", "stem, backbone or layer_1 … layer_5"]),
+        ("train-imagenet", FLAGS, ["--freeze=layer_9"], ["'layer_9'", "stem, backbone or layer_1 … layer_4"]),
         ("train-imagenet", FLAGS, ["--set=finetune.freeze_epochs=2"], ["freeze_epochs is 2", "freeze is null"]),
         ("train-imagenet", FLAGS, ["--set=finetune.layer_decay=1.5"], ["finetune.layer_decay"]),
     ],

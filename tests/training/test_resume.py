@@ -49,7 +49,7 @@ def test_ends_anywhere_in_an_epoch_and_goes_on(
 def test_staged_finetuning_goes_on_too(
     mnasnet: Callable[..., Any], shape_records: Path, trained_run: Path, tmp_path: Path
 ) -> None:
-    staged = ["--freeze=layer_3", "--set=finetune.freeze_epochs=1", "--set=finetune.layer_decay=0.8"]
+    staged = ["--freeze=layer_2", "--set=finetune.freeze_epochs=1", "--set=finetune.layer_decay=0.8"]
     staged += ["--set=finetune.recalibrate_batches=2", f"--init={trained_run}", "--epochs=2"]
     whole, run = tmp_path / "whole", tmp_path / "run"
     command = ["train-imagenet", *FLAGS, f"--data={shape_records}", *staged]

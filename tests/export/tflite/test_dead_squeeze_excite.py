@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+from unittest import mock
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from made_models import classifier_config, make_checkpoint
+from tiny_net import TINY
 
 from mnasnet_cli.checkpoints.files import find_checkpoint
 from mnasnet_cli.export.sample_images import in_batches
 from mnasnet_cli.export.tflite.dead_squeeze_excite import replace_dead_units
 from mnasnet_cli.export.tflite.int8 import measure_activations
 from mnasnet_cli.inference.model import load_model, with_weights
+from mnasnet_cli.nets.spec import NETS
 
 
-@pytest.fixture
-def alive(made_classifier):
-    return load_model(find_checkpoint(str(made_classifier)))
+@pytest.fixture(scope="module")
+def alive(tmp_path_factory):
+    """A net with two squeeze-excites."""
+    first, second = TINY.stages
+    twice = dataclasses.replace(TINY, name="twice", stages=(first, dataclasses.replace(second, repeats=2)))
+    run = tmp_path_factory.mktemp("twice")
+    with mock.patch.dict(NETS, {"twice": twice}):
+        make_checkpoint(run, classifier_config("twice"), ["a", "b", "c", "d"])
+        yield load_model(find_checkpoint(str(run)))
 
 
 @pytest.fixture
 def dead(alive):
-    """The net with the first of its two squeeze-excites dead, as training may leave it."""
+    """The net with the first of its squeeze-excites dead, as training may leave it."""
     scope = _scopes(alive)[0]
     bias = alive.contents.weights[f"{scope}/biases"]
     return with_weights(alive, {f"{scope}/biases": -50.0 * (1 + np.arange(len(bias), dtype=np.float32))})

@@ -40,7 +40,7 @@ def test_peaks_cover_every_layer(loaded):
     images[1] *= 100
     peaks = measure_activations(loaded, in_batches(images, 2)).peaks
     assert peaks.shape[0] == 3
-    assert peaks.shape[1] > 15  # a batch norm and mostly a ReLU for each of 9 convolutions, squeeze-excites, a sum
+    assert peaks.shape[1] > 12  # a batch norm and mostly a ReLU for each of 7 convolutions, squeeze-excite, a sum
     assert (peaks[1] > peaks[0]).mean() > 0.9
 
 
