@@ -151,7 +151,7 @@ def shape_records(make_shape_records: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def tiny_net() -> Iterator[None]:
-    """Add the tiny variants, and make the family lite smaller; see tiny_net.py."""
+    """Add the tiny variants, and make pyramids smaller; see tiny_net.py."""
     from tiny_net import tiny_nets
 
     with tiny_nets():

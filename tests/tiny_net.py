@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from unittest import mock
 
-from mnasnet_cli.nets.detector_spec import DETECTORS, LITE
+from mnasnet_cli.nets.detector_spec import DETECTORS, LITE, RETINANET
 from mnasnet_cli.nets.spec import NETS, NetSpec, StageSpec
 
 # A block with a skip, and one with an expansion and squeeze-excite.
@@ -44,7 +44,7 @@ ONE_BLOCK = NetSpec(
 TINY_NETS = {spec.name: spec for spec in (TINY, TINY_BACKBONE, ONE_BLOCK)}
 
 # One level of the backbone and one above it: with five, most of a small detector are copies of its heads.
-TINY_DETECTORS = {LITE.name: dataclasses.replace(LITE, max_level=LITE.min_level + 1)}
+TINY_DETECTORS = {spec.name: dataclasses.replace(spec, max_level=spec.min_level + 1) for spec in (RETINANET, LITE)}
 
 # Small in all that costs time; every part of the training that keeps a state is on.
 FLAGS = (
@@ -63,7 +63,7 @@ DETECTOR_FLAGS = (
 
 @contextlib.contextmanager
 def tiny_nets() -> Iterator[None]:
-    """A block in which the tiny variants are known and the family lite has two levels.
+    """A block in which the tiny variants are known, and pyramids with anchors have two levels.
 
     Other tests list the nets, and must not find them.
     """

@@ -28,7 +28,7 @@ INT8 = 0.02  # processors round integers in their own ways
 # and by up to 0.16 with a momentum that was lost. compare_revisions.py holds them against each other bit by bit.
 RESUMED = 2e-3
 
-# The tiny nets of then. The family lite has all its levels.
+# The tiny nets of then; detectors have all their levels.
 FIRST, SECOND = TINY.stages
 TINY_OF_THEN = dataclasses.replace(
     TINY, stages=(dataclasses.replace(FIRST, skip=False), dataclasses.replace(SECOND, repeats=2))
