@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
+from made_models import detector_config, make_checkpoint
 
 from mnasnet_cli.export.graph import build_graph, constant_node, constant_value
+from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.latency.variants import untrained_model
+from mnasnet_cli.nets.spec import NETS
+
+
+@contextlib.contextmanager
+def short_nets() -> Iterator[None]:
+    """A block in which no stage of a net has more than two blocks: the others are like the second."""
+    short = {
+        name: dataclasses.replace(
+            spec, stages=tuple(dataclasses.replace(stage, repeats=min(stage.repeats, 2)) for stage in spec.stages)
+        )
+        for name, spec in NETS.items()
+    }
+    with mock.patch.dict(NETS, short):
+        yield
 
 
 @functools.cache
 def untrained_graph(variant: str, width: float, size: int) -> Any:
-    """The graph of a classifier that no one trained, with random biases; never change it."""
-    return with_random_biases(build_graph(untrained_model(variant, width, size), None).definition)
+    """The graph of a short classifier that no one trained, with random biases; never change it."""
+    with short_nets():
+        return with_random_biases(build_graph(untrained_model(variant, width, size), None).definition)
+
+
+def untrained_detector(variant: str, folder: Path) -> Any:
+    """The graph of a short detector that no one trained, with random biases, for images of 64 px."""
+    with short_nets():
+        prefix = make_checkpoint(folder, detector_config(variant), ["1", "2"], ["ant", "bee"])
+        return with_random_biases(build_graph(load_model(prefix), None, heads=True).definition)
 
 
 def with_random_biases(definition: Any) -> Any:

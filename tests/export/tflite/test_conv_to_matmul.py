@@ -5,14 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from graph_cases import assert_same_outputs, untrained_graph, with_random_biases
-from made_models import detector_config, make_checkpoint
+from graph_cases import assert_same_outputs, untrained_detector, untrained_graph
 
-from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.export.graph import build_graph
 from mnasnet_cli.export.tflite.conv_to_matmul import convolutions_to_matmuls
 from mnasnet_cli.export.tflite.split_layers import split_bottlenecks
-from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
 
 
@@ -40,9 +36,7 @@ def test_a_split_net_has_the_same_outputs_too():
 
 
 def test_a_detector_has_the_same_outputs(tmp_path):
-    make_checkpoint(tmp_path, detector_config("b1"), ["1", "2"], ["ant", "bee"])
-    model = load_model(find_checkpoint(str(tmp_path)))
-    definition = with_random_biases(build_graph(model, None, heads=True).definition)
+    definition = untrained_detector("b1", tmp_path)
     _assert_changed_and_same(definition, (1, 64, 64, 3), HEAD_OUTPUTS)
 
 

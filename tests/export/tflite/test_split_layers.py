@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from graph_cases import assert_same_outputs, untrained_graph, with_random_biases
-from made_models import detector_config, make_checkpoint
+from graph_cases import assert_same_outputs, untrained_detector, untrained_graph
 
-from mnasnet_cli.checkpoints.files import find_checkpoint
-from mnasnet_cli.export.graph import build_graph, constant_value
+from mnasnet_cli.export.graph import constant_value
 from mnasnet_cli.export.tflite.split_layers import pad_classes, split_bottlenecks, split_channels, split_outputs
-from mnasnet_cli.inference.model import load_model
 from mnasnet_cli.inference.outputs import HEAD_OUTPUTS
 
 
@@ -42,9 +39,7 @@ def test_a_split_net_has_the_same_outputs(variant):
 
 
 def test_a_split_detector_has_the_same_outputs(tmp_path):
-    make_checkpoint(tmp_path, detector_config("small"), ["1", "2"], ["ant", "bee"])
-    model = load_model(find_checkpoint(str(tmp_path)))
-    definition = with_random_biases(build_graph(model, None, heads=True).definition)
+    definition = untrained_detector("small", tmp_path)
     changed = split_bottlenecks(definition, 6 * 1024)
     assert any("/part_" in node.name for node in changed.node)
     assert_same_outputs(changed, definition, (1, 64, 64, 3), HEAD_OUTPUTS)
@@ -54,7 +49,7 @@ def test_projections_in_two_parts_have_the_same_outputs():
     definition = untrained_graph("b1", 1.0, 32)
     changed = split_bottlenecks(definition)
     joined = [node for node in changed.node if node.op == "ConcatV2"]
-    assert len(joined) == 3  # the blocks that end in 80 channels
+    assert len(joined) == 2  # the blocks that end in 80 channels
     assert_same_outputs(changed, definition, (2, 32, 32, 3), ["logits"])
 
 
