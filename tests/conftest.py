@@ -31,17 +31,25 @@ pytest_plugins = ["model_fixtures"]
 REPO = Path(__file__).parent.parent
 
 
-# The files that take longest, so that no process of pytest-xdist begins one of them at the end.
+# The files that take longest, and folders of files that take a second: no process of pytest-xdist shall work for long
+# when the others are done.
 FIRST = (
     "export/test_exporter.py", "training/test_resume.py", "training/distillation/test_teacher.py",
     "training/test_failures.py", "data/test_coco.py", "commands/test_train_only.py", "commands/test_card.py",
 )  # fmt: skip
+LAST = ("config", "data_prep", "health", "pages", "records", "runs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the files that take longest first; with `--no-loadscope-reorder`, pytest-xdist keeps the order."""
-    places = {REPO / "tests" / name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+    """Puts long files first and short ones last; with `--no-loadscope-reorder`, pytest-xdist keeps the order."""
+    tests = REPO / "tests"
+    places = {tests / name: place for place, name in enumerate(FIRST)}
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return places.get(item.path, len(places) + (folder in LAST))
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish() -> None:

@@ -26,7 +26,8 @@ def test_eval_says_what_training_said_and_report_the_same(
     assert len(defined) >= 6
     for key in defined:
         assert outcome.json[key] == pytest.approx(results[key], rel=1e-4, abs=1e-4), key
-    assert len(list((tmp_path / "plots").iterdir())) == 5
+    plots = list((tmp_path / "plots").iterdir())
+    assert [path.suffix for path in plots] == [".png"] * 5
     annotations = scene_records.parent / "images/annotations/instances_val2017.json"
     again = mnasnet("report", found, annotations, "--json")
     assert again.code == 0, again.err

@@ -1,4 +1,4 @@
-"""A classifier of any format on validation records."""
+"""A classifier of any format on validation records. Plots are in commands/test_eval.py."""
 
 from __future__ import annotations
 
@@ -22,15 +22,9 @@ def records(shape_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the pictures that `usual` draws."""
-    return tmp_path_factory.mktemp("drawn") / "plots"
-
-
-@pytest.fixture(scope="module")
-def usual(made_classifier: Path, records: Path, plots: Path) -> dict[str, Any]:
+def usual(made_classifier: Path, records: Path) -> dict[str, Any]:
     """The report of `made_classifier`, all images at a time."""
-    return evaluate_classifier(str(made_classifier), records, batch_size=20, plots=plots)
+    return evaluate_classifier(str(made_classifier), records, batch_size=20)
 
 
 def test_a_report_does_not_depend_on_the_batch_size(
@@ -54,12 +48,6 @@ def test_artifacts_score_as_their_checkpoint(
     assert (report["format"], usual["format"]) == (model_format, "checkpoint")
     assert report["loss"] == pytest.approx(usual["loss"], abs=1e-3)
     assert (report["top1"], report["per_class"]) == (usual["top1"], usual["per_class"])
-
-
-def test_plots_are_a_confusion_matrix_and_the_worst_images(usual: dict[str, Any], plots: Path) -> None:
-    assert sorted(path.name for path in plots.iterdir()) == [
-        "best_images.png", "confusion.png", "pr_curves.png", "top1_per_class.png", "worst_images.png"
-    ]  # fmt: skip
 
 
 def test_other_classes_and_other_models_are_errors(

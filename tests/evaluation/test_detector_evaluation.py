@@ -1,4 +1,4 @@
-"""A detector of any format on validation records."""
+"""A detector of any format on validation records. Plots are in commands/test_eval_coco.py."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def usual(made_detector: Path, scene_records: Path, written: Path) -> dict[str, Any]:
     """The report of `made_detector`, four images at a time."""
     file = written / "new" / "found.json"
-    return evaluate_detector(
-        str(made_detector), scene_records, batch_size=4, detections_file=file, plots=written / "plots"
-    )
+    return evaluate_detector(str(made_detector), scene_records, batch_size=4, detections_file=file)
 
 
 def test_a_report_does_not_depend_on_the_batch_size(
@@ -52,12 +50,11 @@ def test_artifacts_score_as_their_checkpoint(
         assert report[number] == pytest.approx(usual[number], abs=1e-3), number
 
 
-def test_detections_and_plots_are_written(usual: dict[str, Any], written: Path) -> None:
+def test_detections_are_written(usual: dict[str, Any], written: Path) -> None:
     rows = json.loads((written / "new" / "found.json").read_text())
     assert {row["category_id"] for row in rows} <= {1, 4, 7}
     assert len({row["image_id"] for row in rows}) <= 6
     assert all(row["bbox"][2] > 0 and row["bbox"][3] > 0 and 0 < row["score"] <= 1 for row in rows)
-    assert {path.suffix for path in (written / "plots").iterdir()} == {".png"}
 
 
 def test_other_categories_and_other_models_are_errors(
