@@ -17,8 +17,8 @@ SMALL = {"data.shuffle_buffer": 50, "data.progressive": [], "training.eval_batch
 
 def test_a_training_and_its_model(shape_records: Path, tmp_path: Path) -> None:
     trained = mnasnet.train(
-        "quick", data=shape_records, run_dir=tmp_path / "run", variant="tiny", image_size=32, batch_size=32, epochs=1,
-        settings=SMALL,
+        "quick", data=shape_records, run_dir=tmp_path / "run", variant="one-block", image_size=32, batch_size=32,
+        epochs=1, settings=SMALL,
     )  # fmt: skip
     assert trained.run_dir == tmp_path / "run"
     assert trained.results == json.loads((tmp_path / "run/results.json").read_text())

@@ -110,7 +110,7 @@ def extractor(api, name, width=1.0, **others):
     ("name", "layers"),
     [
         ("ssd_mnasnet_a1_fpn", ["layer_7", "layer_13", "layer_18"]),  # layer_18 has the 1280 channels
-        ("ssd_mnasnet_b1_fpn", ["layer_8", "layer_13", "layer_19"]),
+        pytest.param("ssd_mnasnet_b1_fpn", ["layer_8", "layer_13", "layer_19"], marks=pytest.mark.variation),
         ("ssd_mnasnet_b1_paper_fpn", ["layer_8", "layer_13", "layer_18"]),
     ],
 )

@@ -59,9 +59,8 @@ def test_variables_end_points_and_shapes(graph, name):
     ("name", "width"),
     [
         ("small", 0.35),
-        ("b1", 1.4),
         *(pytest.param(name, 0.35, marks=pytest.mark.variation) for name in NETS if name != "small"),
-        pytest.param("b1-2019", 1.4, marks=pytest.mark.variation),
+        *(pytest.param(name, 1.4, marks=pytest.mark.variation) for name in ("b1", "b1-2019")),
     ],
 )
 def test_counts_are_those_of_the_built_net(graph, name, width):
