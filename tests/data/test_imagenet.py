@@ -23,7 +23,7 @@ SIZE, BATCH, TRAIN, VALIDATION = 32, 20, 96, 20
 INPUT = dataclasses.replace(load_config("quick").preprocessing, image_size=SIZE)
 EVERYTHING = (
     "data.augment.mixup=0.5", "data.augment.cutmix=1.0", "data.augment.erasing=0.5", "data.augment.color_jitter=0.3",
-    "data.augment.rand_augment_layers=2",
+    "data.augment.rand_augment_layers=1",
 )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_an_epoch_is_the_same_again_and_another_one_is_not(
     again, other = (train(shape_records, *EVERYTHING, epoch=epoch) for epoch in (3, 4))
     assert all(same(a, b) for a, b in zip(augmented, again, strict=True))
     assert any((a.labels != b.labels).any() for a, b in zip(augmented, other, strict=True))
-    seeded = train(shape_records, *EVERYTHING, "training.seed=7", epoch=3)
+    seeded = train(shape_records, "training.seed=7", epoch=3)
     assert any((a.labels != b.labels).any() for a, b in zip(augmented, seeded, strict=True))
 
 
@@ -129,7 +129,7 @@ def test_mixing_says_whose_label_and_how_much(shape_records: Path, plain: list[C
 
 @pytest.mark.parametrize(("batch_size", "processes"), [(1, 1), (20, 1), (7, 3), (64, 3)])
 def test_evaluation_sees_every_image_once(shape_records: Path, batch_size: int, processes: int) -> None:
-    records = records_of(shape_records)
+    records = records_once(shape_records)
     positions, labels, lengths = [], [], []
     for index in range(processes):
         batches = list(records.eval_batches(INPUT, Share(batch_size, index, processes)))
@@ -146,7 +146,7 @@ def test_evaluation_sees_every_image_once(shape_records: Path, batch_size: int, 
 
 
 def test_a_process_evaluates_neighbours(shape_records: Path) -> None:
-    batches = records_of(shape_records).eval_batches(INPUT, Share(4, 1, 3))
+    batches = records_once(shape_records).eval_batches(INPUT, Share(4, 1, 3))
     assert [batch.positions.numpy().tolist() for batch in batches] == [[6, 7, 8, 9], [10, 11, 12, -1]]
 
 
@@ -186,7 +186,7 @@ def test_shards_that_miss_records_are_named(shape_records: Path, tmp_path: Path)
 
 
 def test_evaluation_records_are_found_by_their_position(shape_records: Path) -> None:
-    records = records_of(shape_records)
+    records = records_once(shape_records)
     batch = next(iter(records.eval_batches(INPUT, Share(VALIDATION))))
     found = records.eval_records([0, 7])
     for position in (0, 7):
