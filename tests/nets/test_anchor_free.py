@@ -85,7 +85,7 @@ def test_sizes_unknown_at_graph_construction(run, size):
 
 def test_an_untrained_net_says_little_and_starts_with_medium_boxes(run, images):
     for number, bins in enumerate((8, 0)):
-        detector = dataclasses.replace(MINI_FREE, bins=bins)
+        detector = dataclasses.replace(MINI_FREE, depth=2, bins=bins)
         with tf1.variable_scope(f"net{number}"):
             predictions, _ = anchor_free(images, TINY, detector, 3)
         logits, distances = run([predictions.class_logits, predictions.box_deltas])
