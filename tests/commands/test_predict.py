@@ -51,12 +51,11 @@ def test_a_folder_is_classified_and_drawn(mnasnet, trained_run, photos, tmp_path
     }  # fmt: skip
 
 
-def test_a_drawing_overwrites_no_image(mnasnet, exported_classifier, photos, monkeypatch):
-    model = exported_classifier / "tflite"  # is opened at once
+def test_a_drawing_overwrites_no_image(mnasnet, trained_run, photos, monkeypatch):
     monkeypatch.chdir(photos)
     before = (photos / "a.jpg").read_bytes()
     for _ in range(2):  # the second run overwrites the drawing of the first
-        outcome = mnasnet("predict", model, "a.jpg", "--out=.", "--json")
+        outcome = mnasnet("predict", trained_run, "a.jpg", "--out=.", "--json")
         assert outcome.code == 0, outcome.err
         assert [row["drawn"] for row in outcome.json["images"]] == ["a-2.jpg"]
     assert (photos / "a.jpg").read_bytes() == before

@@ -13,7 +13,6 @@ from PIL import Image
 
 from mnasnet_cli.data import augment
 from mnasnet_cli.data.decoding import image_shape
-from mnasnet_cli.data.pipeline import plain
 from mnasnet_cli.data.rand_augment import operations, rand_augment
 
 SEED = tf.constant([3, 4], tf.int32)
@@ -57,7 +56,7 @@ def test_an_image_keeps_shape_and_range_and_follows_from_the_seed(name: str) -> 
     direct = [function(image, seed).numpy() for seed in seeds(8)]
     again = [function(image, seed).numpy() for seed in seeds(8)]
     # Within a map, with its shape known, as the input pipeline calls it.
-    dataset = tf.data.Dataset.from_tensor_slices(tf.stack(seeds(8))).map(plain(lambda seed: function(image, seed)))
+    dataset = tf.data.Dataset.from_tensor_slices(tf.stack(seeds(8))).map(lambda seed: function(image, seed))
     assert dataset.element_spec.shape == image.shape
     for one, two, three in zip(direct, again, dataset, strict=True):
         assert one.shape == image.shape

@@ -37,36 +37,24 @@ def _imported(folder, tensors, variant, width=0.5):
     return read_checkpoint(write_checkpoint(imported, folder / "model"))
 
 
-@pytest.fixture(scope="module")
-def from_torchvision(tmp_path_factory):
-    """Tensors of torchvision's b1 at width 0.5, and the contents of the checkpoint to which they were imported."""
-    tensors = state_dict("torchvision", "b1", 0.5, classes=2)
-    return tensors, _imported(tmp_path_factory.mktemp("torchvision"), tensors, "b1")
-
-
 def _bits(tensors):
     return {name: value.tobytes() for name, value in tensors.items()}
 
 
-def test_tensors_of_torchvision_come_back_bit_by_bit(from_torchvision):
-    tensors, contents = from_torchvision
-    state = to_state_dict(contents, "torchvision")
-    assert _bits(state.tensors) == _bits(tensors)
-    assert "torchvision.models.MNASNet(0.5, num_classes=2)" in state.code
-    assert state.version == 2
-
-
 @pytest.mark.parametrize(
-    ("variant", "width", "code"),
+    ("name", "variant", "width", "code"),
     [
-        ("b1", 0.5, "timm.create_model('mnasnet_050', num_classes=2"),
-        ("mobilenet-v2", 0.35, "timm.create_model('mobilenetv2_035', num_classes=2"),
-        pytest.param("a1", 1.4, "timm.create_model('semnasnet_140', num_classes=2", marks=pytest.mark.variation),
+        ("torchvision", "b1", 0.5, "torchvision.models.MNASNet(0.5, num_classes=2)"),
+        ("timm", "b1", 0.5, "timm.create_model('mnasnet_050', num_classes=2"),
+        ("timm", "mobilenet-v2", 0.35, "timm.create_model('mobilenetv2_035', num_classes=2"),
+        pytest.param(
+            "timm", "a1", 1.4, "timm.create_model('semnasnet_140', num_classes=2", marks=pytest.mark.variation
+        ),
     ],
 )
-def test_tensors_of_timm_come_back_bit_by_bit(tmp_path, variant, width, code):
-    tensors = state_dict("timm", variant, width, classes=2)
-    state = to_state_dict(_imported(tmp_path, tensors, variant, width), "timm")
+def test_imported_weights_come_back_bit_by_bit(tmp_path, name, variant, width, code):
+    tensors = state_dict(name, variant, width, classes=2)
+    state = to_state_dict(_imported(tmp_path, tensors, variant, width), name)
     assert _bits(state.tensors) == _bits(tensors)
     assert code in state.code
     assert state.version == 2
@@ -114,8 +102,8 @@ def test_a_net_that_timm_does_not_have(trained_here, changes, facts):
         assert fact in str(raised.value)
 
 
-def test_a_missing_package_is_named(from_torchvision, monkeypatch):
-    _, contents = from_torchvision
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    contents = _imported(tmp_path, state_dict("torchvision", "b1", 0.5, classes=2), "b1")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(EnvironmentProblem, match=r"torch.*pip install"):
         check_state_dict(contents, "torchvision")

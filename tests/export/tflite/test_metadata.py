@@ -20,7 +20,7 @@ FILES = {"labels.txt": ["n1", "n2"], "names.txt": ["a  cat\n", "Hündin"]}
 def content():
     kernel = tf.constant(np.random.default_rng(0).normal(size=[3, 3, 3, 8]).astype(np.float32))
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, 16, 16, 3], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([1, 16, 16, 3], tf.float32)])
     def net(images):
         return tf.nn.conv2d(images, kernel, 2, "SAME")
 
