@@ -124,25 +124,44 @@ def test_android_and_its_results_exclude_each_other(search, tmp_path):
     assert "use one of them" in result.err
 
 
+# When a search is killed: so many trainings have a result, and the one that runs has written this file.
+KILLS = (
+    (0, "config.yaml", signal.SIGKILL),  # the first training has begun
+    (1, "metrics.jsonl", signal.SIGTERM),  # steps of the first rung
+    (2, "checkpoints/*.index", signal.SIGKILL),  # the mutation has a checkpoint
+    (4, "metrics.jsonl", signal.SIGKILL),  # steps of the last rung
+    (8, "results.json", signal.SIGTERM),  # the last net is trained, and is being scored on the validation split
+)
+
+
+def _kill(process: subprocess.Popen[bytes], run: Path, results: int, file: str, number: int) -> None:
+    """Kill a search, which must not be at its end, when it is so far."""
+    while process.poll() is None:
+        done = {path.stem for path in run.glob("results/train-*.json")}
+        running = [path for path in run.glob("trainings/*") if f"train-{path.name}" not in done]
+        if len(done) >= results and any(list(path.glob(file)) for path in running):
+            process.send_signal(number)
+            break
+        time.sleep(0.05)
+    assert process.wait() == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143}[number]
+
+
 @pytest.mark.slow
 def test_a_real_search_that_is_killed_has_the_same_front(many_shapes, tmp_path):
-    """Real trainings of two drawn nets and the stock nets in two rungs, killed at five places; and once undisturbed."""
+    """Nine real trainings of two drawn nets and a stock net in two rungs, killed at five places; and at the same time
+    once undisturbed. The nets have three blocks; see small_search.py."""
     phone = write_phone_results(tmp_path / "phone")
+    settings = ["data.eval_scale=1", "training.epochs=4", "training.batch_parts=1", "optimizer.name=sgd"]
+    flags = ["--config=quick", "--latency=0.4ms", "--candidates=2", f"--image-size={SIZE}", f"--data={many_shapes}"]
+    flags += [f"--android-results={phone}", *(f"--set={one}" for one in settings)]
 
-    def command(run_dir: Path) -> list[str]:
-        flags = ["--config=quick", "--set=data.eval_scale=1", "--set=training.epochs=4", f"--image-size={SIZE}"]
-        words = ["search", f"--data={many_shapes}", "--latency=4ms", "--candidates=2", f"--run-dir={run_dir}", *flags]
-        return [sys.executable, "-m", "mnasnet_cli", *words, f"--android-results={phone}"]
+    def start(run_dir: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, Path(__file__).with_name("small_search.py"), "search", *flags]
+        command.append(f"--run-dir={run_dir}")
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
-    run = tmp_path / "killed"
-    for number in range(5):
-        process = subprocess.Popen(command(run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(list(run.glob("results/train-*.json"))) < 2 * number and process.poll() is None:
-            time.sleep(0.5)
-        time.sleep(4)  # into the next training
-        assert process.poll() is None
-        process.send_signal(signal.SIGTERM if number % 2 else signal.SIGKILL)
-        process.wait()
-    subprocess.run(command(run), check=True, capture_output=True)
+    whole, run = start(tmp_path / "whole"), tmp_path / "killed"
+    for kill in KILLS:
+        _kill(start(run), run, *kill)
+    assert start(run).wait() == whole.wait() == 0
     assert (run / "front.json").read_bytes() == (tmp_path / "whole" / "front.json").read_bytes()
