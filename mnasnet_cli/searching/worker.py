@@ -117,7 +117,7 @@ class Worker:
             self._store.put(task, result)
         self._warn_if_busy(result)
         if result.get("diverged"):
-            warn(f"the training {self._place.training(task).name} diverged, which counts as no image right")
+            warn(f"the training {self._place.training(task).name} diverged; it counts as 0 % top-1")
         remove_trainings(self._plan, self._store.results(), self._place)
         return True
 
