@@ -78,13 +78,24 @@ def test_the_fast_gradient_is_used_with_onednn() -> None:
     assert ("DepthwiseConv2dNativeBackpropFilter" in {operation.type for operation in operations}) != with_onednn
 
 
-def test_rate_and_half_precision_take_the_plain_operation() -> None:
+def test_a_rate_takes_the_plain_operation() -> None:
     x, kernel = _case(2, 12, 12, 16, 3)
     ours = depthwise_conv2d(x, kernel, 1, "SAME", rate=2)
     theirs = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME", dilations=[2, 2])
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    half = depthwise_conv2d(tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16), 1, "SAME")
-    assert half.dtype == tf.bfloat16
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2)])
+def test_bfloat16_rounds_the_float32_results(size: int, stride: int) -> None:
+    x, kernel = (tf.cast(values, tf.bfloat16) for values in _case(3, 14, 14, 24, size))
+    halves = _results(lambda x, k: tf.cast(depthwise_conv2d(x, k, stride, "SAME"), tf.float32), x, kernel)
+    exact = _results(
+        lambda x, k: depthwise_conv2d(x, k, stride, "SAME"), tf.cast(x, tf.float32), tf.cast(kernel, tf.float32)
+    )
+    assert [half.dtype for half in halves[1:]] == [tf.bfloat16, tf.bfloat16]
+    for half, expected in zip(halves, exact, strict=True):
+        scale = float(tf.reduce_max(tf.abs(expected)))
+        np.testing.assert_allclose(tf.cast(half, tf.float32), expected, rtol=0, atol=0.01 * scale)
 
 
 def test_same_bits_every_time() -> None:
