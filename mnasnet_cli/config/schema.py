@@ -36,6 +36,9 @@ class ModelConfig(Section):
     batch_norm_ramp_up: bool = False
     """Raise that decay from 0.1 at the first step to its value, as (1 + step) / (10 + step). Short trainings need it:
     otherwise the mean and variance are still close to their initial values at the end."""
+    batch_norm_floor: FractionBelowOne = 0.0
+    """Raise batch norm's variances to this fraction of their layer's median before each evaluation; 0 leaves them. It
+    keeps channels that were silent in training from becoming a hundred times too large on other images."""
     zero_init_residual: bool = False
     """Start the last batch norm of each residual block with scale 0, so that the block starts as the identity."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import time
@@ -24,11 +25,11 @@ from mnasnet_cli.training.advice import poor_result
 from mnasnet_cli.training.checkpoint_manager import CheckpointManager
 from mnasnet_cli.training.divergence import DivergenceError, divergence_error
 from mnasnet_cli.training.early_stopping import stops_early
+from mnasnet_cli.training.evaluated_batch_norm import EvaluatedBatchNorm
 from mnasnet_cli.training.evaluator import Evaluator
 from mnasnet_cli.training.finetuning import FinetunePlan
 from mnasnet_cli.training.optimization import ema
 from mnasnet_cli.training.optimization.optimizers import Optimizer, learning_rate_factor
-from mnasnet_cli.training.precise_batch_norm import PreciseBatchNorm
 from mnasnet_cli.training.reporting import describe_training, epoch_line
 from mnasnet_cli.training.signals import StopRequest
 from mnasnet_cli.training.steps import MAX_STEPS, StepsResult, TrainSteps
@@ -65,7 +66,7 @@ class Trainer:
         self.average = ema.MovingAverage(self.model.weights) if self.config.training.ema_decay else None
         self.steps = TrainSteps(task, self.model, self.optimizer, self.average, self.plan)
         averaged = self.average.weights if self.average else None
-        self.precise_batch_norm = PreciseBatchNorm(task, self.model, averaged)
+        self.evaluated_batch_norm = EvaluatedBatchNorm(task, self.model, averaged)
         self.evaluator = Evaluator(task, self.model, averaged, batch_size=self.config.training.eval_batch_size)
         self.checkpoints = CheckpointManager(
             run.path,
@@ -214,9 +215,9 @@ class Trainer:
         """Evaluate if it is due, then save: a checkpoint never lacks the metrics of its step."""
         epoch, every = step // self.steps_per_epoch, self.config.training.eval_every_epochs
         if step == self.total_steps or (every and epoch % every == 0 and self.task.has_eval_examples):
-            if self.config.finetune.recalibrate_batches:
-                # On the first batches of the epoch, even if it was resumed in the middle.
-                self.precise_batch_norm(self._batches(epoch - 1, 0), self.plan.frozen_until(epoch - 1))
+            # On the first batches of the epoch, even if it was resumed in the middle.
+            first_batches = functools.partial(self._batches, epoch - 1, 0)
+            self.evaluated_batch_norm(first_batches, self.plan.frozen_until(epoch - 1))
             if self.task.has_eval_examples:
                 self._evaluate(step)
         if not self.task.has_eval_examples:
