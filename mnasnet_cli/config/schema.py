@@ -241,7 +241,7 @@ class TrainingConfig(Section):
     """Gradient accumulation: number of equal parts of a batch that are run one after the other, to save memory."""
     batch_parts: Annotated[int, Field(ge=1)] = 1
     """Number of equal parts of a batch that each device runs in parallel, each with batch norm statistics of its own.
-    With one part per CPU core, training is up to a fifth faster, because the cores wait less for each other."""
+    With one part per CPU core, training on small images is up to a third faster: the cores wait less for each other."""
     label_smoothing: Fraction = 0.1
     """Fraction of the target probability that is spread evenly over all classes; 0 turns it off."""
     ema_decay: FractionBelowOne = 0.9999
