@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from mnasnet_cli.distributed.strategy import mean_statistics
@@ -54,9 +53,10 @@ class EvaluatedBatchNorm:
         for done, batch in enumerate(itertools.islice(batches, count)):
             self._measure(batch, tf.constant(done / (done + 1), tf.float32), frozen_until)
         measured = self._statistics()
-        self._assign(self._model.weights if self._averages is None else self._averages, measured)
+        self._update(measured)
         if self._averages is not None:
-            self._assign(self._model.weights, moving)
+            for name, statistic in moving.items():
+                self._assign(self._model.weights[name], statistic)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _measure(self, batch: Any, decay: tf.Tensor, frozen_until: str | None) -> None:
@@ -76,19 +76,32 @@ class EvaluatedBatchNorm:
         layers = layer_names(config.model.spec)
         kept = config.finetune.norm_frozen_until(frozen_until, layers)
         first = layers.index(kept) + 2 if kept else 0
+        names = [
+            name
+            for name in self._names
+            if name.endswith(MOVING_STATISTICS[1]) and layer_number(name, config.model.spec) >= first
+        ]
         statistics = self._statistics() if self._averages is None else self._averages
-        raised = {}
-        for name in self._names:
-            if name.endswith(MOVING_STATISTICS[1]) and layer_number(name, config.model.spec) >= first:
-                variance = statistics[name].numpy()
-                raised[name] = np.maximum(variance, config.model.batch_norm_floor * np.median(variance))
-        self._assign(self._model.weights if self._averages is None else self._averages, raised)
+        fraction = config.model.batch_norm_floor
+        self._update({name: statistics[name] for name in names}, lambda variance: raised(variance, fraction))
 
     def _statistics(self) -> dict[str, tf.Tensor]:
         """The model's statistics, averaged over its replicas."""
         means = mean_statistics(self._model.weights)
         return means or {name: tf.identity(self._model.weights[name]) for name in self._names}
 
-    def _assign(self, weights: Mapping[str, tf.Variable], values: Mapping[str, Any]) -> None:
-        for name, statistic in values.items():
-            self._strategy.extended.update(weights[name], lambda v, value: v.assign(value), args=(statistic,))
+    def _update(self, statistics: Mapping[str, Any], change: Callable[[Any], Any] = tf.identity) -> None:
+        """Assign changed statistics to the weights that are evaluated."""
+        evaluated = self._model.weights if self._averages is None else self._averages
+        for name, statistic in statistics.items():
+            self._assign(evaluated[name], statistic, change)
+
+    def _assign(self, weight: tf.Variable, statistic: Any, change: Callable[[Any], Any] = tf.identity) -> None:
+        self._strategy.extended.update(weight, lambda v, value: v.assign(change(value)), args=(statistic,))
+
+
+def raised(variances: tf.Tensor, fraction: float) -> tf.Tensor:
+    """Return the variances [C] of a layer, raised to a fraction of their median."""
+    ordered, count = tf.sort(variances), variances.shape[0]
+    median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    return tf.maximum(variances, fraction * median)
