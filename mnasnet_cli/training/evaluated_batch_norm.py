@@ -48,6 +48,7 @@ class EvaluatedBatchNorm:
             self._raise_variances(frozen_until)
 
     def _measure_anew(self, batches: Any, frozen_until: str | None) -> None:
+        """Measure on the first `finetune.recalibrate_batches` of the batches."""
         count = self._task.config.finetune.recalibrate_batches
         moving = self._statistics()
         for done, batch in enumerate(itertools.islice(batches, count)):
@@ -71,15 +72,15 @@ class EvaluatedBatchNorm:
         self._strategy.run(forward, args=(batch,))
 
     def _raise_variances(self, frozen_until: str | None) -> None:
-        """Raise each variance to a fraction of its layer's median."""
+        """Raise each variance to `model.batch_norm_floor` of its layer's median."""
         config = self._task.config
         layers = layer_names(config.model.spec)
         kept = config.finetune.norm_frozen_until(frozen_until, layers)
-        first = layers.index(kept) + 2 if kept else 0
+        kept_layers = layers.index(kept) + 1 if kept else 0
         names = [
             name
             for name in self._names
-            if name.endswith(MOVING_STATISTICS[1]) and layer_number(name, config.model.spec) >= first
+            if name.endswith(MOVING_STATISTICS[1]) and layer_number(name, config.model.spec) > kept_layers
         ]
         statistics = self._statistics() if self._averages is None else self._averages
         fraction = config.model.batch_norm_floor
