@@ -60,9 +60,14 @@ class Share:
 
 
 def deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Return the dataset with a fixed order and without auto-sharding: each process already makes its own share."""
+    """Return the dataset with a fixed order, without auto-sharding and autotuning.
+
+    Each process already makes its own share, and every number of parallel calls is given.
+    """
     options = tf.data.Options()
     options.deterministic = True
+    # TensorFlow 2.21: the end of an iterator waits until its autotuner wakes, after an epoch about ten seconds.
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)
 

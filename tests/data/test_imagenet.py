@@ -58,6 +58,13 @@ def augmented(shape_records: Path) -> list[ClassificationBatch]:
     return train(shape_records, *EVERYTHING, epoch=3)
 
 
+def test_batches_are_not_autotuned(shape_records: Path) -> None:
+    """An iterator of TensorFlow 2.21 ends only when its autotuner wakes: epochs were ten seconds apart."""
+    records = records_once(shape_records)
+    for dataset in (records.train_batches(0, SIZE, 0, Share(BATCH)), records.eval_batches(INPUT, Share(BATCH))):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_batches_are_whole_and_have_the_promised_shapes(plain: list[ClassificationBatch]) -> None:
     assert len(plain) == TRAIN // BATCH
     for batch in plain:
