@@ -66,7 +66,7 @@ def deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """
     options = tf.data.Options()
     options.deterministic = True
-    # TensorFlow 2.21: the end of an iterator waits until its autotuner wakes, after an epoch about ten seconds.
+    # TensorFlow 2.21: the end of an iterator waits until its autotuner wakes, for up to about ten seconds.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)

@@ -59,7 +59,7 @@ def augmented(shape_records: Path) -> list[ClassificationBatch]:
 
 
 def test_batches_are_not_autotuned(shape_records: Path) -> None:
-    """An iterator of TensorFlow 2.21 ends only when its autotuner wakes: epochs were ten seconds apart."""
+    """An iterator of TensorFlow 2.21 ends only when its autotuner wakes, which takes seconds after an epoch."""
     records = records_once(shape_records)
     for dataset in (records.train_batches(0, SIZE, 0, Share(BATCH)), records.eval_batches(INPUT, Share(BATCH))):
         assert dataset.options().autotune.enabled is False
